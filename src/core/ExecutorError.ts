@@ -1,0 +1,50 @@
+/**
+ * What can go wrong with glets and the models on them.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { GletId, GpuId, ModelName } from "./Ids.js"
+
+/** A glet could not be opened. @since 0.1.0 @category errors */
+export class GletOpenFailed extends Schema.TaggedError<GletOpenFailed>()("GletOpenFailed", {
+  glet: GletId,
+  gpu: GpuId,
+  reason: Schema.Literal("spawn-failed", "start-timeout", "share-unsupported", "device-missing", "no-memory"),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `glet ${this.glet} on ${this.gpu} could not be opened (${this.reason}): ${this.detail}`
+  }
+}
+
+/** The process behind a glet ended. Everything in flight on it fails with this. @since 0.1.0 @category errors */
+export class GletExited extends Schema.TaggedError<GletExited>()("GletExited", {
+  glet: GletId,
+  /** Exit code, where it exited by itself. */
+  code: Schema.optionalWith(Schema.Int, { exact: true }),
+  /** Signal that ended it. */
+  signal: Schema.optionalWith(Schema.String, { exact: true }),
+  /** Last lines it wrote to stderr. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    const how = this.signal !== undefined ? `signal ${this.signal}` : `code ${this.code ?? "unknown"}`
+    return `the process of glet ${this.glet} ended with ${how}${this.detail === "" ? "" : `: ${this.detail}`}`
+  }
+}
+
+/** A model cannot be loaded on a glet. @since 0.1.0 @category errors */
+export class ModelLoadFailed extends Schema.TaggedError<ModelLoadFailed>()("ModelLoadFailed", {
+  model: ModelName,
+  glet: GletId,
+  reason: Schema.Literal("unreadable", "invalid-model", "unsupported", "no-memory", "timeout", "warm-up-failed"),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `model "${this.model}" could not be loaded on glet ${this.glet} (${this.reason}): ${this.detail}`
+  }
+}
+
+/** @since 0.1.0 @category errors */
+export type ExecutorError = GletOpenFailed | GletExited | ModelLoadFailed

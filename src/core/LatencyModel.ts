@@ -1,0 +1,36 @@
+/**
+ * What planners, the validator, admission and the simulator ask of measurements. Implementations: a profile (scheduler/ProfileLatencyModel),
+ * the original's tables.
+ *
+ * @since 0.1.0
+ */
+import type { ModelName } from "./Ids.js"
+
+/** One batch of one model on a share of a GPU type. @since 0.1.0 @category latency */
+export interface Execution {
+  readonly gpuType: string
+  readonly model: ModelName
+  readonly sharePct: number
+  readonly batch: number
+}
+
+/**
+ * Predictions. All are pure and total: what is not known is `Infinity`, never a guess of zero.
+ * @since 0.1.0
+ * @category latency
+ */
+export interface LatencyModel {
+  /** Planning latency in ms of one execution running alone: the 99th percentile, assembling included. `Infinity` where unknown. */
+  readonly latencyMs: (execution: Execution) => number
+  /** The same at the median, for predictions of throughput and of queueing. */
+  readonly typicalMs: (execution: Execution) => number
+  /**
+   * Factor >= 1 by which the other glets of the GPU slow this execution down, in the worst case. `neighbours` has one group per other glet:
+   * the executions it may run, of which one runs at a time.
+   */
+  readonly slowdown: (execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>) => number
+  /** Device memory in bytes of one loaded copy. */
+  readonly memoryBytes: (gpuType: string, model: ModelName) => number
+  /** Device memory in bytes that a glet takes before any model is loaded. */
+  readonly gletMemoryBytes: (gpuType: string) => number
+}

@@ -1,0 +1,61 @@
+/**
+ * A model: an ONNX file with what the system must know to serve it.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { ModelName } from "./Ids.js"
+import { TensorSpec } from "./Tensor.js"
+
+/**
+ * `latency-critical` work has an SLO and is planned for; `best-effort` work has none and fills what is left.
+ * @since 0.1.0
+ * @category models
+ */
+export const ServiceClass = Schema.Literal("latency-critical", "best-effort")
+/** @since 0.1.0 @category models */
+export type ServiceClass = typeof ServiceClass.Type
+
+/**
+ * What goes in and out of a model.
+ *
+ * `batchSymbol` names the leading dimension that all inputs and outputs share; requests are joined along it. Undefined: the model takes one
+ * request at a time.
+ * @since 0.1.0
+ * @category models
+ */
+export const ModelSignature = Schema.Struct({
+  inputs: Schema.Array(TensorSpec),
+  outputs: Schema.Array(TensorSpec),
+  batchSymbol: Schema.optionalWith(Schema.String, { exact: true })
+})
+/** @since 0.1.0 @category models */
+export type ModelSignature = typeof ModelSignature.Type
+
+/**
+ * A model as the repository found it and the configuration made it.
+ * @since 0.1.0
+ * @category models
+ */
+export const Model = Schema.Struct({
+  name: ModelName,
+  /** Triton's version: the number of its folder; 1 for a plain file. */
+  version: Schema.Int.pipe(Schema.greaterThanOrEqualTo(1)),
+  /** Where the ONNX file is; opaque to all but executors. */
+  path: Schema.String,
+  signature: ModelSignature,
+  /** Largest number of items in one execution; 1 where the model cannot batch. */
+  maxBatch: Schema.Int.pipe(Schema.between(1, 65536)),
+  serviceClass: ServiceClass,
+  /** Latency objective in ms, from arrival to answer. Only latency-critical models have one. */
+  sloMs: Schema.optionalWith(Schema.Positive.pipe(Schema.finite()), { exact: true }),
+  /** Rate to plan for before any was seen, items per second. */
+  expectedRateRps: Schema.NonNegative.pipe(Schema.finite()),
+  /** Bytes of weights (the file and its external data): a first guess of memory until a profile knows better. */
+  weightBytes: Schema.NonNegativeInt
+})
+/** @since 0.1.0 @category models */
+export type Model = typeof Model.Type
+
+/** Identity of the loaded artifact: `name` alone names the model, the version its weights. @since 0.1.0 @category models */
+export const modelKey = (model: Pick<Model, "name" | "version">): string => `${model.name}@${model.version}`

@@ -1,0 +1,60 @@
+/**
+ * What a planner is asked, and what `validatePlan` judges its answer by.
+ *
+ * @since 0.1.0
+ */
+import type { Gpu } from "./Gpu.js"
+import type { ModelName } from "./Ids.js"
+import type { LatencyModel } from "./LatencyModel.js"
+import type { ServiceClass } from "./Model.js"
+import type { DutyRule } from "./Plan.js"
+
+/** One model's demand. @since 0.1.0 @category planning */
+export interface Demand {
+  readonly model: ModelName
+  readonly serviceClass: ServiceClass
+  /** Items per second to plan for, head-room for bursts included. Ignored for best-effort models. */
+  readonly rateRps: number
+  /** In ms; `Infinity` for best-effort models. */
+  readonly sloMs: number
+  readonly maxBatch: number
+}
+
+/** @since 0.1.0 @category planning */
+export interface PlanOptions {
+  readonly dutyRule: DutyRule
+  /** Multiplies every predicted latency; >= 1. */
+  readonly latencyHeadroom: number
+  /** Whether glets of one GPU slow each other down in the prediction. */
+  readonly interference: boolean
+  /** The part of a GPU's memory that plans may fill, 0 to 1. */
+  readonly memoryFraction: number
+  readonly maxGletsPerGpu: number
+  /** Latency-critical models that may share one glet. */
+  readonly maxModelsPerGlet: number
+  /** `fail`: a demand that cannot be met is an error. `degrade`: the GPUs are given, plan what fits and say what does not. */
+  readonly whenShort: "fail" | "degrade"
+  /** Seed of planners that search. */
+  readonly seed: number
+}
+
+/** @since 0.1.0 @category planning */
+export const defaultPlanOptions: PlanOptions = {
+  dutyRule: "cycle",
+  latencyHeadroom: 1.1,
+  interference: true,
+  memoryFraction: 0.9,
+  maxGletsPerGpu: 16,
+  maxModelsPerGlet: 8,
+  whenShort: "fail",
+  seed: 1
+}
+
+/** @since 0.1.0 @category planning */
+export interface PlanProblem {
+  readonly gpus: ReadonlyArray<Gpu>
+  /** One per model. */
+  readonly demands: ReadonlyArray<Demand>
+  readonly latency: LatencyModel
+  readonly options: PlanOptions
+}

@@ -1,0 +1,106 @@
+/**
+ * Measured latencies by (GPU type, isolation, model, share, batch), and the service that keeps them.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { Isolation } from "./Gpu.js"
+import { ModelName } from "./Ids.js"
+
+const Milliseconds = Schema.Positive.pipe(Schema.finite())
+
+/**
+ * Latency distribution of one (share, batch), from execution start to end, without queueing.
+ * @since 0.1.0
+ * @category profiles
+ */
+export const ProfilePoint = Schema.Struct({
+  sharePct: Schema.Int.pipe(Schema.between(1, 100)),
+  batch: Schema.Int.pipe(Schema.positive()),
+  meanMs: Milliseconds,
+  p50Ms: Milliseconds,
+  p90Ms: Milliseconds,
+  p99Ms: Milliseconds,
+  /** Number of executions measured. */
+  count: Schema.Int.pipe(Schema.positive())
+})
+/** @since 0.1.0 @category profiles */
+export type ProfilePoint = typeof ProfilePoint.Type
+
+/**
+ * Share of time in operators of each kind; the three sum to 1. The label (compute-bound, memory-bound, balanced) is derived.
+ * @since 0.1.0
+ * @category profiles
+ */
+export const WorkloadType = Schema.Struct({
+  compute: Schema.Number.pipe(Schema.between(0, 1)),
+  memory: Schema.Number.pipe(Schema.between(0, 1)),
+  other: Schema.Number.pipe(Schema.between(0, 1))
+})
+/** @since 0.1.0 @category profiles */
+export type WorkloadType = typeof WorkloadType.Type
+
+/** What is known of one model on one GPU type. @since 0.1.0 @category profiles */
+export const ModelProfile = Schema.Struct({
+  model: ModelName,
+  /** SHA-256 of the ONNX file, hexadecimal: a profile of other weights or another architecture does not count. */
+  sha256: Schema.optionalWith(Schema.String, { exact: true }),
+  /** Device memory one loaded copy takes, in bytes. */
+  memoryBytes: Schema.NonNegative,
+  loadMs: Schema.NonNegative,
+  workloadType: Schema.optionalWith(WorkloadType, { exact: true }),
+  points: Schema.NonEmptyArray(ProfilePoint)
+})
+/** @since 0.1.0 @category profiles */
+export type ModelProfile = typeof ModelProfile.Type
+
+/**
+ * All profiles of one GPU type and isolation: one file of `resource/profiles/<gpuType>/`.
+ * @since 0.1.0
+ * @category profiles
+ */
+export const Profile = Schema.Struct({
+  apiVersion: Schema.Literal("glet/v1alpha1"),
+  kind: Schema.Literal("Profile"),
+  gpuType: Schema.String,
+  isolation: Isolation,
+  /** SMs or cores of the device measured. */
+  units: Schema.Int.pipe(Schema.positive()),
+  /** The command that made it, and on what. */
+  provenance: Schema.optionalWith(Schema.String, { exact: true }),
+  models: Schema.Array(ModelProfile)
+})
+/** @since 0.1.0 @category profiles */
+export type Profile = typeof Profile.Type
+
+/** A profile cannot be read, written or used. @since 0.1.0 @category errors */
+export class ProfileError extends Schema.TaggedError<ProfileError>()("ProfileError", {
+  reason: Schema.Literal("unreadable", "invalid", "unwritable", "missing"),
+  /** The file, or the model and GPU type. */
+  subject: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `profile ${this.subject} is ${this.reason}: ${this.detail}`
+  }
+}
+
+/**
+ * Reads and writes profiles.
+ * @since 0.1.0
+ * @category services
+ */
+export class ProfileStore extends Context.Tag("glet/core/ProfileStore")<ProfileStore, {
+  /** The model's profile on that GPU type; none where it was never measured, or measured with another file than `sha256`. */
+  readonly get: (
+    key: { readonly gpuType: string; readonly isolation: Isolation; readonly model: ModelName; readonly sha256?: string }
+  ) => Effect.Effect<Option.Option<ModelProfile>, ProfileError>
+  /** Adds or replaces one model's profile. */
+  readonly put: (
+    key: { readonly gpuType: string; readonly isolation: Isolation; readonly units: number },
+    profile: ModelProfile
+  ) => Effect.Effect<void, ProfileError>
+}>() {}

@@ -1,0 +1,33 @@
+/**
+ * Measures models: the service that fills a `ProfileStore`.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { ExecutorError } from "./ExecutorError.js"
+import type { Gpu } from "./Gpu.js"
+import type { Model } from "./Model.js"
+import type { ModelProfile } from "./Profile.js"
+
+/** @since 0.1.0 @category profiling */
+export interface ProfileRequest {
+  readonly model: Model
+  readonly gpu: Gpu
+  readonly sha256?: string
+  /** Time to spend in ms, loading not counted. Fewer points are measured, more where the curve bends. */
+  readonly budgetMs: number
+  /** Shares to measure; the GPU's grid where absent. */
+  readonly sharesPct?: ReadonlyArray<number>
+  /** Called after every measured point. */
+  readonly onProgress?: (done: number, total: number, point: { readonly sharePct: number; readonly batch: number; readonly p99Ms: number }) => void
+}
+
+/**
+ * @since 0.1.0
+ * @category services
+ */
+export class Profiler extends Context.Tag("glet/core/Profiler")<Profiler, {
+  /** Opens glets of its own beside what runs, measures, closes them. */
+  readonly profile: (request: ProfileRequest) => Effect.Effect<ModelProfile, ExecutorError>
+}>() {}

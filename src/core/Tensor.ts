@@ -1,0 +1,34 @@
+/**
+ * Tensor types and shapes, in the names of the Open Inference Protocol.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/** Element types of the Open Inference Protocol. `BYTES` elements have no fixed size. @since 0.1.0 @category tensors */
+export const DataType = Schema.Literal(
+  "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "BF16", "FP32", "FP64", "BYTES"
+)
+/** @since 0.1.0 @category tensors */
+export type DataType = typeof DataType.Type
+
+const elementBytes: Readonly<Record<DataType, number>> = {
+  BOOL: 1, UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8, INT8: 1, INT16: 2, INT32: 4, INT64: 8, FP16: 2, BF16: 2, FP32: 4, FP64: 8, BYTES: 0
+}
+
+/** Bytes of one element; 0 for `BYTES`, whose elements vary. @since 0.1.0 @category tensors */
+export const bytesPerElement = (type: DataType): number => elementBytes[type]
+
+/**
+ * One dimension of a declared shape: a fixed size, or the name of a symbol that a request binds (`"batch"`, `"sequence"`).
+ * @since 0.1.0
+ * @category tensors
+ */
+export const Dim = Schema.Union(Schema.NonNegativeInt, Schema.String)
+/** @since 0.1.0 @category tensors */
+export type Dim = typeof Dim.Type
+
+/** A declared input or output: its whole shape, the batch dimension included, row-major. @since 0.1.0 @category tensors */
+export const TensorSpec = Schema.Struct({ name: Schema.String, datatype: DataType, shape: Schema.Array(Dim) })
+/** @since 0.1.0 @category tensors */
+export type TensorSpec = typeof TensorSpec.Type

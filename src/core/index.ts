@@ -1,0 +1,21 @@
+/**
+ * The vocabulary of glet-orion: no I/O, runs in Node, Deno and browsers alike.
+ *
+ * @since 0.1.0
+ */
+export * from "./Executor.js"
+export * from "./ExecutorError.js"
+export * from "./Gpu.js"
+export * from "./Ids.js"
+export * from "./LatencyModel.js"
+export * from "./Model.js"
+export * from "./Plan.js"
+export * from "./PlanProblem.js"
+export * from "./Profile.js"
+export * from "./Profiler.js"
+export * from "./Request.js"
+export * from "./RequestError.js"
+export * from "./SlotLayout.js"
+export * from "./Tensor.js"
+export * from "./TensorArena.js"
+export * from "./ValidatePlan.js"

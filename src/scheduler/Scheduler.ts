@@ -1,0 +1,104 @@
+/**
+ * The online service: takes requests, answers them within their deadlines, and keeps plan and glets in step with the load.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { GletId, GpuId, ModelName } from "../core/Ids.js"
+import type { Model, ServiceClass } from "../core/Model.js"
+import type { Plan } from "../core/Plan.js"
+import type { ModelProfile } from "../core/Profile.js"
+import type { InferRequest, InferResult, RequestEnd, RequestTimes } from "../core/Request.js"
+import type { RequestError } from "../core/RequestError.js"
+import type { GletStatus, ModelStatus, SchedulerStatus } from "./SchedulerStatus.js"
+
+/**
+ * Where a registered model stands. `waiting`: known, no glet ready yet. `failed`: it could not be loaded or planned, with the reason.
+ * @since 0.1.0
+ * @category status
+ */
+export type ModelReadiness =
+  | { readonly state: "ready" }
+  | { readonly state: "waiting" }
+  | { readonly state: "failed"; readonly reason: string }
+
+/**
+ * Sees what happens, synchronously, on the hot path: implementations count and return. Metrics, logs and statistics are observers.
+ * @since 0.1.0
+ * @category observers
+ */
+export interface SchedulerObserver {
+  /** A request ended. `times.startedMs` is 0 where it never ran. `sloMs` is the limit it was held to (Infinity: none). */
+  readonly requestEnded?: (event: {
+    readonly request: InferRequest
+    readonly model: Model
+    readonly end: RequestEnd
+    readonly times: RequestTimes
+    readonly sloMs: number
+    readonly glet: GletId | undefined
+    /** Of the batch it ran in; 0 where it never ran. */
+    readonly batchId: number
+  }) => void
+  readonly batchEnded?: (event: {
+    readonly batchId: number
+    readonly glet: GletId
+    readonly gpu: GpuId
+    readonly model: Model
+    readonly items: number
+    readonly requests: number
+    readonly ok: boolean
+    /** Predicted duration when the batch was formed, ms. */
+    readonly predictedMs: number
+    readonly inputMs: number
+    readonly inferMs: number
+    readonly outputMs: number
+  }) => void
+  readonly planDeployed?: (event: {
+    readonly plan: Plan
+    readonly reason: string
+    readonly planningMs: number
+    readonly actions: ReadonlyArray<{ readonly kind: string; readonly ok: boolean }>
+  }) => void
+  readonly gletExited?: (event: { readonly glet: GletId; readonly gpu: GpuId; readonly detail: string; readonly restarts: number }) => void
+}
+
+/**
+ * The scheduler.
+ * @since 0.1.0
+ * @category services
+ */
+export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler, {
+  /**
+   * Offers a request; `onEnd` is called exactly once (possibly before `offer` returns, when it is rejected). Returns the cancellation: the
+   * request leaves the queue, or where its batch already runs, its answer is discarded; either way `onEnd` gets `RequestCanceled`. After
+   * `onEnd` of a canceled request whose batch still runs the slot must not be released by the caller: see `InferRequest.slot`; the scheduler
+   * defers `onEnd` until the slot is free to reuse. The hot path: no Effect, no allocation beyond the request's own state.
+   */
+  readonly offer: (request: InferRequest, onEnd: (end: RequestEnd) => void) => () => void
+  /** `offer` as an Effect; interruption cancels. */
+  readonly submit: (request: InferRequest) => Effect.Effect<InferResult, RequestError>
+  /**
+   * Makes a model known, with what was measured of it per GPU type, and replans. Completes when the plan that follows is deployed. Registering a
+   * name again replaces it without failing its requests.
+   */
+  readonly register: (model: Model, profiles: ReadonlyMap<string, ModelProfile>) => Effect.Effect<ModelReadiness>
+  /** Forgets a model: its queued requests end with `model-not-ready`, what runs may end. Completes when it is unloaded. */
+  readonly unregister: (model: ModelName) => Effect.Effect<void>
+  /** Where a model stands; undefined for names never registered. Cheap: callable per request. */
+  readonly readiness: (model: ModelName) => ModelReadiness | undefined
+  readonly plan: Effect.Effect<Plan>
+  /** Plans now, for the rates now estimated, and deploys what differs. `dryRun`: only answers. */
+  readonly replan: (options?: { readonly reason?: string; readonly dryRun?: boolean }) => Effect.Effect<Plan>
+  readonly status: Effect.Effect<SchedulerStatus>
+  /** The status at every change of plan, glet or model state. */
+  readonly changes: Stream.Stream<SchedulerStatus>
+  /** Adds an observer until the scope closes. */
+  readonly observe: (observer: SchedulerObserver) => Effect.Effect<void, never, Scope.Scope>
+  /** Refuses new requests with `draining`, completes when all accepted ones have ended. */
+  readonly drain: Effect.Effect<void>
+}>() {}
+
+export type { GletStatus, ModelStatus, SchedulerStatus, ServiceClass }

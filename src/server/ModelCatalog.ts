@@ -1,0 +1,61 @@
+/**
+ * The models of a repository and the state of each: what the protocol's repository, metadata and readiness calls speak of.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Model } from "../core/Model.js"
+import type { ModelNotFound } from "../core/RequestError.js"
+import type { SlotLayout } from "../core/SlotLayout.js"
+
+/** States of Triton's model_repository extension. @since 0.1.0 @category catalog */
+export type CatalogState = "READY" | "UNAVAILABLE" | "LOADING" | "UNLOADING"
+
+/** One line of `POST v2/repository/index`. @since 0.1.0 @category catalog */
+export interface CatalogIndexEntry {
+  readonly name: string
+  /** Absent where the model could not be read at all. */
+  readonly version?: string
+  readonly state: CatalogState
+  /** Empty, or why it is not READY: file, line where there is one, cause, what to do. */
+  readonly reason: string
+}
+
+/** A model that was read: what a front needs to parse its requests. @since 0.1.0 @category catalog */
+export interface CatalogEntry {
+  readonly model: Model
+  readonly layout: SlotLayout
+  /** Triton's model configuration as JSON (`GET v2/models/{m}/config`), auto-completed. */
+  readonly config: Readonly<Record<string, unknown>>
+  readonly state: CatalogState
+}
+
+/** A model could not be loaded; the reason is in the index too. @since 0.1.0 @category errors */
+export class CatalogLoadFailed extends Schema.TaggedError<CatalogLoadFailed>()("CatalogLoadFailed", {
+  model: Schema.String,
+  /** `invalid`: the caller's configuration or the files are wrong; `failed`: the system could not. */
+  reason: Schema.Literal("invalid", "failed"),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `model "${this.model}" could not be loaded: ${this.detail}`
+  }
+}
+
+/**
+ * The catalog.
+ * @since 0.1.0
+ * @category services
+ */
+export class ModelCatalog extends Context.Tag("glet/server/ModelCatalog")<ModelCatalog, {
+  /** Every model found, broken ones too, by name. */
+  readonly index: () => ReadonlyArray<CatalogIndexEntry>
+  /** A model by name and version (the served one where absent). Hot path: a Map look-up. */
+  readonly find: (name: string, version?: number) => CatalogEntry | undefined
+  /** Reads the model's files again and (re)loads it; `config` replaces its configuration (Triton's JSON). Completes when it is READY. */
+  readonly load: (name: string, config?: string) => Effect.Effect<void, ModelNotFound | CatalogLoadFailed>
+  /** Stops serving it; it stays in the index as UNAVAILABLE with reason `unloaded`. Unknown names fail. */
+  readonly unload: (name: string) => Effect.Effect<void, ModelNotFound>
+}>() {}

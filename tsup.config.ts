@@ -1,0 +1,48 @@
+import { defineConfig } from "tsup"
+
+// Two builds. The library keeps its dependencies outside, so that an application's effect and ours are one. The command bundles them:
+// it starts in a third of the time and takes less memory, and each subcommand is a chunk of its own.
+const common = {
+  format: "esm",
+  target: "node20",
+  platform: "node",
+  sourcemap: true,
+  splitting: true,
+  clean: true
+} as const
+
+export default defineConfig([
+  {
+    ...common,
+    entry: {
+      index: "src/index.ts",
+      core: "src/core/index.ts",
+      scheduler: "src/scheduler/index.ts",
+      "node-cuda": "src/node-cuda/index.ts",
+      server: "src/server/index.ts"
+    },
+    outDir: "dist",
+    dts: true,
+    // The other build lives in a folder of this one.
+    clean: ["dist/*", "!dist/bin"]
+  },
+  {
+    ...common,
+    entry: { glet: "src/cli/main.ts" },
+    outDir: "dist/bin",
+    noExternal: [/.*/],
+    external: ["koffi", "onnxruntime-node", "onnxruntime-common"],
+    treeshake: true,
+    banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
+  },
+  // The runner is a process of its own: one self-contained file at a fixed place beside whoever starts it.
+  ...["dist", "dist/bin"].map((outDir) => ({
+    ...common,
+    entry: { runner: "src/node-cuda/runner/main.ts" },
+    outDir,
+    splitting: false,
+    clean: false,
+    noExternal: [/.*/],
+    external: ["koffi", "onnxruntime-node", "onnxruntime-common"]
+  }))
+])
