@@ -33,6 +33,8 @@ export default defineConfig([
     noExternal: [/.*/],
     external: ["koffi", "onnxruntime-node", "onnxruntime-common"],
     treeshake: true,
+    // Its map would weigh ten times as much as the command.
+    sourcemap: false,
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
   },
   // The runner is a process of its own: one self-contained file at a fixed place beside whoever starts it.
