@@ -48,6 +48,8 @@ export const ModelProfile = Schema.Struct({
   model: ModelName,
   /** SHA-256 of the ONNX file, hexadecimal: a profile of other weights or another architecture does not count. */
   sha256: Schema.optionalWith(Schema.String, { exact: true }),
+  /** Largest batch that was to be measured: where no point has it, time or memory did not suffice. */
+  maxBatch: Schema.optionalWith(Schema.Int.pipe(Schema.positive()), { exact: true }),
   /** Device memory one loaded copy takes, in bytes. */
   memoryBytes: Schema.NonNegative,
   loadMs: Schema.NonNegative,
@@ -94,9 +96,18 @@ export class ProfileError extends Schema.TaggedError<ProfileError>()("ProfileErr
  * @category services
  */
 export class ProfileStore extends Context.Tag("glet/core/ProfileStore")<ProfileStore, {
-  /** The model's profile on that GPU type; none where it was never measured, or measured with another file than `sha256`. */
+  /**
+   * The model's profile on that GPU type; none where it was never measured, or measured with another file than `sha256` or on a device of
+   * another number of `units`. Where several count, the newest.
+   */
   readonly get: (
-    key: { readonly gpuType: string; readonly isolation: Isolation; readonly model: ModelName; readonly sha256?: string }
+    key: {
+      readonly gpuType: string
+      readonly isolation: Isolation
+      readonly units?: number
+      readonly model: ModelName
+      readonly sha256?: string
+    }
   ) => Effect.Effect<Option.Option<ModelProfile>, ProfileError>
   /** Adds or replaces one model's profile. */
   readonly put: (

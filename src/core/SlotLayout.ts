@@ -9,9 +9,9 @@
  *
  * @since 0.1.0
  */
+import { bytesPerElement } from "./ElementSize.js"
 import type { ModelSignature } from "./Model.js"
 import type { TensorSpec } from "./Tensor.js"
-import { bytesPerElement } from "./Tensor.js"
 
 /** Alignment of slots and of the tensors in them, in bytes: a cache line, and what vector loads want. @since 0.1.0 @category layout */
 export const slotAlignment = 64

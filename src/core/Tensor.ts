@@ -12,12 +12,7 @@ export const DataType = Schema.Literal(
 /** @since 0.1.0 @category tensors */
 export type DataType = typeof DataType.Type
 
-const elementBytes: Readonly<Record<DataType, number>> = {
-  BOOL: 1, UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8, INT8: 1, INT16: 2, INT32: 4, INT64: 8, FP16: 2, BF16: 2, FP32: 4, FP64: 8, BYTES: 0
-}
-
-/** Bytes of one element; 0 for `BYTES`, whose elements vary. @since 0.1.0 @category tensors */
-export const bytesPerElement = (type: DataType): number => elementBytes[type]
+export { bytesPerElement } from "./ElementSize.js"
 
 /**
  * One dimension of a declared shape: a fixed size, or the name of a symbol that a request binds (`"batch"`, `"sequence"`).

@@ -3,6 +3,14 @@
  *
  * @since 0.1.0
  */
+export * from "./BurstHeadroom.js"
+export * from "./PlanDiff.js"
 export * from "./Planner.js"
+export * from "./PlannerRegistry.js"
+export * as ProfileLatencyModel from "./ProfileLatencyModel.js"
+export * from "./RateEstimator.js"
+export * from "./ReplanPolicy.js"
+export * from "./RestartPolicy.js"
 export * from "./Scheduler.js"
 export * from "./SchedulerStatus.js"
+export * from "./planners/Orion.js"

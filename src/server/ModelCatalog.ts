@@ -58,4 +58,6 @@ export class ModelCatalog extends Context.Tag("glet/server/ModelCatalog")<ModelC
   readonly load: (name: string, config?: string) => Effect.Effect<void, ModelNotFound | CatalogLoadFailed>
   /** Stops serving it; it stays in the index as UNAVAILABLE with reason `unloaded`. Unknown names fail. */
   readonly unload: (name: string) => Effect.Effect<void, ModelNotFound>
+  /** Completes when every model found at the start is READY or UNAVAILABLE. */
+  readonly settled: Effect.Effect<void>
 }>() {}

@@ -1,0 +1,134 @@
+// command: node bench/run.mjs http [--only lenet,dense,image] [--quick] [--json] [--check]
+/**
+ * Requests over HTTP through server, scheduler and runner, against "bare" (lib/bare.mjs) on the same cores. Both servers stay up, slices of
+ * them are measured in turn, and the figure is the median over rounds of the ratio within a round: noise of the machine hits both sides.
+ *
+ * - lenet: one-item JSON requests; latency of one connection, throughput of 64 connections.
+ * - dense: four 2048x2048 layers, one item a request; throughput of 64 connections. Bound by memory bandwidth, so batching must pay.
+ * - image: 602,112 bytes (1x3x224x224) as binary tensor data; median latency above that of a server that only reads the body.
+ *
+ * bare runs twice, with one thread and with onnxruntime's default; the better of the two, figure by figure, is the baseline.
+ */
+import { parseArgs } from "node:util"
+import { alternate, openClient } from "./lib/load.mjs"
+import { denseModel, imageModel, lenetModel } from "./lib/models.mjs"
+import { binaryRequest, digitImages, jsonRequest, outputsOf, randomFloats } from "./lib/requests.mjs"
+import { modelReady, startBare, startGlet, startReader } from "./lib/servers.mjs"
+import { conclude, median, printTable, sorted, quantile } from "./lib/stats.mjs"
+
+const { values: options } = parseArgs({
+  options: { only: { type: "string" }, quick: { type: "boolean" }, json: { type: "boolean" }, check: { type: "boolean" } }
+})
+const rounds = options.quick ? 3 : 11
+const sliceMs = options.quick ? 500 : 1500
+const wanted = new Set((options.only ?? "lenet,dense,image").split(","))
+
+/** The answer's numbers; fails where the server did not answer 200. */
+const askFor = async (client, bytes) => {
+  const answer = await client.ask(bytes)
+  if (answer.status !== 200) throw new Error(`the server answered ${answer.status}: ${answer.body}`)
+  return outputsOf(answer)
+}
+
+/** Both sides must compute the same before their speed means anything. */
+const compareAnswers = async (bare, ours, requests) => {
+  for (const bytes of requests) {
+    const [expected, actual] = [await askFor(bare, bytes), await askFor(ours, bytes)]
+    expected.forEach((data, output) =>
+      data.forEach((value, i) => {
+        if (!(Math.abs(actual[output][i] - value) <= 1e-3 * (1 + Math.abs(value)))) {
+          throw new Error(`output ${output}[${i}] is ${actual[output][i]}, bare says ${value}`)
+        }
+      })
+    )
+  }
+}
+
+const allOk = (slice) => {
+  for (const status of slice.statuses.keys()) if (status !== 200) throw new Error(`an answer has status ${status}`)
+  return slice
+}
+
+const medianMs = (slice) => median(slice.latenciesMs)
+const rateRps = (slice) => slice.rateRps
+
+const bars = []
+const rows = []
+
+/**
+ * Slices of all sides in turn. `clients` holds "ours" and one or more baselines; the baseline is the one whose median is best. Notes and returns
+ * the medians of both and the ratio ours/bare: the median over rounds, with 10th and 90th percentile.
+ */
+const compare = async (name, unit, clients, requests, figure, best, slice) => {
+  const sides = Object.fromEntries(
+    Object.entries(clients).map(([side, client]) => [side, async () => figure(allOk(await client.closedLoop(requests, slice)))])
+  )
+  const { ours, ...baselines } = await alternate(rounds, sides)
+  const [[baseline, base]] = Object.entries(baselines).sort(([, a], [, b]) => (best === "low" ? 1 : -1) * (median(a) - median(b)))
+  const ratios = sorted(ours.map((value, i) => value / base[i]))
+  const result = { baseline, bare: median(base), ours: median(ours), ratio: median(ratios), ratioP10: quantile(ratios, 0.1), ratioP90: quantile(ratios, 0.9) }
+  rows.push({ figure: name, unit, ...result })
+  return result
+}
+
+/** Runs `measure(open)` with `glet serve` and the given baselines up; `open(n)` connects n times to each and compares some answers first. */
+const against = async (model, requests, baselines, measure, answersAgree = true) => {
+  const servers = { ...baselines, ours: await startGlet(model.folder, ["--slo", `${model.name}=${model.sloMs}`]) }
+  await modelReady(servers.ours.port, model.name)
+  const withClients = async (connections, use) => {
+    const clients = {}
+    for (const [side, server] of Object.entries(servers)) clients[side] = await openClient(server.port, connections)
+    if (answersAgree) await compareAnswers(Object.values(clients)[0], clients.ours, requests.slice(0, 8))
+    else await askFor(clients.ours, requests[0])
+    await use(clients)
+    for (const client of Object.values(clients)) client.close()
+  }
+  await measure(withClients)
+  for (const [side, server] of Object.entries(servers)) {
+    const end = await server.stop()
+    if (side === "ours" && end.code !== 0) throw new Error(`glet serve ended with ${end.signal ?? end.code}: ${server.errors()}`)
+  }
+}
+
+/** onnxruntime with one thread, and with its default: a spinning thread per core. */
+const bothBare = async (model) => ({ "bare 1 thread": await startBare(model.file, 1), "bare default": await startBare(model.file, 0) })
+
+if (wanted.has("lenet")) {
+  const model = lenetModel()
+  const requests = digitImages(64).map((image) => jsonRequest(model.name, model.input, [1, 1, 28, 28], image))
+  await against(model, requests, await bothBare(model), async (withClients) => {
+    await withClients(1, async (clients) => {
+      const latency = await compare("lenet, JSON, 1 connection: median latency", "ms", clients, requests, medianMs, "low", { durationMs: sliceMs })
+      bars.push({ name: "lenet: median latency ours/bare", value: latency.ratio, rule: "<=", limit: 1 })
+    })
+    await withClients(64, async (clients) => {
+      const rate = await compare("lenet, JSON, 64 connections: throughput", "1/s", clients, requests, rateRps, "high", { durationMs: sliceMs })
+      bars.push({ name: "lenet: throughput ours/bare", value: rate.ratio, rule: ">=", limit: 1 })
+    })
+  })
+}
+
+if (wanted.has("dense")) {
+  const model = await denseModel()
+  const requests = Array.from({ length: 16 }, (_, i) => binaryRequest(model.name, model.input, [1, 2048], randomFloats(2048, i)))
+  await against(model, requests, await bothBare(model), (withClients) =>
+    withClients(64, async (clients) => {
+      const rate = await compare("dense, binary, 64 connections: throughput", "1/s", clients, requests, rateRps, "high", { durationMs: 2 * sliceMs })
+      bars.push({ name: "dense: throughput ours/bare", value: rate.ratio, rule: ">=", limit: 3 })
+    })
+  )
+}
+
+if (wanted.has("image")) {
+  const model = await imageModel()
+  const requests = [1, 2, 3, 4].map((seed) => binaryRequest(model.name, model.input, [1, 3, 224, 224], randomFloats(3 * 224 * 224, seed)))
+  await against(model, requests, { "bare, reads only": await startReader() }, (withClients) =>
+    withClients(1, async (clients) => {
+      const latency = await compare("image, 602,112 bytes, 1 connection: median latency", "ms", clients, requests, medianMs, "low", { durationMs: sliceMs })
+      // The model picks four numbers of the image: its own run (some 10 µs) stays in the figure instead of being estimated away.
+      bars.push({ name: "image: median added over reading, ms", value: latency.ours - latency.bare, rule: "<=", limit: 1 })
+    }), false)
+}
+
+printTable("http: medians over slices measured in turn; ratio = ours/bare within a round: median, 10th and 90th percentile", rows)
+conclude("http", bars, rows)

@@ -1,0 +1,47 @@
+/** The models that are measured, each in a repository folder of its own. */
+import { build } from "esbuild"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { temporaryFolder } from "./servers.mjs"
+
+const root = fileURLToPath(new URL("../../", import.meta.url))
+
+/** The tests' ONNX writer is TypeScript: it is bundled on the way in. */
+const onnxWriter = async () => {
+  const outfile = path.join(root, "node_modules/.cache/glet-bench/onnx.mjs")
+  await build({
+    entryPoints: [path.join(root, "test/support/onnx.ts")], outfile, bundle: true, platform: "node", format: "esm", target: "node20",
+    packages: "external"
+  })
+  return import(pathToFileURL(outfile).href)
+}
+
+const placed = (name, input, sloMs, write) => {
+  const folder = temporaryFolder()
+  const file = path.join(folder, `${name}.onnx`)
+  write(file)
+  return { name, input, sloMs, folder, file, weightBytes: fs.statSync(file).size }
+}
+
+/** The demo's LeNet: [batch,1,28,28] -> [batch,10], 0.25 MB. */
+export const lenetModel = () =>
+  placed("lenet", "input", 50, (file) => fs.copyFileSync(path.join(root, "resource/demo/lenet-digits.onnx"), file))
+
+/** Four layers of 2048x2048: [batch,2048] -> [batch,2048], 64 MiB of weights, read once per execution whatever the batch. */
+export const denseModel = async () => {
+  const onnx = await onnxWriter()
+  return placed("dense", "x", 500, (file) => fs.writeFileSync(file, onnx.denseModel(4, 2048)))
+}
+
+/** [batch,3,224,224] -> four numbers of it: an image goes in and almost nothing is computed. */
+export const imageModel = async () => {
+  const onnx = await onnxWriter()
+  const model = onnx.makeModel({
+    inputs: [{ name: "image", shape: ["batch", 3, 224, 224] }],
+    outputs: [{ name: "corner", shape: ["batch", 1, 1, 4] }],
+    nodes: [{ op: "Slice", inputs: ["image", "starts", "ends", "axes"], outputs: ["corner"] }],
+    initializers: [onnx.int64s("starts", [3], [0, 0, 0]), onnx.int64s("ends", [3], [1, 1, 4]), onnx.int64s("axes", [3], [1, 2, 3])]
+  })
+  return placed("image", "image", 100, (file) => fs.writeFileSync(file, model))
+}

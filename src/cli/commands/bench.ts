@@ -1,0 +1,121 @@
+import * as Effect from "effect/Effect"
+import { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
+import { CliError, usageError } from "../CliError.js"
+import type { ParsedArgs } from "../CommandSpec.js"
+import { checkWritable, parseJson, readText, writeText } from "../internal/files.js"
+import { remoteBodies } from "../internal/remoteBodies.js"
+import { callServer, targetOf, urlOf } from "../internal/serverClient.js"
+import { endSignal } from "../internal/signals.js"
+import { colourOut, makeProgress, note, out } from "../internal/terminal.js"
+import { makeSchedule, parseRates } from "../load/ArrivalSchedule.js"
+import { makeReport, renderCsv, renderReport, warnings } from "../load/BenchReport.js"
+import type { InferBody } from "../load/InferRequests.js"
+import { makeHttpRequest } from "../load/InferRequests.js"
+import type { LoadOptions, LoadResult, LoadStream } from "../load/LoadGenerator.js"
+import { runLoad } from "../load/LoadGenerator.js"
+import type { Target } from "../load/HttpConnection.js"
+import type { bench } from "../specs.js"
+
+type BenchArgs = ParsedArgs<typeof bench>
+
+const parseShapes = (texts: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<string, ReadonlyArray<number>>, CliError> => {
+  const shapes = new Map<string, ReadonlyArray<number>>()
+  for (const text of texts) {
+    const match = /^([^=]+)=(\d+(?:,\d+)*)$/.exec(text)
+    if (match === null) return Effect.fail(usageError(`--shape "${text}" is not of the form INPUT=1,2,3`))
+    shapes.set(match[1]!, match[2]!.split(",").map(Number))
+  }
+  return Effect.succeed(shapes)
+}
+
+const bodiesFromFile = (file: string): Effect.Effect<ReadonlyArray<InferBody>, CliError> =>
+  readText(file, "the input file").pipe(
+    Effect.flatMap((text) => parseJson(text, file)),
+    Effect.flatMap((value) => {
+      const list: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
+      return list.length > 0 && list.every((body) => typeof body === "object" && body !== null && "inputs" in body)
+        ? Effect.succeed(list.map((body) => ({ bytes: Buffer.from(JSON.stringify(body)), jsonBytes: undefined })))
+        : Effect.fail(new CliError({ reason: "input", problem: `${file} is neither a v2 request ({"inputs": [...]}) nor a list of them` }))
+    })
+  )
+
+const randomBodies = (target: Target, args: BenchArgs): Effect.Effect<ReadonlyArray<InferBody>, CliError> =>
+  parseShapes(args.shape).pipe(
+    Effect.flatMap((shapes) => remoteBodies(target, args.positional, { batch: args.batch, shapes, format: args.body, seed: args.seed }))
+  )
+
+const ratesOf = (args: BenchArgs): Effect.Effect<ReadonlyArray<number>, CliError> => {
+  if (args.rateFile === undefined) return Effect.succeed([args.rate ?? 10])
+  if (args.rate !== undefined) return Effect.fail(usageError("--rate and --rate-file exclude each other"))
+  const file = args.rateFile
+  return readText(file, "the rate file").pipe(Effect.flatMap((text) => {
+    const parsed = parseRates(text)
+    return "rates" in parsed
+      ? Effect.succeed(parsed.rates)
+      : Effect.fail(new CliError({ reason: "input", problem: `${file}:${parsed.line}: ${parsed.problem}` }))
+  }))
+}
+
+/** The model's own objective; none where the server does not tell. */
+const sloOf = (target: Target, args: BenchArgs): Effect.Effect<number | undefined> =>
+  args.slo !== undefined ? Effect.succeed(args.slo) : callServer(target, "glet/v1alpha1/status", SchedulerStatus).pipe(
+    Effect.map((status) => status.models.find((model) => model.model === args.positional)?.sloMs),
+    Effect.orElseSucceed(() => undefined)
+  )
+
+/** Runs the load; the first signal ends it early, and what was measured is reported. */
+const runUntilSignal = (options: LoadOptions, streams: ReadonlyArray<LoadStream>): Effect.Effect<LoadResult> =>
+  Effect.suspend(() => {
+    const stop = new AbortController()
+    const onSignal = endSignal.pipe(Effect.flatMap(() => Effect.sync(() => stop.abort())), Effect.zipRight(Effect.never))
+    return Effect.promise(() => runLoad({ ...options, signal: stop.signal }, streams)).pipe(
+      Effect.raceFirst(onSignal),
+      Effect.onInterrupt(() => Effect.sync(() => stop.abort()))
+    )
+  })
+
+/** `glet bench` */
+export const handle = (args: BenchArgs): Effect.Effect<void, CliError> =>
+  Effect.gen(function*() {
+    const target = yield* targetOf(args.server)
+    const ratesRps = yield* ratesOf(args)
+    if (args.csv !== undefined) yield* checkWritable(args.csv, "the CSV file")
+    if (args.csv === "-" && args.json) return yield* usageError("--json and --csv - both want stdout")
+    const bodies = yield* args.input === undefined ? randomBodies(target, args) : bodiesFromFile(args.input)
+    const sloMs = yield* sloOf(target, args)
+    const warmUpMs = args.warmUp * 1000
+    const periodMs = args.period * 1000
+    const endMs = args.duration !== undefined
+      ? warmUpMs + args.duration * 1000
+      : args.n !== undefined ? Infinity : args.rateFile !== undefined ? Math.max(ratesRps.length * periodMs, warmUpMs) : warmUpMs + 10_000
+    const progress = makeProgress(5000)
+    const result = yield* runUntilSignal({
+      target,
+      connections: args.connections,
+      timeoutMs: args.timeout * 1000,
+      precise: true,
+      windowMs: ratesRps.length === 1 ? Infinity : periodMs,
+      onTick: (elapsedMs, [stats]) =>
+        progress.show(`${(elapsedMs / 1000).toFixed(0)} s: ${stats!.requests} requests, ${stats!.latency.count} answered`)
+    }, [{
+      requests: bodies.map((body) => makeHttpRequest(target, args.positional, body)),
+      schedule: makeSchedule({ ratesRps, periodMs, distribution: args.distribution, seed: args.seed }),
+      sloMs,
+      warmUpMs,
+      endMs,
+      maxRequests: args.n ?? Infinity
+    }])
+    progress.clear()
+    const report = makeReport({
+      server: urlOf(target), model: args.positional, batch: args.batch, distribution: args.distribution, ratesRps, periodMs, seed: args.seed,
+      warmUpMs, connections: args.connections, body: args.input === undefined ? args.body : "json", sloMs
+    }, result)
+    for (const warning of warnings(report)) note(`note: ${warning}`)
+    if (args.csv !== undefined) yield* writeText(args.csv, renderCsv(report), "the CSV file")
+    if (args.json) out(JSON.stringify(report))
+    else if (args.csv !== "-") out(renderReport(report, colourOut()))
+    if (report.requests > 0 && report.answered === 0) {
+      const [reason] = Object.keys({ ...report.failed, ...report.dropped })
+      return yield* new CliError({ reason: "failed", problem: `no request was answered (${reason ?? "none was sent"})` })
+    }
+  })

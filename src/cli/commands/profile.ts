@@ -1,0 +1,77 @@
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { GpuInventory } from "../../core/Gpu.js"
+import type { ModelProfile, Profile } from "../../core/Profile.js"
+import { ProfileStore } from "../../core/Profile.js"
+import { Profiler } from "../../core/Profiler.js"
+import type { CliError } from "../CliError.js"
+import { usageError } from "../CliError.js"
+import type { ParsedArgs } from "../CommandSpec.js"
+import { layerCpu } from "../compose.js"
+import { checkWritable, modelFolder, writeText } from "../internal/files.js"
+import { readModels } from "../internal/localModels.js"
+import { modelSettings } from "../internal/settings.js"
+import { fileSha256 } from "../internal/sha256.js"
+import { colourOut, makeProgress, ms, note, out, rps, table } from "../internal/terminal.js"
+import type { profile } from "../specs.js"
+
+type ProfileArgs = ParsedArgs<typeof profile>
+
+const none: ReadonlyMap<string, string> = new Map()
+
+const chosen = (args: ProfileArgs) =>
+  Effect.gen(function*() {
+    const settings = yield* modelSettings({ slo: none, rate: none, class: none, maxBatch: args.maxBatch }, {})
+    const models = yield* readModels(yield* modelFolder(args.models), settings)
+    const unknown = args.only.find((name) => !models.some(({ model }) => model.name === name))
+    if (unknown !== undefined) return yield* usageError(`--only ${unknown}: there is ${models.map(({ model }) => model.name).join(", ")}`)
+    return models.filter(({ model }) => args.only.length === 0 || args.only.includes(model.name)).map(({ model }) => model)
+  })
+
+const render = (profiles: ReadonlyArray<ModelProfile>, colour: boolean): string =>
+  table(
+    ["model", "share", "batch", "p50 ms", "p99 ms", "items/s", "runs"],
+    profiles.flatMap((measured) =>
+      [...measured.points].sort((a, b) => a.sharePct - b.sharePct || a.batch - b.batch).map((point, i) => [
+        i === 0 ? measured.model : "", `${point.sharePct} %`, String(point.batch), ms(point.p50Ms), ms(point.p99Ms), rps((1000 * point.batch) / point.meanMs), String(point.count)
+      ])),
+    { align: "lrrrrrr", colour }
+  )
+
+/** `glet profile` */
+export const handle = (args: ProfileArgs): Effect.Effect<void, unknown> =>
+  Effect.gen(function*() {
+    if (args.output === "-" && args.json) return yield* usageError("--json and --output - both want stdout")
+    if (args.output !== undefined) yield* checkWritable(args.output, "the profile file")
+    const models = yield* chosen(args)
+    const { gpus: [gpu] } = yield* GpuInventory
+    const store = yield* ProfileStore
+    const profiler = yield* Profiler
+    const progress = makeProgress(1000)
+    const profiles: Array<ModelProfile> = []
+    for (const [i, model] of models.entries()) {
+      const sha256 = yield* fileSha256(model.path)
+      const key = { gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units }
+      const known = args.force ? Option.none() : yield* store.get({ ...key, model: model.name, sha256 })
+      if (Option.isSome(known)) {
+        note(`${model.name} has a profile; --force measures it again`)
+        profiles.push(known.value)
+        continue
+      }
+      const measured = yield* profiler.profile({
+        model, gpu: gpu!, sha256, budgetMs: args.budget,
+        onProgress: (done, total, point) =>
+          progress.show(`[${i + 1}/${models.length}] ${model.name}: ${done} of ${total}, share ${point.sharePct} %, batch ${point.batch}, p99 ${ms(point.p99Ms)} ms`)
+      })
+      progress.clear()
+      yield* store.put(key, measured)
+      profiles.push(measured)
+    }
+    const file: Profile = {
+      apiVersion: "glet/v1alpha1", kind: "Profile", gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units,
+      provenance: `glet profile --budget ${args.budget}`, models: profiles
+    }
+    if (args.output !== undefined) yield* (writeText(args.output, `${JSON.stringify(file, null, 2)}\n`, "the profile file") satisfies Effect.Effect<void, CliError>)
+    if (args.json) out(JSON.stringify(file))
+    else if (args.output !== "-") out(render(profiles, colourOut()))
+  }).pipe(Effect.provide(layerCpu(args)))

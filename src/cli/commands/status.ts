@@ -1,0 +1,65 @@
+import * as Effect from "effect/Effect"
+import type { SchedulerStatus as Status } from "../../scheduler/SchedulerStatus.js"
+import { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
+import type { CliError } from "../CliError.js"
+import type { ParsedArgs } from "../CommandSpec.js"
+import { callServer, targetOf, urlOf } from "../internal/serverClient.js"
+import { animates, bold, colourOut, ms, out, percent, rps, table } from "../internal/terminal.js"
+import type { status } from "../specs.js"
+
+const glets = (value: Status, colour: boolean): string => {
+  const rows = value.glets.flatMap((glet) => {
+    const head = [glet.id, `${glet.sharePct} %`, glet.state, percent(glet.busyRatio)]
+    const works = glet.assignments.map((work) => [
+      work.model, String(work.batch), work.meanBatch.toFixed(1), ms(work.predictedMs), ms(work.measured.p50Ms), ms(work.measured.p99Ms), String(work.measured.count)
+    ])
+    const lines = works.length === 0 ? [[...head, "-"]] : works.map((work, i) => [...(i === 0 ? head : ["", "", "", ""]), ...work])
+    return glet.detail === "" ? lines : [...lines, ["", "", glet.restarts > 0 ? `${glet.restarts} restarts: ${glet.detail}` : glet.detail]]
+  })
+  return table(["glet", "share", "state", "busy", "model", "batch", "mean", "predicted ms", "p50 ms", "p99 ms", "batches"], rows, { align: "lrlrlrrrrrr", colour })
+}
+
+const models = (value: Status, colour: boolean): string => {
+  const rows = value.models.map((model) => {
+    const dropped = model.dropped.reduce((sum, drop) => sum + drop.count, 0)
+    const ended = model.answered + dropped + model.failed
+    return [
+      model.model, model.state, model.sloMs === undefined ? "-" : ms(model.sloMs), rps(model.rateRps), rps(model.plannedRps), String(model.queued),
+      String(model.answered), model.sloMs === undefined || ended === 0 ? "-" : percent(model.withinSlo / ended), ms(model.latency.p50Ms), ms(model.latency.p99Ms),
+      dropped === 0 ? "-" : model.dropped.filter((drop) => drop.count > 0).map((drop) => `${drop.count} ${drop.reason}`).join(", "), String(model.failed)
+    ]
+  })
+  return table(
+    ["model", "state", "SLO ms", "req/s", "planned", "queued", "answered", "SLO kept", "p50 ms", "p99 ms", "dropped", "failed"],
+    rows, { align: "llrrrrrrrrlr", colour }
+  )
+}
+
+/** The whole status as text. */
+export const renderStatus = (value: Status, server: string, colour: boolean): string => [
+  `${bold(server, colour)}  plan ${value.plan.generation} by ${value.plan.planner}, executor ${value.executor}${value.draining ? ", draining" : ""}`,
+  "",
+  glets(value, colour),
+  "",
+  models(value, colour),
+  ...value.plan.shortfalls.map((short) => `short: ${short.model}: ${rps(short.plannedRps)} of ${rps(short.askedRps)} req/s planned: ${short.reason}`),
+  ...value.models.filter((model) => model.detail !== "").map((model) => `${model.model}: ${model.detail}`)
+].join("\n")
+
+/** `glet status` */
+export const handle = (args: ParsedArgs<typeof status>): Effect.Effect<void, CliError> =>
+  Effect.gen(function*() {
+    const target = yield* targetOf(args.server)
+    const look = callServer(target, "glet/v1alpha1/status", SchedulerStatus).pipe(
+      Effect.map((value) => {
+        if (args.json) return out(JSON.stringify(value))
+        const clear = args.watch && animates() && process.stdout.isTTY ? "\u001b[H\u001b[2J" : ""
+        out(`${clear}${renderStatus(value, urlOf(target), colourOut())}${args.watch ? "\n" : ""}`)
+      })
+    )
+    yield* look
+    while (args.watch) {
+      yield* Effect.sleep(args.interval * 1000)
+      yield* look
+    }
+  })

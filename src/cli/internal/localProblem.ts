@@ -1,0 +1,52 @@
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { GpuInventory } from "../../core/Gpu.js"
+import type { ModelName } from "../../core/Ids.js"
+import type { PlanProblem } from "../../core/PlanProblem.js"
+import { defaultPlanOptions } from "../../core/PlanProblem.js"
+import type { ModelProfile, ProfileError } from "../../core/Profile.js"
+import { ProfileStore } from "../../core/Profile.js"
+import * as ProfileLatencyModel from "../../scheduler/ProfileLatencyModel.js"
+import { rateToPlanFor } from "../../scheduler/BurstHeadroom.js"
+import type { RepositoryError } from "../../server/repository/RepositoryError.js"
+import { CliError } from "../CliError.js"
+import type { ParsedArgs } from "../CommandSpec.js"
+import { layerCpu } from "../compose.js"
+import type { plan } from "../specs.js"
+import { modelFolder } from "./files.js"
+import { readModels } from "./localModels.js"
+import { modelSettings } from "./settings.js"
+import { fileSha256 } from "./sha256.js"
+
+type PlanArgs = Omit<ParsedArgs<typeof plan>, "models"> & { readonly models: string }
+
+/** The problem a server on this machine would plan for: its cores, a folder's models, the profiles that are kept. */
+export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliError | RepositoryError | ProfileError> =>
+  Effect.gen(function*() {
+    const { gpus } = yield* GpuInventory
+    const store = yield* ProfileStore
+    const read = yield* readModels(yield* modelFolder(args.models), yield* modelSettings(args, {}))
+    const profiles = new Map<string, Map<ModelName, ModelProfile>>(gpus.map((gpu) => [gpu.type, new Map()]))
+    for (const { model } of read) {
+      const sha256 = yield* fileSha256(model.path)
+      for (const gpu of gpus) {
+        const found = yield* store.get({ gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units, model: model.name, sha256 })
+        if (Option.isNone(found)) {
+          return yield* new CliError({ reason: "infeasible", problem: `model "${model.name}" has no profile for ${gpu.type}`, hint: `measure it with glet profile --models ${args.models}` })
+        }
+        profiles.get(gpu.type)!.set(model.name, found.value)
+      }
+    }
+    return {
+      gpus,
+      demands: read.map(({ model }) => ({
+        model: model.name,
+        serviceClass: model.serviceClass,
+        rateRps: model.serviceClass === "best-effort" ? 0 : rateToPlanFor(model.expectedRateRps),
+        sloMs: model.sloMs ?? Infinity,
+        maxBatch: model.maxBatch
+      })),
+      latency: ProfileLatencyModel.make(profiles),
+      options: defaultPlanOptions
+    }
+  }).pipe(Effect.provide(layerCpu(args)))

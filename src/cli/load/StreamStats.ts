@@ -1,0 +1,79 @@
+/**
+ * What became of the requests of one load stream. Every scheduled request is counted exactly once: answered, dropped, or failed.
+ *
+ * @since 0.1.0
+ */
+import type { LatencySummary } from "./LatencyHistogram.js"
+import { LatencyHistogram } from "./LatencyHistogram.js"
+
+/** How a request ended, seen from the client. @since 0.1.0 @category stats */
+export type Outcome =
+  | { readonly kind: "answered"; readonly latencyMs: number }
+  | { readonly kind: "dropped"; readonly reason: string }
+  | { readonly kind: "failed"; readonly reason: string }
+
+/** Plain numbers for reports. @since 0.1.0 @category stats */
+export interface StatsReport {
+  readonly requests: number
+  readonly answered: number
+  readonly withinSlo: number
+  /** Answered within the SLO, as a part of all requests, dropped and failed ones included; null without an SLO or without requests. */
+  readonly sloKept: number | null
+  readonly dropped: Readonly<Record<string, number>>
+  readonly failed: Readonly<Record<string, number>>
+  readonly latencyMs: LatencySummary
+}
+
+// Reasons come from the server: no more of them than this are told apart.
+const maxReasons = 32
+
+const count = (counts: Map<string, number>, reason: string): void => {
+  const key = counts.has(reason) || counts.size < maxReasons ? reason : "other"
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
+const total = (counts: ReadonlyMap<string, number>): number => {
+  let sum = 0
+  for (const n of counts.values()) sum += n
+  return sum
+}
+
+/** Counters of one stream or one window of it. @since 0.1.0 @category stats */
+export class StreamStats {
+  readonly latency = new LatencyHistogram()
+  readonly dropped = new Map<string, number>()
+  readonly failed = new Map<string, number>()
+  withinSlo = 0
+
+  constructor(readonly sloMs: number | undefined) {}
+
+  add(outcome: Outcome): void {
+    switch (outcome.kind) {
+      case "answered":
+        this.latency.add(outcome.latencyMs)
+        if (this.sloMs === undefined || outcome.latencyMs <= this.sloMs) this.withinSlo++
+        return
+      case "dropped":
+        return count(this.dropped, outcome.reason)
+      case "failed":
+        return count(this.failed, outcome.reason)
+    }
+  }
+
+  get requests(): number {
+    return this.latency.count + total(this.dropped) + total(this.failed)
+  }
+
+  report(): StatsReport {
+    const requests = this.requests
+    return {
+      requests,
+      answered: this.latency.count,
+      withinSlo: this.withinSlo,
+      sloKept: this.sloMs === undefined || requests === 0 ? null : this.withinSlo / requests,
+      dropped: Object.fromEntries(this.dropped),
+      failed: Object.fromEntries(this.failed),
+      latencyMs: this.latency.summary()
+    }
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * Every subcommand of `glet`.
+ *
+ * @since 0.1.0
+ */
+import type { CommandSpec } from "./CommandSpec.js"
+import { commandSpec } from "./CommandSpec.js"
+
+const json = { kind: "boolean", description: "Write one JSON document to stdout instead of text." } as const
+const server = { kind: "text", placeholder: "URL", default: "http://127.0.0.1:8000", description: "The server to ask." } as const
+const seed = { kind: "integer", placeholder: "N", default: 1, min: 0, description: "Seed of everything random." } as const
+
+const backend = {
+  models: { kind: "text", placeholder: "DIR", required: true, description: "Folder of .onnx files, or a model repository in Triton's layout." },
+  slo: { kind: "pairs", placeholder: "MODEL=MS", description: "Latency objective of a model. Repeatable." },
+  rate: { kind: "pairs", placeholder: "MODEL=RPS", description: "Rate to plan for before any request was seen. Repeatable." },
+  class: { kind: "pairs", placeholder: "MODEL=CLASS", description: "latency-critical or best-effort. Repeatable." },
+  maxBatch: { kind: "pairs", placeholder: "MODEL=N", description: "Largest batch of a model. Repeatable." },
+  cores: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "Cores of the CPU that are the GPU (default: all)." },
+  profileBudget: { kind: "integer", placeholder: "MS", default: 500, min: 10, max: 600_000, description: "Time to measure a model that has no profile." },
+  profiles: { kind: "text", placeholder: "DIR", description: "Where profiles are kept (default: the user's cache folder)." }
+} as const
+
+export const serve = commandSpec({
+  name: "serve",
+  summary: "Serve a folder of models: profile, plan, answer requests.",
+  examples: [
+    { line: "glet serve --models ./models", does: "Serve every model of a folder on port 8000." },
+    { line: "glet serve --models ./models --slo resnet50=50 --class embed=best-effort", does: "Say what must be fast and what may wait." },
+    { line: "glet serve --models ./models --port 0 --json", does: "Take a free port; the ready line is JSON." }
+  ],
+  flags: {
+    ...backend,
+    port: { kind: "integer", placeholder: "N", min: 0, max: 65535, description: "Port to listen on; 0 takes a free one (default: 8000)." },
+    host: { kind: "text", placeholder: "ADDR", description: "Address to listen on (default: 127.0.0.1)." },
+    planner: { kind: "text", placeholder: "NAME", default: "orion", description: "Planning algorithm; `glet plan --help` lists them." },
+    executor: { kind: "choice", choices: ["cpu", "emulated"], default: "cpu", description: "What runs the models: this CPU, or a replay of their profiles." },
+    engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },
+    requestLog: { kind: "text", placeholder: "FILE", description: "Append one line per request." },
+    config: { kind: "text", placeholder: "FILE", description: "JSON file with settings; flags and GLET_* variables win." },
+    json
+  }
+})
+
+export const run = commandSpec({
+  name: "run",
+  summary: "Run one model without a server and show its latency distribution.",
+  examples: [
+    { line: "glet run model.onnx --n 1000", does: "1000 executions, one after the other." },
+    { line: "glet run model.onnx --n 500 --batch 8 --interval 10", does: "Batches of 8, exponential gaps of 10 ms on average." }
+  ],
+  positional: { name: "MODEL", description: "An .onnx file.", required: true },
+  flags: {
+    n: { kind: "integer", placeholder: "N", default: 200, min: 1, max: 100_000_000, description: "Executions to measure." },
+    batch: { kind: "integer", placeholder: "N", default: 1, min: 1, max: 65536, description: "Items of an execution." },
+    interval: { kind: "number", placeholder: "MS", default: 0, min: 0, max: 3_600_000, description: "Mean gap between starts, exponential; 0 is back to back." },
+    warmUp: { kind: "integer", placeholder: "N", default: 10, min: 0, max: 1_000_000, description: "Executions before measuring." },
+    share: { kind: "integer", placeholder: "PCT", default: 100, min: 1, max: 100, description: "Share of the cores." },
+    cores: backend.cores,
+    engine: serve.flags.engine,
+    seed,
+    json
+  }
+})
+
+export const profile = commandSpec({
+  name: "profile",
+  summary: "Measure models at every share and batch size.",
+  examples: [
+    { line: "glet profile --models ./models", does: "Measure what was never measured; keep it for `serve` and `plan`." },
+    { line: "glet profile --models ./models --force --output cpu.json", does: "Measure anew and write a profile file as well." }
+  ],
+  flags: {
+    models: backend.models,
+    only: { kind: "texts", placeholder: "MODEL", description: "Measure this model only. Repeatable." },
+    budget: { kind: "integer", placeholder: "MS", default: 2000, min: 10, max: 600_000, description: "Time for each model." },
+    force: { kind: "boolean", description: "Measure again what has a profile." },
+    output: { kind: "text", placeholder: "FILE", description: "Also write all profiles to one file; - is stdout." },
+    maxBatch: backend.maxBatch,
+    cores: backend.cores,
+    profiles: backend.profiles,
+    engine: serve.flags.engine,
+    json
+  }
+})
+
+export const plan = commandSpec({
+  name: "plan",
+  summary: "Plan glets for models and rates, and explain the plan.",
+  examples: [
+    { line: "glet plan --models ./models --rate lenet=200", does: "Plan for this machine with the profiles kept by `profile` or `serve`." },
+    { line: "glet plan --problem problem.json", does: "Plan for any GPUs, models and profiles; the format is below." },
+    { line: "glet plan --problem problem.json --json", does: "The plan itself; exit code 3 with the culprits where there is none." }
+  ],
+  flags: {
+    problem: { kind: "text", placeholder: "FILE", description: "A planning problem in JSON; - is stdin." },
+    ...backend,
+    models: { kind: "text", placeholder: "DIR", description: backend.models.description },
+    planner: serve.flags.planner,
+    degrade: { kind: "boolean", description: "Plan what fits and list what does not, instead of failing." },
+    json
+  }
+})
+
+export const bench = commandSpec({
+  name: "bench",
+  summary: "Send open-loop load to a server and measure latency from the scheduled time.",
+  examples: [
+    { line: "glet bench lenet-digits --rate 200 --duration 10", does: "Poisson arrivals at 200 requests/s for 10 s." },
+    { line: "glet bench resnet50 --rate 20 --batch 8 --distribution uniform --body binary", does: "Equal gaps, 8 items a request, binary tensors." },
+    { line: "glet bench lenet-digits --rate-file day.txt --period 20 --csv -", does: "A rate per line, each for 20 s; one CSV line per period." }
+  ],
+  positional: { name: "MODEL", description: "The model to ask.", required: true },
+  flags: {
+    server,
+    n: { kind: "integer", placeholder: "N", min: 1, max: 1_000_000_000, description: "Requests to count (default: as many as --duration holds)." },
+    duration: { kind: "number", placeholder: "S", min: 0.1, max: 604_800, description: "Seconds to count (default: 10, or until --n, or one round of --rate-file)." },
+    batch: { kind: "integer", placeholder: "N", default: 1, min: 1, max: 65536, description: "Items of a request." },
+    rate: { kind: "number", placeholder: "RPS", min: 0.001, max: 1_000_000, description: "Requests per second (default: 10)." },
+    rateFile: { kind: "text", placeholder: "FILE", description: "Rates, one per line, from the first again after the last." },
+    period: { kind: "number", placeholder: "S", default: 20, min: 0.01, max: 86_400, description: "Seconds each line of --rate-file lasts." },
+    distribution: { kind: "choice", choices: ["exp", "uniform"], default: "exp", description: "Gaps between requests." },
+    seed,
+    warmUp: { kind: "number", placeholder: "S", default: 1, min: 0, max: 3600, description: "Seconds of load before counting." },
+    connections: { kind: "integer", placeholder: "N", default: 64, min: 1, max: 10_000, description: "Most requests in flight; more wait, on the clock." },
+    timeout: { kind: "number", placeholder: "S", default: 30, min: 0.01, max: 3600, description: "A request without an answer for this long has failed." },
+    slo: { kind: "number", placeholder: "MS", min: 0.001, max: 1e9, description: "Objective to count by (default: the model's own)." },
+    body: { kind: "choice", choices: ["json", "binary"], default: "json", description: "How tensors are sent." },
+    input: { kind: "text", placeholder: "FILE", description: "A v2 request body in JSON, or a list of them, instead of random inputs." },
+    shape: { kind: "texts", placeholder: "INPUT=1,2,3", description: "Shape of an input with free sizes. Repeatable." },
+    csv: { kind: "text", placeholder: "FILE", description: "Write one CSV line per period; - is stdout." },
+    json
+  }
+})
+
+export const status = commandSpec({
+  name: "status",
+  summary: "Show plan, glets and models of a server: predicted against measured.",
+  examples: [
+    { line: "glet status", does: "The server on port 8000 of this machine." },
+    { line: "glet status --watch --json", does: "One JSON line per second." }
+  ],
+  flags: {
+    server,
+    watch: { kind: "boolean", description: "Show it again and again until interrupted." },
+    interval: { kind: "number", placeholder: "S", default: 1, min: 0.1, max: 3600, description: "Seconds between two looks of --watch." },
+    json
+  }
+})
+
+export const models = commandSpec({
+  name: "models",
+  summary: "List the models of a server, and why one is not served.",
+  examples: [{ line: "glet models", does: "The server on port 8000 of this machine." }],
+  flags: { server, json }
+})
+
+export const doctor = commandSpec({
+  name: "doctor",
+  summary: "Check what this machine offers and how to mend what is missing.",
+  examples: [{ line: "glet doctor", does: "Exit code 4 where something essential is missing." }],
+  flags: { json }
+})
+
+export const config = commandSpec({
+  name: "config",
+  summary: "Show the settings a server would take, and where each comes from.",
+  examples: [
+    { line: "glet config show", does: "Defaults and GLET_* variables." },
+    { line: "glet config show --config glet.json --json", does: "With a file, as JSON." }
+  ],
+  positional: { name: "ACTION", description: "What to do.", required: true, choices: ["show"] },
+  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, json }
+})
+
+export const demo = commandSpec({
+  name: "demo",
+  summary: "Serve four small models here and send them real load for half a minute.",
+  examples: [
+    { line: "glet demo", does: "500 handwritten digits and three more models on the CPU." },
+    { line: "glet demo --json", does: "Ends with one JSON line of results." }
+  ],
+  flags: {
+    duration: { kind: "number", placeholder: "S", default: 12, min: 1, max: 3600, description: "Seconds of load." },
+    seed,
+    json
+  }
+})
+
+/** The demo's client, a process of its own. */
+export const demoClient = commandSpec({
+  name: "demo-client",
+  summary: "Send the demo's load; its task comes on stdin.",
+  examples: [],
+  flags: {},
+  hidden: true
+})
+
+/** In the order of help. */
+export const specs: ReadonlyArray<CommandSpec> = [serve, demo, bench, status, models, plan, profile, run, doctor, config, demoClient]

@@ -1,0 +1,56 @@
+/**
+ * Checks the words of a command line against a specification before they are parsed: a mistyped or misplaced option is named, with the one that
+ * was meant.
+ *
+ * @since 0.1.0
+ */
+import type { CommandSpec } from "./CommandSpec.js"
+import { flagName } from "./CommandSpec.js"
+import { suggest } from "./internal/suggest.js"
+
+const builtIn = ["--help", "--completions", "--wizard", "--log-level"]
+
+/**
+ * The same words with `--flag=value` split in two, or the first that cannot be meant.
+ * @since 0.1.0
+ * @category parsing
+ */
+export const checkWords = (
+  spec: CommandSpec,
+  words: ReadonlyArray<string>
+): { readonly words: ReadonlyArray<string> } | { readonly problem: string } => {
+  const flags = new Map(Object.entries(spec.flags).map(([key, flag]) => [`--${flagName(key)}`, flag]))
+  const checked: Array<string> = []
+  let positionals = 0
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!
+    if (!word.startsWith("-") || word === "-") {
+      positionals++
+      if (positionals > (spec.positional === undefined ? 0 : 1)) {
+        const expected = spec.positional === undefined ? "it takes options only" : `it takes one ${spec.positional.name}`
+        return { problem: `unexpected word "${word}": ${expected}` }
+      }
+      checked.push(word)
+      continue
+    }
+    const equals = word.indexOf("=")
+    const name = equals < 0 ? word : word.slice(0, equals)
+    const flag = flags.get(name)
+    if (flag === undefined) {
+      if (builtIn.includes(name)) return { words }
+      const near = suggest(name, [...flags.keys()])
+      return { problem: `unknown option "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}` }
+    }
+    checked.push(name)
+    if (flag.kind === "boolean") {
+      if (equals >= 0) return { problem: `${name} takes no value` }
+      continue
+    }
+    const value = equals >= 0 ? word.slice(equals + 1) : words[++i]
+    // A word that is an option itself is never meant as a value; a negative number may be, and no option takes one.
+    if (value === undefined || value === "" || flags.has(value)) return { problem: `${name} needs a value` }
+    if (/^-./.test(value)) return { problem: `${name} cannot be "${value}"` }
+    checked.push(value)
+  }
+  return { words: checked }
+}

@@ -1,0 +1,181 @@
+/**
+ * Measures models on an `Executor`, whichever it is.
+ *
+ * **What is measured**: gathering the inputs, running, scattering the outputs, as the executor reports them, for batches of requests of one
+ * item, one batch at a time. The way to the runner and back is not part of it: the scheduler learns that by itself.
+ *
+ * **In what company.** On a GPU with enforced shares the glet runs alone, for its neighbours' effect is predicted apart
+ * (`LatencyModel.slowdown`). On the CPU (`threads`) nothing divides caches, memory bandwidth and clocks, and a core is never only the glet's, so
+ * a share is measured beside a second glet on the rest of the cores that runs the same model all the time: slower than a quiet machine, about
+ * as slow as a busy server. Plans made from it hold under load. The whole of the cores has no neighbour and is measured alone.
+ *
+ * **Time.** The budget is divided among the shares; what one leaves goes to the next. Every share has at least its smallest batch measured,
+ * whatever that takes. Sizes for which the time does not suffice are not measured, hence not planned with.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { GletHandle, LoadReport } from "../core/Executor.js"
+import { Executor, runBatch } from "../core/Executor.js"
+import type { GletExited } from "../core/ExecutorError.js"
+import { ModelLoadFailed } from "../core/ExecutorError.js"
+import type { Gpu } from "../core/Gpu.js"
+import type { GletId } from "../core/Ids.js"
+import { unsafeGletId } from "../core/Ids.js"
+import type { Model } from "../core/Model.js"
+import type { ModelProfile, ProfilePoint } from "../core/Profile.js"
+import type { ProfileRequest } from "../core/Profiler.js"
+import { Profiler } from "../core/Profiler.js"
+import { makeSlotLayout } from "../core/SlotLayout.js"
+import { makeRandom } from "../scheduler/internal/random.js"
+import { firstBatches } from "./internal/batchSizes.js"
+import { pointOf } from "./internal/latencyStatistics.js"
+import { measureShare } from "./internal/measureShare.js"
+import type { SampleRequests } from "./internal/sampleInputs.js"
+import { makeSampleRequests } from "./internal/sampleInputs.js"
+
+/** @since 0.1.0 @category options */
+export interface ProfilerOptions {
+  /** Size to measure with of dimensions that requests choose, such as a sequence's length; 128 by default. */
+  readonly symbolSize?: number
+  /** The same by symbol. */
+  readonly symbolSizes?: ReadonlyMap<string, number>
+  /** Integer inputs are drawn from 0 to this, 1 by default: they may be indices into a table of unknown length. */
+  readonly maxInteger?: number
+  /** Measure beside a busy neighbour. By default where the GPU's isolation is `threads`. */
+  readonly busyNeighbour?: boolean
+  /** Shares to measure at most where a request names none, 6 by default: the smallest, the largest and some between. */
+  readonly maxShares?: number
+  /** Of the inputs; 1 by default. */
+  readonly seed?: number
+}
+
+/** The largest part of the arena that measuring may take from those who serve. */
+const arenaPart = 1 / 8
+
+/** Up to `most` shares of a grid, spaced by equal factors: latency is nearly linear in 1/share, so small shares matter most. */
+const spread = (ascending: ReadonlyArray<number>, most: number): ReadonlyArray<number> => {
+  if (ascending.length <= most) return ascending
+  const [least, largest] = [ascending[0]!, ascending[ascending.length - 1]!]
+  const wanted = Array.from({ length: Math.max(2, most) }, (_, i) => least * (largest / least) ** (i / Math.max(1, most - 1)))
+  const nearest = (share: number) => ascending.reduce((best, one) => Math.abs(one - share) < Math.abs(best - share) ? one : best)
+  return [...new Set(wanted.map(nearest))]
+}
+
+/** The largest share that fits beside another one; undefined where none does. */
+const shareBeside = (gpu: Gpu, sharePct: number): number | undefined => gpu.sharesPct.findLast((share) => share <= 100 - sharePct)
+
+/** Resident memory that the loaded copies took each, where the executor can tell. */
+const growthBytes = Effect.fnUntraced(function*(handle: GletHandle, neighbour: GletHandle | undefined, beforeBytes: number | undefined) {
+  const after = yield* handle.stats
+  if (beforeBytes === undefined || after.residentBytes === undefined) return 0
+  const copies = neighbour !== undefined && (yield* neighbour.stats).pid === after.pid ? 2 : 1
+  return Math.max(0, after.residentBytes - beforeBytes) / copies
+})
+
+/** @since 0.1.0 @category constructors */
+export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
+  const executor = yield* Executor
+  // Two measurements at a time would measure each other.
+  const measuring = yield* Effect.makeSemaphore(1)
+  let glets = 0
+
+  const samplesFor = (model: Model, glet: GletId) =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        const made = makeSampleRequests(executor.arena, makeSlotLayout(model.signature), model.maxBatch, arenaPart, {
+          sizeOf: (symbol) => options.symbolSizes?.get(symbol) ?? options.symbolSize ?? 128,
+          maxInteger: options.maxInteger ?? 1,
+          random: makeRandom(options.seed ?? 1)
+        })
+        return made === undefined
+          ? Effect.fail(new ModelLoadFailed({ model: model.name, glet, reason: "no-memory", detail: "no request of one item fits into the tensor arena" }))
+          : Effect.succeed(made)
+      }),
+      (made) => Effect.sync(made.release)
+    )
+  const runner = (handle: GletHandle, model: Model, samples: SampleRequests) => (items: number) =>
+    runBatch(handle, { model, entries: samples.entries(items), items })
+
+  /** Opens a glet, with requests for it that are released after it is closed, hence after all it ran. */
+  const open = Effect.fnUntraced(function*({ gpu, model }: ProfileRequest, sharePct: number) {
+    const id = unsafeGletId(`${gpu.id}/profile-${glets++}`)
+    const samples = yield* samplesFor(model, id)
+    const handle = yield* executor.open({ id, gpu, sharePct, priority: 0 })
+    return { handle, run: runner(handle, model, samples) }
+  })
+
+  const measure = Effect.fnUntraced(function*(request: ProfileRequest, sharePct: number, budgetMs: number) {
+    const { gpu, model } = request
+    const { handle, run } = yield* open(request, sharePct)
+    const { residentBytes } = yield* handle.stats
+    const report: LoadReport = yield* handle.load(model, [1])
+    const besidePct = (options.busyNeighbour ?? gpu.isolation === "threads") ? shareBeside(gpu, sharePct) : undefined
+    const neighbour = besidePct === undefined ? undefined : yield* open(request, besidePct)
+    if (neighbour !== undefined) yield* neighbour.handle.load(model, [1])
+
+    let size = 1
+    const startedMs = yield* Clock.currentTimeMillis
+    const samples = yield* Effect.gen(function*() {
+      if (neighbour !== undefined) {
+        yield* Effect.forkScoped(Effect.repeat(Effect.suspend(() => neighbour.run(size)), { while: (end) => end.ok }))
+      }
+      return yield* measureShare({
+        maxBatch: model.maxBatch,
+        budgetMs,
+        run: (items) =>
+          Effect.suspend(() => {
+            size = items
+            return run(items)
+          }),
+        failed: ({ error }): GletExited | ModelLoadFailed =>
+          error._tag === "GletExited"
+            ? error
+            : new ModelLoadFailed({ model: model.name, glet: handle.spec.id, reason: "warm-up-failed", detail: error.detail })
+      })
+    }).pipe(Effect.scoped)
+    return {
+      points: samples.map(({ batch, durationsMs }) => pointOf(sharePct, batch, durationsMs)),
+      spentMs: (yield* Clock.currentTimeMillis) - startedMs,
+      loadMs: report.loadMs,
+      memoryBytes: Math.max(report.memoryBytes, yield* growthBytes(handle, neighbour?.handle, residentBytes))
+    }
+  })
+
+  const profile = Effect.fnUntraced(function*(request: ProfileRequest) {
+    const { budgetMs, gpu, model, onProgress, sha256 } = request
+    const asked = request.sharesPct ?? []
+    const shares = asked.length === 0 ? spread(gpu.sharesPct, options.maxShares ?? 6) : [...new Set(asked)].sort((a, b) => a - b)
+    const planned = firstBatches(model.maxBatch).length
+    const points: Array<ProfilePoint> = []
+    let leftMs = budgetMs
+    let loadMs = 0
+    let memoryBytes = model.weightBytes
+    for (const [i, sharePct] of shares.entries()) {
+      const measured = yield* Effect.scoped(measure(request, sharePct, leftMs / (shares.length - i)))
+      leftMs = Math.max(0, leftMs - measured.spentMs)
+      loadMs = Math.max(loadMs, measured.loadMs)
+      memoryBytes = Math.max(memoryBytes, measured.memoryBytes)
+      const total = points.length + measured.points.length + (shares.length - 1 - i) * planned
+      for (const point of measured.points) {
+        points.push(point)
+        onProgress?.(points.length, total, point)
+      }
+    }
+    const [first, ...others] = points
+    if (first === undefined) return yield* Effect.dieMessage("a share was measured without a point")
+    const result: ModelProfile = { model: model.name, memoryBytes, loadMs, points: [first, ...others] }
+    return sha256 === undefined ? result : { ...result, sha256 }
+  })
+
+  return Profiler.of({ profile: (request) => measuring.withPermits(1)(profile(request)) })
+})
+
+/**
+ * The profiler over the executor.
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: ProfilerOptions = {}): Layer.Layer<Profiler, never, Executor> => Layer.effect(Profiler, make(options))

@@ -1,0 +1,222 @@
+/** A glet of a runner as the rest of the system sees it. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type * as Scope from "effect/Scope"
+import type { Batch, BatchEnd, GletHandle, GletSpec, LoadReport } from "../../core/Executor.js"
+import { GletExited, ModelLoadFailed } from "../../core/ExecutorError.js"
+import { unitsOfShare } from "../../core/Gpu.js"
+import type { Model } from "../../core/Model.js"
+import { modelKey } from "../../core/Model.js"
+import { makeSlotLayout } from "../../core/SlotLayout.js"
+import type { ControlReply, ControlRequest } from "./control.js"
+import type { LinkedModel, RunnerExit } from "./runnerLink.js"
+import type { RunnerProcess } from "./runnerProcess.js"
+
+export interface CpuGletOptions {
+  readonly loadTimeoutMs: number
+  readonly drainTimeoutMs: number
+  /** Appended to what a load reports. */
+  readonly note: string
+}
+
+/** One batch runs, the next one's inputs are gathered meanwhile. */
+const depth = 2
+/** How long `stats` waits for the process. */
+const statsTimeout = "1 second"
+/** Model objects remembered, so that a batch's model is found without making its key. */
+const rememberedModels = 256
+
+interface Entry {
+  readonly linked: LinkedModel
+  readonly done: Deferred.Deferred<LoadReport, ModelLoadFailed | GletExited>
+  loaded: boolean
+}
+
+/** Numbers of glets and of models within all runners of this process; a number is never used twice. */
+let numbers = 0
+
+/** Asks, and waits for the reply. */
+const ask = (runner: RunnerProcess, request: ControlRequest): Effect.Effect<ControlReply | RunnerExit> =>
+  Effect.async((resume) => {
+    const forget = runner.link.request(request, (reply) => resume(Effect.succeed(reply)))
+    return Effect.sync(forget)
+  })
+
+const isReply = (reply: ControlReply | RunnerExit): reply is ControlReply => "ok" in reply
+
+/** Opens a glet on a runner; `undefined` where the runner is gone, a text where it refused. */
+export const openCpuGlet = (
+  runner: RunnerProcess,
+  spec: GletSpec,
+  options: CpuGletOptions
+): Effect.Effect<GletHandle, RunnerExit | string, Scope.Scope> =>
+  Effect.gen(function*() {
+    const number = ++numbers
+    const reply = yield* ask(runner, { type: "open", glet: number, threads: unitsOfShare(spec.gpu, spec.sharePct) })
+    if (!isReply(reply)) return yield* Effect.fail(reply)
+    if (!reply.ok) return yield* Effect.fail(reply.detail)
+    const glet = new CpuGlet(runner, spec, number, options)
+    yield* Effect.addFinalizer(() => glet.close)
+    return glet
+  })
+
+class CpuGlet implements GletHandle {
+  readonly depth = depth
+  private readonly entries = new Map<string, Entry>()
+  private readonly byModel = new Map<Model, LinkedModel>()
+  private closed = false
+  private batches = 0
+  private items = 0
+  private busyMs = 0
+
+  constructor(
+    private readonly runner: RunnerProcess,
+    readonly spec: GletSpec,
+    private readonly number: number,
+    private readonly options: CpuGletOptions
+  ) {}
+
+  readonly load = (model: Model, warmBatches: ReadonlyArray<number>): Effect.Effect<LoadReport, ModelLoadFailed | GletExited> =>
+    Effect.suspend(() => {
+      const key = modelKey(model)
+      const entry = this.entries.get(key) ?? this.beginLoad(key, model, warmBatches)
+      const { loadTimeoutMs } = this.options
+      return Deferred.await(entry.done).pipe(Effect.timeoutFail({
+        duration: loadTimeoutMs,
+        onTimeout: () => {
+          if (!entry.loaded) this.forget(key, entry)
+          return this.loadFailed(model, "timeout", `it was not loaded within ${loadTimeoutMs} ms`)
+        }
+      }))
+    })
+
+  readonly unload = (model: Model): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const key = modelKey(model)
+      const entry = this.entries.get(key)
+      if (entry === undefined) return Effect.void
+      this.forget(key, entry)
+      return entry.loaded ? Effect.asVoid(ask(this.runner, { type: "unload", glet: this.number, model: entry.linked.number })) : Effect.void
+    })
+
+  readonly start = (batch: Batch, onEnd: (end: BatchEnd) => void): void => {
+    const model = this.byModel.get(batch.model) ?? this.find(batch.model)
+    if (model === undefined || this.closed) {
+      const gone = this.runner.link.exit
+      const end: BatchEnd = {
+        ok: false,
+        error: gone !== undefined
+          ? this.exitedWith(gone)
+          : { _tag: "BatchFailed", detail: this.closed ? "the glet is closed" : `model "${batch.model.name}" is not loaded on glet ${this.spec.id}` }
+      }
+      queueMicrotask(() => onEnd(end))
+      return
+    }
+    this.runner.link.start(model, batch, {
+      onEnd: (end) => {
+        if (end.ok) {
+          this.batches++
+          this.items += batch.items
+          this.busyMs += end.inputMs + end.inferMs + end.outputMs
+        }
+        onEnd(end)
+      },
+      onGone: (exit) => onEnd({ ok: false, error: this.exitedWith(exit) })
+    })
+  }
+
+  get exited(): Effect.Effect<GletExited> {
+    return Effect.flatMap(this.runner.exited, (exit) => this.closed ? Effect.never : Effect.succeed(this.exitedWith(exit)))
+  }
+
+  get stats(): GletHandle["stats"] {
+    return ask(this.runner, { type: "stats" }).pipe(
+      Effect.timeoutOption(statsTimeout),
+      Effect.map((reply) => {
+        const { batches, busyMs, items, runner } = this
+        const resident = reply._tag === "Some" && isReply(reply.value) && reply.value.ok ? reply.value.residentBytes : undefined
+        return { batches, items, busyMs, pid: runner.pid, ...(resident === undefined ? {} : { residentBytes: resident }) }
+      })
+    )
+  }
+
+  /** Ends what is in flight, then frees the glet's place in the runner. */
+  get close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.closed = true
+      return ask(this.runner, { type: "close", glet: this.number }).pipe(
+        Effect.interruptible,
+        Effect.timeoutOption(this.options.drainTimeoutMs),
+        Effect.flatMap((reply) =>
+          reply._tag === "Some"
+            ? Effect.void
+            : Effect.logWarning(`glet ${this.spec.id} still has batches in flight ${this.options.drainTimeoutMs} ms after it was closed`)
+        )
+      )
+    })
+  }
+
+  /** The load goes on without whoever asked for it: others may wait for it too. */
+  private beginLoad(key: string, model: Model, warmBatches: ReadonlyArray<number>): Entry {
+    const entry: Entry = {
+      linked: { number: ++numbers, layout: makeSlotLayout(model.signature) },
+      done: Deferred.unsafeMake<LoadReport, ModelLoadFailed | GletExited>(FiberId.none),
+      loaded: false
+    }
+    this.entries.set(key, entry)
+    const start = performance.now()
+    const { number } = entry.linked
+    const request: ControlRequest = {
+      type: "load", glet: this.number, model: number, path: model.path, signature: model.signature, warmBatches
+    }
+    this.runner.link.request(request, (reply) => {
+      if (isReply(reply) && reply.ok && this.entries.get(key) === entry) {
+        entry.loaded = true
+        const detail = `${reply.loaded?.detail ?? ""}${this.options.note}`
+        const report: LoadReport = { loadMs: performance.now() - start, memoryBytes: reply.loaded?.memoryBytes ?? 0, detail }
+        Deferred.unsafeDone(entry.done, Effect.succeed(report))
+        return
+      }
+      if (isReply(reply) && reply.ok) {
+        // Unloaded, or given up, while it was loading.
+        this.runner.link.request({ type: "unload", glet: this.number, model: number }, () => undefined)
+      }
+      this.forget(key, entry)
+      Deferred.unsafeDone(entry.done, Effect.fail(
+        !isReply(reply)
+          ? this.exitedWith(reply)
+          : reply.ok
+          ? this.loadFailed(model, "timeout", "it was unloaded while it was loading")
+          : this.loadFailed(model, reply.reason ?? "invalid-model", reply.detail)
+      ))
+    })
+    return entry
+  }
+
+  private forget(key: string, entry: Entry): void {
+    if (this.entries.get(key) === entry) this.entries.delete(key)
+    this.byModel.clear()
+  }
+
+  private find(model: Model): LinkedModel | undefined {
+    const entry = this.entries.get(modelKey(model))
+    if (entry?.loaded !== true) return undefined
+    if (this.byModel.size >= rememberedModels) this.byModel.clear()
+    this.byModel.set(model, entry.linked)
+    return entry.linked
+  }
+
+  private loadFailed(model: Model, reason: ModelLoadFailed["reason"], detail: string): ModelLoadFailed {
+    return new ModelLoadFailed({ model: model.name, glet: this.spec.id, reason, detail })
+  }
+
+  private exitedWith({ code, detail, signal }: RunnerExit): GletExited {
+    return new GletExited({
+      glet: this.spec.id,
+      detail,
+      ...(code === undefined ? {} : { code }),
+      ...(signal === undefined ? {} : { signal })
+    })
+  }
+}

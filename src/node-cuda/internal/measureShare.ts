@@ -1,0 +1,92 @@
+/**
+ * Measures one model on one open glet within a given time: first up the batch sizes, a few executions each, as far as the time carries; then
+ * sizes where the curve bends; then all of them again in rounds, so that a slow moment of the machine falls on all sizes alike.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { BatchEnd } from "../../core/Executor.js"
+import { firstBatches, nextBatch } from "./batchSizes.js"
+
+/** Executions of one size before it counts as measured. */
+const fewestSamples = 3
+/** More executions say no more. */
+const mostSamples = 500
+const mostSizes = 16
+const rounds = 4
+/** Relative deviation from a straight line above which another size is measured there. */
+const bendTolerance = 0.1
+
+export interface MeasureOptions<E> {
+  readonly maxBatch: number
+  readonly budgetMs: number
+  /** Runs one batch of so many items. */
+  readonly run: (items: number) => Effect.Effect<BatchEnd>
+  /** What a failure of the smallest batch becomes; a larger one that fails only ends the climb. */
+  readonly failed: (end: Extract<BatchEnd, { readonly ok: false }>) => E
+}
+
+/** Durations in ms by batch size, ascending. */
+export type Samples = ReadonlyArray<{ readonly batch: number; readonly durationsMs: ReadonlyArray<number> }>
+
+const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
+
+export const measureShare = <E>({ budgetMs, failed, maxBatch, run }: MeasureOptions<E>): Effect.Effect<Samples, E> =>
+  Effect.gen(function*() {
+    const now = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+    const endMs = (yield* now) + budgetMs
+    const left = Effect.map(now, (nowMs) => endMs - nowMs)
+    const measured = new Map<number, Array<number>>()
+    const ascending = () => [...measured.keys()].sort((a, b) => a - b)
+    const medians = () => ascending().map((batch) => ({ batch, ms: median(measured.get(batch)!) }))
+
+    /** Runs until there are `count` more samples or `untilMs` has come. */
+    const sample = (batch: number, count: number, untilMs: number) =>
+      Effect.gen(function*() {
+        for (let i = 0; i < count; i++) {
+          const end = yield* run(batch)
+          if (!end.ok) return end
+          measured.get(batch)!.push(end.inputMs + end.inferMs + end.outputMs)
+          if ((yield* now) >= untilMs) break
+        }
+        return undefined
+      })
+
+    /** A first run that does not count, then a few that do. False where the size cannot be run. */
+    const begin = (batch: number) =>
+      Effect.gen(function*() {
+        const warm = yield* run(batch)
+        if (warm.ok) measured.set(batch, [])
+        const end = warm.ok ? yield* sample(batch, fewestSamples, Infinity) : warm
+        if (end === undefined) return true
+        measured.delete(batch)
+        if (measured.size === 0 || end.error._tag === "GletExited") return yield* Effect.fail(failed(end))
+        yield* Effect.logDebug(`batch ${batch} cannot be run: ${end.error.detail}`)
+        return false
+      })
+
+    /** What `begin` would take, guessed by the next smaller size. */
+    const costMs = (batch: number): number => {
+      const smaller = medians().findLast((one) => one.batch < batch)
+      return smaller === undefined ? 0 : (fewestSamples + 1) * smaller.ms * (batch / smaller.batch)
+    }
+
+    for (const batch of firstBatches(maxBatch)) {
+      if ((measured.size > 0 && costMs(batch) > (yield* left)) || !(yield* begin(batch))) break
+    }
+    while (measured.size < mostSizes) {
+      const batch = nextBatch(medians(), bendTolerance)
+      if (batch === undefined || costMs(batch) > (yield* left) / 4 || !(yield* begin(batch))) break
+    }
+    for (let round = 0; round < rounds; round++) {
+      const open = ascending().filter((batch) => measured.get(batch)!.length < mostSamples)
+      for (const [i, batch] of open.entries()) {
+        const durations = measured.get(batch)!
+        const leftMs = yield* left
+        if (median(durations) > leftMs) continue
+        const sliceMs = leftMs / (open.length - i + open.length * (rounds - round - 1))
+        const end = yield* sample(batch, Math.min(mostSamples - durations.length, Math.ceil(mostSamples / rounds)), endMs - leftMs + sliceMs)
+        if (end !== undefined) return yield* Effect.fail(failed(end))
+      }
+    }
+    return ascending().map((batch) => ({ batch, durationsMs: measured.get(batch)! }))
+  })

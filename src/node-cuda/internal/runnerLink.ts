@@ -1,0 +1,232 @@
+/**
+ * The agent's end of the connection to one runner: control requests with their replies, batches with their ends. Plain callbacks; when the
+ * process is gone everything that waits is told.
+ */
+import type { Duplex } from "node:stream"
+import type { Batch, BatchEnd } from "../../core/Executor.js"
+import type { SlotLayout } from "../../core/SlotLayout.js"
+import type { ControlReply, ControlRequest, Ready } from "./control.js"
+import type { FrameSink } from "./frameReader.js"
+import { makeFrameReader, MalformedFrame } from "./frameReader.js"
+import { FrameWriter } from "./frameWriter.js"
+import { addOutputParts, inputPartBytes } from "./slotParts.js"
+import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, runHeadBytes } from "./wire.js"
+
+/** How a process ended. */
+export interface RunnerExit {
+  readonly code: number | undefined
+  readonly signal: string | undefined
+  readonly detail: string
+}
+
+/** What the link needs to know of a loaded model. */
+export interface LinkedModel {
+  readonly number: number
+  readonly layout: SlotLayout
+}
+
+/** Ends of batches; `onGone` instead of `onEnd` when the process died. */
+export interface BatchListener {
+  readonly onEnd: (end: BatchEnd) => void
+  readonly onGone: (exit: RunnerExit) => void
+}
+
+interface InFlight {
+  readonly batch: Batch
+  readonly layout: SlotLayout
+  readonly listener: BatchListener
+}
+
+const nowhere: ReadonlyArray<Uint8Array> = []
+
+export class RunnerLink implements FrameSink {
+  private readonly writer: FrameWriter
+  private readonly replies = new Map<number, (reply: ControlReply | RunnerExit) => void>()
+  private readonly batches = new Map<number, InFlight>()
+  private requests = 0
+  private started = 0
+  /** An end whose payload is on its way. */
+  private arriving: { readonly id: number; readonly end: BatchEnd } | undefined
+  private goneWith: RunnerExit | undefined
+
+  constructor(
+    stream: Duplex,
+    /** False: the tensors' bytes go over the connection too. */
+    private readonly shared: boolean,
+    private readonly onReady: (ready: Ready) => void,
+    onMalformed: (problem: MalformedFrame) => void
+  ) {
+    this.writer = new FrameWriter(stream)
+    const read = makeFrameReader(this)
+    stream.on("data", (chunk: Buffer) => {
+      try {
+        read(chunk)
+      } catch (error) {
+        if (!(error instanceof MalformedFrame)) throw error
+        onMalformed(error)
+      }
+    })
+    // A broken connection is a process about to be gone; its exit is what counts.
+    stream.on("error", () => undefined)
+  }
+
+  /** Set once the process is gone. */
+  get exit(): RunnerExit | undefined {
+    return this.goneWith
+  }
+
+  /** Asks the runner; the answer is how it ended where it is gone. Returns a function that stops listening. */
+  request(request: ControlRequest, onReply: (reply: ControlReply | RunnerExit) => void): () => void {
+    if (this.goneWith !== undefined) {
+      onReply(this.goneWith)
+      return () => undefined
+    }
+    const id = ++this.requests
+    this.replies.set(id, onReply)
+    this.writer.control(id, request)
+    return () => {
+      this.replies.delete(id)
+    }
+  }
+
+  /** Starts a batch. The listener is never called before this returns. */
+  start(model: LinkedModel, batch: Batch, listener: BatchListener): void {
+    const gone = this.goneWith
+    if (gone !== undefined) {
+      queueMicrotask(() => listener.onGone(gone))
+      return
+    }
+    const { entries } = batch
+    const { layout } = model
+    const bindings = entries[0]?.bindings ?? []
+    let payloadBytes = 0
+    for (const entry of entries) {
+      const { totalBytes } = layout.placement(entry.items, entry.bindings)
+      if (entry.slot.bytes.length < totalBytes) {
+        queueMicrotask(() => listener.onEnd({
+          ok: false,
+          error: { _tag: "BatchFailed", detail: `a request of ${totalBytes} bytes stands in a slot of ${entry.slot.bytes.length}` }
+        }))
+        return
+      }
+      if (!this.shared) payloadBytes += inputPartBytes(layout, entry.items, bindings)
+    }
+    this.started = (this.started + 1) >>> 0
+    const id = this.started
+    this.batches.set(id, { batch, layout, listener })
+
+    const at = this.writer.begin(FrameKind.run, id, runHeadBytes + 8 * entries.length + 4 * bindings.length, payloadBytes)
+    const { buffer } = this.writer
+    buffer.writeUInt32LE(model.number, at)
+    buffer.writeUInt32LE(batch.items, at + 4)
+    buffer.writeUInt32LE(entries.length, at + 8)
+    buffer.writeUInt32LE(bindings.length, at + 12)
+    let next = at + runHeadBytes
+    for (const entry of entries) {
+      buffer.writeUInt32LE(entry.slot.offset / offsetUnit, next)
+      buffer.writeUInt32LE(entry.items, next + 4)
+      next += 8
+    }
+    for (const value of bindings) next = buffer.writeInt32LE(value, next)
+    if (this.shared) return
+    for (const entry of entries) {
+      this.writer.payload(entry.slot.bytes.subarray(0, inputPartBytes(layout, entry.items, bindings)))
+    }
+  }
+
+  /** The process is gone: everything that waits is told, once. */
+  gone(exit: RunnerExit): void {
+    if (this.goneWith !== undefined) return
+    this.goneWith = exit
+    const replies = [...this.replies.values()]
+    const batches = [...this.batches.values()]
+    this.replies.clear()
+    this.batches.clear()
+    for (const onReply of replies) onReply(exit)
+    for (const { listener } of batches) listener.onGone(exit)
+  }
+
+  frame(kind: number, id: number, bytes: Buffer, start: number, end: number, payloadBytes: number): ReadonlyArray<Uint8Array> {
+    if (this.goneWith !== undefined) return payloadBytes === 0 ? nowhere : [new Uint8Array(payloadBytes)]
+    if (kind === FrameKind.end) return this.takeEnd(id, bytes, start, end, payloadBytes)
+    if (kind !== FrameKind.control) throw new MalformedFrame(`a runner sent a frame of kind ${kind}`)
+    const message = JSON.parse(bytes.toString("utf8", start, end)) as Ready | ControlReply
+    if ("type" in message) {
+      this.onReady(message)
+      return nowhere
+    }
+    const onReply = this.replies.get(id)
+    this.replies.delete(id)
+    onReply?.(message)
+    return nowhere
+  }
+
+  payloadComplete(): void {
+    const arrived = this.arriving
+    if (arrived === undefined) return
+    this.arriving = undefined
+    this.finish(arrived.id, arrived.end)
+  }
+
+  private takeEnd(id: number, bytes: Buffer, start: number, end: number, payloadBytes: number): ReadonlyArray<Uint8Array> {
+    const flight = this.batches.get(id)
+    if (flight === undefined) throw new MalformedFrame(`a runner ended batch ${id}, which is not in flight`)
+    const { batch, layout } = flight
+    const head = start + endHeadBytes
+    if (bytes.readUInt32LE(start) !== okFlag) {
+      this.finish(id, { ok: false, error: { _tag: "BatchFailed", detail: bytes.toString("utf8", head, end) } })
+      return nowhere
+    }
+    const symbols = bytes.readUInt32LE(start + 4)
+    const columns = bytes.readUInt32LE(start + 8)
+    let outputBindings: ReadonlyArray<ReadonlyArray<number>> | undefined
+    if (symbols > 0) {
+      const values = Array.from({ length: symbols }, (_, i) => bytes.readInt32LE(head + 4 * i))
+      outputBindings = batch.entries.map(() => values)
+    }
+    const places: Array<Uint8Array> = []
+    if (!this.shared) {
+      batch.entries.forEach(({ bindings, items, slot }, i) => {
+        addOutputParts(places, layout, slot.bytes, 0, items, bindings)
+        // The runner wrote them into its own copy of the slot's header.
+        const { buffer, byteOffset } = slot.bytes
+        if (outputBindings !== undefined) new Int32Array(buffer, byteOffset + 4 * bindings.length, symbols).set(outputBindings[i]!)
+      })
+    }
+    let overflow: ReadonlyArray<ReadonlyArray<Uint8Array | undefined>> | undefined
+    if (columns > 0) {
+      let at = head + 4 * symbols
+      overflow = batch.entries.map(() =>
+        Array.from({ length: columns }, () => {
+          const length = bytes.readUInt32LE(at)
+          at += 4
+          if (length === noOverflow) return undefined
+          const room = new Uint8Array(length)
+          if (length > 0) places.push(room)
+          return room
+        })
+      )
+    }
+    const done: BatchEnd = {
+      ok: true,
+      inputMs: bytes.readFloatLE(start + 12),
+      inferMs: bytes.readFloatLE(start + 16),
+      outputMs: bytes.readFloatLE(start + 20),
+      outputBindings,
+      overflow
+    }
+    if (payloadBytes > 0) {
+      // The slots stay ours until `onEnd`: the outputs go straight into them.
+      this.arriving = { id, end: done }
+      return places
+    }
+    this.finish(id, done)
+    return nowhere
+  }
+
+  private finish(id: number, end: BatchEnd): void {
+    const flight = this.batches.get(id)
+    this.batches.delete(id)
+    flight?.listener.onEnd(end)
+  }
+}

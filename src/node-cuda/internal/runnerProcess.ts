@@ -1,0 +1,132 @@
+/** The life of a runner process: spawned, ready, drained, ended. However its scope closes, the process is gone afterwards. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { ChildProcess } from "node:child_process"
+import { spawn } from "node:child_process"
+import type { Duplex, Readable } from "node:stream"
+import type { Ready, RunnerSettings } from "./control.js"
+import type { RunnerExit } from "./runnerLink.js"
+import { RunnerLink } from "./runnerLink.js"
+import { connectionFd } from "./segment.js"
+import { keepTail } from "./stderrTail.js"
+import { protocolVersion } from "./wire.js"
+
+export interface RunnerOptions {
+  /** The built runner. */
+  readonly path: string
+  readonly settings: RunnerSettings
+  /** Descriptor of the segment, where it is shared. */
+  readonly segmentFd: number | undefined
+  /** Calls into onnxruntime that can run at a time. */
+  readonly poolThreads: number
+  readonly startTimeoutMs: number
+  /** Between asking it to drain and SIGTERM. */
+  readonly drainTimeoutMs: number
+}
+
+/** A runner that takes requests. */
+export interface RunnerProcess {
+  readonly link: RunnerLink
+  readonly pid: number
+  readonly ready: Ready
+  readonly exited: Effect.Effect<RunnerExit>
+}
+
+/** Why there is none. */
+export interface RunnerStartFailure {
+  readonly reason: "spawn-failed" | "start-timeout"
+  readonly detail: string
+}
+
+/** Between SIGTERM and SIGKILL. */
+const killAfter = "1 second"
+/** For the last words of a process on its pipes, after it is gone. */
+const lastWordsMs = 250
+
+interface Spawned {
+  readonly child: ChildProcess
+  readonly link: RunnerLink
+  readonly ready: Deferred.Deferred<Ready>
+  readonly exited: Deferred.Deferred<RunnerExit>
+}
+
+const spawnRunner = (options: RunnerOptions): Effect.Effect<Spawned, RunnerStartFailure> =>
+  Effect.gen(function*() {
+    const ready = yield* Deferred.make<Ready>()
+    const exited = yield* Deferred.make<RunnerExit>()
+    return yield* Effect.try({
+      try: () => {
+        const { NODE_OPTIONS: _, ...env } = process.env
+        const child = spawn(process.execPath, [options.path, JSON.stringify(options.settings)], {
+          env: { ...env, UV_THREADPOOL_SIZE: String(options.poolThreads) },
+          stdio: ["ignore", "ignore", "pipe", "pipe", ...(options.segmentFd === undefined ? [] : [options.segmentFd])],
+          windowsHide: true
+        })
+        const stderr = keepTail(child.stdio[2] as Readable)
+        const link = new RunnerLink(
+          child.stdio[connectionFd] as Duplex,
+          options.settings.shared,
+          (message) => Deferred.unsafeDone(ready, Effect.succeed(message)),
+          (problem) => {
+            malformed = problem.message
+            child.kill("SIGKILL")
+          }
+        )
+        let malformed: string | undefined
+        const gone = (code: number | null, signal: string | null, detail: string) => {
+          const exit: RunnerExit = { code: code ?? undefined, signal: signal ?? undefined, detail: malformed ?? detail }
+          Deferred.unsafeDone(exited, Effect.succeed(exit))
+          link.gone(exit)
+        }
+        child.on("error", (error) => gone(null, null, error.message))
+        // `close` comes when its pipes are empty too: what it had finished is not lost.
+        child.on("close", (code, signal) => gone(code, signal, stderr()))
+        child.on("exit", (code, signal) => setTimeout(() => gone(code, signal, stderr()), lastWordsMs))
+        return { child, link, ready, exited }
+      },
+      catch: (error): RunnerStartFailure => ({ reason: "spawn-failed", detail: error instanceof Error ? error.message : String(error) })
+    })
+  })
+
+const exitsWithin = (exited: Deferred.Deferred<RunnerExit>, duration: number | "1 second"): Effect.Effect<boolean> =>
+  Deferred.await(exited).pipe(Effect.interruptible, Effect.timeoutOption(duration), Effect.map((exit) => exit._tag === "Some"))
+
+const closeRunner = ({ child, exited, link, ready }: Spawned, drainTimeoutMs: number): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (link.exit !== undefined) return
+    // One that never became ready has nothing to drain.
+    if (yield* Deferred.isDone(ready)) {
+      link.request({ type: "drain" }, () => undefined)
+      if (yield* exitsWithin(exited, drainTimeoutMs)) return
+      yield* Effect.logWarning(`runner ${child.pid} did not drain within ${drainTimeoutMs} ms and is terminated`)
+    }
+    child.kill("SIGTERM")
+    if (yield* exitsWithin(exited, killAfter)) return
+    child.kill("SIGKILL")
+    yield* Deferred.await(exited)
+  })
+
+const exitText = ({ code, detail, signal }: RunnerExit): string =>
+  `the runner ended with ${signal === undefined ? `code ${code ?? "unknown"}` : `signal ${signal}`} before it was ready${detail === "" ? "" : `: ${detail}`}`
+
+/** Starts a runner and waits until it is ready. */
+export const openRunner = (options: RunnerOptions): Effect.Effect<RunnerProcess, RunnerStartFailure, Scope.Scope> =>
+  Effect.gen(function*() {
+    const spawned = yield* Effect.acquireRelease(spawnRunner(options), (it) => closeRunner(it, options.drainTimeoutMs))
+    const { child, exited, link } = spawned
+    const ready = yield* Deferred.await(spawned.ready).pipe(
+      Effect.raceFirst(Effect.flatMap(Deferred.await(exited), (exit) => Effect.fail<RunnerStartFailure>({ reason: "spawn-failed", detail: exitText(exit) }))),
+      Effect.timeoutFail({
+        duration: options.startTimeoutMs,
+        onTimeout: (): RunnerStartFailure => ({ reason: "start-timeout", detail: `the runner was not ready within ${options.startTimeoutMs} ms` })
+      })
+    )
+    if (ready.protocol !== protocolVersion) {
+      return yield* Effect.fail<RunnerStartFailure>({
+        reason: "spawn-failed",
+        detail: `${options.path} speaks protocol ${ready.protocol}, not ${protocolVersion}: build it again`
+      })
+    }
+    return { link, pid: child.pid!, ready, exited: Deferred.await(exited) }
+  })

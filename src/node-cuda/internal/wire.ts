@@ -1,0 +1,37 @@
+/**
+ * What agent and runner send each other, over one stream, in both directions: frames, little-endian.
+ *
+ * ```
+ * frame   = head | meta | payload
+ * head    = u32 metaBytes | u32 payloadBytes | u32 kind | u32 id                                      16 bytes
+ *
+ * control   meta = JSON; id = the request's number, which its reply repeats
+ * run       meta = u32 model | u32 items | u32 entries | u32 symbols                                  16 bytes
+ *                  + entries x (u32 offset of the slot / 64 | u32 items)
+ *                  + symbols x i32 value of an input symbol
+ * end       meta = u32 flags | u32 symbols | u32 columns | f32 inputMs | f32 inferMs | f32 outputMs    24 bytes
+ *                  + symbols x i32 value of an output symbol, the same for all entries
+ *                  + entries x columns x u32 bytes of an output that comes as payload, 0xffffffff where it does not
+ *                  or without the flag ok: the failure as UTF-8
+ * ```
+ * `id` of run and end is the batch's number. Payload: with shared memory only overflowing outputs. Without it, a run frame carries of each
+ * entry's slot what stands before its outputs, and an end frame its outputs, before what overflows (slotParts.ts).
+ */
+
+/** Changes with every change of the frames or of the control messages. */
+export const protocolVersion = 1
+
+export const FrameKind = { control: 1, run: 2, end: 3 } as const
+
+export const headBytes = 16
+export const runHeadBytes = 16
+export const endHeadBytes = 24
+/** No meta may be larger: it is assembled in memory. */
+export const maxMetaBytes = 16 << 20
+/** Unit of slot offsets. */
+export const offsetUnit = 64
+
+/** The only flag of an end frame: the batch ran. */
+export const okFlag = 1
+/** Stands for an output that needs no payload. */
+export const noOverflow = 0xffffffff

@@ -1,0 +1,69 @@
+/**
+ * What runs models inside a runner. A runner is plain Node: callbacks and promises, no Effect.
+ */
+import type { ModelSignature } from "../../core/Model.js"
+import type { EngineName, Loaded, LoadFailureReason } from "../internal/control.js"
+
+/** A batch as the runner got it. */
+export interface RunBatch {
+  readonly items: number
+  /** Values of the layout's input symbols. */
+  readonly bindings: ReadonlyArray<number>
+  /** Where the slot of each entry begins in the segment. */
+  readonly offsets: ReadonlyArray<number>
+  /** Items of each entry; they add up to `items`. */
+  readonly entryItems: ReadonlyArray<number>
+}
+
+/** How it ended. Outputs with room in their slots stand there. */
+export type RunEnd =
+  | {
+    readonly ok: true
+    readonly inputMs: number
+    readonly inferMs: number
+    readonly outputMs: number
+    /** Values of the layout's output symbols; empty where it has none. They hold for every entry. */
+    readonly outputBindings: ReadonlyArray<number>
+    /** Per entry, outputs without room in the slot, by output; undefined where all had. */
+    readonly overflow: ReadonlyArray<ReadonlyArray<Uint8Array | undefined>> | undefined
+  }
+  | { readonly ok: false; readonly detail: string }
+
+export interface LoadRequest {
+  readonly path: string
+  readonly signature: ModelSignature
+  /** Sizes to run once before the model counts as loaded. */
+  readonly warmBatches: ReadonlyArray<number>
+}
+
+/** A model cannot be loaded. */
+export class LoadFailure extends Error {
+  override readonly name = "LoadFailure"
+  constructor(readonly reason: LoadFailureReason, detail: string) {
+    super(detail)
+  }
+}
+
+/** A loaded model. */
+export interface EngineModel {
+  /** Runs a batch; `onEnd` is called once, possibly before `run` returns. Batches of a glet run one at a time, in order. */
+  readonly run: (batch: RunBatch, onEnd: (end: RunEnd) => void) => void
+  /** Frees it. No batch may be in flight. */
+  readonly release: () => Promise<void>
+}
+
+/** A glet: its models share its threads. */
+export interface EngineGlet {
+  /** Rejects with `LoadFailure`. */
+  readonly load: (request: LoadRequest) => Promise<{ readonly model: EngineModel; readonly loaded: Loaded }>
+  /** Frees it; its models are released. */
+  readonly close: () => Promise<void>
+}
+
+export interface Engine {
+  readonly name: EngineName
+  readonly openGlet: (threads: number) => Promise<EngineGlet>
+}
+
+/** The text of whatever was thrown. */
+export const textOf = (error: unknown): string => error instanceof Error ? error.message : String(error)

@@ -1,0 +1,281 @@
+/**
+ * The engine on ONNX Runtime's C API. A glet runs one batch at a time with the threads of its share, on a thread that is not JavaScript's;
+ * meanwhile the inputs of the next batch are gathered, and the outputs of the last are scattered when the next already runs.
+ */
+import { bytesPerElement } from "../../core/ElementSize.js"
+import type { SlotLayout } from "../../core/SlotLayout.js"
+import { makeSlotLayout } from "../../core/SlotLayout.js"
+import type { Loaded } from "../internal/control.js"
+import { loadKoffi } from "../internal/native.js"
+import type { DynamicOutput } from "./assembly.js"
+import { batchProblem, dynamicOutputs, gather, maxOverflowBytes, scatter, scatterDynamic, warmBindings } from "./assembly.js"
+import type { Engine, EngineGlet, EngineModel, LoadRequest, RunBatch, RunEnd } from "./Engine.js"
+import { LoadFailure, textOf } from "./Engine.js"
+import type { Ort } from "./OrtApi.js"
+import { loadOrt } from "./OrtApi.js"
+import type { BatchBuffers } from "./OrtCBuffers.js"
+import { OrtCBufferPool } from "./OrtCBuffers.js"
+import type { OrtCSession } from "./OrtCSession.js"
+import { createSession } from "./OrtCSession.js"
+
+/**
+ * A batch that takes less than this is run on the JavaScript thread while no other glet of the process has work: handing it to another thread
+ * and back takes 35 µs, more than LeNet itself (bench/runner.ts).
+ */
+const inlineBelowMs = 0.1
+const handOverMs = 0.035
+/** A request that runs alone is bound where it stands from this size on; below, copying is cheaper than making OrtValues (3 µs). */
+const bindSlotFromBytes = 64 << 10
+
+/** Where slots stand in this process. */
+export interface SegmentMemory {
+  readonly bytes: Uint8Array
+  readonly address: bigint
+}
+
+interface Job {
+  readonly model: LoadedModel
+  readonly batch: RunBatch
+  readonly onEnd: (end: RunEnd) => void
+  /** Undefined until its inputs are gathered. */
+  buffers: BatchBuffers | undefined
+  inputMs: number
+}
+
+interface LoadedModel {
+  readonly layout: SlotLayout
+  /** Outputs whose shape depends on data. */
+  readonly dynamicOutputs: ReadonlyArray<number>
+  readonly session: OrtCSession
+  readonly pool: OrtCBufferPool
+}
+
+class OrtCGlet implements EngineGlet {
+  private readonly queue: Array<Job> = []
+  private running: Job | undefined
+
+  constructor(
+    private readonly ort: Ort,
+    private readonly memory: SegmentMemory,
+    private readonly threads: number,
+    /** Glets of the process that run something. */
+    private readonly busy: Set<OrtCGlet>
+  ) {}
+
+  async load(request: LoadRequest): Promise<{ readonly model: EngineModel; readonly loaded: Loaded }> {
+    const before = process.memoryUsage.rss()
+    const layout = makeSlotLayout(request.signature)
+    const session = await createSession(this.ort, request.path, request.signature, this.threads)
+    const model: LoadedModel = { layout, dynamicOutputs: dynamicOutputs(layout), session, pool: new OrtCBufferPool(this.ort, layout) }
+    const release = (): Promise<void> => {
+      model.pool.clear()
+      session.release()
+      return Promise.resolve()
+    }
+    try {
+      for (const items of request.warmBatches) await this.warm(model, items)
+    } catch (error) {
+      await release()
+      throw new LoadFailure("warm-up-failed", textOf(error))
+    }
+    return {
+      model: { run: (batch, onEnd) => this.submit({ model, batch, onEnd, buffers: undefined, inputMs: 0 }), release },
+      loaded: {
+        memoryBytes: Math.max(0, process.memoryUsage.rss() - before),
+        detail: `ort-c, ${this.threads} ${this.threads === 1 ? "thread" : "threads"}`
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  /** Runs zeros. Where shapes have symbols the sizes are a guess, and that they do not fit says nothing about the model. */
+  private async warm(model: LoadedModel, items: number): Promise<void> {
+    const buffers = model.pool.take(items, warmBindings(model.layout))
+    try {
+      const start = performance.now()
+      await new Promise<void>((resolve, reject) => {
+        this.callAsync(model, buffers, (problem) => problem === undefined ? resolve() : reject(new Error(problem)))
+      })
+      note(buffers, performance.now() - start - handOverMs)
+      this.dropDynamic(model, buffers)
+    } catch (error) {
+      if (model.layout.isStatic) throw error
+    } finally {
+      model.pool.put(buffers)
+    }
+  }
+
+  private submit(job: Job): void {
+    const problem = batchProblem(job.model.layout, job.batch, this.memory.bytes.length)
+    if (problem !== undefined) return job.onEnd({ ok: false, detail: problem })
+    if (this.running === undefined && this.queue.length === 0) return this.start(job)
+    this.queue.push(job)
+    if (this.queue.length === 1 && this.running !== undefined) this.prepare(job)
+  }
+
+  /** Gathers the inputs. False where that failed and the job has ended. */
+  private prepare(job: Job): boolean {
+    if (job.buffers !== undefined) return true
+    const { batch, model: { layout, pool } } = job
+    const start = performance.now()
+    try {
+      const offset = batch.offsets[0]!
+      if (batch.offsets.length === 1 && layout.placement(batch.items, batch.bindings).totalBytes >= bindSlotFromBytes) {
+        job.buffers = pool.onSlot(batch.items, batch.bindings, this.memory.address + BigInt(offset))
+      } else {
+        const buffers = pool.take(batch.items, batch.bindings)
+        gather(layout, this.memory.bytes, batch, buffers.bytes!, buffers.placement)
+        job.buffers = buffers
+      }
+      job.inputMs = performance.now() - start
+      return true
+    } catch (error) {
+      const at = this.queue.indexOf(job)
+      if (at >= 0) this.queue.splice(at, 1)
+      job.onEnd({ ok: false, detail: textOf(error) })
+      return false
+    }
+  }
+
+  private start(job: Job): void {
+    if (!this.prepare(job)) return this.next()
+    this.running = job
+    const buffers = job.buffers!
+    const start = performance.now()
+    if (buffers.timing.inferMs < inlineBelowMs && (this.busy.size === 0 || (this.busy.size === 1 && this.busy.has(this)))) {
+      const problem = this.call(job.model, buffers)
+      const inferMs = performance.now() - start
+      this.running = undefined
+      note(buffers, inferMs)
+      this.finish(job, inferMs, problem)
+      // The next batch waits for what else has come in: a chain of short batches must not keep the thread from reading its connection.
+      if (this.queue.length > 0) setImmediate(() => this.next())
+      return
+    }
+    this.busy.add(this)
+    this.callAsync(job.model, buffers, (problem) => {
+      const inferMs = performance.now() - start
+      this.running = undefined
+      this.busy.delete(this)
+      note(buffers, inferMs - handOverMs)
+      this.next()
+      this.finish(job, inferMs, problem)
+    })
+  }
+
+  private next(): void {
+    if (this.running !== undefined) return
+    const job = this.queue.shift()
+    if (job === undefined) return
+    this.start(job)
+    const following = this.queue[0]
+    if (this.running !== undefined && following !== undefined) this.prepare(following)
+  }
+
+  /** Outputs to their places, buffers back, and the answer. */
+  private finish(job: Job, inferMs: number, problem: string | undefined): void {
+    const { batch, model } = job
+    const buffers = job.buffers!
+    let end: RunEnd
+    try {
+      if (problem === undefined) {
+        const start = performance.now()
+        if (buffers.bytes !== undefined) scatter(model.layout, this.memory.bytes, batch, buffers.bytes, buffers.placement)
+        const dynamic = this.takeDynamic(model, batch, buffers)
+        end = {
+          ok: true,
+          inputMs: job.inputMs,
+          inferMs,
+          outputMs: performance.now() - start,
+          outputBindings: dynamic?.outputBindings ?? [],
+          overflow: dynamic?.overflow
+        }
+      } else {
+        end = { ok: false, detail: problem }
+      }
+    } catch (error) {
+      end = { ok: false, detail: textOf(error) }
+    }
+    this.dropDynamic(model, buffers)
+    model.pool.put(buffers)
+    job.onEnd(end)
+  }
+
+  /** Copies outputs that the run made. */
+  private takeDynamic(model: LoadedModel, batch: RunBatch, buffers: BatchBuffers): ReturnType<typeof scatterDynamic> | undefined {
+    if (model.dynamicOutputs.length === 0) return undefined
+    const outputs = model.layout.signature.outputs.map((): DynamicOutput | undefined => undefined)
+    for (const j of model.dynamicOutputs) outputs[j] = this.read(model, j, buffers.outputValues[j]!)
+    return scatterDynamic(model.layout, this.memory.bytes, batch, outputs)
+  }
+
+  /** Releases outputs that the run made. */
+  private dropDynamic(model: LoadedModel, buffers: BatchBuffers): void {
+    for (const j of model.dynamicOutputs) {
+      if (buffers.outputValues[j] !== 0n) this.ort.functions.ReleaseValue(buffers.outputValues[j])
+      buffers.outputValues[j] = 0n
+    }
+  }
+
+  private read(model: LoadedModel, output: number, value: bigint): DynamicOutput {
+    const { check, functions: f, make } = this.ort
+    const info = make(f.GetTensorTypeAndShape, value)
+    let shape: Array<number>
+    try {
+      const rank = Number(make<number | bigint>(f.GetDimensionsCount, info))
+      const dims = new BigInt64Array(Math.max(1, rank))
+      check(f.GetDimensions(info, dims, rank) as bigint | null)
+      shape = Array.from(dims.subarray(0, rank), Number)
+    } finally {
+      f.ReleaseTensorTypeAndShapeInfo(info)
+    }
+    const size = shape.reduce((n, dim) => n * dim, bytesPerElement(model.layout.signature.outputs[output]!.datatype))
+    if (size > maxOverflowBytes) throw new Error(`an output of shape [${shape}] takes ${size} bytes; the limit is ${maxOverflowBytes}`)
+    const bytes = size === 0 ? new Uint8Array(0) : new Uint8Array(loadKoffi().view(make(f.GetTensorMutableData, value), size))
+    return { shape, bytes }
+  }
+
+  /** Runs on this thread; returns what went wrong. */
+  private call({ session, layout: { signature } }: LoadedModel, buffers: BatchBuffers): string | undefined {
+    return this.problemOf(this.ort.functions.Run(
+      session.handle, null, session.inputNames.address, buffers.inputs, signature.inputs.length,
+      session.outputNames.address, signature.outputs.length, buffers.outputs
+    ) as bigint | null)
+  }
+
+  /** Runs on another thread. */
+  private callAsync({ session, layout: { signature } }: LoadedModel, buffers: BatchBuffers, done: (problem: string | undefined) => void): void {
+    this.ort.functions.Run.async(
+      session.handle, null, session.inputNames.address, buffers.inputs, signature.inputs.length,
+      session.outputNames.address, signature.outputs.length, buffers.outputs,
+      (error: unknown, status: bigint | null) => done(error === null || error === undefined ? this.problemOf(status) : textOf(error))
+    )
+  }
+
+  private problemOf(status: bigint | null): string | undefined {
+    if (status === null) return undefined
+    try {
+      this.ort.check(status)
+      return undefined
+    } catch (error) {
+      return textOf(error)
+    }
+  }
+}
+
+/** Follows how long a size takes. The first run of a size is slow for reasons of its own and does not count. */
+const note = ({ timing }: BatchBuffers, inferMs: number): void => {
+  timing.runs++
+  if (timing.runs === 1) return
+  timing.inferMs = timing.runs === 2 ? inferMs : timing.inferMs + (inferMs - timing.inferMs) / 4
+}
+
+/** Loads the library. Throws where it does not load. */
+export const makeOrtC = (memory: SegmentMemory): Engine => {
+  const ort = loadOrt()
+  const busy = new Set<OrtCGlet>()
+  return { name: "ort-c", openGlet: (threads) => Promise.resolve(new OrtCGlet(ort, memory, threads, busy)) }
+}

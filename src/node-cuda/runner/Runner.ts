@@ -1,0 +1,207 @@
+/** A runner's one connection: takes frames from the agent, drives the engine, answers. */
+import type { Writable } from "node:stream"
+import type { SlotLayout } from "../../core/SlotLayout.js"
+import { makeSlotLayout } from "../../core/SlotLayout.js"
+import type { ControlReply, ControlRequest } from "../internal/control.js"
+import { MalformedFrame } from "../internal/frameReader.js"
+import type { FrameSink } from "../internal/frameReader.js"
+import { FrameWriter } from "../internal/frameWriter.js"
+import { addOutputParts, inputPartBytes } from "../internal/slotParts.js"
+import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, runHeadBytes } from "../internal/wire.js"
+import { batchProblem } from "./assembly.js"
+import type { Engine, EngineGlet, EngineModel, RunBatch, RunEnd } from "./Engine.js"
+import { LoadFailure, textOf } from "./Engine.js"
+
+interface RunnerModel {
+  readonly glet: RunnerGlet
+  readonly layout: SlotLayout
+  readonly engine: EngineModel
+  inFlight: number
+  /** Called when nothing is in flight any more. */
+  onIdle: (() => void) | undefined
+}
+
+interface RunnerGlet {
+  readonly engine: EngineGlet
+  readonly models: Set<number>
+}
+
+const nowhere: ReadonlyArray<Uint8Array> = []
+
+export class Runner implements FrameSink {
+  private readonly writer: FrameWriter
+  private readonly glets = new Map<number, RunnerGlet>()
+  private readonly models = new Map<number, RunnerModel>()
+  /** Loads run one after the other: what the process grows by is the model's. */
+  private loading: Promise<unknown> = Promise.resolve()
+  /** A batch whose inputs are on their way (without shared memory). */
+  private arriving: { readonly id: number; readonly model: RunnerModel; readonly batch: RunBatch } | undefined
+  draining = false
+
+  constructor(
+    stream: Writable,
+    private readonly engine: Engine,
+    /** The segment, or this process's copy of it. */
+    private readonly memory: Uint8Array,
+    private readonly shared: boolean,
+    private readonly onDrained: () => void
+  ) {
+    this.writer = new FrameWriter(stream)
+  }
+
+  send(message: object): void {
+    this.writer.control(0, message)
+  }
+
+  frame(kind: number, id: number, bytes: Buffer, start: number, end: number, payloadBytes: number): ReadonlyArray<Uint8Array> {
+    if (kind === FrameKind.run) return this.takeBatch(id, bytes, start, payloadBytes)
+    if (kind !== FrameKind.control) throw new MalformedFrame(`a runner got a frame of kind ${kind}`)
+    const request = JSON.parse(bytes.toString("utf8", start, end)) as ControlRequest
+    this.control(request).then(
+      (reply) => this.writer.control(id, reply),
+      (error: unknown) => {
+        const reply: ControlReply = error instanceof LoadFailure
+          ? { ok: false, reason: error.reason, detail: error.message }
+          : { ok: false, detail: textOf(error) }
+        this.writer.control(id, reply)
+      }
+    ).then(() => {
+      if (request.type === "drain") this.onDrained()
+    })
+    return nowhere
+  }
+
+  payloadComplete(): void {
+    const { batch, id, model } = this.arriving!
+    this.arriving = undefined
+    this.run(id, model, batch)
+  }
+
+  private async control(request: ControlRequest): Promise<ControlReply> {
+    switch (request.type) {
+      case "open": {
+        this.glets.set(request.glet, { engine: await this.engine.openGlet(request.threads), models: new Set() })
+        return { ok: true }
+      }
+      case "load": {
+        const glet = this.glets.get(request.glet)
+        if (glet === undefined) return { ok: false, detail: `there is no glet ${request.glet}` }
+        const load = this.loading.then(() => glet.engine.load(request))
+        this.loading = load.catch(() => undefined)
+        const { loaded, model } = await load
+        if (this.glets.get(request.glet) !== glet) {
+          await model.release()
+          return { ok: false, detail: "the glet was closed while the model was loading" }
+        }
+        glet.models.add(request.model)
+        this.models.set(request.model, { glet, layout: makeSlotLayout(request.signature), engine: model, inFlight: 0, onIdle: undefined })
+        return { ok: true, loaded }
+      }
+      case "unload":
+        await this.unload(request.model)
+        return { ok: true }
+      case "close":
+        await this.close(request.glet)
+        return { ok: true }
+      case "stats":
+        return { ok: true, residentBytes: process.memoryUsage.rss() }
+      case "drain":
+        this.draining = true
+        await Promise.all([...this.glets.keys()].map((glet) => this.close(glet)))
+        return { ok: true }
+    }
+  }
+
+  private async unload(number: number): Promise<void> {
+    const model = this.models.get(number)
+    if (model === undefined) return
+    this.models.delete(number)
+    model.glet.models.delete(number)
+    if (model.inFlight > 0) await new Promise<void>((resolve) => model.onIdle = resolve)
+    await model.engine.release()
+  }
+
+  private async close(number: number): Promise<void> {
+    const glet = this.glets.get(number)
+    if (glet === undefined) return
+    this.glets.delete(number)
+    await Promise.all([...glet.models].map((model) => this.unload(model)))
+    await glet.engine.close()
+  }
+
+  private takeBatch(id: number, bytes: Buffer, start: number, payloadBytes: number): ReadonlyArray<Uint8Array> {
+    const model = this.models.get(bytes.readUInt32LE(start))
+    const entries = bytes.readUInt32LE(start + 8)
+    const symbols = bytes.readUInt32LE(start + 12)
+    const offsets = new Array<number>(entries)
+    const entryItems = new Array<number>(entries)
+    let at = start + runHeadBytes
+    for (let i = 0; i < entries; i++) {
+      offsets[i] = bytes.readUInt32LE(at) * offsetUnit
+      entryItems[i] = bytes.readUInt32LE(at + 4)
+      at += 8
+    }
+    const bindings = new Array<number>(symbols)
+    for (let i = 0; i < symbols; i++) bindings[i] = bytes.readInt32LE(at + 4 * i)
+    const batch: RunBatch = { items: bytes.readUInt32LE(start + 4), bindings, offsets, entryItems }
+
+    const problem = model === undefined ? "the model is not loaded" : batchProblem(model.layout, batch, this.memory.length)
+    if (model === undefined || problem !== undefined) {
+      this.fail(id, problem ?? "")
+      return payloadBytes === 0 ? nowhere : [new Uint8Array(payloadBytes)]
+    }
+    if (payloadBytes === 0) {
+      this.run(id, model, batch)
+      return nowhere
+    }
+    this.arriving = { id, model, batch }
+    return batch.offsets.map((offset, i) =>
+      this.memory.subarray(offset, offset + inputPartBytes(model.layout, batch.entryItems[i]!, batch.bindings))
+    )
+  }
+
+  private run(id: number, model: RunnerModel, batch: RunBatch): void {
+    model.inFlight++
+    model.engine.run(batch, (end) => {
+      if (end.ok) this.succeed(id, model, batch, end)
+      else this.fail(id, end.detail)
+      if (--model.inFlight === 0) model.onIdle?.()
+    })
+  }
+
+  private fail(id: number, detail: string): void {
+    const text = Buffer.from(detail, "utf8")
+    const at = this.writer.begin(FrameKind.end, id, endHeadBytes + text.length, 0)
+    const { buffer } = this.writer
+    buffer.fill(0, at, at + endHeadBytes)
+    text.copy(buffer, at + endHeadBytes)
+  }
+
+  private succeed(id: number, model: RunnerModel, batch: RunBatch, end: RunEnd & { readonly ok: true }): void {
+    const { outputBindings, overflow } = end
+    const entries = batch.offsets.length
+    const columns = overflow === undefined ? 0 : model.layout.signature.outputs.length
+    const payload: Array<Uint8Array> = []
+    if (!this.shared) {
+      batch.offsets.forEach((offset, i) => addOutputParts(payload, model.layout, this.memory, offset, batch.entryItems[i]!, batch.bindings))
+    }
+    overflow?.forEach((row) => row.forEach((bytes) => bytes !== undefined && payload.push(bytes)))
+    let payloadBytes = 0
+    for (const piece of payload) payloadBytes += piece.length
+
+    const at = this.writer.begin(FrameKind.end, id, endHeadBytes + 4 * (outputBindings.length + entries * columns), payloadBytes)
+    const { buffer } = this.writer
+    buffer.writeUInt32LE(okFlag, at)
+    buffer.writeUInt32LE(outputBindings.length, at + 4)
+    buffer.writeUInt32LE(columns, at + 8)
+    buffer.writeFloatLE(end.inputMs, at + 12)
+    buffer.writeFloatLE(end.inferMs, at + 16)
+    buffer.writeFloatLE(end.outputMs, at + 20)
+    let next = at + endHeadBytes
+    for (const value of outputBindings) next = buffer.writeInt32LE(value, next)
+    overflow?.forEach((row) => {
+      for (const bytes of row) next = buffer.writeUInt32LE(bytes?.length ?? noOverflow, next)
+    })
+    for (const piece of payload) this.writer.payload(piece)
+  }
+}

@@ -1,0 +1,129 @@
+/** Puts a batch together from its requests' slots, and takes its outputs apart again. Pure but for the memory it copies. */
+import type { SlotLayout, SlotPlacement } from "../../core/SlotLayout.js"
+import { boundShape } from "../../core/SlotLayout.js"
+import { bytesPerElement } from "../../core/ElementSize.js"
+import type { TensorSpec } from "../../core/Tensor.js"
+import type { RunBatch } from "./Engine.js"
+
+/** Largest sum of outputs beside the slots that one batch may give: they are copied to the heap. */
+export const maxOverflowBytes = 256 << 20
+
+/** Why a batch cannot be run as it came; undefined where it can. Protects the segment: everything else trusts offsets and sizes. */
+export const batchProblem = (layout: SlotLayout, batch: RunBatch, segmentBytes: number): string | undefined => {
+  if (batch.offsets.length === 0) return "the batch is empty"
+  if (batch.bindings.length !== layout.inputSymbols.length || batch.bindings.some((value) => value < 0)) {
+    return `the batch binds [${batch.bindings}] where the model has [${layout.inputSymbols}]`
+  }
+  if (layout.signature.batchSymbol === undefined && batch.items !== 1) return "the model takes one request at a time"
+  let items = 0
+  for (let i = 0; i < batch.offsets.length; i++) {
+    const count = batch.entryItems[i]!
+    items += count
+    if (count < 1 || batch.offsets[i]! + layout.placement(count, batch.bindings).totalBytes > segmentBytes) {
+      return `entry ${i} of the batch is outside the segment`
+    }
+  }
+  return items === batch.items ? undefined : `the batch has ${items} items, not ${batch.items}`
+}
+
+/** Copies the entries' inputs into `target`, which is laid out as one slot of all items. */
+export const gather = (layout: SlotLayout, memory: Uint8Array, batch: RunBatch, target: Uint8Array, placement: SlotPlacement): void => {
+  const inputs = placement.inputOffsets.length
+  let before = 0
+  for (let i = 0; i < batch.offsets.length; i++) {
+    const slot = batch.offsets[i]!
+    const items = batch.entryItems[i]!
+    const own = layout.placement(items, batch.bindings)
+    for (let j = 0; j < inputs; j++) {
+      const start = slot + own.inputOffsets[j]!
+      const at = placement.inputOffsets[j]! + (placement.inputBytes[j]! / batch.items) * before
+      target.set(memory.subarray(start, start + own.inputBytes[j]!), at)
+    }
+    before += items
+  }
+}
+
+/** Copies outputs with room in the slots from `source`, laid out as one slot of all items. */
+export const scatter = (layout: SlotLayout, memory: Uint8Array, batch: RunBatch, source: Uint8Array, placement: SlotPlacement): void => {
+  const outputs = placement.outputOffsets.length
+  let before = 0
+  for (let i = 0; i < batch.offsets.length; i++) {
+    const slot = batch.offsets[i]!
+    const items = batch.entryItems[i]!
+    const own = layout.placement(items, batch.bindings)
+    for (let j = 0; j < outputs; j++) {
+      const size = own.outputBytes[j]!
+      if (size === 0) continue
+      const at = placement.outputOffsets[j]! + (placement.outputBytes[j]! / batch.items) * before
+      memory.set(source.subarray(at, at + size), slot + own.outputOffsets[j]!)
+    }
+    before += items
+  }
+}
+
+/** Outputs of a layout whose shape only the execution knows, by index. */
+export const dynamicOutputs = (layout: SlotLayout): ReadonlyArray<number> =>
+  layout.signature.outputs.flatMap((spec, j) => spec.shape.some((dim) => typeof dim === "string" && layout.outputSymbols.includes(dim)) ? [j] : [])
+
+/** An output whose shape only the execution knew. */
+export interface DynamicOutput {
+  readonly shape: ReadonlyArray<number>
+  /** Valid until the model runs again. */
+  readonly bytes: Uint8Array
+}
+
+/**
+ * Cuts dynamic outputs up by entry, reads the output symbols off their shapes and writes them behind the input symbols into the slots' headers.
+ * Throws where a shape contradicts the signature.
+ */
+export const scatterDynamic = (
+  layout: SlotLayout,
+  memory: Uint8Array,
+  batch: RunBatch,
+  outputs: ReadonlyArray<DynamicOutput | undefined>
+): { readonly outputBindings: ReadonlyArray<number>; readonly overflow: ReadonlyArray<ReadonlyArray<Uint8Array | undefined>> } => {
+  const values = layout.outputSymbols.map((): number => -1)
+  let total = 0
+  outputs.forEach((output, j) => {
+    if (output === undefined) return
+    const spec = layout.signature.outputs[j]!
+    readSymbols(layout, spec, batch, output.shape, values)
+    const bytes = output.shape.reduce((n, dim) => n * dim, 1) * bytesPerElement(spec.datatype)
+    if (bytes !== output.bytes.length) throw new Error(`output "${spec.name}" has ${output.bytes.length} bytes where [${output.shape}] has ${bytes}`)
+    total += bytes
+  })
+  if (total > maxOverflowBytes) throw new Error(`the outputs take ${total} bytes; the limit for outputs of unknown size is ${maxOverflowBytes}`)
+
+  let before = 0
+  const overflow = batch.offsets.map((slot, i) => {
+    const items = batch.entryItems[i]!
+    const own = outputs.map((output) => {
+      if (output === undefined) return undefined
+      const perItem = output.bytes.length / batch.items
+      return output.bytes.slice(perItem * before, perItem * (before + items))
+    })
+    before += items
+    new Int32Array(memory.buffer, memory.byteOffset + slot + 4 * layout.inputSymbols.length, values.length).set(values)
+    return own
+  })
+  return { outputBindings: values, overflow }
+}
+
+/** Compares an actual shape with the declared one and puts the values of output symbols into `values`. */
+const readSymbols = (layout: SlotLayout, spec: TensorSpec, batch: RunBatch, shape: ReadonlyArray<number>, values: Array<number>): void => {
+  const wrong = () => new Error(`output "${spec.name}" came with shape [${shape}], declared is [${spec.shape}]`)
+  if (shape.length !== spec.shape.length) throw wrong()
+  spec.shape.forEach((dim, axis) => {
+    const symbol = typeof dim === "string" ? layout.outputSymbols.indexOf(dim) : -1
+    const actual = shape[axis]!
+    if (symbol >= 0) {
+      if (values[symbol] !== -1 && values[symbol] !== actual) throw wrong()
+      values[symbol] = actual
+    } else if (boundShape(layout, { ...spec, shape: [dim] }, batch.items, batch.bindings)?.[0] !== actual) {
+      throw wrong()
+    }
+  })
+}
+
+/** Bindings to warm up with, where shapes have symbols: sizes that most models take. */
+export const warmBindings = (layout: SlotLayout): ReadonlyArray<number> => layout.inputSymbols.map(() => 16)

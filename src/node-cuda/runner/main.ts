@@ -1,0 +1,89 @@
+/**
+ * A runner: the process that hosts the glets of a GPU. Its only argument is `RunnerSettings` as JSON; descriptor 3 is the connection to the
+ * agent, descriptor 4 the segment where memory is shared. It lives as long as that connection: an agent that dies, however, takes its
+ * runners with it.
+ */
+import * as net from "node:net"
+import { isMainThread } from "node:worker_threads"
+import type { Ready, RunnerSettings } from "../internal/control.js"
+import { makeFrameReader } from "../internal/frameReader.js"
+import { loadKoffi } from "../internal/native.js"
+import { connectionFd, mapSegment, segmentFd } from "../internal/segment.js"
+import { protocolVersion } from "../internal/wire.js"
+import type { Engine } from "./Engine.js"
+import { textOf } from "./Engine.js"
+import { makeOrtC } from "./OrtC.js"
+import { makeOrtJs } from "./OrtJs.js"
+import { runOrtJsWorker } from "./ortJsWorker.js"
+import { Runner } from "./Runner.js"
+
+const chunkBytes = 64 << 10
+
+/** The segment as both engines want it. Where it is not shared, a copy of the same size takes its place, page by page as it is used. */
+const openMemory = ({ segmentBytes, shared }: RunnerSettings) => {
+  if (shared) {
+    const { address, memory } = mapSegment(segmentFd, segmentBytes)
+    return { bytes: new Uint8Array(memory), address: () => address, worker: { fd: segmentFd, byteLength: segmentBytes } }
+  }
+  const memory = new SharedArrayBuffer(segmentBytes)
+  return { bytes: new Uint8Array(memory), address: () => loadKoffi().address(new Uint8Array(memory)), worker: memory }
+}
+
+const chooseEngine = (
+  settings: RunnerSettings,
+  memory: ReturnType<typeof openMemory>
+): { readonly engine: Engine; readonly fallback?: string } => {
+  const ortJs = () => makeOrtJs(new URL(import.meta.url), memory.worker)
+  if (settings.engine === "ort-js") return { engine: ortJs() }
+  try {
+    return { engine: makeOrtC({ bytes: memory.bytes, address: memory.address() }) }
+  } catch (error) {
+    if (settings.engine === "ort-c") throw error
+    return { engine: ortJs(), fallback: textOf(error) }
+  }
+}
+
+/** Ends this process without the destructors of native libraries, whose threads may still be at work. */
+const vanish = (): void => {
+  process.kill(process.pid, "SIGKILL")
+}
+
+const runRunner = (): void => {
+  const settings = JSON.parse(process.argv[2] ?? "{}") as RunnerSettings
+  let runner: Runner | undefined
+  // The agent drains its runners; a signal to the whole group (Ctrl-C, a service manager) must not cut that short.
+  process.on("SIGINT", () => undefined)
+  process.on("SIGTERM", () => {
+    if (runner === undefined || runner.draining) vanish()
+  })
+
+  let read: (chunk: Buffer) => void = () => undefined
+  const chunk = Buffer.alloc(chunkBytes)
+  const options: net.SocketConstructorOpts & net.ConnectOpts = {
+    fd: connectionFd,
+    // One buffer for all that is read: nothing is allocated per message.
+    onread: {
+      buffer: chunk,
+      callback: (length) => {
+        read(chunk.subarray(0, length))
+        return true
+      }
+    }
+  }
+  const socket = new net.Socket(options)
+  socket.on("error", vanish).on("end", vanish).on("close", vanish)
+  try {
+    const memory = openMemory(settings)
+    const { engine, fallback } = chooseEngine(settings, memory)
+    runner = new Runner(socket, engine, memory.bytes, settings.shared, () => socket.end(() => process.exit(0)))
+    read = makeFrameReader(runner)
+    const ready: Ready = { type: "ready", protocol: protocolVersion, engine: engine.name, ...(fallback === undefined ? {} : { fallback }) }
+    runner.send(ready)
+  } catch (error) {
+    // The agent shows the end of stderr as the reason.
+    process.stderr.write(`${textOf(error)}\n`, () => process.exit(1))
+  }
+}
+
+if (isMainThread) runRunner()
+else runOrtJsWorker()

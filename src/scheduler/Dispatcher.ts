@@ -1,0 +1,508 @@
+/**
+ * The deterministic core of the online service, and of the simulator: queues, admission, batch forming, drops, requests of dead glets.
+ *
+ * Mutable for speed, but without clock, randomness or effects: every call is told the time. What ended is left in `ended` for the caller, who
+ * tells the clients; so nothing is called back in the middle of a decision.
+ *
+ * @since 0.1.0
+ */
+import type { Batch, BatchEnd } from "../core/Executor.js"
+import type { GletId, GpuId, ModelName } from "../core/Ids.js"
+import type { Model } from "../core/Model.js"
+import type { InferRequest, RequestEnd } from "../core/Request.js"
+import type { DropReason, RequestError, UnavailableReason } from "../core/RequestError.js"
+import {
+  ExecutionFailed, InvalidRequest, ModelNotFound, ModelUnavailable, RequestCanceled, RequestDropped
+} from "../core/RequestError.js"
+import type { BestEffortGate } from "./BestEffortGate.js"
+import { defaultGate } from "./BestEffortGate.js"
+import { Admission } from "./internal/admission.js"
+import { BatchForming } from "./internal/batchForming.js"
+import { GletLane } from "./internal/gletLane.js"
+import type { LaneCounters } from "./internal/modelLane.js"
+import { ModelLane } from "./internal/modelLane.js"
+import { Route } from "./internal/route.js"
+import { defaultPriority, Ticket } from "./internal/ticket.js"
+
+/** @since 0.1.0 @category dispatching */
+export interface DispatcherOptions {
+  /** Requests that may wait for one model; more are refused with `queue-full`. */
+  readonly maxQueued: number
+  /** Executions that may die under a request before it is given up: a request that kills its glet must not kill them all. */
+  readonly maxAttempts: number
+  /** Kept free before a deadline for the answer's way to the client, in ms; never more than a twentieth of the limit. */
+  readonly answerMs: number
+  /** First guess of what a batch takes besides its execution, in ms; then it is measured. */
+  readonly overheadMs: number
+  readonly gate: BestEffortGate
+}
+
+/** @since 0.1.0 @category dispatching */
+export const defaultDispatcherOptions: DispatcherOptions = {
+  maxQueued: 4096, maxAttempts: 2, answerMs: 0.5, overheadMs: 0.2, gate: defaultGate
+}
+
+/** One model on one glet, as a plan has it. @since 0.1.0 @category dispatching */
+export interface ModelRoute {
+  readonly model: Model
+  readonly bestEffort: boolean
+  /** Items of the batch planned for. */
+  readonly planBatch: number
+  /** Largest batch to form here. */
+  readonly batchLimit: number
+  /** The part of the glet's time that the plan gives the model, 0 to 1. */
+  readonly fraction: number
+  /** How long best-effort work may hold the glet up, in ms. */
+  readonly slackMs: number
+  /** Predicted 99th percentile of a batch, by its items; [0] is not used. Nondecreasing, finite. */
+  readonly latencyMs: Float64Array
+  /** Median over 99th percentile of the planned batch. */
+  readonly typicalRatio: number
+}
+
+/** What a glet runs. @since 0.1.0 @category dispatching */
+export interface GletRoutes {
+  readonly id: GletId
+  readonly gpu: GpuId
+  readonly models: ReadonlyArray<ModelRoute>
+}
+
+/** A batch for a glet to start. @since 0.1.0 @category dispatching */
+export class DispatchedBatch implements Batch {
+  /** When it began to have the glet for itself, monotonic ms; known for the first of a glet's batches. */
+  startMs = Infinity
+  /** Its glet died and its requests were queued again: its end means nothing. */
+  abandoned = false
+
+  constructor(
+    readonly id: number,
+    readonly model: Model,
+    readonly entries: ReadonlyArray<InferRequest>,
+    readonly items: number,
+    readonly tickets: ReadonlyArray<Ticket>,
+    readonly route: Route,
+    readonly pulledMs: number,
+    /** Predicted duration that few batches exceed, ms. */
+    readonly predictedMs: number,
+    readonly typicalMs: number
+  ) {}
+
+  get glet(): GletLane {
+    return this.route.glet
+  }
+}
+
+const noBindings: ReadonlyArray<number> = []
+
+/** @since 0.1.0 @category dispatching */
+export class Dispatcher {
+  /** Requests that ended, in order, with `end` set; the caller empties it. */
+  readonly ended: Array<Ticket> = []
+  private readonly options: DispatcherOptions
+  private readonly models = new Map<ModelName, ModelLane>()
+  /** Replaced or removed models whose requests still wait or run. */
+  private readonly retired = new Set<ModelLane>()
+  private readonly glets = new Map<GletId, GletLane>()
+  private readonly admission = new Admission()
+  private readonly forming: BatchForming
+  private readonly taken: Array<Ticket> = []
+  private draining = false
+  private sequence = 0
+  private batches = 0
+
+  constructor(options: Partial<DispatcherOptions> = {}) {
+    this.options = { ...defaultDispatcherOptions, ...options }
+    this.forming = new BatchForming(this.options.gate, (nowMs, ticket) => this.giveUp(nowMs, ticket))
+  }
+
+  /**
+   * Makes a model known. In place of another of that name: new requests go to the new one, those of the old one are answered by the old one
+   * as long as it has routes.
+   */
+  setModel(model: Model): void {
+    const old = this.models.get(model.name)
+    if (old?.model === model) return
+    if (old !== undefined) this.retire(old)
+    this.models.set(model.name, new ModelLane(model))
+  }
+
+  /** Forgets a model: its queued requests end with `model-not-ready`. */
+  removeModel(nowMs: number, name: ModelName): void {
+    const lane = this.models.get(name)
+    if (lane === undefined) return
+    this.models.delete(name)
+    this.retire(lane)
+    lane.unavailable = { reason: "model-not-ready", detail: "it was unloaded" }
+    lane.routes = []
+    this.sweepLane(nowMs, lane)
+  }
+
+  /** What to say of a model that has no routes. */
+  setUnavailable(name: ModelName, reason: UnavailableReason, detail: string): void {
+    const lane = this.models.get(name)
+    if (lane !== undefined) lane.unavailable = { reason, detail }
+  }
+
+  /** Sets what every glet runs, in one step. Glets that are new are not ready; glets left out take nothing more, what runs there ends. */
+  setRoutes(nowMs: number, glets: ReadonlyArray<GletRoutes>): void {
+    const routesOf = new Map<ModelLane, Array<Route>>()
+    const named = new Set<GletId>()
+    for (const { gpu, id, models } of glets) {
+      named.add(id)
+      let glet = this.glets.get(id)
+      if (glet === undefined) {
+        glet = new GletLane(id, gpu, this.options.overheadMs)
+        this.glets.set(id, glet)
+      }
+      const previous = [...glet.critical, ...glet.bestEffort]
+      const routes: Array<Route> = []
+      for (const spec of models) {
+        const lane = this.laneOf(spec.model)
+        if (lane === undefined) continue
+        const route = new Route(spec, lane, glet, previous.find((old) => old.lane === lane))
+        routes.push(route)
+        const ofLane = routesOf.get(lane)
+        if (ofLane === undefined) routesOf.set(lane, [route])
+        else ofLane.push(route)
+      }
+      glet.setRoutes(routes)
+    }
+    for (const [id, glet] of this.glets) {
+      if (named.has(id)) continue
+      glet.setRoutes([])
+      if (glet.running.length === 0) this.glets.delete(id)
+    }
+    for (const lane of [...this.models.values(), ...this.retired]) {
+      // The fastest first: the glet that an arrival wakes where several are idle.
+      lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
+      this.sweepLane(nowMs, lane)
+      this.forget(lane)
+    }
+  }
+
+  /** A glet can take `depth` batches at once. */
+  gletReady(id: GletId, depth: number): void {
+    const glet = this.glets.get(id)
+    if (glet === undefined) return
+    glet.ready = true
+    glet.depth = Math.max(1, depth)
+  }
+
+  /** A glet takes nothing now; `backAtMs` is when it is expected again. What runs there goes on. */
+  gletUnready(nowMs: number, id: GletId, backAtMs: number): void {
+    const glet = this.glets.get(id)
+    if (glet === undefined) return
+    glet.ready = false
+    glet.backAtMs = backAtMs
+    for (const route of [...glet.critical, ...glet.bestEffort]) this.sweepLane(nowMs, route.lane)
+  }
+
+  /** A glet died: what ran there is queued again where the deadline allows, and was not tried too often. */
+  gletLost(nowMs: number, id: GletId, backAtMs: number): void {
+    const glet = this.glets.get(id)
+    if (glet === undefined) return
+    glet.ready = false
+    glet.backAtMs = backAtMs
+    for (const batch of glet.running.splice(0)) this.abandon(nowMs, batch)
+    if (glet.critical.length + glet.bestEffort.length === 0) this.glets.delete(id)
+    for (const route of [...glet.critical, ...glet.bestEffort]) this.sweepLane(nowMs, route.lane)
+  }
+
+  /** Refuses all that is offered from now with `draining`. */
+  drain(): void {
+    this.draining = true
+  }
+
+  /** Queues a request, or refuses it: then it stands in `ended` at once. */
+  offer(nowMs: number, request: InferRequest, onEnd: (end: RequestEnd) => void): Ticket {
+    const lane = this.models.get(request.model)
+    const ticket = this.ticketOf(nowMs, request, onEnd, lane)
+    if (lane === undefined) return this.refuse(nowMs, ticket, new ModelNotFound({ model: request.model }))
+    const { items } = request
+    if (!(Number.isInteger(items) && items >= 1 && items <= lane.model.maxBatch)) {
+      return this.refuse(nowMs, ticket, new InvalidRequest({
+        field: "items", problem: `${items} items in one request; model "${lane.model.name}" takes 1 to ${lane.model.maxBatch}`
+      }))
+    }
+    if (this.draining) return this.refuse(nowMs, ticket, new ModelUnavailable({ model: lane.model.name, reason: "draining" }))
+    lane.counters.arrivedItems += items
+    if (lane.routes.length === 0) return this.refuse(nowMs, ticket, this.unavailable(lane))
+    if (lane.queuedRequests >= this.options.maxQueued) {
+      return this.drop(nowMs, ticket, "queue-full", this.admission.predictedEndMs(nowMs, lane, ticket, lane.queuedItems) - nowMs)
+    }
+    if (ticket.deadlineMs !== Infinity) {
+      const endMs = this.admission.predictedEndMs(nowMs, lane, ticket, lane.itemsBefore(ticket))
+      // Where it can run at once there is no queue to be wrong about; and the margin could never be unlearnt if it closed an idle glet.
+      const idle = lane.queuedRequests === 0 && lane.hasIdleGlet
+      const readyMs = idle ? endMs : endMs + lane.marginMs
+      if (readyMs > ticket.deadlineMs) {
+        if (!lane.hasReadyGlet) return this.refuse(nowMs, ticket, this.unavailable(lane))
+        if (idle) lane.doubt(nowMs, ticket)
+        return this.drop(nowMs, ticket, "deadline-unreachable", readyMs - ticket.deadlineMs)
+      }
+    } else if (lane.earliestEndMs(nowMs, items) === Infinity) {
+      return this.refuse(nowMs, ticket, this.unavailable(lane))
+    }
+    ticket.admitted = true
+    lane.enqueue(ticket)
+    return ticket
+  }
+
+  /** The client went away: a queued request ends now, a running one when its batch does. */
+  cancel(nowMs: number, ticket: Ticket): void {
+    if (ticket.end !== undefined || ticket.canceled) return
+    ticket.canceled = true
+    if (ticket.heapIndex < 0) return
+    ticket.lane!.dequeue(ticket)
+    this.finish(nowMs, ticket, { ok: false, error: new RequestCanceled({ model: ticket.request.model }) })
+  }
+
+  /** The batch that a glet should start now, if any. */
+  pull(nowMs: number, id: GletId): DispatchedBatch | undefined {
+    const glet = this.glets.get(id)
+    return glet === undefined ? undefined : this.pullFor(nowMs, glet)
+  }
+
+  /** The next batch that the arrival of requests of a model allows on any glet. */
+  pullModel(nowMs: number, name: ModelName): DispatchedBatch | undefined {
+    const lane = this.models.get(name)
+    if (lane === undefined || lane.queuedRequests === 0) return undefined
+    for (const route of lane.routes) {
+      if (route.glet.running.length > 0) continue
+      const batch = this.pullFor(nowMs, route.glet)
+      if (batch !== undefined) return batch
+    }
+    for (const route of lane.routes) {
+      if (route.glet.running.length === 0) continue
+      const batch = this.pullFor(nowMs, route.glet)
+      if (batch !== undefined) return batch
+    }
+    return undefined
+  }
+
+  /** A batch ended. */
+  batchEnded(nowMs: number, batch: DispatchedBatch, end: BatchEnd): void {
+    if (batch.abandoned) return
+    const { glet, route } = batch
+    const serviceMs = glet.finish(nowMs, batch)
+    if (glet.critical.length + glet.bestEffort.length === 0 && glet.running.length === 0) this.glets.delete(glet.id)
+    if (end.ok) {
+      const executionMs = end.inputMs + end.inferMs + end.outputMs
+      route.observe(nowMs, batch.items, executionMs, serviceMs)
+      glet.observeOverhead(Math.max(0, serviceMs - executionMs))
+      for (let i = 0; i < batch.tickets.length; i++) {
+        const ticket = batch.tickets[i]!
+        ticket.lane!.inFlightRequests -= 1
+        ticket.times.startedMs = batch.startMs
+        ticket.times.endedMs = nowMs
+        this.finish(nowMs, ticket, ticket.canceled
+          ? { ok: false, error: new RequestCanceled({ model: batch.model.name }) }
+          : {
+            ok: true,
+            result: {
+              times: ticket.times,
+              batchItems: batch.items,
+              outputBindings: end.outputBindings?.[i] ?? noBindings,
+              overflow: end.overflow?.[i]
+            }
+          })
+      }
+    } else if (end.error._tag === "BatchFailed") {
+      const { detail } = end.error
+      for (const ticket of batch.tickets) {
+        if (batch.tickets.length > 1 && !ticket.canceled) ticket.alone = true
+        this.again(nowMs, ticket, batch.tickets.length > 1, () => new ExecutionFailed({ model: batch.model.name, detail }))
+      }
+    } else {
+      // Nothing more for it; `gletLost` tells when it will be back.
+      glet.ready = false
+      glet.backAtMs = nowMs
+      this.abandon(nowMs, batch)
+    }
+    this.forget(route.lane)
+  }
+
+  /** Ends the requests that can no longer make their deadlines. */
+  sweep(nowMs: number): void {
+    for (const lane of this.models.values()) this.sweepLane(nowMs, lane)
+    for (const lane of this.retired) {
+      this.sweepLane(nowMs, lane)
+      this.forget(lane)
+    }
+  }
+
+  /** When `sweep` may have something to do; Infinity where nothing waits. */
+  nextWakeMs(nowMs: number): number {
+    let wakeMs = Infinity
+    for (const lane of this.models.values()) wakeMs = Math.min(wakeMs, this.wakeOf(nowMs, lane))
+    for (const lane of this.retired) wakeMs = Math.min(wakeMs, this.wakeOf(nowMs, lane))
+    return wakeMs
+  }
+
+  /** Requests that wait or run. */
+  get pending(): number {
+    let pending = 0
+    for (const lane of this.models.values()) pending += lane.queuedRequests + lane.inFlightRequests
+    for (const lane of this.retired) pending += lane.queuedRequests + lane.inFlightRequests
+    return pending
+  }
+
+  /** Whether requests of this name wait. */
+  isQueued(name: ModelName): boolean {
+    return (this.models.get(name)?.queuedRequests ?? 0) > 0
+  }
+
+  /** Whether requests of this model, also of a replaced one, wait or run. */
+  isBusy(model: Model): boolean {
+    const lane = this.laneOf(model)
+    return lane !== undefined && lane.queuedRequests + lane.inFlightRequests > 0
+  }
+
+  /** Whether a glet that is ready serves the model. */
+  isServed(name: ModelName): boolean {
+    return this.models.get(name)?.hasReadyGlet ?? false
+  }
+
+  /** Counters and queue lengths of a model. */
+  countersOf(name: ModelName): (LaneCounters & { readonly queued: number; readonly inFlight: number }) | undefined {
+    const lane = this.models.get(name)
+    return lane === undefined ? undefined : { ...lane.counters, queued: lane.queuedRequests, inFlight: lane.inFlightRequests }
+  }
+
+  private ticketOf(nowMs: number, request: InferRequest, onEnd: (end: RequestEnd) => void, lane: ModelLane | undefined): Ticket {
+    const arrivedMs = request.arrivedAtMs !== undefined && request.arrivedAtMs <= nowMs ? request.arrivedAtMs : nowMs
+    const limitMs = request.timeoutMs ?? lane?.model.sloMs ?? Infinity
+    const deadlineMs = arrivedMs + limitMs - Math.min(this.options.answerMs, limitMs / 20)
+    const priority = request.priority !== undefined && request.priority >= 1 ? request.priority : defaultPriority
+    return new Ticket(
+      request, onEnd, lane, this.sequence++, priority, deadlineMs, limitMs,
+      { arrivedMs, queuedMs: nowMs, batchClosedMs: 0, startedMs: 0, endedMs: 0 }
+    )
+  }
+
+  private pullFor(nowMs: number, glet: GletLane): DispatchedBatch | undefined {
+    if (!glet.ready || glet.running.length >= glet.depth) return undefined
+    const taken = this.taken
+    const route = this.forming.next(nowMs, glet, taken)
+    if (route === undefined) return undefined
+    const tickets = taken.slice()
+    taken.length = 0
+    const entries = new Array<InferRequest>(tickets.length)
+    let items = 0
+    for (let i = 0; i < tickets.length; i++) {
+      const request = tickets[i]!.request
+      entries[i] = request
+      items += request.items
+    }
+    const batch = new DispatchedBatch(
+      ++this.batches, route.lane.model, entries, items, tickets, route, nowMs, route.safeMs(items), route.typicalMs(items)
+    )
+    for (const ticket of tickets) {
+      ticket.batch = batch
+      ticket.times.batchClosedMs = nowMs
+    }
+    route.lane.inFlightRequests += tickets.length
+    glet.begin(batch)
+    return batch
+  }
+
+  private abandon(nowMs: number, batch: DispatchedBatch): void {
+    batch.abandoned = true
+    for (const ticket of batch.tickets) {
+      ticket.attempts += 1
+      this.again(nowMs, ticket, ticket.attempts < this.options.maxAttempts, () =>
+        new ModelUnavailable({ model: batch.model.name, reason: "glet-exited", detail: `glet ${batch.glet.id}` }))
+    }
+  }
+
+  /** Queues a request that ran without an answer again, or ends it: canceled, not allowed, or too late. */
+  private again(nowMs: number, ticket: Ticket, allowed: boolean, error: () => RequestError): void {
+    const lane = ticket.lane!
+    lane.inFlightRequests -= 1
+    if (ticket.canceled) {
+      this.finish(nowMs, ticket, { ok: false, error: new RequestCanceled({ model: ticket.request.model }) })
+    } else if (allowed && lane.earliestEndMs(nowMs, ticket.request.items) <= ticket.deadlineMs) {
+      ticket.batch = undefined
+      lane.enqueue(ticket)
+    } else {
+      this.finish(nowMs, ticket, { ok: false, error: error() })
+    }
+  }
+
+  private sweepLane(nowMs: number, lane: ModelLane): void {
+    if (lane.queuedRequests === 0) return
+    if (lane.routes.length > 0 && lane.earliestEndMs(nowMs, 1) <= lane.earliestDeadlineMs) return
+    let earliestMs = Infinity
+    for (const ticket of lane.queued()) {
+      if (lane.routes.length === 0 || lane.earliestEndMs(nowMs, ticket.request.items) > ticket.deadlineMs) this.giveUp(nowMs, ticket)
+      else if (ticket.deadlineMs < earliestMs) earliestMs = ticket.deadlineMs
+    }
+    lane.earliestDeadlineMs = earliestMs
+  }
+
+  private wakeOf(nowMs: number, lane: ModelLane): number {
+    if (lane.queuedRequests === 0) return Infinity
+    return lane.earliestDeadlineMs - (lane.earliestEndMs(nowMs, 1) - nowMs)
+  }
+
+  /** Ends a queued request that nothing can answer in time. */
+  private giveUp(nowMs: number, ticket: Ticket): void {
+    const lane = ticket.lane!
+    lane.dequeue(ticket)
+    if (lane.hasReadyGlet) this.drop(nowMs, ticket, "expired", lane.earliestEndMs(nowMs, ticket.request.items) - nowMs)
+    else this.refuse(nowMs, ticket, this.unavailable(lane))
+  }
+
+  private drop(nowMs: number, ticket: Ticket, reason: DropReason, retryAfterMs: number): Ticket {
+    const bounded = Number.isFinite(retryAfterMs) ? Math.min(Math.max(1, retryAfterMs), 60_000) : 1000
+    return this.refuse(nowMs, ticket, new RequestDropped({ model: ticket.request.model, reason, retryAfterMs: bounded }))
+  }
+
+  private refuse(nowMs: number, ticket: Ticket, error: RequestError): Ticket {
+    this.finish(nowMs, ticket, { ok: false, error })
+    return ticket
+  }
+
+  private unavailable(lane: ModelLane): ModelUnavailable {
+    const { name } = lane.model
+    if (lane.routes.length === 0) {
+      const { detail, reason } = lane.unavailable
+      return new ModelUnavailable({ model: name, reason, ...(detail === "" ? {} : { detail }) })
+    }
+    return new ModelUnavailable({ model: name, reason: "glet-exited" })
+  }
+
+  private finish(nowMs: number, ticket: Ticket, end: RequestEnd): void {
+    ticket.end = end
+    ticket.times.endedMs = nowMs
+    this.ended.push(ticket)
+    const counters = ticket.lane?.counters
+    if (counters === undefined) return
+    if (ticket.admitted && !ticket.canceled) ticket.lane!.learnMargin(end.ok && nowMs <= ticket.deadlineMs)
+    if (end.ok) {
+      counters.answered += 1
+      if (nowMs - ticket.times.arrivedMs <= ticket.sloMs) counters.withinSlo += 1
+    } else if (end.error._tag === "RequestDropped") {
+      counters.dropped[end.error.reason] += 1
+    } else if (end.error._tag === "RequestCanceled") {
+      counters.canceled += 1
+    } else {
+      counters.failed += 1
+    }
+  }
+
+  private laneOf(model: Model): ModelLane | undefined {
+    const lane = this.models.get(model.name)
+    if (lane?.model === model) return lane
+    for (const old of this.retired) if (old.model === model) return old
+    return undefined
+  }
+
+  private retire(lane: ModelLane): void {
+    if (lane.queuedRequests + lane.inFlightRequests > 0) this.retired.add(lane)
+  }
+
+  private forget(lane: ModelLane): void {
+    if (lane.queuedRequests + lane.inFlightRequests === 0) this.retired.delete(lane)
+  }
+}

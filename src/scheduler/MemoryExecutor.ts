@@ -1,0 +1,157 @@
+/**
+ * An executor without a device: glets are fibers that sleep as long as an execution would take, by Effect's Clock. For tests (with TestClock),
+ * examples and dry runs; outputs stay as they are in the slots.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import type { Batch, BatchEnd, GletHandle, GletSpec } from "../core/Executor.js"
+import { Executor } from "../core/Executor.js"
+import type { GletOpenFailed } from "../core/ExecutorError.js"
+import { GletExited, ModelLoadFailed } from "../core/ExecutorError.js"
+import type { GletId } from "../core/Ids.js"
+import type { Model } from "../core/Model.js"
+import { modelKey } from "../core/Model.js"
+import { makeHeapArena } from "../core/TensorArena.js"
+
+/** @since 0.1.0 @category executor */
+export interface MemoryExecutorOptions {
+  /** How long one execution takes, ms. */
+  readonly latencyMs: (batch: Batch, spec: GletSpec) => number
+  /** Batches outstanding per glet; 2 where absent. */
+  readonly depth?: number
+  readonly openMs?: number
+  readonly loadMs?: number
+  readonly arenaBytes?: number
+  /** Answers the error with which a glet does not open, if it shall not. */
+  readonly failOpen?: (spec: GletSpec) => GletOpenFailed | undefined
+  /** Answers the reason for which a model does not load, if it shall not. */
+  readonly failLoad?: (model: Model, spec: GletSpec) => ModelLoadFailed["reason"] | undefined
+  /** Answers what is wrong with an execution, if it shall fail. */
+  readonly failBatch?: (batch: Batch, spec: GletSpec) => string | undefined
+}
+
+/**
+ * What tests can do to the glets of the memory executor.
+ * @since 0.1.0
+ * @category services
+ */
+export class MemoryExecutorControl extends Context.Tag("glet/scheduler/MemoryExecutorControl")<MemoryExecutorControl, {
+  /** Ends a glet as SIGKILL would; unknown and ended glets are ignored. */
+  readonly kill: (glet: GletId) => Effect.Effect<void>
+  /** Glets that are open. */
+  readonly open: Effect.Effect<ReadonlyArray<GletSpec>>
+}>() {}
+
+interface Pending {
+  readonly batch: Batch
+  readonly onEnd: (end: BatchEnd) => void
+}
+
+interface OpenGlet {
+  readonly handle: GletHandle
+  readonly die: Effect.Effect<void>
+}
+
+const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
+  Effect.gen(function*() {
+    const exited = yield* Deferred.make<GletExited>()
+    const work = yield* Queue.unbounded<Pending>()
+    const idle = yield* Effect.makeLatch(true)
+    const loaded = new Map<string, Model>()
+    const pending: Array<Pending> = []
+    const stats = { batches: 0, items: 0, busyMs: 0 }
+    let dead = false
+
+    const end = (ended: Pending, how: BatchEnd): void => {
+      pending.splice(pending.indexOf(ended), 1)
+      if (pending.length === 0) idle.unsafeOpen()
+      ended.onEnd(how)
+    }
+    const die = Effect.gen(function*() {
+      if (dead) return
+      dead = true
+      const error = new GletExited({ glet: spec.id, signal: "SIGKILL", detail: "" })
+      yield* Deferred.succeed(exited, error)
+      for (const lost of [...pending]) end(lost, { ok: false, error })
+    })
+    const serve = Effect.gen(function*() {
+      const next = yield* Queue.take(work)
+      const inferMs = options.latencyMs(next.batch, spec)
+      yield* Effect.sleep(inferMs)
+      if (dead) return
+      stats.batches += 1
+      stats.items += next.batch.items
+      stats.busyMs += inferMs
+      const detail = loaded.has(modelKey(next.batch.model))
+        ? options.failBatch?.(next.batch, spec)
+        : `model "${next.batch.model.name}" is not loaded on glet ${spec.id}`
+      end(next, detail === undefined
+        ? { ok: true, inputMs: 0, inferMs, outputMs: 0, outputBindings: undefined, overflow: undefined }
+        : { ok: false, error: { _tag: "BatchFailed", detail } })
+    })
+    yield* Effect.forkScoped(Effect.forever(serve))
+    // Finalizers run in reverse: what runs ends before its fiber does.
+    yield* Effect.addFinalizer(() => idle.await)
+
+    const start: GletHandle["start"] = (batch, onEnd) => {
+      const started = { batch, onEnd }
+      pending.push(started)
+      idle.unsafeClose()
+      if (dead) queueMicrotask(() => end(started, { ok: false, error: new GletExited({ glet: spec.id, signal: "SIGKILL", detail: "" }) }))
+      else Queue.unsafeOffer(work, started)
+    }
+    const load: GletHandle["load"] = (model) =>
+      Effect.gen(function*() {
+        if (loaded.has(modelKey(model))) return { loadMs: 0, memoryBytes: model.weightBytes, detail: "memory" }
+        yield* Effect.raceFirst(Effect.sleep(options.loadMs ?? 1), Effect.flatMap(Deferred.await(exited), Effect.fail))
+        const reason = options.failLoad?.(model, spec)
+        if (reason !== undefined) {
+          return yield* new ModelLoadFailed({ model: model.name, glet: spec.id, reason, detail: "as the options of the memory executor say" })
+        }
+        loaded.set(modelKey(model), model)
+        return { loadMs: options.loadMs ?? 1, memoryBytes: model.weightBytes, detail: "memory" }
+      })
+    const handle: GletHandle = {
+      spec,
+      depth: options.depth ?? 2,
+      load,
+      unload: (model) => Effect.zipRight(idle.await, Effect.sync(() => loaded.delete(modelKey(model)))),
+      start,
+      exited: Deferred.await(exited),
+      stats: Effect.sync(() => ({ ...stats }))
+    }
+    return { handle, die }
+  })
+
+/**
+ * An executor of sleeping glets, and the control over them.
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: MemoryExecutorOptions): Layer.Layer<Executor | MemoryExecutorControl> =>
+  Layer.effectContext(Effect.sync(() => {
+    const glets = new Map<GletId, OpenGlet>()
+    const open = (spec: GletSpec) =>
+      Effect.gen(function*() {
+        yield* Effect.sleep(options.openMs ?? 1)
+        const error = options.failOpen?.(spec)
+        if (error !== undefined) return yield* error
+        const glet = yield* Effect.acquireRelease(
+          Effect.tap(openGlet(options, spec), (opened) => Effect.sync(() => glets.set(spec.id, opened))),
+          () => Effect.sync(() => glets.delete(spec.id))
+        )
+        return glet.handle
+      })
+    return Context.empty().pipe(
+      Context.add(Executor, { name: "memory", arena: makeHeapArena(options.arenaBytes ?? 64 * 1024 * 1024), open }),
+      Context.add(MemoryExecutorControl, {
+        kill: (id) => Effect.suspend(() => glets.get(id)?.die ?? Effect.void),
+        open: Effect.sync(() => [...glets.values()].map((glet) => glet.handle.spec))
+      })
+    )
+  }))

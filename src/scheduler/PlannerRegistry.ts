@@ -1,0 +1,64 @@
+/**
+ * The planners by name.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import { orion } from "./planners/Orion.js"
+import type { PlannerAlgorithm } from "./Planner.js"
+
+/** All planners, the default first. @since 0.1.0 @category planners */
+export const planners: readonly [PlannerAlgorithm, ...Array<PlannerAlgorithm>] = [orion]
+
+/** Other names of planners. @since 0.1.0 @category planners */
+export const plannerAliases: ReadonlyMap<string, string> = new Map([["default", orion.name]])
+
+/** @since 0.1.0 @category planners */
+export const defaultPlanner: PlannerAlgorithm = planners[0]
+
+/** No planner of that name is known. @since 0.1.0 @category errors */
+export class UnknownPlanner extends Schema.TaggedError<UnknownPlanner>()("UnknownPlanner", {
+  name: Schema.String,
+  known: Schema.Array(Schema.String),
+  /** The known name that looks most like it, where one does. */
+  suggestion: Schema.optionalWith(Schema.String, { exact: true })
+}) {
+  override get message(): string {
+    const hint = this.suggestion === undefined ? "." : `; did you mean "${this.suggestion}"?`
+    return `no planner "${this.name}"${hint} Known planners: ${this.known.join(", ")}`
+  }
+}
+
+/** Single letters to insert, delete, replace or swap with their neighbour to get from one text to the other. */
+const editDistance = (a: string, b: string): number => {
+  let before: Array<number> = []
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2]! + 1 : Infinity
+      row.push(Math.min(replaced, swapped, last[j]! + 1, row[j - 1]! + 1))
+    }
+    before = last
+    last = row
+  }
+  return last[b.length]!
+}
+
+/**
+ * A planner by its name or alias, upper or lower case, `_` or `-`.
+ * @since 0.1.0
+ * @category planners
+ */
+export const findPlanner = (name: string): Either.Either<PlannerAlgorithm, UnknownPlanner> => {
+  const wanted = name.slice(0, 64).trim().toLowerCase().replaceAll("_", "-")
+  const canonical = plannerAliases.get(wanted) ?? wanted
+  const found = planners.find((planner) => planner.name === canonical)
+  if (found !== undefined) return Either.right(found)
+  const known = [...planners.map((planner) => planner.name), ...plannerAliases.keys()]
+  const [closest] = known.map((known) => ({ known, distance: editDistance(wanted, known) })).sort((a, b) => a.distance - b.distance)
+  const isClose = closest !== undefined && closest.distance <= Math.max(1, Math.floor(closest.known.length / 3))
+  return Either.left(new UnknownPlanner({ name, known, ...(isClose ? { suggestion: closest.known } : {}) }))
+}

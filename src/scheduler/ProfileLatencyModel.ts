@@ -1,0 +1,189 @@
+/**
+ * Predictions from measured profiles.
+ *
+ * **Between measured points.** Over the batch: linear between neighbours. Over the share: linear in 1/share, for work that a share of s executes
+ * takes a time of about a + b/s. A batch below the smallest measured takes as long as the smallest.
+ *
+ * **Beyond them.** A batch above the largest measured, or a share below the smallest, is unknown: `Infinity`. Extrapolating there would promise
+ * what nobody has seen: at some batch memory runs out or a cache is left. A share above the largest measured runs like the largest, for more
+ * units never slow an execution down.
+ *
+ * **Noise.** Latency grows with the batch and falls with the share, and planners rely on it; measurements do so only nearly. Each curve is
+ * replaced by the closest monotone one (weighted by the number of executions measured), over batches first, then over shares; what little
+ * still contradicts is raised, never lowered. A measured curve that is monotone is left as it is.
+ *
+ * @since 0.1.0
+ */
+import type { ModelName } from "../core/Ids.js"
+import type { Execution, LatencyModel } from "../core/LatencyModel.js"
+import type { ModelProfile, ProfilePoint, WorkloadType } from "../core/Profile.js"
+import { nondecreasing } from "./internal/isotonic.js"
+
+/**
+ * How glets of one GPU slow each other down beyond their shares. The memory system is not divided by shares of SMs or cores, so memory-bound
+ * work meets memory-bound work there.
+ * @since 0.1.0
+ * @category interference
+ */
+export interface InterferenceOptions {
+  /** Slow-down of wholly memory-bound work beside wholly memory-bound work on the rest of the GPU: 0.3 is 30 %. */
+  readonly memory: number
+  /** The same for compute-bound beside compute-bound: clocks and caches. */
+  readonly compute: number
+  /** Slow-down, whoever the neighbours are, where a workload type is not known. */
+  readonly unknown: number
+}
+
+/**
+ * No interference beyond the shares: right for `threads`, where a profile measured with the other cores busy already contains it, and the
+ * default until profiles carry measured coefficients.
+ * @since 0.1.0
+ * @category interference
+ */
+export const noInterference: InterferenceOptions = { memory: 0, compute: 0, unknown: 0 }
+
+/** @since 0.1.0 @category models */
+export interface ProfileLatencyOptions {
+  /** By GPU type; `noInterference` for types that are not named. */
+  readonly interference?: ReadonlyMap<string, InterferenceOptions>
+  /** Device memory a glet takes before any model is loaded, in bytes, by GPU type; 0 for types that are not named. */
+  readonly gletMemoryBytes?: ReadonlyMap<string, number>
+}
+
+interface Curve {
+  /** Ascending. */
+  readonly shares: ReadonlyArray<number>
+  /** Ascending. */
+  readonly batches: ReadonlyArray<number>
+  /** By share, then batch. */
+  readonly valuesMs: ReadonlyArray<ReadonlyArray<number>>
+}
+
+const ascending = (values: Iterable<number>): Array<number> => [...new Set(values)].sort((a, b) => a - b)
+
+/** Linear interpolation in `x` over ascending knots, the first value below them, `Infinity` above. */
+const interpolate = (knots: ReadonlyArray<number>, values: ReadonlyArray<number>, x: number): number => {
+  if (x <= knots[0]!) return values[0]!
+  for (let i = 1; i < knots.length; i++) {
+    const upper = knots[i]!
+    if (x > upper) continue
+    // Exactly on a knot, so that the value there is never mixed with an infinite neighbour.
+    if (x === upper) return values[i]!
+    const lower = knots[i - 1]!
+    return values[i - 1]! + ((values[i]! - values[i - 1]!) * (x - lower)) / (upper - lower)
+  }
+  return Infinity
+}
+
+const makeCurve = (points: ReadonlyArray<ProfilePoint>, valueOf: (point: ProfilePoint) => number): Curve => {
+  const shares = ascending(points.map((point) => point.sharePct))
+  const batches = ascending(points.map((point) => point.batch))
+  const rows = shares.map((share) => {
+    const row = points.filter((point) => point.sharePct === share).sort((a, b) => a.batch - b.batch)
+    const known = row.map((point) => point.batch)
+    const values = nondecreasing(row.map(valueOf), row.map((point) => point.count))
+    return batches.map((batch) => interpolate(known, values, batch))
+  })
+  batches.forEach((_, b) => {
+    // A batch measured only at smaller shares takes at most as long at a larger one.
+    for (let s = 1; s < rows.length; s++) if (rows[s]![b] === Infinity) rows[s]![b] = rows[s - 1]![b]!
+    const known = rows.filter((row) => row[b] !== Infinity)
+    const falling = nondecreasing(known.map((row) => -row[b]!), known.map(() => 1))
+    known.forEach((row, i) => {
+      row[b] = -falling[i]!
+    })
+  })
+  for (let s = rows.length - 1; s >= 0; s--) {
+    batches.forEach((_, b) => {
+      rows[s]![b] = Math.max(rows[s]![b]!, rows[s]![b - 1] ?? 0, rows[s + 1]?.[b] ?? 0)
+    })
+  }
+  return { shares, batches, valuesMs: rows }
+}
+
+const valueAt = (curve: Curve, sharePct: number, batch: number): number => {
+  const { batches, shares, valuesMs } = curve
+  const last = shares.length - 1
+  if (!(sharePct >= shares[0]!) || !(batch >= 1)) return Infinity
+  if (sharePct >= shares[last]!) return interpolate(batches, valuesMs[last]!, batch)
+  let s = 1
+  while (shares[s]! <= sharePct) s++
+  const slower = interpolate(batches, valuesMs[s - 1]!, batch)
+  const lower = shares[s - 1]!
+  if (sharePct === lower || slower === Infinity) return slower
+  const faster = interpolate(batches, valuesMs[s]!, batch)
+  const weight = (1 / sharePct - 1 / shares[s]!) / (1 / lower - 1 / shares[s]!)
+  return faster + (slower - faster) * weight
+}
+
+interface Measured {
+  readonly p99: Curve
+  readonly p50: Curve
+  readonly memoryBytes: number
+  readonly workloadType: WorkloadType | undefined
+}
+
+/**
+ * A latency model of profiles by GPU type and model. Models and types without a profile are unknown: `Infinity`.
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  profiles: ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>>,
+  options: ProfileLatencyOptions = {}
+): LatencyModel => {
+  const types = new Map<string, ReadonlyMap<ModelName, Measured>>()
+  for (const [gpuType, models] of profiles) {
+    const measured = new Map<ModelName, Measured>()
+    for (const [model, profile] of models) {
+      measured.set(model, {
+        p99: makeCurve(profile.points, (point) => point.p99Ms),
+        // A median above the 99th percentile is a slip of the clock or of rounding.
+        p50: makeCurve(profile.points, (point) => Math.min(point.p50Ms, point.p99Ms)),
+        memoryBytes: profile.memoryBytes,
+        workloadType: profile.workloadType
+      })
+    }
+    types.set(gpuType, measured)
+  }
+  const find = (gpuType: string, model: ModelName): Measured | undefined => types.get(gpuType)?.get(model)
+
+  const latencyMs = ({ batch, gpuType, model, sharePct }: Execution): number => {
+    const measured = find(gpuType, model)
+    return measured === undefined ? Infinity : valueAt(measured.p99, sharePct, batch)
+  }
+  const typicalMs = (execution: Execution): number => {
+    const measured = find(execution.gpuType, execution.model)
+    if (measured === undefined) return Infinity
+    // The two curves are repaired apart; the median stays below.
+    return Math.min(valueAt(measured.p50, execution.sharePct, execution.batch), latencyMs(execution))
+  }
+
+  const slowdown = (execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
+    const interference = options.interference?.get(execution.gpuType) ?? noInterference
+    const own = find(execution.gpuType, execution.model)?.workloadType
+    let contention = 0
+    let unknown = 0
+    for (const group of neighbours) {
+      let worst = 0
+      for (const other of group) {
+        const type = find(other.gpuType, other.model)?.workloadType
+        if (own === undefined || type === undefined) unknown = interference.unknown
+        else {
+          const meeting = interference.memory * own.memory * type.memory + interference.compute * own.compute * type.compute
+          worst = Math.max(worst, (meeting * other.sharePct) / 100)
+        }
+      }
+      contention += worst
+    }
+    return 1 + contention + unknown
+  }
+
+  return {
+    latencyMs,
+    typicalMs,
+    slowdown,
+    memoryBytes: (gpuType, model) => find(gpuType, model)?.memoryBytes ?? Infinity,
+    gletMemoryBytes: (gpuType) => options.gletMemoryBytes?.get(gpuType) ?? 0
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Whether a change of rates is worth a new plan. Plans are not free: glets open and close, models load. So there is a dead band between what
+ * makes a plan grow and what makes it shrink, and a least time between two plans, which only a model that is about to exceed what its plan
+ * can carry may cut short.
+ *
+ * @since 0.1.0
+ */
+import type { ModelName } from "../core/Ids.js"
+
+/** @since 0.1.0 @category replanning */
+export interface ReplanOptions {
+  /** Part by which a model's need must exceed what was planned for. */
+  readonly upRatio: number
+  /** Part of the head-room between planned rate and capacity that a need may use up before a new plan is made for it. */
+  readonly headroomRatio: number
+  /** Part by which a need must fall below what was planned for. */
+  readonly downRatio: number
+  /** How long it must stay there, ms. */
+  readonly downAfterMs: number
+  /** Least time between two plans, ms. */
+  readonly minIntervalMs: number
+  /** The same where an SLO is at risk, ms. */
+  readonly riskIntervalMs: number
+}
+
+/** @since 0.1.0 @category replanning */
+export const defaultReplanOptions: ReplanOptions = {
+  upRatio: 0.05,
+  headroomRatio: 0.5,
+  downRatio: 0.1,
+  downAfterMs: 10_000,
+  minIntervalMs: 2_000,
+  riskIntervalMs: 500
+}
+
+/** One latency-critical model, as the deployed plan and the estimate see it. Rates in items per second. @since 0.1.0 @category replanning */
+export interface ModelLoad {
+  readonly model: ModelName
+  /** What arrives now, by estimate. */
+  readonly rateRps: number
+  /** What would be asked of a plan made now: `rateToPlanFor(rateRps)`. */
+  readonly neededRps: number
+  /** What was asked of the deployed plan. Where that plan fell short, asking the same again changes nothing. */
+  readonly askedRps: number
+  /** Sum of the capacities of its assignments. */
+  readonly capacityRps: number
+}
+
+/** @since 0.1.0 @category replanning */
+export interface ReplanState {
+  readonly lastPlanMs: number
+  /** Since when a model's need is below what was planned for. */
+  readonly lowSinceMs: ReadonlyMap<ModelName, number>
+}
+
+/** The state right after a plan, whatever made it. @since 0.1.0 @category constructors */
+export const plannedAt = (nowMs: number): ReplanState => ({ lastPlanMs: nowMs, lowSinceMs: new Map() })
+
+/** @since 0.1.0 @category replanning */
+export interface ReplanDecision {
+  readonly state: ReplanState
+  /** Why to plan now; undefined: keep the plan. After planning go on from `plannedAt`. */
+  readonly reason: string | undefined
+}
+
+// Needs of idle models are fractions of an item; their ratios say nothing.
+const negligibleRps = 1
+
+/**
+ * Decides. Call it at every estimate; equal calls give equal answers.
+ *
+ * Up: a need exceeds what was asked by 5 % and uses more than half of the head-room the plan has beyond that. At risk: what arrives already
+ * exceeds 95 % of what the plan can carry. Down: a need was 10 % below what was asked for 10 s.
+ * @since 0.1.0
+ * @category replanning
+ */
+export const decideReplan = (
+  state: ReplanState,
+  nowMs: number,
+  loads: ReadonlyArray<ModelLoad>,
+  options: ReplanOptions = defaultReplanOptions
+): ReplanDecision => {
+  const lowSinceMs = new Map<ModelName, number>()
+  let risk: ModelLoad | undefined
+  let up: ModelLoad | undefined
+  let down: ModelLoad | undefined
+  for (const load of loads) {
+    const { askedRps, capacityRps, neededRps } = load
+    if (neededRps > askedRps * (1 + options.upRatio)) {
+      if (load.rateRps > capacityRps * (1 - options.upRatio)) risk ??= load
+      else if (neededRps > askedRps + options.headroomRatio * Math.max(0, capacityRps - askedRps)) up ??= load
+    } else if (neededRps < askedRps * (1 - options.downRatio) && askedRps - neededRps > negligibleRps) {
+      const since = state.lowSinceMs.get(load.model) ?? nowMs
+      lowSinceMs.set(load.model, since)
+      if (nowMs - since >= options.downAfterMs) down ??= load
+    }
+  }
+  const sincePlanMs = nowMs - state.lastPlanMs
+  const because = (load: ModelLoad, what: string): string =>
+    `${what}: model "${load.model}" needs ${load.neededRps.toFixed(1)} items/s, planned for ${load.askedRps.toFixed(1)}`
+  const reason = risk !== undefined && sincePlanMs >= options.riskIntervalMs
+    ? because(risk, "SLO at risk")
+    : sincePlanMs < options.minIntervalMs
+    ? undefined
+    : up !== undefined
+    ? because(up, "rate up")
+    : down !== undefined
+    ? because(down, "rate down")
+    : undefined
+  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs }, reason }
+}

@@ -1,0 +1,94 @@
+/**
+ * What the dispatcher needs to know of a plan: for every model on every glet its predictions by batch, and how large a batch may be.
+ *
+ * @since 0.1.0
+ */
+import type { ModelName } from "../core/Ids.js"
+import type { Model } from "../core/Model.js"
+import type { Assignment, BestEffortAssignment, Plan, PlannedGlet, PlannedGpu } from "../core/Plan.js"
+import { gletsOf } from "../core/Plan.js"
+import type { PlanProblem } from "../core/PlanProblem.js"
+import { plannedLatencyMs } from "../core/ValidatePlan.js"
+import type { GletRoutes, ModelRoute } from "./Dispatcher.js"
+
+/** Largest table: beyond it an item costs what it costs on average in the largest batch. */
+const tableLimit = 4096
+
+/**
+ * Planning latencies by batch, interference and head-room as at the planned batch; as far as the profile goes.
+ */
+const tabulate = (
+  problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, work: { readonly model: ModelName; readonly batch: number }, maxBatch: number
+): { readonly latencyMs: Float64Array; readonly typicalRatio: number } => {
+  const at = (batch: number) => ({ gpuType: gpu.type, model: work.model, sharePct: glet.sharePct, batch })
+  const planned = plannedLatencyMs(problem, gpu, glet, work)
+  const alone = problem.latency.latencyMs(at(work.batch))
+  const factor = Number.isFinite(planned / alone) ? planned / alone : 1
+  const latencyMs: Array<number> = [0]
+  for (let batch = 1; batch <= Math.min(Math.max(maxBatch, work.batch), tableLimit); batch++) {
+    const latency = problem.latency.latencyMs(at(batch)) * factor
+    if (!Number.isFinite(latency)) break
+    latencyMs.push(Math.max(latency, latencyMs[batch - 1]!))
+  }
+  const typicalRatio = problem.latency.typicalMs(at(work.batch)) / planned
+  return { latencyMs: Float64Array.from(latencyMs), typicalRatio: typicalRatio > 0 && typicalRatio <= 1 ? typicalRatio : 1 }
+}
+
+/** Largest batch of a table that takes at most `limitMs`, at least the planned one. */
+const largestWithin = (latencyMs: Float64Array, planBatch: number, limitMs: number): number => {
+  let largest = Math.min(planBatch, latencyMs.length - 1)
+  while (largest + 1 < latencyMs.length && latencyMs[largest + 1]! <= limitMs) largest += 1
+  return largest
+}
+
+const smallest = (values: ReadonlyArray<number>): number => values.reduce((least, value) => Math.min(least, value), Infinity)
+
+/**
+ * The routes of one glet. A batch may be larger than planned as far as the others on the glet can bear it by the slack the plan leaves them.
+ * Works whose model is not in `models`, or of whose latency nothing is known, have no route.
+ */
+const routesOfGlet = (
+  problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, models: ReadonlyMap<ModelName, Model>
+): ReadonlyArray<ModelRoute> => {
+  const blockingMs = glet.bestEffort.reduce((most, work) => Math.max(most, work.blockingMs), 0)
+  const routes: Array<ModelRoute> = []
+  const add = (work: Assignment | BestEffortAssignment, limitMs: number, route: Pick<ModelRoute, "bestEffort" | "fraction" | "slackMs">): void => {
+    const model = models.get(work.model)
+    if (model === undefined) return
+    const table = tabulate(problem, gpu, glet, work, model.maxBatch)
+    if (table.latencyMs.length < 2) return
+    routes.push({
+      model, ...route, ...table, planBatch: work.batch,
+      batchLimit: largestWithin(table.latencyMs, work.batch, limitMs)
+    })
+  }
+  for (const work of glet.assignments) {
+    const othersSlackMs = smallest(glet.assignments.filter((other) => other !== work).map((other) => other.slackMs))
+    add(work, work.latencyMs + Math.max(0, othersSlackMs), {
+      bestEffort: false, slackMs: Infinity, fraction: glet.dutyMs > 0 ? Math.min(1, work.latencyMs / glet.dutyMs) : 1
+    })
+  }
+  const slackMs = blockingMs + Math.max(0, smallest(glet.assignments.map((work) => work.slackMs)))
+  for (const work of glet.bestEffort) add(work, slackMs, { bestEffort: true, slackMs, fraction: 1 })
+  return routes
+}
+
+/**
+ * The routes of a plan. `models` are those to serve, by name.
+ * @since 0.1.0
+ * @category dispatching
+ */
+export const routesOfPlan = (plan: Plan, problem: PlanProblem, models: ReadonlyMap<ModelName, Model>): ReadonlyArray<GletRoutes> =>
+  gletsOf(plan).map(({ glet, gpu }) => ({ id: glet.id, gpu: gpu.gpu, models: routesOfGlet(problem, gpu, glet, models) }))
+
+/**
+ * Batch sizes to run once before a glet serves a model: powers of two, the planned size and the largest, which is where allocators and kernels
+ * choose anew.
+ * @since 0.1.0
+ * @category dispatching
+ */
+export const warmBatches = (planBatch: number, batchLimit: number): ReadonlyArray<number> => {
+  const sizes = new Set([Math.min(planBatch, batchLimit), batchLimit])
+  for (let size = 1; size < batchLimit; size *= 2) sizes.add(size)
+  return [...sizes].sort((a, b) => a - b)
+}

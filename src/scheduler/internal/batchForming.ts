@@ -1,0 +1,207 @@
+/**
+ * Forms the batch a glet asks for: of its models the one with the least laxity, of that the largest batch whose predicted end keeps the
+ * earliest deadline in it and does not make another model's next request miss, where that can be avoided.
+ */
+import type { BestEffortGate, GateState } from "../BestEffortGate.js"
+import type { GletLane } from "./gletLane.js"
+import type { RequestQueue } from "./requestQueue.js"
+import type { Route } from "./route.js"
+import type { Ticket } from "./ticket.js"
+
+/** Requests passed over, for a faster glet, before a slow one gives up looking in a queue. */
+const passedOverLimit = 64
+
+/** Whether another glet of the model, or its successor after a death, may still answer in time. */
+const anotherCanMake = (nowMs: number, ticket: Ticket, here: GletLane): boolean => {
+  for (const route of ticket.lane!.routes) {
+    const glet = route.glet
+    if (glet === here) continue
+    const free = Math.max(nowMs, glet.availableAtMs(nowMs))
+    if (free + glet.overheadMs + route.typicalMs(ticket.request.items) <= ticket.deadlineMs) return true
+  }
+  return false
+}
+
+export class BatchForming {
+  private readonly passedOver: Array<Ticket> = []
+  private readonly gateState: GateState
+
+  /** `expire` takes a request that no glet can answer in time off its lane. */
+  constructor(private readonly gate: BestEffortGate, private readonly expire: (nowMs: number, ticket: Ticket) => void) {
+    this.gateState = {
+      nowMs: 0, glet: "" as GateState["glet"], gpu: "" as GateState["gpu"], model: "" as GateState["model"],
+      queuedCriticalItems: 0, running: 0, predictedMs: 0, slackMs: 0
+    }
+  }
+
+  /** Takes the next batch for `glet` off its queues into `taken`; answers its route, or undefined where nothing should start now. */
+  next(nowMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
+    const startMs = glet.freeAtMs(nowMs)
+    const route = this.nextCritical(nowMs, startMs, glet, taken) ?? this.nextBestEffort(nowMs, startMs, glet, taken)
+    for (const ticket of this.passedOver) ticket.lane!.enqueue(ticket)
+    this.passedOver.length = 0
+    return route
+  }
+
+  private nextCritical(nowMs: number, startMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
+    let chosen: Route | undefined
+    let chosenQueue: RequestQueue | undefined
+    let leastLaxityMs = Infinity
+    for (const route of glet.critical) {
+      // From the end: a queue that becomes empty leaves its place to the last.
+      for (let i = route.lane.queues.length - 1; i >= 0; i--) {
+        const queue = route.lane.queues[i]!
+        const head = this.headFor(nowMs, startMs, route, queue)
+        if (head === undefined) continue
+        const laxityMs = head.deadlineMs === Infinity ? Number.MAX_VALUE : head.deadlineMs - startMs - route.typicalMs(head.request.items)
+        if (chosen === undefined || laxityMs < leastLaxityMs) {
+          chosen = route
+          chosenQueue = queue
+          leastLaxityMs = laxityMs
+        }
+      }
+    }
+    if (chosen === undefined || chosenQueue === undefined) return undefined
+    if (glet.running.length > 0 && !this.mayCommit(nowMs, startMs, glet, chosen, chosenQueue)) return undefined
+    this.take(nowMs, startMs, glet, chosen, chosenQueue, taken)
+    return chosen
+  }
+
+  /**
+   * Whether a batch may be given behind one that still runs. Only a full one: a smaller one would close the door on those who arrive meanwhile.
+   * And only if a request of another model that arrives right after it would still make its SLO.
+   */
+  private mayCommit(nowMs: number, startMs: number, glet: GletLane, chosen: Route, queue: RequestQueue): boolean {
+    if (queue.items < Math.min(chosen.spec.planBatch, chosen.batchLimit)) return false
+    if (glet.critical.length < 2) return true
+    const endMs = startMs - nowMs + chosen.safeMs(Math.min(queue.items, chosen.batchLimit))
+    for (const other of glet.critical) {
+      if (other === chosen) continue
+      if (endMs + other.safeMs(other.spec.planBatch) + 2 * glet.overheadMs > (other.lane.model.sloMs ?? Infinity)) return false
+    }
+    return true
+  }
+
+  private nextBestEffort(nowMs: number, startMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
+    let chosen: Route | undefined
+    let chosenQueue: RequestQueue | undefined
+    let firstSeq = Infinity
+    for (const route of glet.bestEffort) {
+      for (let i = route.lane.queues.length - 1; i >= 0; i--) {
+        const queue = route.lane.queues[i]!
+        const head = this.headFor(nowMs, startMs, route, queue)
+        if (head === undefined || head.seq >= firstSeq || !this.gateAllows(nowMs, glet, route, head)) continue
+        chosen = route
+        chosenQueue = queue
+        firstSeq = head.seq
+      }
+    }
+    if (chosen === undefined || chosenQueue === undefined) return undefined
+    if (glet.running.length > 0 && !this.mayCommit(nowMs, startMs, glet, chosen, chosenQueue)) return undefined
+    this.take(nowMs, startMs, glet, chosen, chosenQueue, taken)
+    return chosen
+  }
+
+  /** The first request of a queue that this glet can answer in time. Those before it are expired, or passed over for a faster glet. */
+  private headFor(nowMs: number, startMs: number, route: Route, queue: RequestQueue): Ticket | undefined {
+    const passedOverBefore = this.passedOver.length
+    for (;;) {
+      const head = queue.head
+      if (head === undefined) return undefined
+      if (startMs + route.glet.overheadMs + route.typicalMs(head.request.items) <= head.deadlineMs) return head
+      if (anotherCanMake(nowMs, head, route.glet)) {
+        if (this.passedOver.length - passedOverBefore === passedOverLimit) return undefined
+        route.lane.dequeue(head, queue)
+        this.passedOver.push(head)
+      } else if (startMs > nowMs && nowMs + route.glet.overheadMs + route.typicalMs(head.request.items) <= head.deadlineMs) {
+        // Too late behind what runs by prediction; that may still end sooner.
+        return undefined
+      } else {
+        this.expire(nowMs, head)
+      }
+    }
+  }
+
+  private gateAllows(nowMs: number, glet: GletLane, route: Route, head: Ticket): boolean {
+    const state = this.gateState
+    state.nowMs = nowMs
+    state.glet = glet.id
+    state.gpu = glet.gpu
+    state.model = route.lane.model.name
+    state.queuedCriticalItems = 0
+    for (const critical of glet.critical) state.queuedCriticalItems += critical.lane.queuedItems
+    state.running = glet.running.length
+    state.predictedMs = route.typicalMs(head.request.items)
+    state.slackMs = route.spec.slackMs
+    return this.gate.allows(state)
+  }
+
+  /** Latest end of a batch of `chosen` for which every other model's first request still makes its deadline, where it could at all. */
+  private latestForOthersMs(startMs: number, glet: GletLane, chosen: Route, head: Ticket): number {
+    let latest = chosen.spec.bestEffort ? startMs + chosen.spec.slackMs : Infinity
+    if (glet.critical.length < 2) return latest
+    const soonestMs = startMs + chosen.safeMs(head.request.items)
+    for (const other of glet.critical) {
+      if (other === chosen) continue
+      for (const queue of other.lane.queues) {
+        const waiting = queue.head
+        if (waiting === undefined) continue
+        const mustEndMs = waiting.deadlineMs - glet.safeOverheadMs - other.safeMs(waiting.request.items)
+        if (mustEndMs >= soonestMs && mustEndMs < latest) latest = mustEndMs
+      }
+    }
+    return latest
+  }
+
+  private take(nowMs: number, startMs: number, glet: GletLane, route: Route, queue: RequestQueue, taken: Array<Ticket>): void {
+    const beginMs = startMs + glet.safeOverheadMs
+    const othersMs = this.latestForOthersMs(startMs, glet, route, queue.head!) - beginMs
+    for (;;) {
+      const first = queue.head!
+      const items = this.fill(beginMs, othersMs, route, queue, taken)
+      const next = queue.head
+      if (next === undefined || !this.isTooSmall(beginMs, othersMs, route, queue, first, next, items)) return
+      for (const ticket of taken) route.lane.enqueue(ticket)
+      taken.length = 0
+      this.expire(nowMs, first)
+    }
+  }
+
+  /**
+   * Whether the first request's deadline keeps the batch so small that those behind it would miss theirs. Under a standing load this feeds on
+   * itself: small batches carry less, so more come too late, so batches become smaller still. The one request is given up for the many.
+   */
+  private isTooSmall(
+    beginMs: number, othersMs: number, route: Route, queue: RequestQueue, first: Ticket, next: Ticket, items: number
+  ): boolean {
+    const wanted = Math.min(route.steadyBatch, items + queue.items)
+    if (items >= wanted || first.deadlineMs - beginMs >= Math.min(othersMs, route.safeMs(wanted)) || next.priority !== first.priority || first.alone) {
+      return false
+    }
+    return beginMs + route.typicalMs(items) + route.safeMs(Math.min(route.steadyBatch, queue.items)) > next.deadlineMs
+  }
+
+  /** Moves what one batch can take from the queue to `taken`, the first request in any case; answers its items. */
+  private fill(beginMs: number, othersMs: number, route: Route, queue: RequestQueue, taken: Array<Ticket>): number {
+    let limit = Math.min(route.batchLimit, queue.items)
+    let budgetMs = Infinity
+    let items = 0
+    for (;;) {
+      const ticket = queue.head
+      if (ticket === undefined) return items
+      const together = items + ticket.request.items
+      if (items > 0 && ticket.alone) return items
+      // Requests of lower priority may have earlier deadlines.
+      const allowedMs = Math.min(ticket.deadlineMs - beginMs, othersMs)
+      if (allowedMs < budgetMs) {
+        budgetMs = allowedMs
+        limit = route.batchWithin(budgetMs, limit)
+      }
+      if (items > 0 && together > limit) return items
+      route.lane.dequeue(ticket, queue)
+      taken.push(ticket)
+      items = together
+      if (ticket.alone) return items
+    }
+  }
+}

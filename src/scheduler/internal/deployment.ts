@@ -1,0 +1,372 @@
+/**
+ * From the registered models and their rates to glets that serve them: plan, check, make the new before breaking the old, switch in one step.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+import type { Executor } from "../../core/Executor.js"
+import type { Gpu } from "../../core/Gpu.js"
+import type { GletId, ModelName } from "../../core/Ids.js"
+import type { LatencyModel } from "../../core/LatencyModel.js"
+import type { Model } from "../../core/Model.js"
+import type { Plan } from "../../core/Plan.js"
+import { emptyPlan, gletsOf } from "../../core/Plan.js"
+import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
+import { validatePlan } from "../../core/ValidatePlan.js"
+import type { Dispatcher, GletRoutes } from "../Dispatcher.js"
+import { adoptPlan, diffPlans } from "../PlanDiff.js"
+import type { PlannerAlgorithm } from "../Planner.js"
+import type { RestartOptions } from "../RestartPolicy.js"
+import { routesOfPlan, warmBatches } from "../RoutesOfPlan.js"
+import type { ModelReadiness } from "../Scheduler.js"
+import type { Work } from "./gletSupervisor.js"
+import { SupervisedGlet } from "./gletSupervisor.js"
+import type { ProfilesByType, Registration } from "./registry.js"
+import { problemOf } from "./registry.js"
+import type { RequestPath } from "./requestPath.js"
+
+export interface DeploymentOptions {
+  readonly executor: Executor["Type"]
+  readonly gpus: ReadonlyArray<Gpu>
+  readonly planner: PlannerAlgorithm
+  readonly planOptions: PlanOptions
+  readonly latencyModel: (profiles: ProfilesByType) => LatencyModel
+  readonly restart: RestartOptions
+  /** Longest wait for queued requests of a replaced model before its glets close, ms. */
+  readonly retireMs: number
+  readonly dispatcher: Dispatcher
+  readonly path: RequestPath
+  readonly nowMs: () => number
+  readonly rateOf: (model: ModelName) => number
+  readonly onChange: () => void
+  /** A model could not be loaded on any glet: a plan without it is wanted. */
+  readonly onUnloadable: (model: ModelName) => void
+  readonly scope: Scope.Scope
+}
+
+interface Planned {
+  readonly plan: Plan
+  readonly problem: PlanProblem
+  readonly planningMs: number
+}
+
+export class Deployment {
+  readonly registry = new Map<ModelName, Registration>()
+  readonly glets = new Map<GletId, SupervisedGlet>()
+  plan: Plan = emptyPlan
+  /** Items per second that were asked of the deployed plan. */
+  asked: ReadonlyMap<ModelName, number> = new Map()
+  private problem: PlanProblem | undefined
+  private routes: ReadonlyArray<GletRoutes> = []
+  /** Replaced models on glets that wait for their last requests. */
+  private retiring: ReadonlyArray<GletRoutes> = []
+  private nextGletNumber = 0
+
+  constructor(private readonly options: DeploymentOptions) {}
+
+  readiness(name: ModelName): ModelReadiness | undefined {
+    const entry = this.registry.get(name)
+    if (entry === undefined) return undefined
+    if (this.options.dispatcher.isServed(name)) return readyState
+    return entry.failure === undefined ? waitingState : { state: "failed", reason: entry.failure }
+  }
+
+  /** Plans for the rates now estimated. Left: why not. */
+  readonly planNow: Effect.Effect<Either.Either<Planned, string>> = Effect.gen(this, function*() {
+    const { gpus, latencyModel, nowMs, planOptions, planner, rateOf } = this.options
+    // Planners are synchronous: requests that wait for the thread go first.
+    yield* Effect.yieldNow()
+    const startMs = nowMs()
+    const answer = yield* Effect.try({
+      try: () => {
+        const problem = problemOf(this.registry.values(), gpus, rateOf, latencyModel, planOptions)
+        return { problem, plan: planner.plan(problem, this.plan) }
+      },
+      catch: (defect) => `planner ${planner.name} threw: ${String(defect)}`
+    }).pipe(Effect.either)
+    if (Either.isLeft(answer)) return Either.left(answer.left)
+    const { plan, problem } = answer.right
+    if (Either.isLeft(plan)) {
+      for (const culprit of plan.left.culprits) this.fail(culprit.model, culprit.detail)
+      return Either.left(plan.left.message)
+    }
+    const adopted = adoptPlan(this.withoutReplaced(), plan.right, this.nextGletNumber)
+    const successor = { ...adopted.plan, generation: this.plan.generation + 1 }
+    const violations = validatePlan(successor, problem)
+    if (violations.length > 0) {
+      const first = violations[0]!
+      return Either.left(
+        `planner ${planner.name} broke ${violations.length} rules, first ${first.kind} (${first.glet ?? first.gpu ?? first.model ?? ""}): ${first.message}`
+      )
+    }
+    return Either.right({ plan: successor, problem, planningMs: nowMs() - startMs })
+  })
+
+  /** Plans and deploys. Never fails: what cannot be done is logged and seen in readiness and status, and the old plan stays. */
+  deploy(reason: string): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
+      // Each round settles at least one replacement that cannot be loaded; without one the first round is the last.
+      for (let round = 0; round <= this.registry.size; round++) {
+        const planned = yield* this.planNow
+        if (Either.isLeft(planned)) {
+          yield* Effect.logError(`the plan stays as it is: ${planned.left}`)
+          this.rollBackReplacements(planned.left)
+          this.options.onChange()
+          return
+        }
+        if (yield* this.carryOut(planned.right, reason)) return
+      }
+    })
+  }
+
+  /** Routes anew, after a model was loaded or could not be loaded on a glet. */
+  applyRoutes(): void {
+    const { dispatcher, nowMs, path } = this.options
+    if (this.problem === undefined) return
+    const models = new Map([...this.registry.values()].map(({ model }) => [model.name, model]))
+    this.routes = routesOfPlan(this.plan, this.problem, models).map((glet) => ({
+      ...glet, models: glet.models.filter((route) => this.glets.get(glet.id)?.failed.has(route.model) !== true)
+    }))
+    dispatcher.setRoutes(nowMs(), [...this.routes, ...this.retiring])
+    for (const { id } of this.routes) {
+      const glet = this.glets.get(id)
+      if (glet?.handle !== undefined) path.gletReady(id, glet.handle)
+      else dispatcher.gletUnready(nowMs(), id, glet?.backAtMs ?? Infinity)
+    }
+    this.noteFailures()
+    path.dispatchAll()
+    this.options.onChange()
+  }
+
+  /** Everything down, in the end. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach([...this.glets.values()], (glet) => glet.close, { concurrency: "unbounded", discard: true })
+  )
+
+  /** Makes the plan real. False: a replacement could not be loaded and was taken back; plan again. */
+  private carryOut({ plan, planningMs, problem }: Planned, reason: string): Effect.Effect<boolean> {
+    return Effect.gen(this, function*() {
+      const { dispatcher, onChange, path } = this.options
+      const changes = diffPlans(this.plan, plan)
+      const before = this.plan
+      const works = worksOf(plan, problem, this.registry)
+      const opened = yield* this.open(plan, works)
+      yield* Effect.forEach(gletsOf(plan), ({ glet }) =>
+        opened.includes(glet.id) ? Effect.void : this.glets.get(glet.id)!.retarget(works.get(glet.id) ?? []), {
+        concurrency: "unbounded", discard: true
+      })
+
+      const takenBack = this.takeBack(plan)
+      const lost = takenBack.length > 0 ? [] : this.wouldLose(plan, opened)
+      if (takenBack.length > 0 || lost.length > 0) {
+        yield* this.closeGlets(opened)
+        const what = lost.length > 0 ? `no glet of the new plan could be opened for ${lost.join(", ")}` : `${takenBack.join(", ")} could not be loaded`
+        yield* Effect.logError(`the plan stays as it is: ${what}`)
+        this.emit(plan, reason, planningMs, changes, false)
+        onChange()
+        return lost.length > 0
+      }
+
+      // The switch: from here new requests go by the new plan.
+      const stays = new Set(gletsOf(plan).map(({ glet }) => glet.id))
+      const closing = [...this.glets.keys()].filter((id) => !stays.has(id))
+      const replaced = [...this.registry.values()].flatMap((entry) => (entry.replaces === undefined ? [] : [entry.replaces.model]))
+      this.retiring = this.routes
+        .filter((glet) => closing.includes(glet.id))
+        .map((glet) => ({ ...glet, models: glet.models.filter((route) => replaced.includes(route.model)) }))
+        .filter((glet) => glet.models.length > 0)
+      this.plan = plan
+      this.problem = problem
+      this.asked = new Map(problem.demands.map((demand) => [demand.model, demand.rateRps]))
+      this.nextGletNumber = Math.max(this.nextGletNumber, ...gletsOf(plan).map(({ glet }) => numberAfter(glet.id)))
+      for (const entry of this.registry.values()) {
+        entry.replaces = undefined
+        dispatcher.setModel(entry.model)
+      }
+      this.applyRoutes()
+      this.emit(plan, reason, planningMs, changes, true)
+
+      if (this.retiring.length > 0) {
+        yield* Effect.sleep(2).pipe(
+          Effect.repeat({ while: () => replaced.some((model) => dispatcher.isBusy(model)) }),
+          Effect.timeoutOption(this.options.retireMs)
+        )
+        this.retiring = []
+        this.applyRoutes()
+      }
+      yield* this.closeGlets(closing)
+      yield* Effect.forEach([...this.glets.values()], (glet) => glet.unloadOthers, { concurrency: "unbounded", discard: true })
+      for (const name of path.answers.keys()) if (!this.registry.has(name)) path.answers.delete(name)
+      onChange()
+      yield* Effect.logInfo(
+        `plan ${plan.generation} deployed (${reason}): ${gletsOf(plan).length} glets, ${gletsOf(before).length} before; planned in ${planningMs.toFixed(1)} ms`
+      )
+      return true
+    })
+  }
+
+  /** Opens the glets that are new, beside the old ones, and waits until each is ready or has failed once. */
+  private open(plan: Plan, works: ReadonlyMap<GletId, ReadonlyArray<Work>>): Effect.Effect<ReadonlyArray<GletId>> {
+    return Effect.gen(this, function*() {
+      const { executor, gpus, nowMs, path, restart, scope } = this.options
+      const opened: Array<GletId> = []
+      for (const { glet, gpu: { gpu: gpuId } } of gletsOf(plan)) {
+        if (this.glets.has(glet.id)) continue
+        const gpu = gpus.find((candidate) => candidate.id === gpuId)!
+        const supervised = yield* SupervisedGlet.start(
+          { id: glet.id, gpu, sharePct: glet.sharePct, priority: glet.priority },
+          works.get(glet.id) ?? [],
+          numberAfter(glet.id),
+          {
+            executor, nowMs, restart,
+            onReady: (ready, handle) => {
+              // Only a glet of the deployed plan; a new one gets its routes with the switch.
+              if (this.routes.some((routes) => routes.id === ready.spec.id)) this.applyRoutes()
+              else path.gletReady(ready.spec.id, handle)
+              this.options.onChange()
+            },
+            onLost: (gone, error, backAtMs) => {
+              path.gletLost(gone.spec.id, backAtMs)
+              for (const observer of path.observers) {
+                observer.gletExited?.({ glet: gone.spec.id, gpu: gone.spec.gpu.id, detail: error.message, restarts: gone.restarts })
+              }
+              this.options.onChange()
+            }
+          },
+          scope
+        )
+        this.glets.set(glet.id, supervised)
+        opened.push(glet.id)
+      }
+      this.options.onChange()
+      yield* Effect.forEach(opened, (id) => Deferred.await(this.glets.get(id)!.settled), { concurrency: "unbounded", discard: true })
+      return opened
+    })
+  }
+
+  private closeGlets(ids: ReadonlyArray<GletId>): Effect.Effect<void> {
+    return Effect.forEach(ids, (id) => {
+      const glet = this.glets.get(id)
+      if (glet === undefined) return Effect.void
+      this.options.dispatcher.gletUnready(this.options.nowMs(), id, Infinity)
+      return Effect.tap(glet.close, () =>
+        Effect.sync(() => {
+          this.glets.delete(id)
+          this.options.path.gletClosed(id)
+        }))
+    }, { concurrency: "unbounded", discard: true })
+  }
+
+  /** The deployed plan without the glets of models that are replaced: those get new glets, so that old and new never share one. */
+  private withoutReplaced(): Plan {
+    const replaced = new Set([...this.registry.values()].filter((entry) => entry.replaces !== undefined).map((entry) => entry.model.name))
+    if (replaced.size === 0) return this.plan
+    return {
+      ...this.plan,
+      gpus: this.plan.gpus.map((gpu) => ({
+        ...gpu,
+        glets: gpu.glets.filter((glet) => ![...glet.assignments, ...glet.bestEffort].some((work) => replaced.has(work.model)))
+      }))
+    }
+  }
+
+  /** Replacements that no glet of the plan could load go back to what they replace; answers their names. */
+  private takeBack(plan: Plan): ReadonlyArray<ModelName> {
+    const names: Array<ModelName> = []
+    for (const entry of [...this.registry.values()]) {
+      const { model, replaces } = entry
+      if (replaces === undefined || this.readyGlets(plan, model).length > 0) continue
+      const failure = this.loadFailure(model) ?? "no glet could be opened for it"
+      this.registry.set(model.name, { ...replaces, failure: `version ${model.version} was not taken: ${failure}` })
+      names.push(model.name)
+    }
+    return names
+  }
+
+  private rollBackReplacements(why: string): void {
+    for (const entry of [...this.registry.values()]) {
+      if (entry.replaces !== undefined) this.registry.set(entry.model.name, { ...entry.replaces, failure: why })
+      else if (!this.options.dispatcher.isServed(entry.model.name)) entry.failure ??= why
+    }
+  }
+
+  /**
+   * Models that are served now and would not be by this plan, since glets did not open. Where memory was short it may be because the old
+   * glets still have it: then the old ones must go first.
+   */
+  private wouldLose(plan: Plan, opened: ReadonlyArray<GletId>): ReadonlyArray<ModelName> {
+    if (opened.some((id) => this.glets.get(id)!.detail.includes("(no-memory)"))) return []
+    const lost: Array<ModelName> = []
+    for (const { model } of this.registry.values()) {
+      if (!this.options.dispatcher.isServed(model.name)) continue
+      const placed = gletsOf(plan).some(({ glet }) => [...glet.assignments, ...glet.bestEffort].some((work) => work.model === model.name))
+      if (placed && this.readyGlets(plan, model).length === 0) lost.push(model.name)
+    }
+    return lost
+  }
+
+  private readyGlets(plan: Plan, model: Model): ReadonlyArray<SupervisedGlet> {
+    return gletsOf(plan).flatMap(({ glet }) => {
+      const supervised = this.glets.get(glet.id)
+      return supervised?.handle !== undefined && supervised.isLoaded(model) ? [supervised] : []
+    })
+  }
+
+  private loadFailure(model: Model): string | undefined {
+    for (const glet of this.glets.values()) {
+      const failed = glet.failed.get(model)
+      if (failed !== undefined) return failed.message
+    }
+    return undefined
+  }
+
+  private fail(name: ModelName, why: string): void {
+    const entry = this.registry.get(name)
+    if (entry !== undefined) entry.failure = why
+  }
+
+  /** Says of every model why it is not served, if it is not. */
+  private noteFailures(): void {
+    const { dispatcher, onUnloadable } = this.options
+    const shortfalls = new Map(this.plan.shortfalls.map((short) => [short.model, short]))
+    for (const entry of this.registry.values()) {
+      const { model } = entry
+      if (entry.replaces !== undefined || entry.unloadable) continue
+      const works = gletsOf(this.plan).filter(({ glet }) => [...glet.assignments, ...glet.bestEffort].some((work) => work.model === model.name))
+      const everywhere = works.length > 0 && works.every(({ glet }) => this.glets.get(glet.id)?.failed.has(model) === true)
+      if (everywhere) {
+        entry.failure = this.loadFailure(model)
+        entry.unloadable = true
+        onUnloadable(model.name)
+      } else {
+        entry.failure = works.length > 0 ? undefined : shortfalls.get(model.name)?.reason ?? "the plan has no glet for it"
+      }
+      dispatcher.setUnavailable(model.name, everywhere ? "model-not-ready" : "no-glet", entry.failure ?? "")
+    }
+  }
+
+  private emit(plan: Plan, reason: string, planningMs: number, changes: ReadonlyArray<{ readonly kind: string }>, ok: boolean): void {
+    for (const observer of this.options.path.observers) {
+      observer.planDeployed?.({ plan, reason, planningMs, actions: changes.map(({ kind }) => ({ kind, ok })) })
+    }
+  }
+}
+
+const readyState: ModelReadiness = { state: "ready" }
+const waitingState: ModelReadiness = { state: "waiting" }
+
+/** The number that follows the one at the end of a glet's id. */
+const numberAfter = (id: GletId): number => {
+  const digits = /\/(\d+)$/.exec(id)?.[1]
+  return digits === undefined ? 0 : Number(digits) + 1
+}
+
+/** What each glet of a plan shall have loaded. */
+const worksOf = (plan: Plan, problem: PlanProblem, registry: ReadonlyMap<ModelName, Registration>): ReadonlyMap<GletId, ReadonlyArray<Work>> => {
+  const models = new Map([...registry.values()].map(({ model }) => [model.name, model]))
+  return new Map(routesOfPlan(plan, problem, models).map((glet) => [
+    glet.id,
+    glet.models.map((route) => ({ model: route.model, warm: warmBatches(route.planBatch, route.batchLimit) }))
+  ]))
+}

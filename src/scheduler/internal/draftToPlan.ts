@@ -1,0 +1,96 @@
+/**
+ * The plan of finished drafts.
+ */
+import { unsafeGletId } from "../../core/Ids.js"
+import type { Assignment, Plan, PlannedGlet, Shortfall } from "../../core/Plan.js"
+import type { GletDraft, GletSolution } from "./gletSolver.js"
+import { solveGpu } from "./gletSolver.js"
+import type { GpuDraft } from "./packing.js"
+import type { PlanTables } from "./planTables.js"
+
+export interface PlanOutline {
+  readonly planner: string
+  readonly gpus: ReadonlyArray<GpuDraft>
+  /** Why demands that are not carried in full are not, by number; those without an entry get `shortReason`. */
+  readonly reasons: ReadonlyMap<number, string>
+  readonly shortReason: string
+  readonly lowerBound?: number
+}
+
+const capacityOf = (solution: GletSolution, i: number): number => (1000 * solution.batches[i]!) / solution.dutyMs
+
+/** What is carried in full needs no exact sum. */
+const negligible = 1e-9
+
+/** Undefined where a draft does not hold, which none that was solved before does. */
+export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | undefined => {
+  const { demands, problem } = tables
+  const capacities = new Float64Array(demands.length)
+  const meant = new Float64Array(demands.length)
+  const solved: Array<ReadonlyArray<GletSolution>> = []
+  for (const { glets, gpu } of outline.gpus) {
+    const solutions = solveGpu(tables, gpu, glets)
+    if (solutions === undefined) return undefined
+    solved.push(solutions)
+    glets.forEach((glet, g) =>
+      glet.works.forEach(({ demand, rateRps }, i) => {
+        capacities[demand]! += capacityOf(solutions[g]!, i)
+        meant[demand]! += Math.min(rateRps, capacityOf(solutions[g]!, i))
+      })
+    )
+  }
+  /** In full where every glet carries what was meant for it; else what the glets can, each in proportion. */
+  const isFull = (demand: number): boolean => meant[demand]! >= demands[demand]!.rateRps * (1 - negligible)
+  const plannedRps = (demand: number): number => Math.min(demands[demand]!.rateRps, capacities[demand]!)
+
+  const gletOf = (glet: GletDraft, solution: GletSolution, id: string): PlannedGlet => {
+    const blockingMs = solution.blockingsMs.reduce((longest, ms) => Math.max(longest, ms), 0)
+    const sumMs = solution.latenciesMs.reduce((sum, ms) => sum + ms, 0)
+    return {
+      id: unsafeGletId(id),
+      sharePct: glet.sharePct,
+      priority: 0,
+      dutyMs: solution.dutyMs,
+      assignments: glet.works.map(({ demand, rateRps }, i): Assignment => {
+        const latencyMs = solution.latenciesMs[i]!
+        const worstMs = solution.dutyMs + (problem.options.dutyRule === "strict" ? sumMs : latencyMs) + blockingMs
+        const capacityRps = capacityOf(solution, i)
+        const { model, sloMs } = demands[demand]!
+        return {
+          model,
+          batch: solution.batches[i]!,
+          rateRps: isFull(demand) ? rateRps : (plannedRps(demand) * capacityRps) / capacities[demand]!,
+          latencyMs,
+          worstMs,
+          slackMs: sloMs - worstMs,
+          capacityRps
+        }
+      }),
+      bestEffort: glet.bestEffort.map(({ batch, demand }, i) => ({ model: demands[demand]!.model, batch, blockingMs: solution.blockingsMs[i]! }))
+    }
+  }
+
+  const shortfalls: Array<Shortfall> = []
+  demands.forEach(({ model, rateRps, serviceClass }, demand) => {
+    const reason = outline.reasons.get(demand)
+    if (serviceClass === "best-effort") {
+      if (reason !== undefined) shortfalls.push({ model, askedRps: rateRps >= 0 && rateRps < Infinity ? rateRps : 0, plannedRps: 0, reason })
+    } else if (reason !== undefined || (!isFull(demand) && plannedRps(demand) < rateRps * (1 - negligible))) {
+      shortfalls.push({ model, askedRps: rateRps, plannedRps: plannedRps(demand), reason: reason ?? outline.shortReason })
+    }
+  })
+  return {
+    apiVersion: "glet/v1alpha1",
+    kind: "Plan",
+    generation: 0,
+    planner: outline.planner,
+    dutyRule: problem.options.dutyRule,
+    gpus: outline.gpus.map(({ glets, gpu }, at) => ({
+      gpu: gpu.id,
+      type: gpu.type,
+      glets: glets.map((glet, g) => gletOf(glet, solved[at]![g]!, `${gpu.id}/${g}`))
+    })),
+    shortfalls,
+    ...(outline.lowerBound === undefined ? {} : { lowerBound: outline.lowerBound })
+  }
+}

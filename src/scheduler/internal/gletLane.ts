@@ -1,0 +1,99 @@
+/** A glet as the dispatcher sees it: what runs on it, when it is free, what it may run. */
+import type { GletId, GpuId } from "../../core/Ids.js"
+import type { DispatchedBatch } from "../Dispatcher.js"
+import { Estimate } from "./estimate.js"
+import type { Route } from "./route.js"
+
+/** How long the parts of a glet's time that its models may count on stay as computed, in ms. */
+const refreshMs = 5
+
+export class GletLane {
+  ready = false
+  /** When it is expected to be ready, while it is not. */
+  backAtMs = Infinity
+  /** Batches it takes at once. */
+  depth = 1
+  /** Latency-critical routes, then best-effort ones. */
+  critical: ReadonlyArray<Route> = []
+  bestEffort: ReadonlyArray<Route> = []
+  /** Oldest first; executions are serial, what is behind the first is there to overlap copies. */
+  readonly running: Array<DispatchedBatch> = []
+  private readonly overhead: Estimate
+  private refreshedAtMs = -Infinity
+  private lastEndMs = -Infinity
+
+  constructor(readonly id: GletId, readonly gpu: GpuId, overheadMs: number) {
+    this.overhead = new Estimate(overheadMs, 2 * overheadMs, 0, 50)
+  }
+
+  /** What a batch takes besides its execution: descriptors to the runner and back. */
+  get overheadMs(): number {
+    return this.overhead.meanValue
+  }
+
+  get safeOverheadMs(): number {
+    return this.overhead.upperValue
+  }
+
+  availableAtMs(nowMs: number): number {
+    return this.ready ? nowMs : this.backAtMs
+  }
+
+  /** When a batch given now would begin to run. */
+  freeAtMs(nowMs: number): number {
+    if (this.running.length === 0) return this.ready ? nowMs : Math.max(nowMs, this.backAtMs)
+    const first = this.running[0]!
+    let freeAt = Math.max(nowMs, first.startMs + first.typicalMs + this.overheadMs)
+    for (let i = 1; i < this.running.length; i++) freeAt += this.running[i]!.typicalMs
+    return freeAt
+  }
+
+  setRoutes(routes: ReadonlyArray<Route>): void {
+    this.critical = routes.filter((route) => !route.spec.bestEffort)
+    this.bestEffort = routes.filter((route) => route.spec.bestEffort)
+    this.refreshedAtMs = -Infinity
+  }
+
+  begin(batch: DispatchedBatch): void {
+    batch.startMs = this.running.length === 0 ? batch.pulledMs : Infinity
+    this.running.push(batch)
+  }
+
+  /** Takes the batch off; answers how long the glet was busy with it alone, in ms. */
+  finish(nowMs: number, batch: DispatchedBatch): number {
+    const at = this.running.indexOf(batch)
+    this.running.splice(at, 1)
+    const begunMs = at === 0 ? batch.startMs : Math.max(batch.pulledMs, this.lastEndMs)
+    batch.startMs = Math.min(begunMs, nowMs)
+    this.lastEndMs = nowMs
+    if (at === 0 && this.running.length > 0) this.running[0]!.startMs = nowMs
+    return nowMs - batch.startMs
+  }
+
+  observeOverhead(ms: number): void {
+    this.overhead.observe(ms)
+  }
+
+  doubtOverhead(): void {
+    this.overhead.doubt()
+  }
+
+  /**
+   * Divides its time: a model may count on the part that the plan gives it, and on what the others leave. Cheap when called often.
+   */
+  refresh(nowMs: number): void {
+    if (nowMs - this.refreshedAtMs < refreshMs) return
+    this.refreshedAtMs = nowMs
+    if (this.critical.length === 1) {
+      this.critical[0]!.refresh(1)
+    } else {
+      let used = 0
+      for (const route of this.critical) used += route.utilization(nowMs)
+      for (const route of this.critical) {
+        const left = 1 - (used - route.utilization(nowMs))
+        route.refresh(Math.min(1, Math.max(0.01, route.spec.fraction, left)))
+      }
+    }
+    for (const route of this.bestEffort) route.refresh(1)
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Duty cycles: whether given works fit on given glets, and with which batches.
+ *
+ * A glet with works of rates q_i and duty cycle d runs batches b_i(d) = max(1, ceil(q_i d / 1000)) and needs f(d) = sum L_i(b_i(d)) <= d. f does
+ * not fall with d, so going from d = sum L_i(1) to f(d) again and again climbs to the least d that holds. Every limit (d + L_i, batches) only
+ * gets worse with d: where the least d breaks one, no d keeps all. So the answer is exact, for given rates and slow-downs.
+ */
+import type { Gpu } from "../../core/Gpu.js"
+import type { Execution } from "../../core/LatencyModel.js"
+import type { PlanTables } from "./planTables.js"
+
+export interface Work {
+  /** Number of the demand. */
+  readonly demand: number
+  /** The part of the demand's rate that is meant for this glet. */
+  readonly rateRps: number
+}
+
+export interface BestEffortWork {
+  readonly demand: number
+  readonly batch: number
+}
+
+/** A glet in the making. */
+export interface GletDraft {
+  readonly sharePct: number
+  readonly works: ReadonlyArray<Work>
+  readonly bestEffort: ReadonlyArray<BestEffortWork>
+  /** Multiple of the works' rates that it is made to carry. */
+  readonly factor: number
+}
+
+/** How a glet runs: by work, and by best-effort work. */
+export interface GletSolution {
+  readonly dutyMs: number
+  readonly batches: ReadonlyArray<number>
+  readonly latenciesMs: ReadonlyArray<number>
+  readonly blockingsMs: ReadonlyArray<number>
+}
+
+/** Multiples by which the neighbours slow works and best-effort works down. */
+interface Slowdowns {
+  readonly works: Array<number>
+  readonly bestEffort: Array<number>
+}
+
+const slack = 1e-9
+
+/** The solution with the shortest duty cycle; undefined where there is none. */
+export const solveGlet = (
+  tables: PlanTables,
+  gpuType: string,
+  glet: GletDraft,
+  slowdowns?: Slowdowns
+): GletSolution | undefined => {
+  const { bestEffort, factor, sharePct, works } = glet
+  const isStrict = tables.problem.options.dutyRule === "strict"
+  const count = works.length
+  const blockingsMs = bestEffort.map((work, i) =>
+    tables.latencyMs(gpuType, work.demand, sharePct, work.batch) * (slowdowns?.bestEffort[i] ?? 1)
+  )
+  const blockingMs = blockingsMs.reduce((longest, ms) => Math.max(longest, ms), 0)
+  if (blockingMs === Infinity) return undefined
+  const batches = new Array<number>(count).fill(1)
+  const latenciesMs = new Array<number>(count).fill(0)
+  let dutyMs = 0
+  for (;;) {
+    let sumMs = 0
+    for (let i = 0; i < count; i++) {
+      const { demand, rateRps } = works[i]!
+      batches[i] = Math.max(1, Math.ceil((rateRps * factor * dutyMs) / 1000 - slack))
+      latenciesMs[i] = tables.latencyMs(gpuType, demand, sharePct, batches[i]!) * (slowdowns?.works[i] ?? 1)
+      sumMs += latenciesMs[i]!
+    }
+    if (sumMs === Infinity) return undefined
+    const settled = sumMs <= dutyMs
+    const nextMs = Math.max(dutyMs, sumMs)
+    for (let i = 0; i < count; i++) {
+      const worstMs = nextMs + (isStrict ? sumMs : latenciesMs[i]!) + blockingMs
+      if (worstMs > tables.demands[works[i]!.demand]!.sloMs + slack) return undefined
+    }
+    if (settled) return { dutyMs, batches, latenciesMs, blockingsMs }
+    dutyMs = sumMs
+  }
+}
+
+/** Largest number of glets a GPU can hold. */
+export const gletsAllowed = (tables: PlanTables, gpu: Gpu): number => Math.min(tables.problem.options.maxGletsPerGpu, gpu.units)
+
+export const gletMemoryBytes = (tables: PlanTables, gpu: Gpu, glet: GletDraft): number => {
+  let bytes = tables.gletMemoryBytes(gpu.type)
+  for (const { demand } of glet.works) bytes += tables.memoryBytes(gpu.type, demand)
+  for (const { demand } of glet.bestEffort) bytes += tables.memoryBytes(gpu.type, demand)
+  return bytes
+}
+
+const fits = (tables: PlanTables, gpu: Gpu, glets: ReadonlyArray<GletDraft>): boolean => {
+  if (glets.length > gletsAllowed(tables, gpu)) return false
+  let share = 0
+  let bytes = 0
+  for (const glet of glets) {
+    share += glet.sharePct
+    bytes += gletMemoryBytes(tables, gpu, glet)
+  }
+  return share <= 100 && bytes <= gpu.memoryBytes * tables.problem.options.memoryFraction
+}
+
+const executions = (tables: PlanTables, gpuType: string, glet: GletDraft, solution: GletSolution): ReadonlyArray<Execution> => [
+  ...glet.works.map((work, i) => tables.execution(gpuType, work.demand, glet.sharePct, solution.batches[i]!)),
+  ...glet.bestEffort.map((work) => tables.execution(gpuType, work.demand, glet.sharePct, work.batch))
+]
+
+/** Longer batches may mean more interference, and that longer batches: this many rounds, then the glets do not go together. */
+const interferenceRounds = 24
+
+/**
+ * How the glets of one GPU run together; undefined where they do not. Slow-downs are only ever raised from round to round, so what is predicted
+ * is never below what the final batches cause.
+ */
+export const solveGpu = (tables: PlanTables, gpu: Gpu, glets: ReadonlyArray<GletDraft>): ReadonlyArray<GletSolution> | undefined => {
+  if (!fits(tables, gpu, glets)) return undefined
+  const { latency, options } = tables.problem
+  const slowdowns: ReadonlyArray<Slowdowns> = glets.map((glet) => ({
+    works: glet.works.map(() => 1), bestEffort: glet.bestEffort.map(() => 1)
+  }))
+  for (let round = 0; round < interferenceRounds; round++) {
+    const solutions: Array<GletSolution> = []
+    for (let i = 0; i < glets.length; i++) {
+      const solution = solveGlet(tables, gpu.type, glets[i]!, slowdowns[i])
+      if (solution === undefined) return undefined
+      solutions.push(solution)
+    }
+    if (!options.interference || glets.length < 2) return solutions
+    const groups = glets.map((glet, i) => executions(tables, gpu.type, glet, solutions[i]!))
+    let isStable = true
+    for (let i = 0; i < glets.length; i++) {
+      const neighbours = groups.filter((group, other) => other !== i && group.length > 0)
+      const raise = (factors: Array<number>, at: number, execution: Execution): void => {
+        const factor = latency.slowdown(execution, neighbours)
+        if (factor <= factors[at]!) return
+        if (factor > factors[at]! * (1 + slack)) isStable = false
+        factors[at] = factor
+      }
+      const { works } = glets[i]!
+      groups[i]!.forEach((execution, at) =>
+        at < works.length ? raise(slowdowns[i]!.works, at, execution) : raise(slowdowns[i]!.bestEffort, at - works.length, execution)
+      )
+    }
+    if (isStable) return solutions
+  }
+  return undefined
+}

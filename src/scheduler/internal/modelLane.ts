@@ -1,0 +1,127 @@
+/** A model as the dispatcher sees it: its queues, its routes, its counters. */
+import type { Model } from "../../core/Model.js"
+import type { DropReason, UnavailableReason } from "../../core/RequestError.js"
+import { goesBefore, RequestQueue } from "./requestQueue.js"
+import type { Route } from "./route.js"
+import type { Ticket } from "./ticket.js"
+
+/** Requests counted since the model was registered. */
+export interface LaneCounters {
+  /** Items offered, refused ones included: what the rate is estimated from. */
+  arrivedItems: number
+  answered: number
+  withinSlo: number
+  failed: number
+  canceled: number
+  readonly dropped: Record<DropReason, number>
+}
+
+const keyOf = (bindings: ReadonlyArray<number>): string => (bindings.length === 0 ? "" : bindings.join(","))
+
+const missedPart = 0.01
+const marginStep = 0.01
+
+export class ModelLane {
+  /** Queues with requests, one per set of bindings. The queue of no bindings stays when it is empty. */
+  readonly queues: Array<RequestQueue> = []
+  routes: ReadonlyArray<Route> = []
+  queuedItems = 0
+  queuedRequests = 0
+  inFlightRequests = 0
+  /** At most the earliest deadline of its queued requests. */
+  earliestDeadlineMs = Infinity
+  /** What admission keeps free before deadlines besides its prediction, in ms. */
+  marginMs = 0
+  /** The last place in its order that was given to a request since the queue was empty: who comes after it need not look for a place. */
+  private last: Ticket | undefined = undefined
+  /** Why there are no routes. */
+  unavailable: { readonly reason: UnavailableReason; readonly detail: string } = { reason: "no-glet", detail: "" }
+  readonly counters: LaneCounters = {
+    arrivedItems: 0, answered: 0, withinSlo: 0, failed: 0, canceled: 0,
+    dropped: { "queue-full": 0, "deadline-unreachable": 0, expired: 0, "memory-full": 0 }
+  }
+  private readonly byKey = new Map<string, RequestQueue>()
+
+  constructor(readonly model: Model) {}
+
+  enqueue(ticket: Ticket): void {
+    const key = keyOf(ticket.request.bindings)
+    let queue = this.byKey.get(key)
+    if (queue === undefined) {
+      queue = new RequestQueue(key)
+      this.byKey.set(key, queue)
+      this.queues.push(queue)
+    }
+    queue.push(ticket)
+    this.queuedItems += ticket.request.items
+    this.queuedRequests += 1
+    if (ticket.deadlineMs < this.earliestDeadlineMs) this.earliestDeadlineMs = ticket.deadlineMs
+    if (this.last === undefined || !goesBefore(ticket, this.last)) this.last = ticket
+  }
+
+  dequeue(ticket: Ticket, queue = this.byKey.get(keyOf(ticket.request.bindings))!): void {
+    queue.remove(ticket)
+    this.queuedItems -= ticket.request.items
+    this.queuedRequests -= 1
+    if (this.queuedRequests === 0) {
+      this.earliestDeadlineMs = Infinity
+      this.last = undefined
+    }
+    if (queue.heap.length === 0 && queue.key !== "") {
+      this.byKey.delete(queue.key)
+      this.queues[this.queues.indexOf(queue)] = this.queues[this.queues.length - 1]!
+      this.queues.pop()
+    }
+  }
+
+  /**
+   * Learns from the end of an admitted request how far admission's predictions can be trusted: the margin settles where one in a hundred
+   * misses its deadline, and at nothing where none does.
+   */
+  learnMargin(made: boolean): void {
+    const sloMs = this.model.sloMs
+    if (sloMs === undefined) return
+    const margin = made ? this.marginMs - marginStep * missedPart * sloMs : this.marginMs + marginStep * (1 - missedPart) * sloMs
+    this.marginMs = Math.min(Math.max(margin, 0), sloMs / 3)
+  }
+
+  /** Items of queued requests that would run before this one. */
+  itemsBefore(ticket: Ticket): number {
+    if (this.last === undefined || goesBefore(this.last, ticket)) return this.queuedItems
+    let items = 0
+    for (const queue of this.queues) items += queue.itemsBefore(ticket)
+    return items
+  }
+
+  /** Every queued request, in no order. */
+  queued(): Array<Ticket> {
+    return this.queues.flatMap((queue) => queue.heap)
+  }
+
+  /** When an execution begun now, or when a glet is back, would end at best; Infinity where none is to come back. */
+  earliestEndMs(nowMs: number, items: number): number {
+    let best = Infinity
+    for (const route of this.routes) {
+      const end = Math.max(nowMs, route.glet.availableAtMs(nowMs)) + route.typicalMs(items)
+      if (end < best) best = end
+    }
+    return best
+  }
+
+  /** A request was refused by idle glets because of what they measured: that counts less from now, or it could never be measured again. */
+  doubt(nowMs: number, ticket: Ticket): void {
+    for (const route of this.routes) {
+      if (route.glet.ready && nowMs + route.profiledMs(ticket.request.items) <= ticket.deadlineMs) route.doubt()
+    }
+  }
+
+  get hasIdleGlet(): boolean {
+    for (const route of this.routes) if (route.glet.ready && route.glet.running.length === 0) return true
+    return false
+  }
+
+  get hasReadyGlet(): boolean {
+    for (const route of this.routes) if (route.glet.ready) return true
+    return false
+  }
+}

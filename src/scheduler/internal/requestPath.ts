@@ -1,0 +1,206 @@
+/** The hot path: requests in, batches to glets, answers out. No Effect per request; everything here is synchronous. */
+import type { BatchEnd, GletHandle } from "../../core/Executor.js"
+import type { GletId, ModelName } from "../../core/Ids.js"
+import type { InferRequest, RequestEnd } from "../../core/Request.js"
+import type { DispatchedBatch, Dispatcher } from "../Dispatcher.js"
+import type { SchedulerObserver } from "../Scheduler.js"
+import { LatencyHistogram } from "./latencyHistogram.js"
+
+export interface RequestPathOptions {
+  readonly dispatcher: Dispatcher
+  readonly nowMs: () => number
+  /** Runs something a little later, so that requests that come together are batched together; undefined: at once. */
+  readonly defer: ((run: () => void) => void) | undefined
+  /** Requests wait: the sweeper is to watch their deadlines. */
+  readonly onWaiting: () => void
+  /** A client's or an observer's callback threw. */
+  readonly onDefect: (defect: unknown) => void
+}
+
+export class RequestPath {
+  readonly observers = new Set<SchedulerObserver>()
+  /** Arrival to answer, by model. */
+  readonly answers = new Map<ModelName, LatencyHistogram>()
+  /** Durations of executions, by glet and model; the weight is their items. */
+  readonly executions = new Map<GletId, Map<ModelName, LatencyHistogram>>()
+  private readonly handles = new Map<GletId, GletHandle>()
+  private readonly arrived = new Set<ModelName>()
+  private deferred = false
+  private flushing = false
+  private onIdle: (() => void) | undefined
+
+  constructor(private readonly options: RequestPathOptions) {}
+
+  readonly offer = (request: InferRequest, onEnd: (end: RequestEnd) => void): () => void => {
+    const { defer, dispatcher, nowMs } = this.options
+    const now = nowMs()
+    const ticket = dispatcher.offer(now, request, onEnd)
+    if (ticket.end !== undefined) {
+      this.flush()
+      return nothing
+    }
+    if (defer === undefined) {
+      this.dispatchModel(now, request.model)
+      this.flush()
+    } else {
+      this.arrived.add(request.model)
+      if (!this.deferred) {
+        this.deferred = true
+        defer(this.dispatchArrived)
+      }
+    }
+    return () => {
+      dispatcher.cancel(nowMs(), ticket)
+      this.flush()
+    }
+  }
+
+  gletReady(id: GletId, handle: GletHandle): void {
+    this.handles.set(id, handle)
+    this.options.dispatcher.gletReady(id, handle.depth)
+    this.pump(this.options.nowMs(), id)
+    this.flush()
+  }
+
+  gletLost(id: GletId, backAtMs: number): void {
+    this.handles.delete(id)
+    this.options.dispatcher.gletLost(this.options.nowMs(), id, backAtMs)
+    this.dispatchAll()
+  }
+
+  /** It takes no more batches; the statistics go with it. */
+  gletClosed(id: GletId): void {
+    this.handles.delete(id)
+    this.executions.delete(id)
+  }
+
+  /** Ends what can no longer be answered in time, starts what can be started. Answers when to come again; Infinity where nothing waits. */
+  sweep(): number {
+    const now = this.options.nowMs()
+    this.options.dispatcher.sweep(now)
+    this.dispatchAll()
+    return this.options.dispatcher.nextWakeMs(now) - now
+  }
+
+  dispatchAll(): void {
+    const now = this.options.nowMs()
+    for (const id of this.handles.keys()) this.pump(now, id)
+    this.flush()
+    this.options.onWaiting()
+  }
+
+  /** Calls `done` once when nothing waits or runs. */
+  whenIdle(done: () => void): void {
+    this.onIdle = done
+    this.flush()
+  }
+
+  private readonly dispatchArrived = (): void => {
+    this.deferred = false
+    const now = this.options.nowMs()
+    for (const model of this.arrived) this.dispatchModel(now, model)
+    this.arrived.clear()
+    this.flush()
+  }
+
+  private dispatchModel(now: number, model: ModelName): void {
+    const { dispatcher } = this.options
+    for (;;) {
+      const batch = dispatcher.pullModel(now, model)
+      if (batch === undefined) break
+      this.start(batch)
+    }
+    if (dispatcher.isQueued(model)) this.options.onWaiting()
+  }
+
+  private pump(now: number, id: GletId): void {
+    for (;;) {
+      const batch = this.options.dispatcher.pull(now, id)
+      if (batch === undefined) return
+      this.start(batch)
+    }
+  }
+
+  private start(batch: DispatchedBatch): void {
+    // A glet without a handle is not ready, and the dispatcher gives it nothing.
+    this.handles.get(batch.glet.id)!.start(batch, (end) => this.batchEnded(batch, end))
+  }
+
+  private batchEnded(batch: DispatchedBatch, end: BatchEnd): void {
+    const now = this.options.nowMs()
+    const { id, gpu } = batch.glet
+    this.options.dispatcher.batchEnded(now, batch, end)
+    // The glet first, then the clients: it must not wait for answers to be written.
+    this.pump(now, id)
+    const executionMs = end.ok ? end.inputMs + end.inferMs + end.outputMs : 0
+    if (end.ok) this.executionsOf(id, batch.model.name).record(now, executionMs, batch.items)
+    for (const observer of this.observers) {
+      if (observer.batchEnded === undefined) continue
+      const inputMs = end.ok ? end.inputMs : 0
+      const inferMs = end.ok ? end.inferMs : 0
+      const outputMs = end.ok ? end.outputMs : 0
+      this.guard(() =>
+        observer.batchEnded!({
+          batchId: batch.id, glet: id, gpu, model: batch.model, items: batch.items, requests: batch.tickets.length, ok: end.ok,
+          predictedMs: batch.predictedMs, inputMs, inferMs, outputMs
+        }))
+    }
+    if (end.ok) this.flush()
+    // Requests of a failed batch may have been queued again: for another glet too.
+    else this.dispatchAll()
+  }
+
+  /** Tells clients and observers what ended. Those may offer again from within. */
+  private flush(): void {
+    if (this.flushing) return
+    const { ended } = this.options.dispatcher
+    this.flushing = true
+    for (let i = 0; i < ended.length; i++) {
+      const ticket = ended[i]!
+      const end = ticket.end!
+      if (ticket.lane !== undefined) {
+        if (end.ok) this.answersOf(ticket.request.model).record(ticket.times.endedMs, ticket.times.endedMs - ticket.times.arrivedMs, 1)
+        for (const observer of this.observers) {
+          if (observer.requestEnded === undefined) continue
+          this.guard(() =>
+            observer.requestEnded!({
+              request: ticket.request, model: ticket.lane!.model, end, times: ticket.times, sloMs: ticket.sloMs,
+              glet: ticket.batch?.glet.id, batchId: ticket.batch?.id ?? 0
+            }))
+        }
+      }
+      this.guard(() => ticket.onEnd(end))
+    }
+    ended.length = 0
+    this.flushing = false
+    if (this.onIdle !== undefined && this.options.dispatcher.pending === 0) {
+      const done = this.onIdle
+      this.onIdle = undefined
+      done()
+    }
+  }
+
+  private guard(call: () => void): void {
+    try {
+      call()
+    } catch (defect) {
+      this.options.onDefect(defect)
+    }
+  }
+
+  private answersOf(model: ModelName): LatencyHistogram {
+    let histogram = this.answers.get(model)
+    if (histogram === undefined) this.answers.set(model, histogram = new LatencyHistogram())
+    return histogram
+  }
+
+  private executionsOf(glet: GletId, model: ModelName): LatencyHistogram {
+    let models = this.executions.get(glet)
+    if (models === undefined) this.executions.set(glet, models = new Map())
+    let histogram = models.get(model)
+    if (histogram === undefined) models.set(model, histogram = new LatencyHistogram())
+    return histogram
+  }
+}
+
+const nothing = (): void => {}

@@ -1,0 +1,95 @@
+/** One model on one glet: predictions from the profile, corrected by what is measured here. */
+import type { ModelRoute } from "../Dispatcher.js"
+import { Estimate } from "./estimate.js"
+import type { GletLane } from "./gletLane.js"
+import type { ModelLane } from "./modelLane.js"
+
+/** Time constant of a route's utilisation, in ms. */
+const utilizationMs = 500
+
+export class Route {
+  /** Largest batch formed while others share the glet, or while the profile knows no more. */
+  readonly batchLimit: number
+  /** Items of a batch under a standing load, and how often one such batch can run, in ms. */
+  steadyBatch = 1
+  periodMs = 0
+  private readonly predicted: Float64Array
+  /** Measured over predicted. Bounded: beyond these factors the profile is of another machine, and that is for the planner. */
+  private readonly ratio: Estimate
+  private busyMs = 0
+  private busyAtMs = 0
+
+  constructor(readonly spec: ModelRoute, readonly lane: ModelLane, readonly glet: GletLane, previous: Route | undefined) {
+    this.predicted = spec.latencyMs
+    this.batchLimit = Math.max(1, Math.min(spec.batchLimit, lane.model.maxBatch, spec.latencyMs.length - 1))
+    this.ratio = previous?.ratio ?? new Estimate(Math.min(1, spec.typicalRatio), 1, 0.25, 8)
+    this.busyMs = previous?.busyMs ?? 0
+    this.busyAtMs = previous?.busyAtMs ?? 0
+    this.refresh(1)
+  }
+
+  /** Expected duration of a batch, in ms. */
+  typicalMs(items: number): number {
+    return this.tabulated(items) * this.ratio.meanValue
+  }
+
+  /** Duration that few batches exceed, in ms. */
+  safeMs(items: number): number {
+    return this.tabulated(items) * this.ratio.upperValue
+  }
+
+  /** The profile's own prediction. */
+  profiledMs(items: number): number {
+    return this.tabulated(items)
+  }
+
+  doubt(): void {
+    this.ratio.doubt()
+    this.glet.doubtOverhead()
+  }
+
+  /** Largest batch of at most `limit` items that almost surely ends within `budgetMs`; 0 where none does. */
+  batchWithin(budgetMs: number, limit: number): number {
+    if (this.safeMs(limit) <= budgetMs) return limit
+    let fits = 0
+    let tooLarge = limit
+    while (tooLarge - fits > 1) {
+      const middle = (fits + tooLarge) >> 1
+      if (this.safeMs(middle) <= budgetMs) fits = middle
+      else tooLarge = middle
+    }
+    return fits
+  }
+
+  /** A batch of this route ended: its execution took `executionMs`, the glet was its own for `serviceMs`. */
+  observe(nowMs: number, items: number, executionMs: number, serviceMs: number): void {
+    this.ratio.observe(executionMs / this.tabulated(items))
+    this.busyMs = this.decayedBusyMs(nowMs) + serviceMs
+    this.busyAtMs = nowMs
+  }
+
+  /** The part of the glet's time it used lately. */
+  utilization(nowMs: number): number {
+    return this.decayedBusyMs(nowMs) / utilizationMs
+  }
+
+  /**
+   * Sets what it can do under a standing load with `fraction` of the glet's time: the largest batch for which a request that just missed one
+   * batch still makes its deadline with the next.
+   */
+  refresh(fraction: number): void {
+    const sloMs = this.lane.model.sloMs ?? Infinity
+    this.steadyBatch = Math.max(1, this.batchWithin(sloMs / (1 + 1 / fraction) - this.glet.overheadMs, this.batchLimit))
+    this.periodMs = (this.typicalMs(this.steadyBatch) + this.glet.overheadMs) / fraction
+  }
+
+  /** Beyond the profile every further item costs what the items of the largest known batch cost on average. */
+  private tabulated(items: number): number {
+    const known = this.predicted.length - 1
+    return items <= known ? this.predicted[items]! : (this.predicted[known]! * items) / known
+  }
+
+  private decayedBusyMs(nowMs: number): number {
+    return this.busyMs * Math.exp((this.busyAtMs - nowMs) / utilizationMs)
+  }
+}

@@ -1,0 +1,35 @@
+/** One request's state from its offer to its end. */
+import type { InferRequest, RequestEnd, RequestTimes } from "../../core/Request.js"
+import type { DispatchedBatch } from "../Dispatcher.js"
+import type { ModelLane } from "./modelLane.js"
+
+/** Where requests without a priority stand: 1 to 99 go before them, 101 and more after. */
+export const defaultPriority = 100
+
+export class Ticket {
+  /** Index in its queue's heap, -1 outside. */
+  heapIndex = -1
+  /** Executions that died under it. */
+  attempts = 0
+  /** It shared a batch that failed: it runs by itself, so that the culprit is found and the others are answered. */
+  alone = false
+  admitted = false
+  canceled = false
+  batch: DispatchedBatch | undefined = undefined
+  end: RequestEnd | undefined = undefined
+
+  constructor(
+    readonly request: InferRequest,
+    readonly onEnd: (end: RequestEnd) => void,
+    /** Undefined for a name that no model has. */
+    readonly lane: ModelLane | undefined,
+    /** Order of arrival. */
+    readonly seq: number,
+    readonly priority: number,
+    /** Monotonic ms when the execution must have ended. */
+    readonly deadlineMs: number,
+    /** The limit it is held to, in ms after arrival. */
+    readonly sloMs: number,
+    readonly times: RequestTimes
+  ) {}
+}

@@ -1,0 +1,12 @@
+/**
+ * The Open Inference Protocol over HTTP, the model repository, metrics.
+ *
+ * @since 0.1.0
+ */
+export * as ErrorMapping from "./ErrorMapping.js"
+export * as HttpServer from "./HttpServer.js"
+export * as Metrics from "./Metrics.js"
+export * as ModelCatalog from "./ModelCatalog.js"
+export * as ModelCatalogLive from "./ModelCatalogLive.js"
+export * as RequestLog from "./RequestLog.js"
+export * as ServerConfig from "./ServerConfig.js"

@@ -1,0 +1,43 @@
+/** What the infer path asks of a model, worked out once per version of it. */
+import type { Model } from "../../core/Model.js"
+import type { SlotLayout } from "../../core/SlotLayout.js"
+import type { CatalogEntry } from "../ModelCatalog.js"
+
+export interface CompiledModel {
+  readonly model: Model
+  readonly layout: SlotLayout
+  readonly inputIndex: ReadonlyMap<string, number>
+  readonly outputIndex: ReadonlyMap<string, number>
+  /** Names as people read them in errors. */
+  readonly inputNames: string
+  readonly outputNames: string
+  /** JSON text of a response up to its outputs, without the opening brace and the id. */
+  readonly responseHead: string
+  /** JSON text of each output up to its shape's numbers. */
+  readonly outputHeads: ReadonlyArray<string>
+}
+
+const compile = (model: Model, layout: SlotLayout): CompiledModel => {
+  const { inputs, outputs } = model.signature
+  const names = (specs: ReadonlyArray<{ readonly name: string }>) => specs.map((spec) => JSON.stringify(spec.name)).join(", ")
+  return {
+    model,
+    layout,
+    inputIndex: new Map(inputs.map((spec, i) => [spec.name, i])),
+    outputIndex: new Map(outputs.map((spec, i) => [spec.name, i])),
+    inputNames: names(inputs),
+    outputNames: names(outputs),
+    responseHead: `"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}"`,
+    outputHeads: outputs.map((spec) => `{"name":${JSON.stringify(spec.name)},"datatype":"${spec.datatype}","shape":[`)
+  }
+}
+
+const compiled = new WeakMap<SlotLayout, CompiledModel>()
+
+export const compiledModel = (entry: CatalogEntry): CompiledModel => {
+  const known = compiled.get(entry.layout)
+  if (known !== undefined && known.model === entry.model) return known
+  const made = compile(entry.model, entry.layout)
+  compiled.set(entry.layout, made)
+  return made
+}

@@ -1,0 +1,275 @@
+/**
+ * One infer request over HTTP, from its headers to its answer: the hot path, without fibers.
+ *
+ * A body of JSON is collected and read once it is complete. Binary tensors are not collected: as soon as the JSON before them is there, the
+ * slot is taken, and every chunk of the socket is copied straight into it; that is the only copy between socket and glet.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { createGunzip, createInflate } from "node:zlib"
+import type { Gunzip, Inflate } from "node:zlib"
+import type { InferRequest, RequestEnd } from "../../core/Request.js"
+import { ExecutionFailed, InvalidRequest, ModelUnavailable, RequestDropped } from "../../core/RequestError.js"
+import type { TensorSlot } from "../../core/TensorArena.js"
+import type { MappedError } from "../ErrorMapping.js"
+import { RequestRefused } from "../ServerError.js"
+import { BodyBuffer } from "./bodyBuffer.js"
+import type { CompiledModel } from "./compiledModel.js"
+import type { Connection } from "./connection.js"
+import type { InferContext } from "./inferContext.js"
+import { type BodyHeaders, tooLarge } from "./inferHeaders.js"
+import { bindRawRequest, bindRequest, type BoundRequest, fillSlot } from "./inferRequest.js"
+import { makeResponse } from "./inferResponse.js"
+import { scanRequest } from "./inferScan.js"
+import { sendError, sendResponse } from "./send.js"
+
+/** `head`: reading JSON. `tensors`: copying binary data. `queued`: with the scheduler. `done`: answered or abandoned. */
+type Phase = "head" | "tensors" | "queued" | "done"
+
+const discard = () => {}
+
+export class InferCall {
+  private phase: Phase = "head"
+  private readonly head: BodyBuffer
+  /** Bytes of the head; Infinity where all is JSON. */
+  private readonly headBytes: number
+  private received = 0
+  private request: BoundRequest | undefined
+  private slot: TensorSlot | undefined
+  /** The binary input being copied, by position in the request, and the bytes of it that are there. */
+  private tensor = 0
+  private tensorBytes = 0
+  private inflater: Gunzip | Inflate | undefined
+  private cancel: (() => void) | undefined
+  private ended = false
+
+  constructor(
+    private readonly context: InferContext,
+    private readonly connection: Connection,
+    private readonly req: IncomingMessage,
+    private readonly res: ServerResponse,
+    private readonly compiled: CompiledModel,
+    private readonly headers: BodyHeaders
+  ) {
+    const { contentLength, encoding, jsonBytes } = headers
+    const plainLength = encoding === "identity" ? contentLength : undefined
+    // A raw request of unknown length is collected: its length is its shape.
+    const raw = jsonBytes === 0
+    this.headBytes = jsonBytes === undefined || (raw && plainLength === undefined) ? Infinity : jsonBytes
+    this.head = new BodyBuffer(context.buffers, jsonBytes === undefined ? plainLength : raw ? undefined : jsonBytes)
+  }
+
+  /** Reads the body; from here on the call answers, whatever comes. */
+  start(): void {
+    this.connection.add(this)
+    const { contentLength, encoding, jsonBytes } = this.headers
+    if (encoding === "identity") {
+      this.req.on("data", this.onData)
+      this.req.on("end", this.onBodyEnd)
+      if (jsonBytes === 0 && contentLength !== undefined) this.onHead()
+      return
+    }
+    const inflater = encoding === "gzip" ? createGunzip() : createInflate()
+    this.inflater = inflater
+    inflater.on("data", this.onData)
+    inflater.on("end", this.onBodyEnd)
+    inflater.on("error", (cause: Error) => {
+      this.fail(new InvalidRequest({ field: "body", problem: `cannot be inflated as the Content-Encoding says: ${cause.message}` }))
+    })
+    this.req.pipe(inflater)
+  }
+
+  private readonly onData = (chunk: Buffer): void => {
+    if (this.phase !== "head" && this.phase !== "tensors") return
+    this.received += chunk.length
+    if (this.received > this.context.config.maxBodyBytes) return this.fail(tooLarge(this.context.config.maxBodyBytes))
+    let rest = chunk
+    if (this.phase === "head") {
+      const missing = this.headBytes - this.head.length
+      const part = chunk.length <= missing ? chunk : chunk.subarray(0, missing)
+      if (!this.head.push(part)) return this.fail(buffersFull)
+      if (this.head.length < this.headBytes) return this.endIfComplete()
+      rest = chunk.subarray(part.length)
+      this.onHead()
+    }
+    if (this.phase === "tensors") {
+      if (rest.length > 0) this.copy(rest)
+      this.endIfComplete()
+    }
+  }
+
+  // The stream's own `end` comes a turn later.
+  private endIfComplete(): void {
+    if (this.inflater === undefined && this.received === this.headers.contentLength) this.onBodyEnd()
+  }
+
+  private readonly onBodyEnd = (): void => {
+    if (this.phase === "head") {
+      if (this.headBytes === Infinity) return this.onHead()
+      const problem = `is ${this.headBytes}, the body ended after ${this.received} bytes`
+      return this.fail(new InvalidRequest({ field: "Inference-Header-Content-Length", problem }))
+    }
+    if (this.phase !== "tensors") return
+    const request = this.request!
+    if (this.tensor < request.inputs.length) {
+      const jsonBytes = this.headBytes === Infinity ? 0 : this.headBytes
+      const there = this.received - jsonBytes
+      return this.fail(new InvalidRequest({ field: "body", problem: `ends after ${there} of ${request.binaryBytes} bytes of binary data` }))
+    }
+    this.offer()
+  }
+
+  /** The head is complete: checks it, takes a slot, and writes what the head holds of the tensors. */
+  private onHead(): void {
+    const { arena } = this.context
+    const { contentLength, jsonBytes } = this.headers
+    const arrivedAtMs = this.context.nowMs()
+    const body = this.head.view()
+    let request: BoundRequest
+    if (jsonBytes === 0) {
+      const length = this.headBytes === Infinity ? body.length : contentLength!
+      const bound = bindRawRequest(this.compiled, length, arena.capacityBytes)
+      if (bound instanceof InvalidRequest) return this.fail(bound)
+      request = bound
+    } else {
+      const scanned = scanRequest(body, jsonBytes === undefined ? "body" : `body (its first ${jsonBytes} bytes)`)
+      if (scanned instanceof InvalidRequest) return this.fail(scanned)
+      const bound = bindRequest(this.compiled, scanned, jsonBytes !== undefined, arena.capacityBytes)
+      if (bound instanceof InvalidRequest || bound instanceof RequestRefused) return this.fail(bound)
+      request = bound
+      if (jsonBytes !== undefined && this.inflater === undefined && contentLength !== undefined) {
+        const binaryBytes = contentLength - jsonBytes
+        if (binaryBytes !== bound.binaryBytes) {
+          const problem = `has ${binaryBytes} bytes of binary data, its inputs say ${bound.binaryBytes}`
+          return this.fail(new InvalidRequest({ field: "body", problem }))
+        }
+      }
+    }
+    const slot = arena.allocate(request.placement.totalBytes)
+    if (slot === undefined) {
+      this.context.metrics.droppedAtFront(this.compiled.model, "memory-full")
+      return this.fail(new RequestDropped({ model: this.compiled.model.name, reason: "memory-full", retryAfterMs: 100 }))
+    }
+    this.request = request
+    this.slot = slot
+    const wrong = fillSlot(this.compiled, request, body, slot)
+    if (wrong !== undefined) return this.fail(wrong)
+    if (jsonBytes === undefined) return this.offer(arrivedAtMs)
+    this.phase = "tensors"
+    this.skipFilled()
+    if (jsonBytes === 0 && this.headBytes === Infinity) {
+      this.copy(body)
+      return this.offer()
+    }
+    this.head.free()
+  }
+
+  /** Moves on to the next input that comes as binary data. */
+  private skipFilled(): void {
+    const { inputs } = this.request!
+    while (this.tensor < inputs.length && (inputs[this.tensor]!.range !== undefined || this.sizeOf(this.tensor) === this.tensorBytes)) {
+      this.tensor++
+      this.tensorBytes = 0
+    }
+  }
+
+  private sizeOf(tensor: number): number {
+    return this.request!.placement.inputBytes[this.request!.inputs[tensor]!.index]!
+  }
+
+  private copy(chunk: Buffer): void {
+    const { inputs, placement, binaryBytes } = this.request!
+    let from = 0
+    while (from < chunk.length) {
+      if (this.tensor === inputs.length) {
+        return this.fail(new InvalidRequest({ field: "body", problem: `goes on after the ${binaryBytes} bytes of binary data its inputs say` }))
+      }
+      const end = Math.min(chunk.length, from + this.sizeOf(this.tensor) - this.tensorBytes)
+      const to = placement.inputOffsets[inputs[this.tensor]!.index]! + this.tensorBytes
+      this.slot!.bytes.set(from === 0 && end === chunk.length ? chunk : chunk.subarray(from, end), to)
+      this.tensorBytes += end - from
+      from = end
+      this.skipFilled()
+    }
+  }
+
+  private offer(arrivedAtMs = this.context.nowMs()): void {
+    if (this.phase === "done") return
+    this.phase = "queued"
+    this.head.free()
+    const { bindings, id, items, priority, timeoutMs } = this.request!
+    const request: { -readonly [K in keyof InferRequest]: InferRequest[K] } = {
+      model: this.compiled.model.name, slot: this.slot!, items, bindings, arrivedAtMs
+    }
+    if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
+    if (priority !== undefined) request.priority = priority
+    if (id !== undefined) request.id = id
+    const cancel = this.context.offer(request, this.onEnd)
+    if (!this.ended) this.cancel = cancel
+  }
+
+  private readonly onEnd = (end: RequestEnd): void => {
+    this.ended = true
+    this.cancel = undefined
+    if (this.phase === "done") return this.release()
+    if (!end.ok) {
+      const { error } = end
+      // The catalog knows it: it is the scheduler that does not have it any more, or not yet.
+      if (error._tag === "ModelNotFound") {
+        return this.fail(new ModelUnavailable({ model: this.compiled.model.name, reason: "model-not-ready" }))
+      }
+      return this.fail(error)
+    }
+    const response = makeResponse(this.compiled, this.request!, this.slot!, end.result)
+    if (response instanceof ExecutionFailed) return this.fail(response)
+    this.phase = "done"
+    sendResponse(this.context, this.req, this.res, response, this.onSent)
+  }
+
+  /** The response's bytes are with the system, or nobody wants them. */
+  private readonly onSent = (): void => {
+    this.release()
+    this.connection.remove(this)
+  }
+
+  private release(): void {
+    const { slot } = this
+    this.slot = undefined
+    slot?.release()
+  }
+
+  private stopReading(): void {
+    this.phase = "done"
+    this.head.free()
+    if (this.inflater !== undefined) {
+      this.req.unpipe(this.inflater)
+      this.inflater.removeAllListeners("data")
+      this.inflater.on("error", discard)
+      this.inflater.destroy()
+    }
+  }
+
+  private fail(error: MappedError): void {
+    if (this.phase === "done") return
+    this.stopReading()
+    this.release()
+    this.connection.remove(this)
+    sendError(this.context, this.req, this.res, error)
+  }
+
+  get isReading(): boolean {
+    return this.phase === "head" || this.phase === "tensors"
+  }
+
+  /** The connection is gone: the request leaves the queue; the slot is given back once nobody uses it. */
+  abandon(): void {
+    const { phase } = this
+    this.stopReading()
+    // Where the scheduler has the request, its slot may be in a running batch: `onEnd` releases it.
+    if (phase === "queued") this.cancel?.()
+    else this.release()
+  }
+}
+
+const buffersFull = new RequestRefused({
+  reason: "bodies-full", subject: "body", detail: "the memory for request bodies is in use; try again shortly"
+})

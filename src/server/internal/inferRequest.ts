@@ -1,0 +1,333 @@
+/** From the JSON of an infer request to what it asks of the model: every name, type, shape and size is checked here. */
+import { InvalidRequest } from "../../core/RequestError.js"
+import type { SlotPlacement } from "../../core/SlotLayout.js"
+import type { TensorSlot } from "../../core/TensorArena.js"
+import { bytesPerElement, type TensorSpec } from "../../core/Tensor.js"
+import { RequestRefused } from "../ServerError.js"
+import type { CompiledModel } from "./compiledModel.js"
+import type { DataRange, ScannedRequest } from "./inferScan.js"
+import { hasJsonForm, readNumbers } from "./jsonNumbers.js"
+
+export interface RequestedOutput {
+  readonly index: number
+  readonly binary: boolean
+}
+
+export interface BoundInput {
+  /** In the model's signature. */
+  readonly index: number
+  readonly shape: ReadonlyArray<number>
+  readonly count: number
+  /** Where its numbers are in the JSON; undefined where they follow as binary data. */
+  readonly range: DataRange | undefined
+  readonly field: string
+}
+
+/** A request that fits its model; what is missing are the values. */
+export interface BoundRequest {
+  readonly id: string | undefined
+  readonly timeoutMs: number | undefined
+  readonly priority: number | undefined
+  readonly items: number
+  readonly bindings: ReadonlyArray<number>
+  readonly placement: SlotPlacement
+  /** In the order of the request, which is the order of the binary data. */
+  readonly inputs: ReadonlyArray<BoundInput>
+  readonly outputs: ReadonlyArray<RequestedOutput>
+  /** Bytes of binary data that follow the JSON. */
+  readonly binaryBytes: number
+}
+
+export type RequestProblem = InvalidRequest | RequestRefused
+
+type Json = { readonly [key: string]: unknown }
+
+const invalid = (field: string, problem: string): InvalidRequest => new InvalidRequest({ field, problem })
+const notImplemented = (subject: string, detail: string) => new RequestRefused({ reason: "not-implemented", subject, detail })
+
+const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+
+const shown = (value: unknown): string => {
+  if (Array.isArray(value)) return "an array"
+  if (typeof value === "object") return value === null ? "null" : "an object"
+  const text = typeof value === "string" ? JSON.stringify(value) : String(value)
+  return text.length > 64 ? `${text.slice(0, 61)}...` : text
+}
+
+const noParameters: Json = {}
+
+const parametersOf = (holder: Json, field: string): Json | InvalidRequest => {
+  const parameters = holder["parameters"]
+  if (parameters === undefined) return noParameters
+  return isObject(parameters) ? parameters : invalid(`${field}parameters`, `must be an object, found ${shown(parameters)}`)
+}
+
+/** `timeout`, `priority` and what is refused clearly; other parameters pass. */
+const checkParameters = (parameters: Json): RequestProblem | undefined => {
+  const { sequence_id: sequence, sequence_start: start, sequence_end: end, timeout, priority, binary_data_output: binary } = parameters
+  if ((sequence !== undefined && sequence !== 0 && sequence !== "") || start === true || end === true) {
+    return notImplemented("parameters.sequence_id", "sequences are not supported; send independent requests")
+  }
+  if (timeout !== undefined && !isCount(timeout)) {
+    return invalid("parameters.timeout", `must be a whole number of microseconds, found ${shown(timeout)}`)
+  }
+  if (priority !== undefined && !isCount(priority)) {
+    return invalid("parameters.priority", `must be a whole number (0 default, 1 highest), found ${shown(priority)}`)
+  }
+  if (binary !== undefined && typeof binary !== "boolean") {
+    return invalid("parameters.binary_data_output", `must be true or false, found ${shown(binary)}`)
+  }
+  return undefined
+}
+
+const requestedOutputs = (compiled: CompiledModel, json: Json, byDefault: boolean): Array<RequestedOutput> | RequestProblem => {
+  const asked = json["outputs"]
+  const specs = compiled.model.signature.outputs
+  const result: Array<RequestedOutput> = []
+  if (asked === undefined || (Array.isArray(asked) && asked.length === 0)) {
+    for (let index = 0; index < specs.length; index++) result.push({ index, binary: byDefault })
+  } else {
+    if (!Array.isArray(asked)) return invalid("outputs", `must be an array, found ${shown(asked)}`)
+    const seen = new Set<number>()
+    for (let i = 0; i < asked.length; i++) {
+      const field = `outputs[${i}]`
+      const output: unknown = asked[i]
+      if (!isObject(output)) return invalid(field, `must be an object, found ${shown(output)}`)
+      const name = output["name"]
+      const index = typeof name === "string" ? compiled.outputIndex.get(name) : undefined
+      if (index === undefined) return invalid(`${field}.name`, `the model has no output ${shown(name)}; it has ${compiled.outputNames}`)
+      if (seen.has(index)) return invalid(`${field}.name`, `output ${shown(name)} is asked for twice`)
+      seen.add(index)
+      const parameters = parametersOf(output, `${field}.`)
+      if (parameters instanceof InvalidRequest) return parameters
+      const { binary_data: binary, classification, shared_memory_region: region } = parameters
+      if (classification !== undefined && classification !== 0) {
+        return notImplemented(`${field}.parameters.classification`, "classification is not supported; ask for the plain tensor")
+      }
+      if (region !== undefined) return notImplemented(`${field}.parameters.shared_memory_region`, "shared memory of clients is not supported")
+      if (binary !== undefined && typeof binary !== "boolean") {
+        return invalid(`${field}.parameters.binary_data`, `must be true or false, found ${shown(binary)}`)
+      }
+      result.push({ index, binary: binary ?? byDefault })
+    }
+  }
+  for (const { binary, index } of result) {
+    const spec = specs[index]!
+    if (!binary && !hasJsonForm(spec.datatype)) {
+      return invalid("outputs", `output ${JSON.stringify(spec.name)} is ${spec.datatype}, which has no JSON form: ask for it with "binary_data": true`)
+    }
+  }
+  return result
+}
+
+const describe = (spec: TensorSpec): string => `[${spec.shape.map((dim) => (typeof dim === "number" ? dim : -1)).join(", ")}]`
+
+/** Sizes that the request gives to the batch and to the model's symbols, collected over its inputs. */
+class ShapeBinder {
+  items = 0
+  readonly bindings: Array<number>
+
+  constructor(readonly compiled: CompiledModel) {
+    this.bindings = new Array<number>(compiled.layout.inputSymbols.length).fill(-1)
+    if (compiled.layout.signature.batchSymbol === undefined) this.items = 1
+  }
+
+  bind(spec: TensorSpec, shape: unknown, field: string): InvalidRequest | undefined {
+    if (!Array.isArray(shape)) return invalid(field, `must be an array of whole numbers, found ${shown(shape)}`)
+    if (shape.length !== spec.shape.length) {
+      return invalid(field, `has ${shape.length} dimensions, input ${JSON.stringify(spec.name)} has ${spec.shape.length}: ${describe(spec)}`)
+    }
+    const { batchSymbol } = this.compiled.layout.signature
+    for (let i = 0; i < shape.length; i++) {
+      const size: unknown = shape[i]
+      const dim = spec.shape[i]!
+      if (!isCount(size)) return invalid(`${field}[${i}]`, `must be a whole number, found ${shown(size)}`)
+      if (typeof dim === "number") {
+        if (size !== dim) return invalid(`${field}[${i}]`, `is ${size}, the model expects ${dim}; its shape is ${describe(spec)}`)
+        continue
+      }
+      if (size < 1 || size > 0x7fffffff) return invalid(`${field}[${i}]`, `is ${size}, must be between 1 and ${0x7fffffff}`)
+      if (dim === batchSymbol) {
+        if (size > this.compiled.model.maxBatch) {
+          return invalid(`${field}[${i}]`, `a batch of ${size} is above the model's maximum of ${this.compiled.model.maxBatch}`)
+        }
+        if (this.items !== 0 && this.items !== size) return invalid(`${field}[${i}]`, `is ${size}, another input has a batch of ${this.items}`)
+        this.items = size
+      } else {
+        const symbol = this.compiled.layout.inputSymbols.indexOf(dim)
+        const known = this.bindings[symbol]!
+        if (known >= 0 && known !== size) return invalid(`${field}[${i}]`, `is ${size}, but "${dim}" is ${known} elsewhere in this request`)
+        this.bindings[symbol] = size
+      }
+    }
+    return undefined
+  }
+}
+
+const product = (shape: ReadonlyArray<number>): number => {
+  let n = 1
+  for (const size of shape) n *= size
+  return n
+}
+
+const inputData = (input: Json, spec: TensorSpec, range: DataRange | undefined, count: number, field: string): RequestProblem | undefined => {
+  const parameters = parametersOf(input, `${field}.`)
+  if (parameters instanceof InvalidRequest) return parameters
+  const { binary_data_size: size, shared_memory_region: region } = parameters
+  if (region !== undefined) return notImplemented(`${field}.parameters.shared_memory_region`, "shared memory of clients is not supported")
+  if (size === undefined) {
+    if (range === undefined) {
+      const data = input["data"]
+      return invalid(`${field}.data`, data === undefined ? "is missing" : `must be an array of values, found ${shown(data)}`)
+    }
+    if (!hasJsonForm(spec.datatype)) return invalid(`${field}.data`, `${spec.datatype} has no JSON form; send it as binary data`)
+    // Known before any memory is taken: n values need 2n + 1 characters.
+    if (count > 0 && range.end - range.start < 2 * count + 1) {
+      return invalid(`${field}.data`, `has fewer than the ${count} elements that its shape says`)
+    }
+    return undefined
+  }
+  if (range !== undefined) return invalid(`${field}.data`, "stands beside parameters.binary_data_size; send one of them")
+  if (!isCount(size)) return invalid(`${field}.parameters.binary_data_size`, `must be a whole number of bytes, found ${shown(size)}`)
+  const expected = count * bytesPerElement(spec.datatype)
+  if (size !== expected) {
+    return invalid(`${field}.parameters.binary_data_size`, `is ${size}, its shape and type ${spec.datatype} need ${expected} bytes`)
+  }
+  return undefined
+}
+
+const place = (compiled: CompiledModel, binder: ShapeBinder, capacityBytes: number): SlotPlacement | InvalidRequest => {
+  const placement = compiled.layout.placement(binder.items, binder.bindings)
+  return placement.totalBytes <= capacityBytes
+    ? placement
+    : invalid("inputs", `the tensors of this request need ${placement.totalBytes} bytes, the server has ${capacityBytes} in all`)
+}
+
+/**
+ * Checks a request against its model. `binary` says that binary data follow the JSON; `capacityBytes` is the most that a slot can have.
+ */
+export const bindRequest = (
+  compiled: CompiledModel,
+  scanned: ScannedRequest,
+  binary: boolean,
+  capacityBytes: number
+): BoundRequest | RequestProblem => {
+  const { json } = scanned
+  if (!isObject(json)) return invalid("body", `must be a JSON object, found ${shown(json)}`)
+  const { id, inputs } = json
+  if (id !== undefined && typeof id !== "string") return invalid("id", `must be a string, found ${shown(id)}`)
+  const parameters = parametersOf(json, "")
+  if (parameters instanceof InvalidRequest) return parameters
+  const problem = checkParameters(parameters)
+  if (problem !== undefined) return problem
+  const outputs = requestedOutputs(compiled, json, parameters["binary_data_output"] === true)
+  if (!Array.isArray(outputs)) return outputs
+  if (!Array.isArray(inputs)) return invalid("inputs", inputs === undefined ? "is missing" : `must be an array, found ${shown(inputs)}`)
+
+  const specs = compiled.model.signature.inputs
+  const binder = new ShapeBinder(compiled)
+  const bound: Array<BoundInput> = []
+  const seen = new Set<number>()
+  let binaryBytes = 0
+  for (let i = 0; i < inputs.length; i++) {
+    const field = `inputs[${i}]`
+    const input: unknown = inputs[i]
+    if (!isObject(input)) return invalid(field, `must be an object, found ${shown(input)}`)
+    const { datatype, name, shape } = input
+    const index = typeof name === "string" ? compiled.inputIndex.get(name) : undefined
+    if (index === undefined) return invalid(`${field}.name`, `the model has no input ${shown(name)}; it has ${compiled.inputNames}`)
+    if (seen.has(index)) return invalid(`${field}.name`, `input ${shown(name)} stands twice in the request`)
+    seen.add(index)
+    const spec = specs[index]!
+    if (datatype !== spec.datatype) return invalid(`${field}.datatype`, `is ${shown(datatype)}, the model expects "${spec.datatype}"`)
+    const unbound = binder.bind(spec, shape, `${field}.shape`)
+    if (unbound !== undefined) return unbound
+    const sizes = shape as ReadonlyArray<number>
+    const count = product(sizes)
+    const range = scanned.data[i]
+    const wrong = inputData(input, spec, range, count, field)
+    if (wrong !== undefined) return wrong
+    if (range === undefined) {
+      if (!binary) {
+        return invalid(`${field}.parameters.binary_data_size`, "binary data need the header Inference-Header-Content-Length")
+      }
+      binaryBytes += count * bytesPerElement(spec.datatype)
+    }
+    bound.push({ index, shape: sizes, count, range, field })
+  }
+  for (let index = 0; index < specs.length; index++) {
+    if (!seen.has(index)) return invalid("inputs", `input ${JSON.stringify(specs[index]!.name)} is missing`)
+  }
+  const placement = place(compiled, binder, capacityBytes)
+  if (placement instanceof InvalidRequest) return placement
+  const timeout = parameters["timeout"] as number | undefined
+  return {
+    id,
+    // Zero means none, as in Triton.
+    timeoutMs: timeout === undefined || timeout === 0 ? undefined : timeout / 1000,
+    priority: parameters["priority"] as number | undefined,
+    items: binder.items,
+    bindings: binder.bindings,
+    placement,
+    inputs: bound,
+    outputs,
+    binaryBytes
+  }
+}
+
+/** A raw binary request: the whole body of `byteLength` is the one input of one item, and all outputs come back binary. */
+export const bindRawRequest = (compiled: CompiledModel, byteLength: number, capacityBytes: number): BoundRequest | InvalidRequest => {
+  const { batchSymbol, inputs, outputs } = compiled.model.signature
+  const field = "Inference-Header-Content-Length"
+  const spec = inputs[0]
+  if (spec === undefined || inputs.length !== 1) {
+    return invalid(field, `0 marks a raw request, which needs a model with one input; this one has ${inputs.length}`)
+  }
+  const open = spec.shape.filter((dim) => typeof dim === "string" && dim !== batchSymbol)
+  if (open.length > 1) return invalid(field, "0 marks a raw request, which needs an input with at most one variable dimension")
+  const fixed = product(spec.shape.filter((dim) => typeof dim === "number")) * bytesPerElement(spec.datatype)
+  const size = open.length === 0 ? 1 : byteLength / fixed
+  if (byteLength === 0 || fixed * size !== byteLength || !Number.isInteger(size)) {
+    return invalid("body", `has ${byteLength} bytes, one item of input "${spec.name}" ${describe(spec)} ${spec.datatype} needs ${
+      open.length === 0 ? fixed : `a multiple of ${fixed}`}`)
+  }
+  const shape = spec.shape.map((dim) => (typeof dim === "number" ? dim : dim === batchSymbol ? 1 : size))
+  const binder = new ShapeBinder(compiled)
+  const unbound = binder.bind(spec, shape, "body")
+  if (unbound !== undefined) return unbound
+  const placement = place(compiled, binder, capacityBytes)
+  if (placement instanceof InvalidRequest) return placement
+  return {
+    id: undefined,
+    timeoutMs: undefined,
+    priority: undefined,
+    items: 1,
+    bindings: binder.bindings,
+    placement,
+    inputs: [{ index: 0, shape, count: product(shape), range: undefined, field: "body" }],
+    outputs: outputs.map((_, index) => ({ index, binary: true })),
+    binaryBytes: byteLength
+  }
+}
+
+/** Writes the symbols' values and all inputs that came as JSON into the slot. */
+export const fillSlot = (compiled: CompiledModel, request: BoundRequest, body: Buffer, slot: TensorSlot): InvalidRequest | undefined => {
+  if (request.bindings.length > 0) {
+    new Int32Array(slot.bytes.buffer, slot.bytes.byteOffset, request.bindings.length).set(request.bindings)
+  }
+  const specs = compiled.model.signature.inputs
+  for (const input of request.inputs) {
+    if (input.range === undefined) continue
+    const wrong = readNumbers(body, input.range.start, input.range.end, {
+      datatype: specs[input.index]!.datatype,
+      shape: input.shape,
+      count: input.count,
+      bytes: slot.bytes,
+      offset: request.placement.inputOffsets[input.index]!
+    }, `${input.field}.data`)
+    if (wrong !== undefined) return wrong
+  }
+  return undefined
+}
+

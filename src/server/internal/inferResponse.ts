@@ -1,0 +1,67 @@
+/** From an ended request to the parts of its HTTP response. */
+import { ExecutionFailed } from "../../core/RequestError.js"
+import type { InferResult } from "../../core/Request.js"
+import { boundShape } from "../../core/SlotLayout.js"
+import type { TensorSlot } from "../../core/TensorArena.js"
+import { bytesPerElement } from "../../core/Tensor.js"
+import type { CompiledModel } from "./compiledModel.js"
+import type { BoundRequest } from "./inferRequest.js"
+import { tensorText } from "./tensorText.js"
+
+export interface InferResponse {
+  /** The JSON part. */
+  readonly json: string
+  /** Binary outputs in order: views on the slot, or on buffers of their own. Empty where all outputs are JSON. */
+  readonly binary: ReadonlyArray<Uint8Array>
+  readonly binaryBytes: number
+}
+
+const noBinary: ReadonlyArray<Uint8Array> = []
+
+/** Numbers of a JSON-form output; the bytes are copied where they do not stand as typed arrays want them. */
+const outputText = (compiled: CompiledModel, index: number, bytes: Uint8Array, count: number): string => {
+  const { datatype } = compiled.model.signature.outputs[index]!
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice()
+  return tensorText(datatype, aligned, 0, count) ?? "[]"
+}
+
+/** Builds the response, or says why the model's answer cannot be used. */
+export const makeResponse = (
+  compiled: CompiledModel,
+  request: BoundRequest,
+  slot: TensorSlot,
+  result: InferResult
+): InferResponse | ExecutionFailed => {
+  const specs = compiled.model.signature.outputs
+  let json = request.id === undefined ? "{" : `{"id":${JSON.stringify(request.id)},`
+  json += `${compiled.responseHead},"outputs":[`
+  let binary: Array<Uint8Array> | undefined
+  let binaryBytes = 0
+  for (let i = 0; i < request.outputs.length; i++) {
+    const output = request.outputs[i]!
+    const spec = specs[output.index]!
+    const shape = boundShape(compiled.layout, spec, request.items, request.bindings, result.outputBindings)
+    if (shape === undefined) {
+      return new ExecutionFailed({ model: compiled.model.name, detail: `the size of output "${spec.name}" did not come back from the glet` })
+    }
+    let count = 1
+    for (const size of shape) count *= size
+    const byteLength = count * bytesPerElement(spec.datatype)
+    const beside = result.overflow?.[output.index]
+    const offset = request.placement.outputOffsets[output.index]!
+    if ((beside === undefined ? request.placement.outputBytes[output.index]! : beside.byteLength) < byteLength) {
+      return new ExecutionFailed({ model: compiled.model.name, detail: `output "${spec.name}" came back with fewer bytes than its shape says` })
+    }
+    const bytes = beside === undefined ? slot.bytes.subarray(offset, offset + byteLength) : beside.subarray(0, byteLength)
+    json += `${i === 0 ? "" : ","}${compiled.outputHeads[output.index]!}${shape.join()}],`
+    if (output.binary) {
+      json += `"parameters":{"binary_data_size":${byteLength}}}`
+      binary ??= []
+      binary.push(bytes)
+      binaryBytes += byteLength
+    } else {
+      json += `"data":${outputText(compiled, output.index, bytes, count)}}`
+    }
+  }
+  return { json: `${json}]}`, binary: binary ?? noBinary, binaryBytes }
+}

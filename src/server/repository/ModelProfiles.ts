@@ -1,0 +1,105 @@
+/**
+ * The profiles that a model needs before it can be planned: one per type of GPU, from the store, or measured now.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { createHash } from "node:crypto"
+import { createReadStream } from "node:fs"
+import { pipeline } from "node:stream/promises"
+import type { ExecutorError } from "../../core/ExecutorError.js"
+import type { Gpu } from "../../core/Gpu.js"
+import { GpuInventory } from "../../core/Gpu.js"
+import type { Model } from "../../core/Model.js"
+import type { ModelProfile } from "../../core/Profile.js"
+import { ProfileStore } from "../../core/Profile.js"
+import { Profiler } from "../../core/Profiler.js"
+import type { RepositoryError } from "./RepositoryError.js"
+import { fromFileSystem } from "./RepositoryError.js"
+
+/** What is known of a model, and what is still to be measured. @since 0.1.0 @category profiles */
+export interface KnownProfiles {
+  readonly model: Model
+  readonly sha256: string
+  /** By GPU type. */
+  readonly known: ReadonlyMap<string, ModelProfile>
+  readonly missing: ReadonlyArray<Gpu>
+}
+
+/** @since 0.1.0 @category profiles */
+export interface MeasureOptions {
+  readonly budgetMs: number
+  readonly onProgress?: (gpuType: string, done: number, total: number) => void
+}
+
+/** @since 0.1.0 @category profiles */
+export interface ModelProfiles {
+  /** Looks into the store. Disturbs nobody. */
+  readonly look: (model: Model) => Effect.Effect<KnownProfiles, RepositoryError>
+  /** Measures what is missing, one measurement at a time over all models, and stores it. */
+  readonly complete: (profiles: KnownProfiles, options: MeasureOptions) => Effect.Effect<ReadonlyMap<string, ModelProfile>, ExecutorError>
+}
+
+/** @since 0.1.0 @category profiles */
+export const makeModelProfiles: Effect.Effect<ModelProfiles, never, ProfileStore | Profiler | GpuInventory> = Effect.gen(function*() {
+  const store = yield* ProfileStore
+  const profiler = yield* Profiler
+  const inventory = yield* GpuInventory
+  const gpus = [...new Map(inventory.gpus.map((gpu) => [gpu.type, gpu])).values()]
+  // Two measurements at once would each see the other's load.
+  const measuring = yield* Effect.makeSemaphore(1)
+
+  const look = (model: Model) =>
+    Effect.gen(function*() {
+      const sha256 = yield* sha256OfFile(model.path)
+      const known = new Map<string, ModelProfile>()
+      const missing: Array<Gpu> = []
+      for (const gpu of gpus) {
+        const key = { gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units, model: model.name, sha256 }
+        const stored = yield* store.get(key).pipe(
+          Effect.catchAll((error) => Effect.as(Effect.logWarning(`${error.message}; the model is measured again`), Option.none<ModelProfile>()))
+        )
+        if (Option.isSome(stored) && covers(stored.value, model)) known.set(gpu.type, stored.value)
+        else missing.push(gpu)
+      }
+      return { model, sha256, known, missing }
+    })
+
+  const complete = ({ known, missing, model, sha256 }: KnownProfiles, options: MeasureOptions) =>
+    Effect.gen(function*() {
+      const profiles = new Map(known)
+      for (const gpu of missing) {
+        const measured = yield* measuring.withPermits(1)(profiler.profile({
+          model,
+          gpu,
+          sha256,
+          budgetMs: options.budgetMs,
+          onProgress: (done, total) => options.onProgress?.(gpu.type, done, total)
+        }))
+        const profile = { ...measured, sha256, maxBatch: model.maxBatch }
+        profiles.set(gpu.type, profile)
+        yield* store.put({ gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units }, profile).pipe(
+          Effect.catchAll((error) => Effect.logWarning(`${error.message}; the next start measures the model again`))
+        )
+      }
+      return profiles
+    })
+
+  return { look, complete }
+})
+
+/** A profile made for smaller batches says nothing of larger ones; one that ran out of time at this maximum says all that will be known. */
+const covers = (profile: ModelProfile, model: Model): boolean =>
+  Math.max(profile.maxBatch ?? 0, ...profile.points.map(({ batch }) => batch)) >= model.maxBatch
+
+/** SHA-256 of a file in hexadecimal, read as a stream. @since 0.1.0 @category files */
+export const sha256OfFile = (file: string): Effect.Effect<string, RepositoryError> =>
+  Effect.tryPromise({
+    try: async (signal) => {
+      const hash = createHash("sha256")
+      await pipeline(createReadStream(file), hash, { signal })
+      return hash.digest("hex")
+    },
+    catch: (cause) => cause
+  }).pipe(Effect.mapError((cause) => fromFileSystem(file, cause)))

@@ -1,0 +1,108 @@
+/**
+ * Reads what serving needs to know of an ONNX file: inputs, outputs, operator sets, external data. Weights are skipped, never read: a file of
+ * gigabytes costs a few reads of kilobytes.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as fs from "node:fs/promises"
+import { walkOnnx } from "./internal/onnxWalk.js"
+import { WalkError } from "./internal/protoWalk.js"
+import { fromFileSystem, RepositoryError } from "./RepositoryError.js"
+
+/** A size, a symbol's name, or undefined where the file says nothing. @since 0.1.0 @category onnx */
+export type OnnxDim = number | string | undefined
+
+/** An input or output as the file declares it. @since 0.1.0 @category onnx */
+export interface OnnxValue {
+  readonly name: string
+  readonly kind: "tensor" | "sequence" | "map" | "opaque" | "sparse tensor" | "optional" | "untyped"
+  /** `TensorProto.DataType`; 0 where there is none. */
+  readonly elemType: number
+  /** Undefined: the file declares no shape, not even a rank. */
+  readonly shape: ReadonlyArray<OnnxDim> | undefined
+  /** Where it stands in the file. */
+  readonly offset: number
+}
+
+/** A tensor whose data stands in another file. @since 0.1.0 @category onnx */
+export interface OnnxExternalData {
+  readonly tensor: string
+  /** As written: relative to the model's folder, or an attempt to leave it. */
+  readonly location: string
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+/** @since 0.1.0 @category onnx */
+export interface OnnxFile {
+  readonly irVersion: number
+  readonly producer: string
+  /** Version by domain; "" is ONNX's own. */
+  readonly opsets: ReadonlyMap<string, number>
+  /** Without those that an initializer gives a value. */
+  readonly inputs: ReadonlyArray<OnnxValue>
+  readonly outputs: ReadonlyArray<OnnxValue>
+  readonly externalData: ReadonlyArray<OnnxExternalData>
+  readonly sizeBytes: number
+}
+
+/** Reads an ONNX file. @since 0.1.0 @category onnx */
+export const readOnnx = (file: string): Effect.Effect<OnnxFile, RepositoryError> =>
+  Effect.tryPromise({ try: () => walkFile(file), catch: (cause) => cause }).pipe(
+    Effect.mapError((cause) => toRepositoryError(file, cause))
+  )
+
+/** Reads an ONNX model that is already in memory; `file` names it in errors. @since 0.1.0 @category onnx */
+export const parseOnnx = (bytes: Uint8Array, file = "model.onnx"): Either.Either<OnnxFile, RepositoryError> => {
+  try {
+    const walk = walkOnnx(bytes.length)
+    let step = walk.next()
+    while (step.done !== true) step = walk.next(bytes.subarray(step.value.offset, step.value.offset + step.value.length))
+    return Either.right(step.value)
+  } catch (cause) {
+    return Either.left(toRepositoryError(file, cause))
+  }
+}
+
+const walkFile = async (file: string): Promise<OnnxFile> => {
+  // Opening a named pipe would wait for a writer forever.
+  const stat = await fs.stat(file)
+  if (!stat.isFile()) throw new RepositoryError({ file, reason: "invalid", detail: "is not a regular file" })
+  const handle = await fs.open(file, "r")
+  try {
+    const read = async (offset: number, length: number): Promise<Uint8Array> => {
+      const bytes = new Uint8Array(length)
+      for (let done = 0; done < length;) {
+        const { bytesRead } = await handle.read(bytes, done, length - done, offset + done)
+        if (bytesRead === 0) throw new WalkError(offset + done, "the file became shorter while it was read")
+        done += bytesRead
+      }
+      return bytes
+    }
+    if (new TextDecoder().decode(await read(0, Math.min(lfsMark.length, stat.size))) === lfsMark) {
+      throw new WalkError(0, "is a Git LFS pointer, not the model: run `git lfs pull`")
+    }
+    const walk = walkOnnx(stat.size)
+    let step = walk.next()
+    while (step.done !== true) step = walk.next(await read(step.value.offset, step.value.length))
+    return step.value
+  } finally {
+    await handle.close()
+  }
+}
+
+const lfsMark = "version https://git-lfs"
+
+const toRepositoryError = (file: string, cause: unknown): RepositoryError => {
+  if (cause instanceof RepositoryError) return cause
+  if (!(cause instanceof WalkError)) return fromFileSystem(file, cause)
+  return new RepositoryError({
+    file,
+    reason: cause.kind,
+    offset: cause.offset,
+    detail: cause.message,
+    ...(cause.field === undefined ? {} : { field: `tensor "${cause.field}"` })
+  })
+}

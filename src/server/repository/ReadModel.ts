@@ -1,0 +1,131 @@
+/**
+ * Makes a `Model` of what stands in the repository: the ONNX file, its configuration and the settings, each checked against the others.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { unsafeModelName } from "../../core/Ids.js"
+import type { Model } from "../../core/Model.js"
+import type { SlotLayout } from "../../core/SlotLayout.js"
+import { makeSlotLayout } from "../../core/SlotLayout.js"
+import { completeConfig, narrowToConfig } from "./ConfigMatch.js"
+import { checkExternalData, isWithin } from "./ExternalData.js"
+import { readText } from "./internal/readText.js"
+import type { ModelSettings, SettingsDefaults } from "./ModelSettings.js"
+import { resolveSettings } from "./ModelSettings.js"
+import { readOnnx } from "./OnnxFile.js"
+import { fromFileSystem, RepositoryError } from "./RepositoryError.js"
+import type { FoundModel, ScanOptions } from "./Scan.js"
+import { configFileName } from "./Scan.js"
+import { readSignature } from "./Signature.js"
+import type { TritonConfig } from "./TritonConfig.js"
+import { noConfig, parseConfigText } from "./TritonConfig.js"
+
+/** @since 0.1.0 @category repository */
+export interface ReadModelOptions extends ScanOptions {
+  readonly defaults: SettingsDefaults
+  /** Replaces the model's `config.pbtxt`; what it says outranks everything. */
+  readonly config?: TritonConfig
+  /** What flags and `glet.json` say of it, in order of precedence. */
+  readonly settings: ReadonlyArray<ModelSettings>
+}
+
+/** A model, ready to be registered. @since 0.1.0 @category repository */
+export interface ReadModel {
+  readonly model: Model
+  readonly layout: SlotLayout
+  /** Triton's configuration as JSON, auto-completed. */
+  readonly config: Readonly<Record<string, unknown>>
+  /** What its operator should know, one line each. */
+  readonly notes: ReadonlyArray<string>
+}
+
+/** Reads a model. @since 0.1.0 @category repository */
+export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.Effect<ReadModel, RepositoryError> =>
+  Effect.gen(function*() {
+    if (found.problem !== undefined) return yield* found.problem
+    const config = options.config ?? (yield* readConfig(found))
+    if (config.fields.name !== undefined && config.fields.name !== "" && config.fields.name !== found.name) {
+      return yield* config.error("name", "mismatch", `is "${config.fields.name}", the model is called "${found.name}"`)
+    }
+    const version = yield* chooseVersion(found, config)
+    const file = found.versions === undefined
+      ? found.path
+      : path.join(found.path, String(version), config.fields.default_model_filename ?? "model.onnx")
+    yield* checkPlace(found, file, options)
+    const onnx = yield* readOnnx(file)
+    const external = yield* checkExternalData(file, onnx, options)
+
+    const layers = options.config === undefined ? [...options.settings, config.settings] : [config.settings, ...options.settings]
+    const resolved = resolveSettings(layers, options.defaults)
+    const declaredBatch = config.fields.max_batch_size
+    const asked = options.config === undefined || declaredBatch === undefined ? resolved.maxBatch ?? declaredBatch : declaredBatch
+    const narrowed = yield* narrowToConfig(onnx, config)
+    // A limit of 1 from our own settings says nothing of the shapes; Triton's max_batch_size of 1 does.
+    const batching = asked === undefined ? "auto" : asked === 0 ? "off" : asked > 1 || (declaredBatch ?? 0) > 0 ? "on" : "auto"
+    const { notBatchable, signature } = yield* readSignature(file, narrowed, { batching })
+    const model: Model = {
+      name: unsafeModelName(found.name),
+      version,
+      path: file,
+      signature,
+      maxBatch: signature.batchSymbol === undefined ? 1 : asked ?? options.defaults.maxBatch,
+      serviceClass: resolved.serviceClass,
+      ...(resolved.sloMs === undefined ? {} : { sloMs: resolved.sloMs }),
+      expectedRateRps: resolved.expectedRateRps,
+      weightBytes: onnx.sizeBytes + external
+    }
+    return {
+      model,
+      layout: makeSlotLayout(signature),
+      config: completeConfig(model, config, path.basename(file)),
+      notes: [
+        ...(resolved.sloIsDefault ? [`no SLO is given, ${model.sloMs} ms are taken; set it with --slo, glet.json or glet.slo_ms in ${configFileName}`] : []),
+        ...(notBatchable === undefined || batching === "off" ? [] : [`requests are not joined into batches: ${notBatchable}`]),
+        ...config.notes
+      ]
+    }
+  })
+
+const readConfig = (found: FoundModel): Effect.Effect<TritonConfig, RepositoryError> => {
+  const file = path.join(found.path, configFileName)
+  return found.hasConfig ? Effect.flatMap(readText(file), (text) => parseConfigText(file, text)) : Effect.succeed(noConfig(file))
+}
+
+/** The version to serve: one, for requests of a model go to one queue. */
+const chooseVersion = (found: FoundModel, config: TritonConfig): Either.Either<number, RepositoryError> => {
+  if (found.versions === undefined) return Either.right(1)
+  const policy = config.fields.version_policy ?? {}
+  const chosen = policy.specific !== undefined
+    ? policy.specific.versions ?? []
+    : policy.all !== undefined ? found.versions : found.versions.slice(-(policy.latest?.num_versions || 1))
+  const missing = chosen.find((version) => !found.versions!.includes(version))
+  if (missing !== undefined) {
+    return Either.left(config.error("version_policy.specific", "mismatch", `version ${missing} is not there; there are ${found.versions.join(", ")}`))
+  }
+  const [version, ...others] = chosen
+  if (version === undefined) return Either.left(config.error("version_policy.specific", "invalid", "names no version"))
+  if (others.length > 0) {
+    return Either.left(config.error("version_policy", "unsupported", `asks for versions ${chosen.join(", ")} at once; one version of a model is served`))
+  }
+  return Either.right(version)
+}
+
+/** The file itself may be a link too. */
+const checkPlace = (found: FoundModel, file: string, options: ScanOptions): Effect.Effect<void, RepositoryError> =>
+  Effect.tryPromise({ try: () => fs.realpath(file), catch: (cause) => cause }).pipe(
+    Effect.mapError((cause) => {
+      const error = fromFileSystem(file, cause)
+      const name = path.basename(file)
+      return error.reason === "missing" && found.versions !== undefined
+        ? new RepositoryError({ file: path.dirname(file), reason: "missing", detail: `has no ${name}` })
+        : error
+    }),
+    Effect.filterOrFail(
+      (real) => options.followLinks || isWithin(path.dirname(found.path), real),
+      () => new RepositoryError({ file, reason: "refused", detail: "is a link that leads out of the repository" })
+    )
+  )

@@ -1,0 +1,144 @@
+/**
+ * Finds the models of a folder.
+ *
+ * - `<name>.onnx`: a model of version 1;
+ * - `<name>/[config.pbtxt] <version>/model.onnx`: Triton's layout, versions are whole numbers from 1.
+ *
+ * Both may stand side by side. Names that begin with a dot and other files are skipped. A link is followed only if it leads to somewhere within
+ * the repository, unless the caller allows more: who may write to the repository shall not thereby read the server's other files.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { Stats } from "node:fs"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { isWithin } from "./ExternalData.js"
+import { fromFileSystem, RepositoryError } from "./RepositoryError.js"
+
+/** A model's place in the repository; nothing of it was read yet. @since 0.1.0 @category repository */
+export interface FoundModel {
+  readonly name: string
+  /** The .onnx file, or the model's folder in Triton's layout. */
+  readonly path: string
+  /** Versions there are, ascending; undefined for a plain file. */
+  readonly versions: ReadonlyArray<number> | undefined
+  readonly hasConfig: boolean
+  /** Why it cannot be read at all. */
+  readonly problem: RepositoryError | undefined
+  /** Changes when one of its files does. */
+  readonly fingerprint: string
+}
+
+/** @since 0.1.0 @category repository */
+export interface ScanOptions {
+  /** Follow links out of the repository. */
+  readonly followLinks: boolean
+}
+
+/** Name of a model's configuration in Triton's layout. @since 0.1.0 @category repository */
+export const configFileName = "config.pbtxt"
+
+/** The models of a folder, sorted by name. @since 0.1.0 @category repository */
+export const scanRepository = (directory: string, options: ScanOptions): Effect.Effect<ReadonlyArray<FoundModel>, RepositoryError> =>
+  Effect.tryPromise({ try: () => scan(directory, options), catch: (cause) => cause }).pipe(
+    Effect.mapError((cause) => cause instanceof RepositoryError ? cause : directoryError(directory, cause))
+  )
+
+const directoryError = (directory: string, cause: unknown): RepositoryError => {
+  const error = fromFileSystem(directory, cause)
+  return error.reason === "missing" ? new RepositoryError({ file: directory, reason: "missing", detail: "no such folder of models" }) : error
+}
+
+const scan = async (directory: string, options: ScanOptions): Promise<ReadonlyArray<FoundModel>> => {
+  const root = await fs.realpath(directory)
+  const found = new Map<string, FoundModel>()
+  for (const entry of await listFolder(root)) {
+    const model = await inspect(root, entry, options)
+    if (model === undefined) continue
+    const other = found.get(model.name)
+    found.set(model.name, other === undefined ? model : {
+      ...model,
+      problem: new RepositoryError({
+        file: model.path, reason: "invalid", detail: `${path.basename(other.path)} has the same name "${model.name}"; rename one of them`
+      }),
+      fingerprint: `${other.fingerprint}|${model.fingerprint}`
+    })
+  }
+  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+const listFolder = async (folder: string): Promise<ReadonlyArray<string>> =>
+  (await fs.readdir(folder)).filter((name) => !name.startsWith(".")).sort()
+
+const inspect = async (root: string, entry: string, options: ScanOptions): Promise<FoundModel | undefined> => {
+  const target = path.join(root, entry)
+  const isFile = entry.endsWith(".onnx")
+  const name = isFile ? entry.slice(0, -".onnx".length) : entry
+  const model: FoundModel = { name, path: target, versions: undefined, hasConfig: false, problem: undefined, fingerprint: "" }
+  const broken = (reason: RepositoryError["reason"], detail: string): FoundModel => ({
+    ...model, problem: new RepositoryError({ file: target, reason, detail }), fingerprint: detail
+  })
+  try {
+    const stat = await fs.stat(target)
+    if (!stat.isDirectory() && !isFile) return undefined
+    if (name.length === 0 || name.length > 256) return broken("invalid", "a model's name has 1 to 256 characters")
+    if (!options.followLinks && !isWithin(root, await fs.realpath(target))) {
+      return broken("refused", "is a link that leads out of the repository")
+    }
+    if (stat.isDirectory()) return await inspectFolder(root, model, options)
+    return { ...model, fingerprint: mark(entry, stat) }
+  } catch (cause) {
+    const error = fromFileSystem(target, cause)
+    // A link to nowhere is a model only by its name; a folder that vanished meanwhile is none.
+    if (error.reason === "missing" && !isFile) return undefined
+    return broken(error.reason, error.reason === "missing" ? "is a link to a file that does not exist" : error.detail)
+  }
+}
+
+const mark = (name: string, stat: Stats): string => `${name}:${stat.ino}:${stat.size}:${stat.mtimeMs}`
+
+const versionName = /^[1-9]\d{0,14}$/
+
+const inspectFolder = async (root: string, model: FoundModel, options: ScanOptions): Promise<FoundModel | undefined> => {
+  const entries = await listFolder(model.path)
+  const versions: Array<number> = []
+  const marks: Array<string> = []
+  let hasConfig = false
+  const broken = (file: string, reason: RepositoryError["reason"], detail: string): FoundModel => ({
+    ...model, problem: new RepositoryError({ file, reason, detail }), fingerprint: detail
+  })
+  for (const entry of entries) {
+    const isConfig = entry === configFileName
+    if (!isConfig && !versionName.test(entry)) continue
+    const target = path.join(model.path, entry)
+    const stat = await fs.stat(target).catch(() => undefined)
+    if (stat === undefined) return broken(target, "missing", "is a link to a file that does not exist, or cannot be read")
+    if (!isConfig && !stat.isDirectory()) continue
+    if (!options.followLinks && !isWithin(root, await fs.realpath(target))) return broken(target, "refused", "is a link that leads out of the repository")
+    if (isConfig) {
+      hasConfig = true
+      marks.push(mark(entry, stat))
+      continue
+    }
+    versions.push(Number(entry))
+    for (const file of await listFolder(target)) {
+      const fileStat = await fs.stat(path.join(target, file)).catch(() => undefined)
+      marks.push(fileStat === undefined ? file : mark(`${entry}/${file}`, fileStat))
+    }
+  }
+  const found: FoundModel = { ...model, versions: versions.sort((a, b) => a - b), hasConfig, fingerprint: marks.join("|") }
+  if (versions.length > 0) return found
+  const stray = entries.find((entry) => entry.endsWith(".onnx"))
+  // A folder of other things is no model.
+  if (!hasConfig && stray === undefined) return undefined
+  return {
+    ...found,
+    problem: new RepositoryError({
+      file: model.path,
+      reason: "invalid",
+      detail: `has no version folder; put the model in ${model.name}/1/model.onnx${stray === undefined ? "" : ` (found ${model.name}/${stray})`}`
+    }),
+    fingerprint: `${marks.join("|")}|${stray ?? ""}`
+  }
+}

@@ -1,0 +1,65 @@
+/** The place of one model in the catalog: what was read of it, and where it stands. */
+import type * as Effect from "effect/Effect"
+import type { ModelReadiness } from "../../../scheduler/Scheduler.js"
+import type { CatalogEntry, CatalogIndexEntry, CatalogState } from "../../ModelCatalog.js"
+import type { ReadModel } from "../ReadModel.js"
+
+export type Phase =
+  | { readonly is: "loading" }
+  /** The scheduler has it. `note`: why files that are newer are not served. */
+  | { readonly is: "registered"; readonly note: string }
+  | { readonly is: "unloading" }
+  | { readonly is: "unloaded" }
+  | { readonly is: "broken"; readonly reason: string }
+
+export class Shelf {
+  phase: Phase = { is: "loading" }
+  entry: CatalogEntry | undefined
+
+  constructor(
+    readonly name: string,
+    /** Held while it is loaded or unloaded: one at a time. */
+    readonly lock: Effect.Semaphore,
+    /** Of the files last looked at. */
+    public fingerprint: string,
+    private readonly readiness: (name: string) => ModelReadiness | undefined
+  ) {}
+
+  /** A phase of the catalog's own, and where the model is registered, what the scheduler says. */
+  get standing(): { readonly state: CatalogState; readonly reason: string } {
+    switch (this.phase.is) {
+      case "loading": return { state: "LOADING", reason: "" }
+      case "unloading": return { state: "UNLOADING", reason: "" }
+      case "unloaded": return { state: "UNAVAILABLE", reason: "unloaded" }
+      case "broken": return { state: "UNAVAILABLE", reason: this.phase.reason }
+      case "registered": {
+        const readiness = this.readiness(this.name)
+        if (readiness?.state === "ready") return { state: "READY", reason: this.phase.note }
+        if (readiness?.state === "failed") return { state: "UNAVAILABLE", reason: readiness.reason }
+        return { state: "LOADING", reason: "no glet serves it yet; see `glet status`" }
+      }
+    }
+  }
+
+  /** Takes what was read; requests are parsed by it from now on. */
+  put({ config, layout, model }: ReadModel): void {
+    const standing = () => this.standing
+    this.entry = {
+      model,
+      layout,
+      config,
+      // Asked once per request, so that it never lags behind.
+      get state() {
+        return standing().state
+      }
+    }
+  }
+
+  get line(): CatalogIndexEntry {
+    return {
+      name: this.name,
+      ...(this.entry === undefined ? {} : { version: String(this.entry.model.version) }),
+      ...this.standing
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
+import * as net from "node:net"
+import { makeSchedule } from "../../../src/cli/load/ArrivalSchedule.js"
+import type { Target } from "../../../src/cli/load/HttpConnection.js"
+import { makeHttpRequest } from "../../../src/cli/load/InferRequests.js"
+import type { LoadOptions, LoadStream } from "../../../src/cli/load/LoadGenerator.js"
+import { runLoad } from "../../../src/cli/load/LoadGenerator.js"
+
+const withServer = async <A>(handler: http.RequestListener, use: (target: Target) => Promise<A>): Promise<A> => {
+  const server = http.createServer(handler)
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  try {
+    return await use({ host: "127.0.0.1", port: (server.address() as AddressInfo).port })
+  } finally {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+const readBody = (request: http.IncomingMessage, then: (body: string) => void): void => {
+  const chunks: Array<Buffer> = []
+  request.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => then(Buffer.concat(chunks).toString()))
+}
+
+const stream = (target: Target, options: Partial<LoadStream> & { readonly rateRps?: number } = {}): LoadStream => ({
+  requests: [0, 1, 2].map((i) => makeHttpRequest(target, "m", { bytes: Buffer.from(JSON.stringify({ i })), jsonBytes: undefined })),
+  schedule: makeSchedule({ ratesRps: [options.rateRps ?? 200], periodMs: 1000, distribution: "uniform", seed: 1 }),
+  sloMs: 1000,
+  warmUpMs: 0,
+  endMs: Infinity,
+  maxRequests: 50,
+  ...options
+})
+
+const options = (target: Target, changes: Partial<LoadOptions> = {}): LoadOptions => ({
+  target, connections: 16, timeoutMs: 20_000, precise: true, windowMs: Infinity, ...changes
+})
+
+describe("LoadGenerator", () => {
+  it("sends whole requests in turn and sees their answers", () =>
+    withServer((request, response) => {
+      readBody(request, (body) => response.setHeader("x-path", request.url!).end(body))
+    }, async (target) => {
+      const seen: Array<readonly [number, string]> = []
+      const result = await runLoad(options(target), [stream(target, { onAnswer: (index, body) => seen.push([index, body.toString()]) })])
+      const report = result.streams[0]!.stats.report()
+      assert.strictEqual(report.requests, 50)
+      assert.strictEqual(report.answered, 50)
+      assert.strictEqual(report.sloKept, 1)
+      assert.strictEqual(seen.length, 50)
+      for (const [index, body] of seen) assert.strictEqual(body, `{"i":${index}}`)
+      assert.deepStrictEqual(new Set(seen.map(([index]) => index)), new Set([0, 1, 2]))
+    }))
+
+  it("a stall of the server shows in the latencies of all requests that fell due meanwhile", async () => {
+    // The server answers nothing during its first 600 ms, then at once. A closed-loop client, or one that counts from sending on its one
+    // connection, would see one slow request; 60 requests fell due in that time.
+    const held: Array<() => void> = []
+    let open = false
+    await withServer((_, response) => {
+      if (open) return void response.end("{}")
+      held.push(() => response.end("{}"))
+      if (held.length === 1) {
+        setTimeout(() => {
+          open = true
+          for (const answer of held) answer()
+        }, 600)
+      }
+    }, async (target) => {
+      const result = await runLoad(options(target, { connections: 1 }), [stream(target, { rateRps: 100, maxRequests: 120, sloMs: 300 })])
+      const report = result.streams[0]!.stats.report()
+      assert.strictEqual(report.answered, 120)
+      // Requests due in the first 300 ms waited more than 300 ms: about 30 of 120 missed their SLO.
+      assert.isAtMost(report.withinSlo, 95)
+      assert.isAtLeast(report.latencyMs.maxMs, 550)
+      assert.isAtLeast(report.latencyMs.p90Ms, 300)
+      assert.isAtLeast(result.waited, 20)
+    })
+  })
+
+  it("counts drops by reason, failures by status, and misses of the SLO against all", () =>
+    withServer((request, response) => {
+      readBody(request, (body) => {
+        const { i } = JSON.parse(body) as { readonly i: number }
+        if (i === 1) response.writeHead(429, { "x-glet-drop-reason": "queue-full", "retry-after": "1" })
+        if (i === 2) response.writeHead(503)
+        response.end("{}")
+      })
+    }, async (target) => {
+      const result = await runLoad(options(target), [stream(target, { maxRequests: 60 })])
+      const report = result.streams[0]!.stats.report()
+      assert.deepStrictEqual(report.dropped, { "queue-full": 20 })
+      assert.deepStrictEqual(report.failed, { "http-503": 20 })
+      assert.closeTo(report.sloKept!, 1 / 3, 1e-9)
+    }))
+
+  it("understands chunked answers, answers in pieces, and connections that close", () =>
+    withServer((request, response) => {
+      readBody(request, (body) => {
+        const { i } = JSON.parse(body) as { readonly i: number }
+        if (i === 0) response.setHeader("connection", "close")
+        if (i === 1) {
+          response.write(body.slice(0, 2))
+          setTimeout(() => response.end(body.slice(2)), 2)
+          return
+        }
+        response.setHeader("content-length", body.length).end(body)
+      })
+    }, async (target) => {
+      const bodies: Array<string> = []
+      const result = await runLoad(options(target), [stream(target, { onAnswer: (_, body) => bodies.push(body.toString()) })])
+      assert.deepStrictEqual(result.streams[0]!.stats.report().failed, {})
+      assert.strictEqual(bodies.length, 50)
+      for (const body of bodies) assert.match(body, /^\{"i":[012]\}$/)
+    }))
+
+  it("warm-up is sent and not counted; windows add up to the whole", () => {
+    let received = 0
+    return withServer((_, response) => {
+      received++
+      response.end("{}")
+    }, async (target) => {
+      const result = await runLoad(options(target, { windowMs: 100 }), [
+        stream(target, { rateRps: 200, warmUpMs: 200, endMs: 600, maxRequests: Infinity })
+      ])
+      const [only] = result.streams
+      const requests = only!.stats.report().requests
+      assert.isAtLeast(received, requests + 38)
+      assert.isAtLeast(requests, 79)
+      assert.isAtMost(requests, 81)
+      assert.strictEqual(only!.windows.reduce((sum, window) => sum + window.requests, 0), requests)
+      assert.strictEqual(only!.windows.length, 6)
+    })
+  })
+
+  it("a server that is not there, and one that speaks no HTTP, fail every request and end", async () => {
+    const free = net.createServer()
+    await new Promise<void>((resolve) => free.listen(0, "127.0.0.1", resolve))
+    const target = { host: "127.0.0.1", port: (free.address() as AddressInfo).port }
+    await new Promise((resolve) => free.close(resolve))
+    const absent = await runLoad(options(target), [stream(target, { maxRequests: 10 })])
+    assert.deepStrictEqual(absent.streams[0]!.stats.report().failed, { "connect-failed": 10 })
+
+    const babble = net.createServer((socket) => {
+      socket.on("error", () => undefined)
+      socket.on("data", () => socket.write("hello there, this is not the protocol you expect\r\n\r\n"))
+    })
+    await new Promise<void>((resolve) => babble.listen(0, "127.0.0.1", resolve))
+    const other = { host: "127.0.0.1", port: (babble.address() as AddressInfo).port }
+    const result = await runLoad(options(other), [stream(other, { maxRequests: 10 })])
+    assert.deepStrictEqual(result.streams[0]!.stats.report().failed, { "bad-response": 10 })
+    await new Promise((resolve) => babble.close(resolve))
+  })
+
+  it("a request without an answer fails by time-out, and an aborted run ends", () =>
+    withServer(() => undefined, async (target) => {
+      const late = await runLoad(options(target, { timeoutMs: 300 }), [stream(target, { maxRequests: 5 })])
+      assert.deepStrictEqual(late.streams[0]!.stats.report().failed, { timeout: 5 })
+      const stop = new AbortController()
+      setTimeout(() => stop.abort(), 200)
+      const aborted = await runLoad(options(target, { signal: stop.signal, connections: 2 }), [stream(target, { maxRequests: Infinity })])
+      const report = aborted.streams[0]!.stats.report()
+      assert.strictEqual(report.answered, 0)
+      assert.isAbove(report.requests, 0)
+    }))
+})

@@ -1,0 +1,260 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FC from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type { Gpu } from "../../src/core/Gpu.js"
+import { Executor } from "../../src/core/Executor.js"
+import { unsafeGletId, unsafeModelName } from "../../src/core/Ids.js"
+import type { Model } from "../../src/core/Model.js"
+import type { ModelProfile, Profile } from "../../src/core/Profile.js"
+import { Profiler } from "../../src/core/Profiler.js"
+import { makeSlotLayout } from "../../src/core/SlotLayout.js"
+import { makeHeapArena } from "../../src/core/TensorArena.js"
+import * as Emulated from "../../src/node-cuda/Emulated.js"
+import { firstBatches, nextBatch } from "../../src/node-cuda/internal/batchSizes.js"
+import { pointOf } from "../../src/node-cuda/internal/latencyStatistics.js"
+import { makeSampleRequests } from "../../src/node-cuda/internal/sampleInputs.js"
+import type { ProfilerOptions } from "../../src/node-cuda/Profiler.js"
+import * as ProfilerLive from "../../src/node-cuda/Profiler.js"
+import { makeRandom } from "../../src/scheduler/internal/random.js"
+import { lenetModel } from "../contract/lenet.js"
+
+/** A model whose every execution of a size takes the same time, so that measured and true latency can be compared. */
+const steady = (name: string, latencies: ReadonlyArray<readonly [sharePct: number, batch: number, ms: number]>): ModelProfile => ({
+  model: unsafeModelName(name),
+  memoryBytes: 5e8,
+  loadMs: 2,
+  points: latencies.map(([sharePct, batch, ms]) => ({ sharePct, batch, meanMs: ms, p50Ms: ms, p90Ms: ms, p99Ms: ms, count: 10 })) as never
+})
+const replayed = (...models: ReadonlyArray<ModelProfile>): Profile => ({
+  apiVersion: "glet/v1alpha1", kind: "Profile", gpuType: "tiny", isolation: "mps", units: 10, models
+})
+const layerOf = (profile: Profile, options: ProfilerOptions = {}, emulated: Partial<Emulated.EmulatedOptions> = {}, shares: Gpu["sharesPct"] = [50, 100]) =>
+  ProfilerLive.layer(options).pipe(
+    Layer.provideMerge(Emulated.layer({ profiles: [profile], ...emulated })),
+    Layer.provideMerge(Emulated.layerInventory(profile, { count: 1, sharesPct: shares as never }))
+  )
+const gpuOf = (profile: Profile, shares: Gpu["sharesPct"] = [50, 100]): Gpu =>
+  Emulated.emulatedGpus(profile, { count: 1, sharesPct: shares as never })[0]!
+const named = (name: string, maxBatch: number): Model => ({ ...lenetModel, name: unsafeModelName(name), maxBatch })
+const measure = (profile: Profile, model: Model, budgetMs: number, more: { readonly sharesPct?: ReadonlyArray<number>; readonly sha256?: string } = {}) =>
+  Effect.flatMap(Profiler, (profiler) => profiler.profile({ model, gpu: gpuOf(profile), budgetMs, ...more }))
+const sizes = (profile: ModelProfile, sharePct: number) => profile.points.filter((point) => point.sharePct === sharePct).map((point) => point.batch)
+
+describe("Profiler", () => {
+  const linear = replayed(steady("linear", [[50, 1, 0.4], [50, 8, 1.1], [100, 1, 0.3], [100, 8, 0.65]]))
+
+  it.live("finds the latencies, of every share and doubled batch", () =>
+    Effect.gen(function*() {
+      const seen: Array<readonly [number, number]> = []
+      const found = yield* Effect.flatMap(Profiler, (profiler) => profiler.profile({
+        model: named("linear", 8), gpu: gpuOf(linear), budgetMs: 150, sha256: "abc",
+        onProgress: (done, total) => seen.push([done, total])
+      }))
+      assert.strictEqual(found.model as string, "linear")
+      assert.strictEqual(found.sha256, "abc")
+      assert.strictEqual(found.memoryBytes, 5e8)
+      assert.strictEqual(found.loadMs, 2)
+      assert.isUndefined(found.workloadType)
+      for (const sharePct of [50, 100]) {
+        assert.deepStrictEqual(sizes(found, sharePct), [1, 2, 4, 8])
+        for (const point of found.points.filter((point) => point.sharePct === sharePct)) {
+          const expected = sharePct === 50 ? 0.3 + 0.1 * point.batch : 0.25 + 0.05 * point.batch
+          for (const ms of [point.meanMs, point.p50Ms, point.p90Ms, point.p99Ms]) assert.closeTo(ms, expected, 1e-6)
+          assert.isAtLeast(point.count, 3)
+        }
+      }
+      assert.deepStrictEqual(seen.map(([done]) => done), found.points.map((_, i) => i + 1))
+      assert.deepStrictEqual(seen.at(-1), [8, 8])
+    }).pipe(Effect.provide(layerOf(linear))))
+
+  it.live("looks closer where the curve bends", () => {
+    const bent = replayed(steady("bent", [[50, 1, 0.3], [50, 16, 0.3], [50, 17, 1.5], [50, 64, 2], [100, 1, 0.3]]))
+    return Effect.gen(function*() {
+      const found = sizes(yield* measure(bent, named("bent", 64), 400, { sharesPct: [50] }), 50)
+      assert.includeMembers(found, [1, 2, 4, 8, 16, 32, 64])
+      assert.isAbove(found.filter((batch) => batch > 16 && batch < 32).length, 0, `no size between 16 and 32 among ${found.join(", ")}`)
+      assert.isAtMost(found.length, 16)
+    }).pipe(Effect.provide(layerOf(bent)))
+  })
+
+  it.live("stops where the time runs out, but measures the smallest batch", () => {
+    const slow = replayed(steady("slow", [[50, 1, 12], [50, 16, 190], [100, 1, 12], [100, 16, 190]]))
+    return Effect.gen(function*() {
+      const found = yield* measure(slow, named("slow", 16), 20)
+      assert.deepStrictEqual(sizes(found, 50), [1])
+      assert.deepStrictEqual(sizes(found, 100), [1])
+    }).pipe(Effect.provide(layerOf(slow)))
+  })
+
+  it.live("keeps what it has where a larger batch cannot be run", () => {
+    const small = replayed(steady("small", [[50, 1, 0.3], [50, 4, 0.5], [100, 1, 0.2], [100, 4, 0.3]]))
+    return Effect.gen(function*() {
+      assert.deepStrictEqual(sizes(yield* measure(small, named("small", 32), 60, { sharesPct: [100] }), 100), [1, 2, 4])
+    }).pipe(Effect.provide(layerOf(small)))
+  })
+
+  it.live("fails where not even the smallest batch runs, or the model does not load", () => {
+    const whole = replayed(steady("whole", [[100, 1, 0.3]]))
+    return Effect.gen(function*() {
+      const reason = (model: Model) =>
+        Effect.map(Effect.either(measure(whole, model, 50)), (result) =>
+          Either.isLeft(result) && result.left._tag === "ModelLoadFailed" ? result.left.reason : "no failure of loading")
+      assert.strictEqual(yield* reason(named("whole", 1)), "warm-up-failed")
+      assert.strictEqual(yield* reason(named("nobody", 1)), "unsupported")
+    }).pipe(Effect.provide(layerOf(whole)))
+  })
+
+  it.live("fails where the glet dies, and leaves nothing behind", () =>
+    Effect.gen(function*() {
+      const { arena } = yield* Executor
+      const control = yield* Emulated.EmulatedControl
+      const fiber = yield* Effect.fork(Effect.flip(measure(linear, named("linear", 8), 5000)))
+      yield* Effect.sleep(60)
+      assert.isAbove(arena.usedBytes(), 0)
+      assert.isTrue(yield* control.kill(unsafeGletId("tiny:0/profile-0")))
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "GletExited")
+      assert.strictEqual(arena.usedBytes(), 0)
+    }).pipe(Effect.provide(layerOf(linear))))
+
+  it.live("can be interrupted, and leaves nothing behind", () =>
+    Effect.gen(function*() {
+      const { arena } = yield* Executor
+      const fiber = yield* Effect.fork(measure(linear, named("linear", 8), 5000))
+      yield* Effect.sleep(60)
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(arena.usedBytes(), 0)
+    }).pipe(Effect.provide(layerOf(linear))))
+
+  it.live("measures beside a busy neighbour, where there is room for one", () => {
+    const interference = new Map([["tiny", { memory: 0, compute: 0, unknown: 1 }]])
+    const medians = (busyNeighbour: boolean) =>
+      Effect.gen(function*() {
+        const { points } = yield* measure(linear, named("linear", 1), 60)
+        return points.map((point) => point.p50Ms)
+      }).pipe(Effect.provide(layerOf(linear, { busyNeighbour }, { latency: { interference } })))
+    return Effect.gen(function*() {
+      const [alone50, alone100] = yield* medians(false)
+      const [busy50, busy100] = yield* medians(true)
+      assert.closeTo(alone50!, 0.4, 1e-6)
+      assert.closeTo(busy50!, 0.8, 1e-6)
+      assert.closeTo(alone100!, 0.3, 1e-6)
+      assert.closeTo(busy100!, 0.3, 1e-6)
+    })
+  })
+
+  it.live("measures a few shares of a fine grid, the ends among them", () => {
+    const shares = Array.from({ length: 50 }, (_, i) => 2 * i + 2) as unknown as Gpu["sharesPct"]
+    const fine = replayed(steady("fine", [[2, 1, 0.2], [100, 1, 0.1]]))
+    return Effect.gen(function*() {
+      const profiler = yield* Profiler
+      const { points } = yield* profiler.profile({ model: named("fine", 1), gpu: gpuOf(fine, shares), budgetMs: 30 })
+      const measured = points.map((point) => point.sharePct)
+      assert.isAtMost(measured.length, 6)
+      assert.strictEqual(measured[0], 2)
+      assert.strictEqual(measured.at(-1), 100)
+    }).pipe(Effect.provide(layerOf(fine, {}, {}, shares)))
+  })
+})
+
+describe("pointOf", () => {
+  const durations = FC.array(FC.double({ min: 0, max: 1e4, noNaN: true }), { minLength: 1, maxLength: 300 })
+
+  it.prop("orders its percentiles within what was measured, whatever the order of measuring", { durations }, ({ durations }) => {
+    const point = pointOf(50, 4, durations)
+    const slowest = Math.max(1e-4, ...durations)
+    assert.isAbove(point.p50Ms, 0)
+    assert.isAtMost(point.p50Ms, point.p90Ms)
+    assert.isAtMost(point.p90Ms, point.p99Ms)
+    assert.isAtMost(point.p99Ms, slowest)
+    assert.strictEqual(point.count, durations.length)
+    assert.deepStrictEqual({ ...pointOf(50, 4, [...durations].reverse()), meanMs: 0 }, { ...point, meanMs: 0 })
+  })
+
+  it.prop("never says less than 99 % took, but for one outlier of a few dozen", { durations }, ({ durations }) => {
+    const { p99Ms } = pointOf(50, 4, durations)
+    const above = durations.filter((ms) => ms > p99Ms).length
+    assert.isAtMost(above, durations.length < 20 ? 0 : durations.length < 100 ? 1 : durations.length / 100)
+  })
+
+  it("leaves out one preemption, not two", () => {
+    const calm = Array.from({ length: 30 }, (_, i) => 1 + i / 100)
+    assert.strictEqual(pointOf(50, 1, [...calm, 40]).p99Ms, 1.29)
+    assert.strictEqual(pointOf(50, 1, [...calm, 40, 41]).p99Ms, 41)
+    assert.strictEqual(pointOf(50, 1, [...calm, 2]).p99Ms, 2)
+    assert.strictEqual(pointOf(50, 1, [1, 1, 40]).p99Ms, 40)
+  })
+})
+
+describe("batch sizes", () => {
+  it("double up to the largest", () => {
+    assert.deepStrictEqual(firstBatches(1), [1])
+    assert.deepStrictEqual(firstBatches(8), [1, 2, 4, 8])
+    assert.deepStrictEqual(firstBatches(12), [1, 2, 4, 8, 12])
+  })
+
+  const curve = FC.uniqueArray(FC.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 12 }).chain((batches) =>
+    FC.array(FC.double({ min: 0.1, max: 100, noNaN: true }), { minLength: batches.length, maxLength: batches.length }).map((ms) =>
+      batches.sort((a, b) => a - b).map((batch, i) => ({ batch, ms: ms[i]! }))))
+
+  it.prop("grow by new sizes between the measured ones only", { curve }, ({ curve }) => {
+    const next = nextBatch(curve, 0.1)
+    if (next === undefined) return
+    assert.isFalse(curve.some(({ batch }) => batch === next))
+    assert.isAbove(next, curve[0]!.batch)
+    assert.isBelow(next, curve.at(-1)!.batch)
+  })
+
+  it("find the bend, and are content with a line", () => {
+    const line = [1, 2, 4, 8, 16].map((batch) => ({ batch, ms: 1 + batch }))
+    assert.isUndefined(nextBatch(line, 0.1))
+    const bent = [1, 2, 4, 8, 16, 32].map((batch) => ({ batch, ms: batch <= 8 ? 1 : batch }))
+    assert.strictEqual(nextBatch(bent, 0.1), 12)
+  })
+})
+
+describe("sample inputs", () => {
+  const layout = makeSlotLayout({
+    inputs: [
+      { name: "ids", datatype: "INT64", shape: ["batch", "sequence"] },
+      { name: "mask", datatype: "BOOL", shape: ["batch", "sequence"] },
+      { name: "half", datatype: "FP16", shape: ["batch", 5] },
+      { name: "brain", datatype: "BF16", shape: ["batch", 5] },
+      { name: "double", datatype: "FP64", shape: ["batch", 5] },
+      { name: "byte", datatype: "INT8", shape: ["batch", 5] }
+    ],
+    outputs: [{ name: "out", datatype: "FP32", shape: ["batch", "sequence"] }],
+    batchSymbol: "batch"
+  })
+  const options = { sizeOf: () => 9, maxInteger: 3, random: makeRandom(1) }
+
+  it("are valid elements of their types", () => {
+    const samples = makeSampleRequests(makeHeapArena(1e6), layout, 4, 1, options)!
+    for (const { bindings, items, slot } of samples.entries(4)) {
+      assert.deepStrictEqual([...bindings], [9])
+      assert.strictEqual(items, 1)
+      const { inputBytes, inputOffsets } = layout.placement(1, bindings)
+      const bytes = inputOffsets.map((offset, i) => slot.bytes.slice(offset, offset + inputBytes[i]!))
+      assert.strictEqual(new Int32Array(slot.bytes.buffer, slot.bytes.byteOffset, 1)[0], 9)
+      assert.isTrue(new BigInt64Array(bytes[0]!.buffer).every((value) => value >= 0n && value <= 3n))
+      assert.isTrue(bytes[1]!.every((value) => value <= 1))
+      assert.isTrue(new Uint16Array(bytes[2]!.buffer).every((value) => value >> 10 === 14))
+      assert.isTrue(new Uint16Array(bytes[3]!.buffer).every((value) => value >> 7 === 126))
+      assert.isTrue(new Float64Array(bytes[4]!.buffer).every((value) => value >= 0 && value < 1))
+      assert.isTrue(bytes[5]!.every((value) => value <= 3))
+    }
+  })
+
+  it("take no more than their part of the arena", () => {
+    const bytes = layout.placement(1, [9]).totalBytes
+    const arena = makeHeapArena(16 * bytes)
+    const samples = makeSampleRequests(arena, layout, 8, 1 / 8, options)!
+    assert.strictEqual(arena.usedBytes(), 2 * bytes)
+    assert.strictEqual(samples.entries(8).length, 8)
+    samples.release()
+    assert.strictEqual(arena.usedBytes(), 0)
+    assert.isUndefined(makeSampleRequests(makeHeapArena(bytes - 1), layout, 8, 1, options))
+  })
+})

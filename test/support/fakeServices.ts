@@ -1,0 +1,212 @@
+/**
+ * A scheduler and a catalog for tests of the server: every model copies its inputs to its outputs, one to one. What the scheduler does with a
+ * request can be told per test.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { Executor } from "../../src/core/Executor.js"
+import { type Gpu, type GpuInventory, layerStatic } from "../../src/core/Gpu.js"
+import type { GletId, GpuId, ModelName } from "../../src/core/Ids.js"
+import type { Model } from "../../src/core/Model.js"
+import { emptyPlan } from "../../src/core/Plan.js"
+import type { InferRequest, RequestEnd } from "../../src/core/Request.js"
+import { ModelNotFound, RequestCanceled, type RequestError } from "../../src/core/RequestError.js"
+import { makeSlotLayout, type SlotLayout } from "../../src/core/SlotLayout.js"
+import type { DataType, Dim } from "../../src/core/Tensor.js"
+import { makeHeapArena, type TensorArena } from "../../src/core/TensorArena.js"
+import { Scheduler, type SchedulerObserver } from "../../src/scheduler/Scheduler.js"
+import type { SchedulerStatus } from "../../src/scheduler/SchedulerStatus.js"
+import { type CatalogEntry, type CatalogIndexEntry, type CatalogState, ModelCatalog } from "../../src/server/ModelCatalog.js"
+
+export interface ModelDef {
+  readonly name: string
+  readonly inputs: ReadonlyArray<readonly [name: string, datatype: DataType, shape: ReadonlyArray<Dim>]>
+  /** Those of the inputs, named `out_…`, where absent. */
+  readonly outputs?: ReadonlyArray<readonly [name: string, datatype: DataType, shape: ReadonlyArray<Dim>]>
+  readonly batchSymbol?: string
+  readonly maxBatch?: number
+  readonly sloMs?: number
+  readonly state?: CatalogState
+}
+
+export const modelOf = (def: ModelDef): Model => ({
+  name: def.name as ModelName,
+  version: 1,
+  path: `${def.name}.onnx`,
+  signature: {
+    inputs: def.inputs.map(([name, datatype, shape]) => ({ name, datatype, shape })),
+    outputs: (def.outputs ?? def.inputs.map(([name, datatype, shape]) => [`out_${name}`, datatype, shape] as const))
+      .map(([name, datatype, shape]) => ({ name, datatype, shape })),
+    ...(def.batchSymbol === undefined ? {} : { batchSymbol: def.batchSymbol })
+  },
+  maxBatch: def.maxBatch ?? 8,
+  serviceClass: "latency-critical",
+  sloMs: def.sloMs ?? 100,
+  expectedRateRps: 10,
+  weightBytes: 1
+})
+
+export interface Fakes {
+  /** Requests that are with the scheduler. */
+  readonly pending: Set<InferRequest>
+  readonly seen: Array<InferRequest>
+  canceled: number
+  /** What becomes of the next requests; by default they are answered in the next turn. */
+  behaviour: (request: InferRequest, answer: (end?: RequestError) => void) => void
+  readonly arena: TensorArena
+  readonly broken: Array<CatalogIndexEntry>
+  drained: boolean
+  readonly observers: Set<SchedulerObserver>
+}
+
+/** What a model that copies would answer; `times` in ms of the given arrival. */
+const answerOf = (request: InferRequest, layout: SlotLayout): RequestEnd => {
+  const placement = layout.placement(request.items, request.bindings)
+  const { bytes } = request.slot
+  const overflow: Array<Uint8Array | undefined> = []
+  const outputBindings: Array<number> = []
+  layout.signature.outputs.forEach((_, i) => {
+    const input = bytes.slice(placement.inputOffsets[i]!, placement.inputOffsets[i]! + placement.inputBytes[i]!)
+    if (placement.outputBytes[i] === 0) {
+      // The output's size depends on data: all its bytes come beside the slot.
+      overflow[i] = input
+      outputBindings.push(input.byteLength / 4)
+    } else {
+      bytes.set(input, placement.outputOffsets[i])
+    }
+  })
+  const at = request.arrivedAtMs ?? 0
+  return {
+    ok: true,
+    result: {
+      times: { arrivedMs: at, queuedMs: at, batchClosedMs: at + 1, startedMs: at + 1, endedMs: at + 3 },
+      batchItems: request.items,
+      outputBindings,
+      overflow: overflow.length === 0 ? undefined : overflow
+    }
+  }
+}
+
+export const makeFakes = (arenaBytes = 64 * 1024 * 1024): Fakes => ({
+  pending: new Set(),
+  seen: [],
+  canceled: 0,
+  behaviour: (_, answer) => setImmediate(answer),
+  arena: makeHeapArena(arenaBytes),
+  broken: [],
+  drained: false,
+  observers: new Set()
+})
+
+const gpu: Gpu = { id: "cpu" as GpuId, type: "cpu", isolation: "threads", units: 2, memoryBytes: 1e9, sharesPct: [50, 100] }
+
+const statusOf = (models: ReadonlyArray<Model>): SchedulerStatus => ({
+  apiVersion: "glet/v1alpha1",
+  kind: "Status",
+  draining: false,
+  executor: "fake",
+  plan: { ...emptyPlan, generation: 3 },
+  glets: [{ id: "cpu/1" as GletId, gpu: gpu.id, sharePct: 50, state: "ready", detail: "", restarts: 0, busyRatio: 0.25, assignments: [] }],
+  models: models.map((model) => ({
+    model: model.name, version: model.version, serviceClass: model.serviceClass, state: "ready", detail: "", rateRps: 7, plannedRps: 10, queued: 2,
+    inFlight: 1, answered: 0, withinSlo: 0, dropped: [], failed: 0, canceled: 0, latency: { count: 0, p50Ms: 0, p90Ms: 0, p99Ms: 0 }
+  }))
+})
+
+const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): typeof Scheduler.Service => {
+  let requests = 0
+  const offer = (request: InferRequest, onEnd: (end: RequestEnd) => void) => {
+    const entry = entries.get(request.model)
+    fakes.seen.push(request)
+    if (entry === undefined) {
+      onEnd({ ok: false, error: new ModelNotFound({ model: request.model }) })
+      return () => {}
+    }
+    fakes.pending.add(request)
+    const finish = (end: RequestEnd) => {
+      if (!fakes.pending.delete(request)) return
+      const at = request.arrivedAtMs ?? 0
+      const times = end.ok ? end.result.times : { arrivedMs: at, queuedMs: at, batchClosedMs: 0, startedMs: 0, endedMs: at + 2 }
+      requests++
+      for (const observer of fakes.observers) {
+        if (end.ok) {
+          observer.batchEnded?.({
+            batchId: requests, glet: "cpu/1" as GletId, gpu: gpu.id, model: entry.model, items: request.items, requests: 1, ok: true,
+            predictedMs: 2, inputMs: 0.5, inferMs: 1, outputMs: 0.5
+          })
+        }
+        observer.requestEnded?.({
+          request, model: entry.model, end, times, sloMs: 100, glet: end.ok ? "cpu/1" as GletId : undefined, batchId: end.ok ? requests : 0
+        })
+      }
+      onEnd(end)
+    }
+    fakes.behaviour(request, (error) => finish(error === undefined ? answerOf(request, entry.layout) : { ok: false, error }))
+    return () => {
+      if (!fakes.pending.delete(request)) return
+      fakes.canceled++
+      onEnd({ ok: false, error: new RequestCanceled({ model: request.model }) })
+    }
+  }
+  const status = Effect.sync(() => statusOf([...entries.values()].map(({ model }) => model)))
+  return {
+    offer,
+    submit: () => Effect.die("not used by the server"),
+    register: () => Effect.die("not used by the server"),
+    unregister: () => Effect.die("not used by the server"),
+    readiness: (name) => (entries.has(name) ? { state: "ready" } : undefined),
+    plan: Effect.succeed({ ...emptyPlan, generation: 3 }),
+    replan: (options) => Effect.succeed({ ...emptyPlan, generation: options?.dryRun === true ? 3 : 4 }),
+    status,
+    changes: Stream.concat(Stream.fromEffect(status), Stream.never),
+    observe: (observer) =>
+      Effect.acquireRelease(
+        Effect.sync(() => void fakes.observers.add(observer)),
+        () => Effect.sync(() => void fakes.observers.delete(observer))
+      ),
+    drain: Effect.suspend(() => {
+      fakes.drained = true
+      return fakes.pending.size === 0 ? Effect.void : Effect.never
+    })
+  }
+}
+
+const catalogOf = (fakes: Fakes, entries: Map<string, CatalogEntry>): typeof ModelCatalog.Service => ({
+  index: () => [
+    ...[...entries.values()].map(({ model, state }) => ({
+      name: model.name, version: String(model.version), state, reason: state === "READY" ? "" : "unloaded"
+    })),
+    ...fakes.broken
+  ],
+  find: (name, version) => {
+    const entry = entries.get(name)
+    return entry !== undefined && (version === undefined || version === entry.model.version) ? entry : undefined
+  },
+  load: (name) => entries.has(name) ? Effect.void : Effect.fail(new ModelNotFound({ model: name })),
+  unload: (name) =>
+    Effect.suspend(() => {
+      const entry = entries.get(name)
+      if (entry === undefined) return Effect.fail(new ModelNotFound({ model: name }))
+      entries.set(name, { ...entry, state: "UNAVAILABLE" })
+      return Effect.void
+    }),
+  settled: Effect.void
+})
+
+/** All that the server needs, over the fakes. */
+export const fakeLayer = (
+  fakes: Fakes,
+  defs: ReadonlyArray<ModelDef>
+): Layer.Layer<Scheduler | ModelCatalog | Executor | GpuInventory> => {
+  const entries = new Map(defs.map((def): [string, CatalogEntry] => {
+    const model = modelOf(def)
+    return [def.name, { model, layout: makeSlotLayout(model.signature), config: { name: def.name, max_batch_size: model.maxBatch }, state: def.state ?? "READY" }]
+  }))
+  return Layer.mergeAll(
+    Layer.succeed(Scheduler, schedulerOf(fakes, entries)),
+    Layer.succeed(ModelCatalog, catalogOf(fakes, entries)),
+    Layer.succeed(Executor, { name: "fake", arena: fakes.arena, open: () => Effect.die("not used by the server") }),
+    layerStatic([gpu], Effect.succeed([{ gpu: gpu.id, utilizationRatio: 0.5, memoryUsedBytes: 10, memoryTotalBytes: 100 }]))
+  )
+}
