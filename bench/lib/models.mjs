@@ -26,12 +26,12 @@ const placed = (name, input, sloMs, write) => {
 
 /** The demo's LeNet: [batch,1,28,28] -> [batch,10], 0.25 MB. */
 export const lenetModel = () =>
-  placed("lenet", "input", 50, (file) => fs.copyFileSync(path.join(root, "resource/demo/lenet-digits.onnx"), file))
+  placed("lenet", "input", 250, (file) => fs.copyFileSync(path.join(root, "resource/demo/lenet-digits.onnx"), file))
 
 /** Four layers of 2048x2048: [batch,2048] -> [batch,2048], 64 MiB of weights, read once per execution whatever the batch. */
 export const denseModel = async () => {
   const onnx = await onnxWriter()
-  return placed("dense", "x", 500, (file) => fs.writeFileSync(file, onnx.denseModel(4, 2048)))
+  return placed("dense", "x", 1000, (file) => fs.writeFileSync(file, onnx.denseModel(4, 2048)))
 }
 
 /** [batch,3,224,224] -> four numbers of it: an image goes in and almost nothing is computed. */
@@ -43,5 +43,5 @@ export const imageModel = async () => {
     nodes: [{ op: "Slice", inputs: ["image", "starts", "ends", "axes"], outputs: ["corner"] }],
     initializers: [onnx.int64s("starts", [3], [0, 0, 0]), onnx.int64s("ends", [3], [1, 1, 4]), onnx.int64s("axes", [3], [1, 2, 3])]
   })
-  return placed("image", "image", 100, (file) => fs.writeFileSync(file, model))
+  return placed("image", "image", 250, (file) => fs.writeFileSync(file, model))
 }

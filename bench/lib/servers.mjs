@@ -90,7 +90,7 @@ export const modelReady = async (port, model, timeoutMs = 60_000) => {
   for (;;) {
     const { status } = await fetch(`http://127.0.0.1:${port}/v2/models/${model}/ready`)
     if (status === 200) return
-    if (performance.now() > until) throw new Error(`model "${model}" was not ready within ${timeoutMs} ms (${status})`)
+    if (performance.now() > until) throw new Error(`model "${model}" was not ready within ${timeoutMs} ms (${status}): ${await (await fetch(`http://127.0.0.1:${port}/v2/repository/index`, { method: "POST" })).text()}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

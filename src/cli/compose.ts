@@ -8,33 +8,107 @@ import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import type { Executor } from "../core/Executor.js"
 import type { GpuInventory } from "../core/Gpu.js"
-import type { ProfileStore } from "../core/Profile.js"
+import type { Profile, ProfileError, ProfileStore } from "../core/Profile.js"
 import type { Profiler as ProfilerTag } from "../core/Profiler.js"
 import * as CpuExecutor from "../node-cuda/CpuExecutor.js"
 import * as CpuInventory from "../node-cuda/CpuInventory.js"
+import * as Emulated from "../node-cuda/Emulated.js"
 import * as Profiler from "../node-cuda/Profiler.js"
 import * as ProfileStoreFile from "../node-cuda/ProfileStoreFile.js"
+import { Planner } from "../scheduler/Planner.js"
+import type { UnknownPlanner } from "../scheduler/PlannerRegistry.js"
+import { findPlanner } from "../scheduler/PlannerRegistry.js"
+import type { Scheduler } from "../scheduler/Scheduler.js"
+import * as SchedulerLive from "../scheduler/SchedulerLive.js"
+import * as HttpServer from "../server/HttpServer.js"
+import type { ModelCatalog } from "../server/ModelCatalog.js"
+import type { CatalogProgress } from "../server/ModelCatalogLive.js"
+import * as ModelCatalogLive from "../server/ModelCatalogLive.js"
+import type { ModelSettings } from "../server/repository/ModelSettings.js"
+import type { RepositoryError } from "../server/repository/RepositoryError.js"
+import type { ServerConfig } from "../server/ServerConfig.js"
+import type { RequestLogError, ServerStartError } from "../server/ServerError.js"
+import type { CliError } from "./CliError.js"
+import { usageError } from "./CliError.js"
 
 /** @since 0.1.0 @category layers */
-export interface CpuOptions {
+export interface MachineOptions {
   readonly cores?: number | undefined
-  readonly engine?: "auto" | "ort-c" | "ort-js" | undefined
   /** Folder of profiles, searched first and written; the user's cache where absent. */
   readonly profiles?: string | undefined
 }
-
-/** What models run on and what is known of them. @since 0.1.0 @category layers */
-export type Backend = Executor | GpuInventory | ProfilerTag | ProfileStore
 
 const layerStore = (folder: string | undefined): Layer.Layer<ProfileStore> => {
   const directories = ProfileStoreFile.defaultDirectories()
   return ProfileStoreFile.layer({ directories: folder === undefined ? directories : [path.resolve(folder), ...directories.slice(1)] })
 }
 
+/** What there is and what is known of it, without anything that runs. @since 0.1.0 @category layers */
+export const layerMachine = (options: MachineOptions): Layer.Layer<GpuInventory | ProfileStore> =>
+  Layer.merge(CpuInventory.layer(options.cores === undefined ? {} : { cores: options.cores }), layerStore(options.profiles))
+
+/** What models run on and what is known of them. @since 0.1.0 @category layers */
+export type Backend = Executor | GpuInventory | ProfilerTag | ProfileStore
+
+/** @since 0.1.0 @category layers */
+export interface CpuOptions extends MachineOptions {
+  readonly engine?: "auto" | "ort-c" | "ort-js" | undefined
+}
+
 /** This machine's CPU as the GPU. @since 0.1.0 @category layers */
 export const layerCpu = (options: CpuOptions): Layer.Layer<Backend> =>
-  Layer.mergeAll(
-    CpuInventory.layer(options.cores === undefined ? {} : { cores: options.cores }),
-    layerStore(options.profiles),
-    Profiler.layer().pipe(Layer.provideMerge(CpuExecutor.layer({ engine: options.engine ?? "auto" })))
+  Layer.merge(layerMachine(options), Profiler.layer().pipe(Layer.provideMerge(CpuExecutor.layer({ engine: options.engine ?? "auto" }))))
+
+/** GPUs that only a profile knows, replayed in real time. @since 0.1.0 @category layers */
+export const layerEmulated = (profile: Profile, gpus: number): Layer.Layer<Backend> => {
+  // Whatever isolation was measured: what runs here is its emulation.
+  const replayed: Profile = { ...profile, isolation: "emulated" }
+  return Profiler.layer().pipe(
+    Layer.provideMerge(Emulated.layer({ profiles: [replayed] })),
+    Layer.provideMerge(Emulated.layerInventory(replayed, { count: gpus })),
+    Layer.merge(ProfileStoreFile.layerMemory([replayed]))
   )
+}
+
+/** @since 0.1.0 @category layers */
+export interface ServingOptions extends CpuOptions {
+  readonly executor: "cpu" | "emulated"
+  /** Profile file to replay, and on how many GPUs. */
+  readonly emulate?: string | undefined
+  readonly gpus?: number | undefined
+  readonly planner: string
+  readonly directory: string
+  readonly overrides: ReadonlyMap<string, ModelSettings>
+  readonly profileBudget: number
+  readonly config: ServerConfig
+  readonly onProgress: (event: CatalogProgress) => void
+}
+
+const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backend>, CliError | ProfileError> => {
+  if (options.executor === "cpu") return Effect.succeed(layerCpu(options))
+  return options.emulate === undefined
+    ? Effect.fail(usageError("--executor emulated needs --emulate FILE, the profile to replay", "glet profile --output FILE writes one"))
+    : Effect.map(ProfileStoreFile.readProfile(options.emulate), (profile) => layerEmulated(profile, options.gpus ?? 1))
+}
+
+/** The whole server. @since 0.1.0 @category layers */
+export const layerServing = (options: ServingOptions): Effect.Effect<
+  Layer.Layer<HttpServer.HttpServer | ModelCatalog | Scheduler, RepositoryError | RequestLogError | ServerStartError>,
+  CliError | ProfileError | UnknownPlanner
+> =>
+  Effect.gen(function*() {
+    const planner = yield* findPlanner(options.planner)
+    const backend = yield* layerBackend(options)
+    const catalog = ModelCatalogLive.layer({
+      directory: options.directory,
+      overrides: options.overrides,
+      profileBudgetMs: options.profileBudget,
+      onProgress: options.onProgress
+    })
+    return HttpServer.layer(options.config).pipe(
+      Layer.provideMerge(catalog),
+      Layer.provideMerge(SchedulerLive.layer({})),
+      Layer.provide(Layer.succeed(Planner, planner)),
+      Layer.provide(backend)
+    )
+  })

@@ -35,6 +35,8 @@ export const serve = commandSpec({
     host: { kind: "text", placeholder: "ADDR", description: "Address to listen on (default: 127.0.0.1)." },
     planner: { kind: "text", placeholder: "NAME", default: "orion", description: "Planning algorithm; `glet plan --help` lists them." },
     executor: { kind: "choice", choices: ["cpu", "emulated"], default: "cpu", description: "What runs the models: this CPU, or a replay of their profiles." },
+    emulate: { kind: "text", placeholder: "FILE", description: "Profile that --executor emulated replays." },
+    gpus: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "GPUs to emulate (default: 1)." },
     engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },
     requestLog: { kind: "text", placeholder: "FILE", description: "Append one line per request." },
     config: { kind: "text", placeholder: "FILE", description: "JSON file with settings; flags and GLET_* variables win." },

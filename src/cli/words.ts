@@ -34,14 +34,16 @@ export const checkWords = (
       continue
     }
     const equals = word.indexOf("=")
-    const name = equals < 0 ? word : word.slice(0, equals)
+    const given = equals < 0 ? word : word.slice(0, equals)
+    const name = /^-[a-z]$/.test(given) ? `-${given}` : given
     const flag = flags.get(name)
     if (flag === undefined) {
       if (builtIn.includes(name)) return { words }
       const near = suggest(name, [...flags.keys()])
       return { problem: `unknown option "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}` }
     }
-    checked.push(name)
+    // @effect/cli knows options of one letter with one dash only.
+    checked.push(name.length === 3 ? name.slice(1) : name)
     if (flag.kind === "boolean") {
       if (equals >= 0) return { problem: `${name} takes no value` }
       continue

@@ -140,7 +140,7 @@ export const make = (options: CpuExecutorOptions = {}): Effect.Effect<Executor["
  *
  * @example
  * ```ts
- * import * as CpuExecutor from "glet-orion/node-cuda/CpuExecutor"
+ * import { CpuExecutor } from "glet-orion/node-cuda"
  *
  * const executor = CpuExecutor.layer({ engine: "ort-c" })
  * ```

@@ -4,7 +4,7 @@
  *
  * What is emulated: latency by model, share and batch with the profile's percentiles (seeded, so runs repeat); one batch at a time per glet;
  * the slow-down by what the other glets of the GPU run when a batch begins; loading time; device memory. What is not: copies to the device
- * (profiles contain them) and the results. Durations end within a fraction of a millisecond of what was asked (bench/emulated.ts); polling for
+ * (profiles contain them) and the results. Batches end some microseconds after their time where a core is free (bench/emulated.ts); polling for
  * that keeps up to one core busy while batches run.
  *
  * @since 0.1.0

@@ -166,7 +166,7 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     }
     const [first, ...others] = points
     if (first === undefined) return yield* Effect.dieMessage("a share was measured without a point")
-    const result: ModelProfile = { model: model.name, memoryBytes, loadMs, points: [first, ...others] }
+    const result: ModelProfile = { model: model.name, maxBatch: model.maxBatch, memoryBytes, loadMs, points: [first, ...others] }
     return sha256 === undefined ? result : { ...result, sha256 }
   })
 

@@ -1,5 +1,5 @@
 /**
- * Execution on Node: supervised runner processes, shared memory, the CPU as a GPU, an emulated GPU, profiles.
+ * The Node backend: runner processes that execute models, on the CPU for now.
  *
  * @since 0.1.0
  */

@@ -75,46 +75,6 @@ const overlap = (current: PlannedGlet, next: PlannedGlet): number => {
   return score
 }
 
-/** Which glet of `current` each glet of `next` on the same GPU goes on as: pairs of most overlap first. */
-const matchGlets = (current: ReadonlyArray<PlannedGlet>, next: ReadonlyArray<PlannedGlet>): ReadonlyMap<PlannedGlet, GletId> => {
-  const pairs = next
-    .flatMap((to) =>
-      current
-        .filter((from) => from.sharePct === to.sharePct && from.priority === to.priority)
-        .map((from) => ({ from, to, score: overlap(from, to) }))
-    )
-    // A stable sort of pairs in canonical order: equal input, equal answer.
-    .sort((a, b) => b.score - a.score)
-  const matched = new Map<PlannedGlet, GletId>()
-  const taken = new Set<GletId>()
-  for (const { from, to } of pairs) {
-    if (matched.has(to) || taken.has(from.id)) continue
-    matched.set(to, from.id)
-    taken.add(from.id)
-  }
-  return matched
-}
-
-/**
- * Makes a planner's answer the successor of the deployed plan: glets that can stay (same GPU, share and priority; of those the ones with most
- * models in common) keep their ids, all others get ids `gpu/N` counted on from `nextGletNumber`, so that no id is ever used twice on a host.
- * @since 0.1.0
- * @category plans
- */
-export const adoptPlan = (
-  current: Plan,
-  next: Plan,
-  nextGletNumber: number
-): { readonly plan: Plan; readonly nextGletNumber: number } => {
-  let number = nextGletNumber
-  const deployed = new Map(canonicalPlan(current).gpus.map((gpu) => [gpu.gpu, gpu]))
-  const gpus = canonicalPlan(next).gpus.map((gpu) => {
-    const matched = matchGlets(deployed.get(gpu.gpu)?.glets ?? [], gpu.glets)
-    return { ...gpu, glets: gpu.glets.map((glet) => ({ ...glet, id: matched.get(glet) ?? unsafeGletId(`${gpu.gpu}/${number++}`) })) }
-  })
-  return { plan: canonicalPlan({ ...next, generation: current.generation + 1, gpus }), nextGletNumber: number }
-}
-
 const sameAssignment = Schema.equivalence(Assignment)
 const sameBestEffort = Schema.equivalence(BestEffortAssignment)
 const sameHeader = Schema.equivalence(Plan.omit("gpus"))
@@ -149,6 +109,46 @@ const gletChanges = (from: PlannedGlet, to: PlannedGlet): ReadonlyArray<PlanChan
   }
   for (const model of before.keys()) if (!after.has(model)) changes.push({ kind: "unload-model", glet: to.id, model })
   return changes
+}
+
+/** Which glet of `current` each glet of `next` on the same GPU goes on as: equal ones first, then pairs of most overlap, then of fewest changes. */
+const matchGlets = (current: ReadonlyArray<PlannedGlet>, next: ReadonlyArray<PlannedGlet>): ReadonlyMap<PlannedGlet, GletId> => {
+  const pairs = next
+    .flatMap((to) =>
+      current
+        .filter((from) => from.sharePct === to.sharePct && from.priority === to.priority)
+        .map((from) => ({ from, to, score: overlap(from, to), changes: gletChanges(from, to).length }))
+    )
+    // A stable sort of pairs in canonical order: equal input, equal answer.
+    .sort((a, b) => Number(a.changes > 0) - Number(b.changes > 0) || b.score - a.score || a.changes - b.changes)
+  const matched = new Map<PlannedGlet, GletId>()
+  const taken = new Set<GletId>()
+  for (const { from, to } of pairs) {
+    if (matched.has(to) || taken.has(from.id)) continue
+    matched.set(to, from.id)
+    taken.add(from.id)
+  }
+  return matched
+}
+
+/**
+ * Makes a planner's answer the successor of the deployed plan: glets that can stay (same GPU, share and priority; of those the ones with most
+ * models in common) keep their ids, all others get ids `gpu/N` counted on from `nextGletNumber`, so that no id is ever used twice on a host.
+ * @since 0.1.0
+ * @category plans
+ */
+export const adoptPlan = (
+  current: Plan,
+  next: Plan,
+  nextGletNumber: number
+): { readonly plan: Plan; readonly nextGletNumber: number } => {
+  let number = nextGletNumber
+  const deployed = new Map(canonicalPlan(current).gpus.map((gpu) => [gpu.gpu, gpu]))
+  const gpus = canonicalPlan(next).gpus.map((gpu) => {
+    const matched = matchGlets(deployed.get(gpu.gpu)?.glets ?? [], gpu.glets)
+    return { ...gpu, glets: gpu.glets.map((glet) => ({ ...glet, id: matched.get(glet) ?? unsafeGletId(`${gpu.gpu}/${number++}`) })) }
+  })
+  return { plan: canonicalPlan({ ...next, generation: current.generation + 1, gpus }), nextGletNumber: number }
 }
 
 const rank: Readonly<Record<PlanChange["kind"], number>> = {

@@ -67,8 +67,8 @@ const interpolate = (knots: ReadonlyArray<number>, values: ReadonlyArray<number>
   for (let i = 1; i < knots.length; i++) {
     const upper = knots[i]!
     if (x > upper) continue
-    // Exactly on a knot, so that the value there is never mixed with an infinite neighbour.
-    if (x === upper) return values[i]!
+    // On a knot its value is never mixed with an infinite neighbour; beside an infinite one nothing is known.
+    if (x === upper || values[i] === Infinity) return values[i]!
     const lower = knots[i - 1]!
     return values[i - 1]! + ((values[i]! - values[i - 1]!) * (x - lower)) / (upper - lower)
   }

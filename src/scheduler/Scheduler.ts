@@ -71,6 +71,8 @@ export interface SchedulerObserver {
  * @category services
  */
 export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler, {
+  /** The scheduler's clock, monotonic ms: what `InferRequest.arrivedAtMs` is told in. */
+  readonly nowMs: () => number
   /**
    * Offers a request; `onEnd` is called exactly once (possibly before `offer` returns, when it is rejected). Returns the cancellation: the
    * request leaves the queue, or where its batch already runs, its answer is discarded; either way `onEnd` gets `RequestCanceled`. After

@@ -35,8 +35,7 @@ const refusals: Readonly<Record<RefusalReason, ErrorView>> = {
   "route-not-found": view(404, "NOT_FOUND"),
   "method-not-allowed": view(405, "INVALID_ARG"),
   "too-slow": view(408, "CANCELLED"),
-  "bodies-full": view(429, "UNAVAILABLE"),
-  "too-many-connections": view(503, "UNAVAILABLE")
+  "bodies-full": view(429, "UNAVAILABLE")
 }
 
 const table: {

@@ -147,7 +147,6 @@ export const make = (
     const catalog = yield* ModelCatalog
     const { arena } = yield* Executor
     const metrics = yield* Metrics.Metrics
-    const clock = yield* Effect.clock
     const stopped = yield* Deferred.make<void>()
     if (config.requestLog !== "") yield* RequestLog.observe(config.requestLog)
     const context: InferContext = {
@@ -157,7 +156,7 @@ export const make = (
       metrics,
       offer: scheduler.offer,
       buffers: new BufferBudget(config.maxBufferedBytes),
-      nowMs: () => Number(clock.unsafeCurrentTimeNanos()) / 1e6,
+      nowMs: scheduler.nowMs,
       draining: false
     }
     const app = yield* Routes.make({

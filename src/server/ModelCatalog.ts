@@ -19,7 +19,7 @@ export interface CatalogIndexEntry {
   /** Absent where the model could not be read at all. */
   readonly version?: string
   readonly state: CatalogState
-  /** Empty, or why it is not READY: file, line where there is one, cause, what to do. */
+  /** Empty, or why it is not READY (or why newer files are not served): file, line where there is one, cause, what to do. */
   readonly reason: string
 }
 
@@ -31,6 +31,12 @@ export interface CatalogEntry {
   readonly config: Readonly<Record<string, unknown>>
   readonly state: CatalogState
 }
+
+/** What the catalog is doing, for people who wait. @since 0.1.0 @category catalog */
+export type CatalogProgress =
+  | { readonly kind: "found"; readonly models: number; readonly toMeasure: number }
+  | { readonly kind: "measuring"; readonly model: string; readonly gpuType: string; readonly done: number; readonly total: number }
+  | { readonly kind: "state"; readonly model: string; readonly state: CatalogState; readonly reason: string }
 
 /** A model could not be loaded; the reason is in the index too. @since 0.1.0 @category errors */
 export class CatalogLoadFailed extends Schema.TaggedError<CatalogLoadFailed>()("CatalogLoadFailed", {
@@ -54,7 +60,10 @@ export class ModelCatalog extends Context.Tag("glet/server/ModelCatalog")<ModelC
   readonly index: () => ReadonlyArray<CatalogIndexEntry>
   /** A model by name and version (the served one where absent). Hot path: a Map look-up. */
   readonly find: (name: string, version?: number) => CatalogEntry | undefined
-  /** Reads the model's files again and (re)loads it; `config` replaces its configuration (Triton's JSON). Completes when it is READY. */
+  /**
+   * Reads the model's files again and (re)loads it; `config` replaces its configuration (Triton's JSON). Completes when it is READY. What was
+   * served before goes on being served where the new files are no good.
+   */
   readonly load: (name: string, config?: string) => Effect.Effect<void, ModelNotFound | CatalogLoadFailed>
   /** Stops serving it; it stays in the index as UNAVAILABLE with reason `unloaded`. Unknown names fail. */
   readonly unload: (name: string) => Effect.Effect<void, ModelNotFound>

@@ -6,40 +6,30 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Equal from "effect/Equal"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { GpuInventory } from "../core/Gpu.js"
 import { unsafeModelName } from "../core/Ids.js"
-import { ModelSignature } from "../core/Model.js"
 import type { ProfileStore } from "../core/Profile.js"
 import type { Profiler } from "../core/Profiler.js"
 import { ModelNotFound } from "../core/RequestError.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
-import type { CatalogState } from "./ModelCatalog.js"
+import type { CatalogProgress } from "./ModelCatalog.js"
 import { CatalogLoadFailed, ModelCatalog } from "./ModelCatalog.js"
-import { suggest } from "./repository/internal/textNode.js"
+import { ModelLoader, stampOf } from "./repository/internal/modelLoader.js"
 import { Shelf } from "./repository/internal/shelf.js"
-import type { KnownProfiles } from "./repository/ModelProfiles.js"
+import { suggest } from "./repository/internal/textNode.js"
 import { makeModelProfiles } from "./repository/ModelProfiles.js"
 import type { ModelSettings, RepositorySettings, SettingsDefaults } from "./repository/ModelSettings.js"
-import { defaultSettings, readSettings } from "./repository/ModelSettings.js"
-import type { ReadModel } from "./repository/ReadModel.js"
-import { readModel } from "./repository/ReadModel.js"
-import { RepositoryError } from "./repository/RepositoryError.js"
+import { defaultSettings, readSettings, settingsFileName } from "./repository/ModelSettings.js"
+import type { RepositoryError } from "./repository/RepositoryError.js"
 import type { FoundModel } from "./repository/Scan.js"
 import { scanRepository } from "./repository/Scan.js"
-import type { TritonConfig } from "./repository/TritonConfig.js"
 import { parseConfigJson } from "./repository/TritonConfig.js"
 
-/** What the catalog is doing, for people who wait. @since 0.1.0 @category options */
-export type CatalogProgress =
-  | { readonly kind: "found"; readonly models: number; readonly toMeasure: number }
-  | { readonly kind: "measuring"; readonly model: string; readonly gpuType: string; readonly done: number; readonly total: number }
-  | { readonly kind: "state"; readonly model: string; readonly state: CatalogState; readonly reason: string }
+export type { CatalogProgress }
 
 /** @since 0.1.0 @category options */
 export interface ModelCatalogOptions {
@@ -60,135 +50,170 @@ export interface ModelCatalogOptions {
   readonly onProgress?: (event: CatalogProgress) => void
 }
 
-/** A model that was read, with its profiles as far as they are known. */
-interface Prepared {
-  readonly read: ReadModel
-  readonly profiles: KnownProfiles
-}
+/** Models whose files are read, or that are registered, at a time. */
+const concurrency = 8
 
-/** Models whose files are read, and that are registered, at a time. */
-const loadConcurrency = 8
-
-/** Builds the catalog; models load in the background, see `settled`. @since 0.1.0 @category constructors */
+/**
+ * Builds the catalog. Fails where the folder or its `glet.json` cannot be read; models load in the background, see `settled`.
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (
   options: ModelCatalogOptions
 ): Effect.Effect<typeof ModelCatalog.Service, RepositoryError, Scheduler | ProfileStore | Profiler | GpuInventory | Scope.Scope> =>
   Effect.gen(function*() {
     const scheduler = yield* Scheduler
-    const profiles = yield* makeModelProfiles
-    const defaults = { ...defaultSettings, ...options.defaults }
-    const scanOptions = { followLinks: options.followLinks ?? false }
-    const shelves = new Map<string, Shelf>()
     const report = (event: CatalogProgress) => options.onProgress?.(event)
-    const annotate = <A, E, R>(model: string, effect: Effect.Effect<A, E, R>) => Effect.annotateLogs(effect, { module: "catalog", model })
+    const followLinks = options.followLinks ?? false
+    const loader = new ModelLoader(scheduler, yield* makeModelProfiles, {
+      overrides: options.overrides ?? new Map(),
+      defaults: { ...defaultSettings, ...options.defaults },
+      profileBudgetMs: options.profileBudgetMs ?? 2000,
+      readyTimeoutMs: options.readyTimeoutMs ?? 30_000,
+      followLinks,
+      report
+    })
+    const shelves = new Map<string, Shelf>()
+    const settled = yield* Deferred.make<void>()
 
-    const look = Effect.all([scanRepository(options.directory, scanOptions), readSettings(options.directory)])
-
-    const makeShelf = (found: FoundModel) =>
-      Effect.map(Effect.makeSemaphore(1), (lock) => {
-        const shelf = new Shelf(found.name, lock, found.fingerprint, (name) => scheduler.readiness(unsafeModelName(name)))
-        shelves.set(found.name, shelf)
+    const look = Effect.all([scanRepository(options.directory, { followLinks }), readSettings(options.directory)])
+    const shelfOf = (name: string) =>
+      Effect.gen(function*() {
+        const known = shelves.get(name)
+        if (known !== undefined) return known
+        const shelf = new Shelf(name, yield* Effect.makeSemaphore(1), () => scheduler.readiness(unsafeModelName(name)))
+        shelves.set(name, shelf)
         return shelf
       })
 
-    /** Says where a model came to stand, in the log and to who waits. */
-    const announce = (shelf: Shelf) =>
-      Effect.suspend(() => {
-        const { reason, state } = shelf.standing
-        report({ kind: "state", model: shelf.name, state, reason })
-        const text = `${state}${reason === "" ? "" : `: ${reason}`}`
-        return annotate(shelf.name, state === "READY" && reason === "" ? Effect.logInfo(text) : Effect.logWarning(text))
-      })
-
-    /** What was registered goes on being served; what never was is broken. */
-    const keepOrBreak = (shelf: Shelf, failure: CatalogLoadFailed) =>
-      Effect.suspend(() => {
-        shelf.phase = shelf.phase.is === "registered"
-          ? { is: "registered", note: `still serving what was loaded before: ${failure.detail}` }
-          : { is: "broken", reason: failure.detail }
-        return Effect.zipRight(announce(shelf), Effect.fail(failure))
-      })
-
-    const failure = (name: string, reason: CatalogLoadFailed["reason"], detail: string) => new CatalogLoadFailed({ model: name, reason, detail })
-
-    const prepare = (shelf: Shelf, found: FoundModel, settings: RepositorySettings, config: TritonConfig | undefined) =>
-      Effect.gen(function*() {
-        shelf.fingerprint = found.fingerprint
-        const ofFile = yield* settings.models.get(found.name) ?? Either.right<ModelSettings>({})
-        const read = yield* readModel(found, {
-          ...scanOptions,
-          defaults,
-          settings: [options.overrides?.get(found.name) ?? {}, ofFile],
-          ...(config === undefined ? {} : { config })
-        })
-        for (const note of read.notes) yield* annotate(found.name, Effect.logInfo(note))
-        return { read, profiles: yield* profiles.look(read.model) }
-      }).pipe(
-        Effect.catchAll((error) => keepOrBreak(shelf, failure(found.name, error.reason === "unreadable" ? "failed" : "invalid", error.message)))
-      )
-
-    const deploy = (shelf: Shelf, { profiles: looked, read }: Prepared) =>
-      Effect.gen(function*() {
-        const complete = yield* profiles.complete(looked, {
-          budgetMs: options.profileBudgetMs ?? 2000,
-          onProgress: (gpuType, done, total) => report({ kind: "measuring", model: shelf.name, gpuType, done, total })
-        }).pipe(
-          Effect.catchAll((error) => {
-            const invalid = error._tag === "ModelLoadFailed" && (error.reason === "invalid-model" || error.reason === "unsupported")
-            return keepOrBreak(shelf, failure(shelf.name, invalid ? "invalid" : "failed", `${read.model.path}: ${error.message}`))
-          })
-        )
-        const served = shelf.phase.is === "registered" ? shelf.entry : undefined
-        if (served !== undefined && !sameSignature(served.model.signature, read.model.signature)) {
-          // Requests parsed by the old signature must never reach the new model.
-          shelf.phase = { is: "loading" }
-          yield* scheduler.unregister(read.model.name)
-        }
-        shelf.put(read)
-        yield* scheduler.register(read.model, complete)
-        shelf.phase = { is: "registered", note: "" }
-        const readiness = yield* awaitReadiness(shelf.name)
-        yield* announce(shelf)
-        if (readiness?.state !== "ready") return yield* failure(shelf.name, "failed", shelf.standing.reason)
-      })
-
-    const awaitReadiness = (name: string) =>
-      Effect.sync(() => scheduler.readiness(unsafeModelName(name))).pipe(
-        Effect.repeat({ schedule: Schedule.spaced("20 millis"), until: (readiness) => readiness?.state !== "waiting" }),
-        Effect.timeoutTo({
-          duration: options.readyTimeoutMs ?? 30_000,
-          onSuccess: (readiness) => readiness,
-          onTimeout: () => scheduler.readiness(unsafeModelName(name))
-        })
-      )
-
-    const reload = (shelf: Shelf, found: FoundModel, settings: RepositorySettings, config?: TritonConfig) =>
-      shelf.lock.withPermits(1)(Effect.gen(function*() {
-        if (shelf.phase.is !== "registered") shelf.phase = { is: "loading" }
-        yield* deploy(shelf, yield* prepare(shelf, found, settings, config))
-      }))
-
-    const withdraw = (shelf: Shelf) =>
-      shelf.lock.withPermits(1)(Effect.gen(function*() {
-        shelf.phase = { is: "unloading" }
-        yield* scheduler.unregister(unsafeModelName(shelf.name))
-        shelf.phase = { is: "unloaded" }
-        yield* announce(shelf)
-      }))
-
-    /** All is read and measured before anything is registered: glets that open would disturb the measurements, and one plan is enough. */
+    /** Everything is read and measured before anything is registered: glets that open would disturb the measurements. */
     const start = (found: ReadonlyArray<FoundModel>, settings: RepositorySettings) =>
       Effect.gen(function*() {
-        const prepared = yield* Effect.forEach(found, (model) =>
-          Effect.flatMap(makeShelf(model), (shelf) =>
-            Effect.option(Effect.map(prepare(shelf, model, settings, undefined), (ready) => ({ shelf, ready })))), { concurrency: loadConcurrency })
-        const readable = prepared.flatMap((one) => (one._tag === "Some" ? [one.value] : []))
-        report({ kind: "found", models: found.length, toMeasure: readable.filter(({ ready }) => ready.profiles.missing.length > 0).length })
-        return readable
+        const prepared = yield* each(found, (model) =>
+          Effect.gen(function*() {
+            const shelf = yield* shelfOf(model.name)
+            return { shelf, prepared: yield* loader.prepare(shelf, model, settings) }
+          }))
+        report({ kind: "found", models: found.length, toMeasure: prepared.filter((one) => one.prepared.known.missing.length > 0).length })
+        const measured = yield* each(prepared, ({ prepared, shelf }) =>
+          Effect.map(loader.measure(shelf, prepared), (measured) => ({ shelf, measured })))
+        yield* each(measured, ({ measured, shelf }) => loader.register(shelf, measured))
+      })
+
+    const forget = (shelf: Shelf) =>
+      Effect.zipRight(loader.unload(shelf), Effect.sync(() => void shelves.delete(shelf.name)))
+
+    const load = (name: string, config?: string) =>
+      Effect.gen(function*() {
+        yield* Deferred.await(settled)
+        const override = config === undefined ? undefined : yield* parseConfigJson("the given configuration", config)
+        const [found, settings] = yield* look
+        const model = found.find((one) => one.name === name)
+        const shelf = shelves.get(name)
+        if (model === undefined) {
+          if (shelf !== undefined) yield* forget(shelf)
+          return yield* new ModelNotFound({ model: name })
+        }
+        yield* loader.load(shelf ?? (yield* shelfOf(name)), model, settings, override)
+      }).pipe(
+        Effect.catchTag("RepositoryError", (error) => new CatalogLoadFailed({ model: name, reason: "invalid", detail: error.message }))
+      )
+
+    const unload = (name: string) =>
+      Effect.gen(function*() {
+        yield* Deferred.await(settled)
+        const shelf = shelves.get(name)
+        if (shelf === undefined) return yield* new ModelNotFound({ model: name })
+        yield* loader.unload(shelf)
       })
 
     const [found, settings] = yield* look
-    yield* warnOfUnknownNames(found, settings, options)
-    const settled = yield* Deferred.make<void>()
-    return yield* Effect.dieMessage("unreachable")
+    yield* warnOfUnknownNames(found, settings, options.overrides ?? new Map())
+    // Known by name from the first moment on.
+    for (const model of found) yield* shelfOf(model.name)
+    yield* start(found, settings).pipe(Effect.ensuring(Deferred.succeed(settled, undefined)), Effect.forkScoped)
+    if (options.pollMs !== undefined) {
+      const poll = pollChanges({ look, shelves, load: (shelf, ...files) => loader.load(shelf, ...files), shelfOf, forget })
+      yield* Deferred.await(settled).pipe(
+        Effect.zipRight(Effect.repeat(poll, Schedule.spaced(options.pollMs))),
+        Effect.annotateLogs({ module: "catalog", fiber: "poll" }),
+        Effect.forkScoped
+      )
+    }
+    return {
+      index: () => [...shelves.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((shelf) => shelf.line),
+      find: (name, version) => {
+        const entry = shelves.get(name)?.entry
+        return version === undefined || entry?.model.version === version ? entry : undefined
+      },
+      load,
+      unload,
+      settled: Deferred.await(settled)
+    }
   })
+
+/** Runs a step for all; those that fail have been announced and drop out. */
+const each = <A, B>(all: ReadonlyArray<A>, step: (one: A) => Effect.Effect<B, CatalogLoadFailed>): Effect.Effect<ReadonlyArray<B>> =>
+  Effect.map(Effect.forEach(all, (one) => Effect.option(step(one)), { concurrency }), (results) => results.filter(Option.isSome).map(({ value }) => value))
+
+/** A setting for a model that is not there is most likely a typing mistake. */
+const warnOfUnknownNames = (found: ReadonlyArray<FoundModel>, settings: RepositorySettings, overrides: ReadonlyMap<string, ModelSettings>) => {
+  const names = new Set(found.map(({ name }) => name))
+  const unknown = (source: string, given: Iterable<string>) =>
+    [...given].filter((name) => !names.has(name)).map((name) => {
+      const near = suggest(name, names)
+      return `${source} ${source === "flags" ? "name" : "names"} a model "${name}" that is not in the repository${near === undefined ? "" : `; did you mean "${near}"?`}`
+    })
+  return Effect.forEach(
+    [...unknown("flags", overrides.keys()), ...unknown(settingsFileName, settings.models.keys())],
+    (text) => Effect.annotateLogs(Effect.logWarning(text), { module: "catalog" }),
+    { discard: true }
+  )
+}
+
+interface Polled {
+  readonly look: Effect.Effect<readonly [ReadonlyArray<FoundModel>, RepositorySettings], RepositoryError>
+  readonly shelves: ReadonlyMap<string, Shelf>
+  readonly shelfOf: (name: string) => Effect.Effect<Shelf>
+  readonly load: (shelf: Shelf, found: FoundModel, settings: RepositorySettings) => Effect.Effect<void, CatalogLoadFailed>
+  readonly forget: (shelf: Shelf) => Effect.Effect<void>
+}
+
+/**
+ * One look at the folder. A change counts once it is seen twice: files that are still being written change between two looks. Models that were
+ * unloaded on request stay so.
+ */
+const pollChanges = ({ forget, load, look, shelfOf, shelves }: Polled): Effect.Effect<void> => {
+  const seen = new Map<string, string>()
+  let complaint = ""
+  const isStable = (name: string, stamp: string): boolean => {
+    if (seen.get(name) === stamp) return seen.delete(name)
+    seen.set(name, stamp)
+    return false
+  }
+  return Effect.gen(function*() {
+    const [found, settings] = yield* look
+    complaint = ""
+    for (const model of found) {
+      const stamp = stampOf(model, settings)
+      const shelf = shelves.get(model.name)
+      if (shelf !== undefined && (shelf.stamp === stamp || shelf.phase.is === "unloaded")) seen.delete(model.name)
+      else if (isStable(model.name, stamp)) yield* Effect.ignore(load(yield* shelfOf(model.name), model, settings))
+    }
+    const names = new Set(found.map(({ name }) => name))
+    for (const shelf of [...shelves.values()]) {
+      if (!names.has(shelf.name) && isStable(shelf.name, "gone")) yield* forget(shelf)
+    }
+  }).pipe(
+    Effect.catchAll((error) => {
+      if (error.message === complaint) return Effect.void
+      complaint = error.message
+      return Effect.logWarning(`${error.message}; what was read before stays in force`)
+    })
+  )
+}
+
+/** The catalog over a folder of models. @since 0.1.0 @category layers */
+export const layer = (
+  options: ModelCatalogOptions
+): Layer.Layer<ModelCatalog, RepositoryError, Scheduler | ProfileStore | Profiler | GpuInventory> => Layer.scoped(ModelCatalog, make(options))

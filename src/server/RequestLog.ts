@@ -84,7 +84,7 @@ export const observe = (path: string): Effect.Effect<void, RequestLogError, Sche
       requests++
       buffer.add(formatLine({
         timestampMs: clock.unsafeCurrentTimeMillis(),
-        nowMs: Number(clock.unsafeCurrentTimeNanos()) / 1e6,
+        nowMs: scheduler.nowMs(),
         model: model.name,
         batchId,
         requestId: end.ok ? requests : -1,

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 /** Why HTTP itself refuses a request. @since 0.1.0 @category errors */
 export const RefusalReason = Schema.Literal(
   "malformed", "body-too-large", "headers-too-large", "unsupported-encoding", "not-implemented", "route-not-found", "method-not-allowed",
-  "too-slow", "bodies-full", "too-many-connections"
+  "too-slow", "bodies-full"
 )
 /** @since 0.1.0 @category errors */
 export type RefusalReason = typeof RefusalReason.Type

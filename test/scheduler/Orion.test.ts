@@ -52,6 +52,17 @@ describe("orion on random problems", () => {
     }), runs)
   })
 
+  it("always answers a plan where the GPUs are given, however crowded they are", () => {
+    fc.assert(fc.property(problems({ whenShort: "degrade", maxModels: 40, maxGpus: 1 }), (problem) => {
+      const plan = planOf(problem)
+      const asked = problem.demands.filter((demand) => demand.serviceClass === "latency-critical")
+      for (const { model, rateRps } of asked) {
+        const short = plan.shortfalls.find((one) => one.model === model)
+        assert.approximately(carriedRps(plan, model), short?.plannedRps ?? rateRps, 1e-6 * (1 + rateRps))
+      }
+    }), { numRuns: 60 })
+  })
+
   it("gives the same bytes for the same problem", () => {
     fc.assert(fc.property(problems(), (problem) => {
       const bytes = () => Either.match(orion.plan(problem), { onLeft: (error) => error.message, onRight: encodePlan })

@@ -102,13 +102,16 @@ export const problems = (options: {
       specs: fc.tuple(...Array.from({ length: count }, (_, i) => spec(`m${i}`))),
       works: fc.array(
         fc.record({
-          // Rates over five decades, and models nobody asks for; SLOs of one to a hundred executions.
+          // Rates over five decades, and models nobody asks for; SLOs of up to a hundred executions.
           rate: fc.oneof(
             { weight: 1, arbitrary: fc.constant(0) },
             { weight: 6, arbitrary: fc.double({ min: -1, max: 2.5, noNaN: true }).map((exponent) => 10 ** exponent) },
             { weight: 1, arbitrary: fc.double({ min: 2.5, max: 4, noNaN: true }).map((exponent) => 10 ** exponent) }
           ),
-          executions: fc.double({ min: 0.2, max: 2, noNaN: true }).map((exponent) => 10 ** exponent),
+          executions: fc.oneof(
+            { weight: 1, arbitrary: fc.constant(1.5) },
+            { weight: 12, arbitrary: fc.double({ min: 0.4, max: 2, noNaN: true }).map((exponent) => 10 ** exponent) }
+          ),
           isBestEffort: fc.integer({ min: 0, max: 3 }).map((n) => n === 0),
           maxBatch: fc.constantFrom(1, 8, 64)
         }),

@@ -32,7 +32,7 @@ describe("infer", () => {
       const answer = yield* Effect.promise(() => call(port, { path: "/v2/models/digits/infer", body: digits(six, { id: "r\"1é" }) }))
       assert.strictEqual(answer.status, 200)
       assert.strictEqual(answer.headers["content-type"], "application/json")
-      assert.deepStrictEqual(answer.json, {
+      assert.deepStrictEqual<unknown>(answer.json, {
         id: "r\"1é",
         model_name: "digits",
         model_version: "1",
@@ -47,7 +47,7 @@ describe("infer", () => {
       const { port } = yield* startServer(fakes)
       const body = digits([[[1, 2, 3], [4, 5, 6]]], { id: "x", parameters: { timeout: 2500, priority: 1, mine: { deep: [1] } } })
       const answer = yield* Effect.promise(() => call(port, { path: "/v2/models/digits/versions/1/infer?trace=1", body }))
-      assert.deepStrictEqual(answer.json.outputs[0].data, [1, 2, 3, 4, 5, 6])
+      assert.deepStrictEqual(answer.json.outputs[0]!.data, [1, 2, 3, 4, 5, 6])
       const [request] = fakes.seen
       assert.strictEqual(request!.timeoutMs, 2.5)
       assert.strictEqual(request!.priority, 1)
@@ -65,7 +65,7 @@ describe("infer", () => {
       const answer = yield* Effect.promise(() => call(port, { path: "/v2/models/text/infer", body }))
       assert.strictEqual(answer.status, 200, answer.body.toString())
       assert.include(answer.body.toString(), `"data":[${ids.join(",")}]`)
-      assert.deepStrictEqual(answer.json.outputs[1].data, [true, false, true, false, true, false])
+      assert.deepStrictEqual(answer.json.outputs[1]!.data, [true, false, true, false, true, false])
       assert.deepStrictEqual(fakes.seen[0]!.bindings, [3])
       assert.strictEqual(fakes.seen[0]!.items, 2)
       // The symbols' values stand at the start of the slot, where the executor reads them.
@@ -106,7 +106,7 @@ describe("infer", () => {
       const { port } = yield* startServer(fakes)
       const ask = (more: object) => Effect.promise(() => call(port, { path: "/v2/models/digits/infer", body: digits(six, more) }))
       const json = yield* ask({ parameters: { binary_data_output: true }, outputs: [{ name: "out_input", parameters: { binary_data: false } }] })
-      assert.isDefined(json.json.outputs[0].data)
+      assert.isDefined(json.json.outputs[0]!.data)
       const binary = yield* ask({ parameters: { binary_data_output: false }, outputs: [{ name: "out_input", parameters: { binary_data: true } }] })
       assert.deepStrictEqual(split(binary).binary, floats(six))
     }))

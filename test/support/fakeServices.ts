@@ -151,6 +151,7 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
   }
   const status = Effect.sync(() => statusOf([...entries.values()].map(({ model }) => model)))
   return {
+    nowMs: () => performance.now(),
     offer,
     submit: () => Effect.die("not used by the server"),
     register: () => Effect.die("not used by the server"),
@@ -167,7 +168,7 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
       ),
     drain: Effect.suspend(() => {
       fakes.drained = true
-      return fakes.pending.size === 0 ? Effect.void : Effect.never
+      return Effect.repeat(Effect.sleep("5 millis"), { until: () => fakes.pending.size === 0 })
     })
   }
 }

@@ -1,13 +1,27 @@
 /** Requests over real connections, and raw bytes where a client library would not send what a test needs. */
 import { Agent, type IncomingHttpHeaders, request } from "node:http"
 import { connect } from "node:net"
+import type { ModelStatistics } from "../../src/server/internal/statistics.js"
 
 export interface Answer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
-  /** The body as JSON; undefined where it is none. */
-  readonly json: any
+  /** The body as JSON; where it is none, nothing is in it. */
+  readonly json: AnswerJson
+}
+
+/** What tests look for in answers. */
+export interface AnswerJson {
+  readonly error: string
+  readonly name: string
+  readonly model_name: string
+  readonly extensions: ReadonlyArray<string>
+  readonly max_batch_size: number
+  readonly generation: number
+  readonly models: ReadonlyArray<{ readonly name: string; readonly sloMs?: number }>
+  readonly outputs: ReadonlyArray<{ readonly data: ReadonlyArray<unknown>; readonly shape: ReadonlyArray<number> }>
+  readonly model_stats: ReadonlyArray<ModelStatistics>
 }
 
 export interface Call {
@@ -18,11 +32,11 @@ export interface Call {
   readonly agent?: Agent
 }
 
-const asJson = (body: Buffer): unknown => {
+const asJson = (body: Buffer): AnswerJson => {
   try {
-    return JSON.parse(body.toString())
+    return JSON.parse(body.toString()) as AnswerJson
   } catch {
-    return undefined
+    return {} as AnswerJson
   }
 }
 

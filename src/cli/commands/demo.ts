@@ -38,7 +38,10 @@ const startServer = (progress: Progress): Effect.Effect<{ readonly url: string; 
         const decoded = decodeReady(line)
         if (decoded._tag === "Some") Deferred.unsafeDone(ready, Effect.succeed(decoded.value))
       },
-      onMessage: (line) => progress.show(`  ${line}`)
+      // Its log (lines that begin with the time) is for operators.
+      onMessage: (line) => {
+        if (!/^\d\d:/.test(line)) progress.show(`  ${line}`)
+      }
     })
     const ended = server.ended.pipe(Effect.flatMap((how) => died("server", server, how)))
     const { url } = yield* Deferred.await(ready).pipe(

@@ -46,10 +46,12 @@ export const handle = (): Effect.Effect<void, CliError> =>
         ? Effect.succeed(digitBodies(digits))
         : remoteBodies(target, stream.model, { batch: stream.batch, shapes: new Map(), format: "json", seed: task.seed })
 
+    // Images are sent in turn, again and again; the first answer to each counts.
+    const seen = new Set<number>()
     let right = 0
-    let checked = 0
     const check = (index: number, body: Buffer): void => {
-      checked++
+      if (seen.has(index)) return
+      seen.add(index)
       if (digitOf(body) === digits.labels[index]) right++
     }
     const streams = yield* Effect.forEach(task.streams, (stream, i) =>
@@ -76,7 +78,7 @@ export const handle = (): Effect.Effect<void, CliError> =>
           const critical = stats.filter((stream) => stream.sloMs !== undefined)
           const sum = (of: (stream: (typeof stats)[number]) => number): number => critical.reduce((total, stream) => total + of(stream), 0)
           say({
-            kind: "progress", elapsedMs, right, checked,
+            kind: "progress", elapsedMs, right, checked: seen.size,
             requests: sum((stream) => stream.requests),
             answered: sum((stream) => stream.latency.count),
             withinSlo: sum((stream) => stream.withinSlo),
@@ -90,7 +92,7 @@ export const handle = (): Effect.Effect<void, CliError> =>
     say({
       kind: "result",
       right,
-      checked,
+      checked: seen.size,
       latencyCritical: latencyCritical.summary(),
       sendLagP99Ms: result.sendLag.summary().p99Ms,
       streams: result.streams.map(({ stats }, i) => ({ model: task.streams[i]!.model, sloMs: task.streams[i]!.sloMs, ...stats.report() }))

@@ -7,11 +7,14 @@ import { callServer, targetOf, urlOf } from "../internal/serverClient.js"
 import { animates, bold, colourOut, ms, out, percent, rps, table } from "../internal/terminal.js"
 import type { status } from "../specs.js"
 
+/** Nothing counted yet shows as such. */
+const measured = (valueMs: number): string => (valueMs === 0 ? "-" : ms(valueMs))
+
 const glets = (value: Status, colour: boolean): string => {
   const rows = value.glets.flatMap((glet) => {
     const head = [glet.id, `${glet.sharePct} %`, glet.state, percent(glet.busyRatio)]
     const works = glet.assignments.map((work) => [
-      work.model, String(work.batch), work.meanBatch.toFixed(1), ms(work.predictedMs), ms(work.measured.p50Ms), ms(work.measured.p99Ms), String(work.measured.count)
+      work.model, String(work.batch), work.measured.count === 0 ? "-" : work.meanBatch.toFixed(1), ms(work.predictedMs), measured(work.measured.p50Ms), measured(work.measured.p99Ms), String(work.measured.count)
     ])
     const lines = works.length === 0 ? [[...head, "-"]] : works.map((work, i) => [...(i === 0 ? head : ["", "", "", ""]), ...work])
     return glet.detail === "" ? lines : [...lines, ["", "", glet.restarts > 0 ? `${glet.restarts} restarts: ${glet.detail}` : glet.detail]]
@@ -25,7 +28,7 @@ const models = (value: Status, colour: boolean): string => {
     const ended = model.answered + dropped + model.failed
     return [
       model.model, model.state, model.sloMs === undefined ? "-" : ms(model.sloMs), rps(model.rateRps), rps(model.plannedRps), String(model.queued),
-      String(model.answered), model.sloMs === undefined || ended === 0 ? "-" : percent(model.withinSlo / ended), ms(model.latency.p50Ms), ms(model.latency.p99Ms),
+      String(model.answered), model.sloMs === undefined || ended === 0 ? "-" : percent(model.withinSlo / ended), measured(model.latency.p50Ms), measured(model.latency.p99Ms),
       dropped === 0 ? "-" : model.dropped.filter((drop) => drop.count > 0).map((drop) => `${drop.count} ${drop.reason}`).join(", "), String(model.failed)
     ]
   })

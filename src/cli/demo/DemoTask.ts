@@ -65,7 +65,7 @@ export const DemoLine = Schema.Union(
   Schema.Struct({
     kind: Schema.Literal("result"),
     streams: Schema.Array(StreamResult),
-    /** Answers of the labelled images that were checked, and right. */
+    /** Labelled images that were answered, and right: each counts once. */
     right: Schema.Number,
     checked: Schema.Number,
     /** All latency-critical streams together. */

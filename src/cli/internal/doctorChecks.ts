@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
+import { findRunner } from "../../node-cuda/internal/runnerPath.js"
 import { packageRoot, resourcePath } from "./packageFiles.js"
 
 /** One thing looked at. `limited`: works, less well. */
@@ -118,8 +119,10 @@ const openFiles = (): Check => {
 }
 
 const files = (): Check => {
-  const missing = [path.join(packageRoot(), "dist", "bin", "runner.js"), resourcePath("demo", "lenet-digits.onnx"), resourcePath("demo", "digits-test.json")]
-    .filter((file) => !fs.existsSync(file))
+  const missing = [
+    ...(findRunner() === undefined ? ["the runner (dist/runner.js)"] : []),
+    ...["lenet-digits.onnx", "digits-test.json", "glet.json"].map((file) => resourcePath("demo", file)).filter((file) => !fs.existsSync(file))
+  ]
   return missing.length === 0
     ? { name: "own files", state: "ok", essential: true, found: packageRoot() }
     : { name: "own files", state: "missing", essential: true, found: `${missing.join(", ")} missing`, mend: "run npm run build in a checkout, or install glet-orion again" }

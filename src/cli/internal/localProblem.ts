@@ -11,7 +11,7 @@ import { rateToPlanFor } from "../../scheduler/BurstHeadroom.js"
 import type { RepositoryError } from "../../server/repository/RepositoryError.js"
 import { CliError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
-import { layerCpu } from "../compose.js"
+import { layerMachine } from "../compose.js"
 import type { plan } from "../specs.js"
 import { modelFolder } from "./files.js"
 import { readModels } from "./localModels.js"
@@ -49,4 +49,4 @@ export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliErro
       latency: ProfileLatencyModel.make(profiles),
       options: defaultPlanOptions
     }
-  }).pipe(Effect.provide(layerCpu(args)))
+  }).pipe(Effect.provide(layerMachine(args)))

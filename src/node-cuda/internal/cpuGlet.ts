@@ -79,6 +79,8 @@ class CpuGlet implements GletHandle {
 
   readonly load = (model: Model, warmBatches: ReadonlyArray<number>): Effect.Effect<LoadReport, ModelLoadFailed | GletExited> =>
     Effect.suspend(() => {
+      const gone = this.runner.link.exit
+      if (gone !== undefined) return Effect.fail(this.exitedWith(gone))
       const key = modelKey(model)
       const entry = this.entries.get(key) ?? this.beginLoad(key, model, warmBatches)
       const { loadTimeoutMs } = this.options

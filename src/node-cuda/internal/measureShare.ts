@@ -1,6 +1,7 @@
 /**
  * Measures one model on one open glet within a given time: first up the batch sizes, a few executions each, as far as the time carries; then
- * sizes where the curve bends; then all of them again in rounds, so that a slow moment of the machine falls on all sizes alike.
+ * all of them again in rounds, so that a slow moment of the machine falls on all sizes alike. After the first round, when the medians have
+ * settled, come a few sizes where the curve bends.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -11,10 +12,11 @@ import { firstBatches, nextBatch } from "./batchSizes.js"
 const fewestSamples = 3
 /** More executions say no more. */
 const mostSamples = 500
-const mostSizes = 16
 const rounds = 4
-/** Relative deviation from a straight line above which another size is measured there. */
-const bendTolerance = 0.1
+/** Sizes measured for the sake of bends: each takes time, hence samples, from the others. */
+const mostBends = 3
+/** Relative deviation from a straight line above which another size is measured there; noise makes smaller ones. */
+const bendTolerance = 0.15
 
 export interface MeasureOptions<E> {
   readonly maxBatch: number
@@ -73,10 +75,6 @@ export const measureShare = <E>({ budgetMs, failed, maxBatch, run }: MeasureOpti
     for (const batch of firstBatches(maxBatch)) {
       if ((measured.size > 0 && costMs(batch) > (yield* left)) || !(yield* begin(batch))) break
     }
-    while (measured.size < mostSizes) {
-      const batch = nextBatch(medians(), bendTolerance)
-      if (batch === undefined || costMs(batch) > (yield* left) / 4 || !(yield* begin(batch))) break
-    }
     for (let round = 0; round < rounds; round++) {
       const open = ascending().filter((batch) => measured.get(batch)!.length < mostSamples)
       for (const [i, batch] of open.entries()) {
@@ -86,6 +84,10 @@ export const measureShare = <E>({ budgetMs, failed, maxBatch, run }: MeasureOpti
         const sliceMs = leftMs / (open.length - i + open.length * (rounds - round - 1))
         const end = yield* sample(batch, Math.min(mostSamples - durations.length, Math.ceil(mostSamples / rounds)), endMs - leftMs + sliceMs)
         if (end !== undefined) return yield* Effect.fail(failed(end))
+      }
+      for (let bends = 0; round === 0 && bends < mostBends; bends++) {
+        const batch = nextBatch(medians(), bendTolerance)
+        if (batch === undefined || costMs(batch) > (yield* left) / 4 || !(yield* begin(batch))) break
       }
     }
     return ascending().map((batch) => ({ batch, durationsMs: measured.get(batch)! }))

@@ -71,6 +71,8 @@ export const ortLibraryPath = (): string => {
 
 /** The API, with one environment. */
 export interface Ort {
+  /** koffi unloads a library whose handle is collected, and functions decoded from its table do not hold the handle. */
+  readonly library: unknown
   readonly functions: OrtFunctions
   readonly env: bigint
   /** OrtMemoryInfo of the CPU's memory. */
@@ -125,6 +127,7 @@ export const loadOrt = (): Ort => {
     })
   const errorsOnly = 3
   return {
+    library,
     functions,
     env: make(functions.CreateEnv, errorsOnly, "glet-orion"),
     cpuMemory: make(functions.CreateCpuMemoryInfo, 0, 0),

@@ -19,10 +19,11 @@ import type { OrtCSession } from "./OrtCSession.js"
 import { createSession } from "./OrtCSession.js"
 
 /**
- * A batch that takes less than this is run on the JavaScript thread while no other glet of the process has work: handing it to another thread
- * and back takes 35 µs, more than LeNet itself (bench/runner.ts).
+ * A short batch is run on the JavaScript thread itself: handing it to another thread and back takes 35 µs, more than LeNet does (bench/runner.ts).
+ * While the process has one glet only control messages wait for that; where it has more, none may have work at that moment, and the limit is
+ * what a neighbour's batch that comes in meanwhile may wait.
  */
-const inlineBelowMs = 0.1
+const inlineBelowMs = { alone: 1, amongOthers: 0.1 }
 const handOverMs = 0.035
 /** A request that runs alone is bound where it stands from this size on; below, copying is cheaper than making OrtValues (3 µs). */
 const bindSlotFromBytes = 64 << 10
@@ -50,17 +51,27 @@ interface LoadedModel {
   readonly pool: OrtCBufferPool
 }
 
+/** What the glets of a process know of each other. */
+interface GletsOfProcess {
+  open: number
+  /** Those that run something on another thread. */
+  busy: number
+}
+
 class OrtCGlet implements EngineGlet {
   private readonly queue: Array<Job> = []
   private running: Job | undefined
+  /** Between a batch run inline and the next turn of the event loop. */
+  private pausing = false
 
   constructor(
     private readonly ort: Ort,
     private readonly memory: SegmentMemory,
     private readonly threads: number,
-    /** Glets of the process that run something. */
-    private readonly busy: Set<OrtCGlet>
-  ) {}
+    private readonly peers: GletsOfProcess
+  ) {
+    peers.open++
+  }
 
   async load(request: LoadRequest): Promise<{ readonly model: EngineModel; readonly loaded: Loaded }> {
     const before = process.memoryUsage.rss()
@@ -88,6 +99,7 @@ class OrtCGlet implements EngineGlet {
   }
 
   close(): Promise<void> {
+    this.peers.open--
     return Promise.resolve()
   }
 
@@ -111,7 +123,7 @@ class OrtCGlet implements EngineGlet {
   private submit(job: Job): void {
     const problem = batchProblem(job.model.layout, job.batch, this.memory.bytes.length)
     if (problem !== undefined) return job.onEnd({ ok: false, detail: problem })
-    if (this.running === undefined && this.queue.length === 0) return this.start(job)
+    if (this.running === undefined && !this.pausing) return this.start(job)
     this.queue.push(job)
     if (this.queue.length === 1 && this.running !== undefined) this.prepare(job)
   }
@@ -145,21 +157,26 @@ class OrtCGlet implements EngineGlet {
     this.running = job
     const buffers = job.buffers!
     const start = performance.now()
-    if (buffers.timing.inferMs < inlineBelowMs && (this.busy.size === 0 || (this.busy.size === 1 && this.busy.has(this)))) {
+    const { open } = this.peers
+    if (this.peers.busy === 0 && buffers.timing.inferMs < (open === 1 ? inlineBelowMs.alone : inlineBelowMs.amongOthers)) {
       const problem = this.call(job.model, buffers)
       const inferMs = performance.now() - start
       this.running = undefined
       note(buffers, inferMs)
       this.finish(job, inferMs, problem)
-      // The next batch waits for what else has come in: a chain of short batches must not keep the thread from reading its connection.
-      if (this.queue.length > 0) setImmediate(() => this.next())
+      // The answer leaves, and what has come in is read, before the next batch: else a chain of them would starve the connection.
+      this.pausing = true
+      setImmediate(() => {
+        this.pausing = false
+        this.next()
+      })
       return
     }
-    this.busy.add(this)
+    this.peers.busy++
     this.callAsync(job.model, buffers, (problem) => {
       const inferMs = performance.now() - start
       this.running = undefined
-      this.busy.delete(this)
+      this.peers.busy--
       note(buffers, inferMs - handOverMs)
       this.next()
       this.finish(job, inferMs, problem)
@@ -167,7 +184,7 @@ class OrtCGlet implements EngineGlet {
   }
 
   private next(): void {
-    if (this.running !== undefined) return
+    if (this.running !== undefined || this.pausing) return
     const job = this.queue.shift()
     if (job === undefined) return
     this.start(job)
@@ -276,6 +293,6 @@ const note = ({ timing }: BatchBuffers, inferMs: number): void => {
 /** Loads the library. Throws where it does not load. */
 export const makeOrtC = (memory: SegmentMemory): Engine => {
   const ort = loadOrt()
-  const busy = new Set<OrtCGlet>()
-  return { name: "ort-c", openGlet: (threads) => Promise.resolve(new OrtCGlet(ort, memory, threads, busy)) }
+  const glets: GletsOfProcess = { open: 0, busy: 0 }
+  return { name: "ort-c", openGlet: (threads) => Promise.resolve(new OrtCGlet(ort, memory, threads, glets)) }
 }

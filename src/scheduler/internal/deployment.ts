@@ -23,7 +23,7 @@ import type { ModelReadiness } from "../Scheduler.js"
 import type { Work } from "./gletSupervisor.js"
 import { SupervisedGlet } from "./gletSupervisor.js"
 import type { ProfilesByType, Registration } from "./registry.js"
-import { problemOf } from "./registry.js"
+import { problemOf, registration } from "./registry.js"
 import type { RequestPath } from "./requestPath.js"
 
 export interface DeploymentOptions {
@@ -52,7 +52,10 @@ interface Planned {
 }
 
 export class Deployment {
+  /** What the deployed plan, or the one in the making, is about. */
   readonly registry = new Map<ModelName, Registration>()
+  /** What the next plan is to take in; undefined: forget the model. */
+  private readonly wanted = new Map<ModelName, Registration | undefined>()
   readonly glets = new Map<GletId, SupervisedGlet>()
   plan: Plan = emptyPlan
   /** Items per second that were asked of the deployed plan. */
@@ -65,9 +68,19 @@ export class Deployment {
 
   constructor(private readonly options: DeploymentOptions) {}
 
+  /** Takes a model in with the next plan. */
+  register(model: Model, profiles: Registration["profiles"]): void {
+    this.wanted.set(model.name, registration(model, profiles))
+  }
+
+  /** Leaves a model out of the next plan. */
+  unregister(name: ModelName): void {
+    this.wanted.set(name, undefined)
+  }
+
   readiness(name: ModelName): ModelReadiness | undefined {
     const entry = this.registry.get(name)
-    if (entry === undefined) return undefined
+    if (entry === undefined) return this.wanted.get(name) === undefined ? undefined : waitingState
     if (this.options.dispatcher.isServed(name)) return readyState
     return entry.failure === undefined ? waitingState : { state: "failed", reason: entry.failure }
   }
@@ -106,6 +119,7 @@ export class Deployment {
   /** Plans and deploys. Never fails: what cannot be done is logged and seen in readiness and status, and the old plan stays. */
   deploy(reason: string): Effect.Effect<void> {
     return Effect.gen(this, function*() {
+      this.takeIn()
       // Each round settles at least one replacement that cannot be loaded; without one the first round is the last.
       for (let round = 0; round <= this.registry.size; round++) {
         const planned = yield* this.planNow
@@ -139,19 +153,58 @@ export class Deployment {
     this.options.onChange()
   }
 
-  /** Everything down, in the end. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.forEach([...this.glets.values()], (glet) => glet.close, { concurrency: "unbounded", discard: true })
+  /** Everything down, in the end: what runs may end, what waits is refused. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => this.closeGlets([...this.glets.keys()])).pipe(
+    Effect.zipRight(Effect.sync(() => {
+      const { dispatcher, nowMs, path } = this.options
+      for (const name of this.registry.keys()) dispatcher.removeModel(nowMs(), name)
+      path.dispatchAll()
+    }))
   )
+
+  /** Registrations change between plans only, so that a plan and what it is about always fit. */
+  private takeIn(): void {
+    const { dispatcher, nowMs, path } = this.options
+    for (const [name, entry] of this.wanted) {
+      const old = this.registry.get(name)
+      if (entry === undefined) {
+        this.registry.delete(name)
+        dispatcher.removeModel(nowMs(), name)
+        path.answers.delete(name)
+        continue
+      }
+      // What is not deployed needs no successor beside it.
+      if (old !== undefined && this.isPlaced(this.plan, name)) {
+        entry.replaces = old.replaces ?? old
+      } else {
+        dispatcher.setModel(entry.model)
+        dispatcher.setUnavailable(name, "model-not-ready", "it is being loaded")
+      }
+      this.registry.set(name, entry)
+    }
+    this.wanted.clear()
+    path.dispatchAll()
+  }
+
+  private isPlaced(plan: Plan, name: ModelName): boolean {
+    return gletsOf(plan).some(({ glet }) => [...glet.assignments, ...glet.bestEffort].some((work) => work.model === name))
+  }
 
   /** Makes the plan real. False: a replacement could not be loaded and was taken back; plan again. */
   private carryOut({ plan, planningMs, problem }: Planned, reason: string): Effect.Effect<boolean> {
     return Effect.gen(this, function*() {
-      const { dispatcher, onChange, path } = this.options
+      const { dispatcher, onChange } = this.options
       const changes = diffPlans(this.plan, plan)
       const before = this.plan
+      if (changes.every(({ kind }) => kind === "describe") && before.generation > 0) {
+        this.plan = { ...plan, generation: before.generation }
+        this.adopt(problem)
+        this.noteFailures()
+        return true
+      }
       const works = worksOf(plan, problem, this.registry)
       const opened = yield* this.open(plan, works)
+      this.nextGletNumber = Math.max(this.nextGletNumber, ...gletsOf(plan).map(({ glet }) => numberAfter(glet.id)))
       yield* Effect.forEach(gletsOf(plan), ({ glet }) =>
         opened.includes(glet.id) ? Effect.void : this.glets.get(glet.id)!.retarget(works.get(glet.id) ?? []), {
         concurrency: "unbounded", discard: true
@@ -177,9 +230,7 @@ export class Deployment {
         .map((glet) => ({ ...glet, models: glet.models.filter((route) => replaced.includes(route.model)) }))
         .filter((glet) => glet.models.length > 0)
       this.plan = plan
-      this.problem = problem
-      this.asked = new Map(problem.demands.map((demand) => [demand.model, demand.rateRps]))
-      this.nextGletNumber = Math.max(this.nextGletNumber, ...gletsOf(plan).map(({ glet }) => numberAfter(glet.id)))
+      this.adopt(problem)
       for (const entry of this.registry.values()) {
         entry.replaces = undefined
         dispatcher.setModel(entry.model)
@@ -197,13 +248,17 @@ export class Deployment {
       }
       yield* this.closeGlets(closing)
       yield* Effect.forEach([...this.glets.values()], (glet) => glet.unloadOthers, { concurrency: "unbounded", discard: true })
-      for (const name of path.answers.keys()) if (!this.registry.has(name)) path.answers.delete(name)
       onChange()
       yield* Effect.logInfo(
         `plan ${plan.generation} deployed (${reason}): ${gletsOf(plan).length} glets, ${gletsOf(before).length} before; planned in ${planningMs.toFixed(1)} ms`
       )
       return true
     })
+  }
+
+  private adopt(problem: PlanProblem): void {
+    this.problem = problem
+    this.asked = new Map(problem.demands.map((demand) => [demand.model, demand.rateRps]))
   }
 
   /** Opens the glets that are new, beside the old ones, and waits until each is ready or has failed once. */
@@ -226,6 +281,7 @@ export class Deployment {
               else path.gletReady(ready.spec.id, handle)
               this.options.onChange()
             },
+            onClosing: (closing) => path.gletClosing(closing.spec.id),
             onLost: (gone, error, backAtMs) => {
               path.gletLost(gone.spec.id, backAtMs)
               for (const observer of path.observers) {
@@ -249,7 +305,6 @@ export class Deployment {
     return Effect.forEach(ids, (id) => {
       const glet = this.glets.get(id)
       if (glet === undefined) return Effect.void
-      this.options.dispatcher.gletUnready(this.options.nowMs(), id, Infinity)
       return Effect.tap(glet.close, () =>
         Effect.sync(() => {
           this.glets.delete(id)
@@ -277,7 +332,8 @@ export class Deployment {
     for (const entry of [...this.registry.values()]) {
       const { model, replaces } = entry
       if (replaces === undefined || this.readyGlets(plan, model).length > 0) continue
-      const failure = this.loadFailure(model) ?? "no glet could be opened for it"
+      const shortfall = plan.shortfalls.find((short) => short.model === model.name)
+      const failure = this.loadFailure(model) ?? shortfall?.reason ?? "no glet could be opened for it"
       this.registry.set(model.name, { ...replaces, failure: `version ${model.version} was not taken: ${failure}` })
       names.push(model.name)
     }
@@ -287,7 +343,10 @@ export class Deployment {
   private rollBackReplacements(why: string): void {
     for (const entry of [...this.registry.values()]) {
       if (entry.replaces !== undefined) this.registry.set(entry.model.name, { ...entry.replaces, failure: why })
-      else if (!this.options.dispatcher.isServed(entry.model.name)) entry.failure ??= why
+      else if (!this.options.dispatcher.isServed(entry.model.name)) {
+        entry.failure ??= why
+        this.options.dispatcher.setUnavailable(entry.model.name, "no-glet", entry.failure)
+      }
     }
   }
 
@@ -300,8 +359,7 @@ export class Deployment {
     const lost: Array<ModelName> = []
     for (const { model } of this.registry.values()) {
       if (!this.options.dispatcher.isServed(model.name)) continue
-      const placed = gletsOf(plan).some(({ glet }) => [...glet.assignments, ...glet.bestEffort].some((work) => work.model === model.name))
-      if (placed && this.readyGlets(plan, model).length === 0) lost.push(model.name)
+      if (this.isPlaced(plan, model.name) && this.readyGlets(plan, model).length === 0) lost.push(model.name)
     }
     return lost
   }

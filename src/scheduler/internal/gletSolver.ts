@@ -56,6 +56,15 @@ export const solveGlet = (
   const { bestEffort, factor, sharePct, works } = glet
   const isStrict = tables.problem.options.dutyRule === "strict"
   const count = works.length
+  // Most glets that searches ask about fail with one item each: told apart before anything is made.
+  let dutyMs = 0
+  let tightestMs = Infinity
+  for (let i = 0; i < count; i++) {
+    const { demand } = works[i]!
+    dutyMs += tables.latencyMs(gpuType, demand, sharePct, 1) * (slowdowns?.works[i] ?? 1)
+    tightestMs = Math.min(tightestMs, tables.demands[demand]!.sloMs)
+  }
+  if (dutyMs === Infinity || dutyMs * (isStrict ? 2 : 1) > tightestMs + slack) return undefined
   const blockingsMs = bestEffort.map((work, i) =>
     tables.latencyMs(gpuType, work.demand, sharePct, work.batch) * (slowdowns?.bestEffort[i] ?? 1)
   )
@@ -63,7 +72,6 @@ export const solveGlet = (
   if (blockingMs === Infinity) return undefined
   const batches = new Array<number>(count).fill(1)
   const latenciesMs = new Array<number>(count).fill(0)
-  let dutyMs = 0
   for (;;) {
     let sumMs = 0
     for (let i = 0; i < count; i++) {
@@ -74,13 +82,12 @@ export const solveGlet = (
     }
     if (sumMs === Infinity) return undefined
     const settled = sumMs <= dutyMs
-    const nextMs = Math.max(dutyMs, sumMs)
+    dutyMs = Math.max(dutyMs, sumMs)
     for (let i = 0; i < count; i++) {
-      const worstMs = nextMs + (isStrict ? sumMs : latenciesMs[i]!) + blockingMs
+      const worstMs = dutyMs + (isStrict ? sumMs : latenciesMs[i]!) + blockingMs
       if (worstMs > tables.demands[works[i]!.demand]!.sloMs + slack) return undefined
     }
     if (settled) return { dutyMs, batches, latenciesMs, blockingsMs }
-    dutyMs = sumMs
   }
 }
 

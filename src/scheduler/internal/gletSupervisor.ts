@@ -21,8 +21,10 @@ export interface SupervisorOptions {
   readonly executor: Executor["Type"]
   readonly nowMs: () => number
   readonly restart: RestartOptions
-  /** Called at every change of state, after it. */
+  /** Open and loaded. */
   readonly onReady: (glet: SupervisedGlet, handle: GletHandle) => void
+  /** It is about to be drained and closed for good. */
+  readonly onClosing: (glet: SupervisedGlet) => void
   /** It died, or could not be opened; `backAtMs` is when it is expected again. */
   readonly onLost: (glet: SupervisedGlet, error: GletExited | GletOpenFailed, backAtMs: number) => void
 }
@@ -99,10 +101,9 @@ export class SupervisedGlet {
   })
 
   /** Ends it for good: what runs may end. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.state = "draining"
-    return this.fiber === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(this.fiber))
-  })
+  readonly close: Effect.Effect<void> = Effect.suspend(() =>
+    this.fiber === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(this.fiber))
+  )
 
   private readonly supervise: Effect.Effect<void> = Effect.suspend(() => Effect.forever(Effect.flatMap(this.life, (error) => this.died(error))))
 
@@ -114,6 +115,10 @@ export class SupervisedGlet {
         const lived = yield* Effect.exit(restore(this.live(scope)))
         this.handle = undefined
         this.loaded.clear()
+        if (Exit.isInterrupted(lived)) {
+          this.state = "draining"
+          this.options.onClosing(this)
+        }
         yield* Scope.close(scope, Exit.void)
         return yield* lived
       })

@@ -123,12 +123,12 @@ const candidatesOn = (
     candidates.push({ at, glets: replaced(glets, index, glet), addedPct, leftPct: left - addedPct })
   }
   glets.forEach((glet, i) => {
-    const isThere = glet.works.some(({ demand }) => demand === work.demand)
-    if (!isThere && (glet.works.length >= tables.problem.options.maxModelsPerGlet || modelBytes > bytes)) return
     // Most glets are too full whatever their batches: told apart before anything is made.
-    const largestPct = gpu.sharesPct.findLast((share) => share <= glet.sharePct + most) ?? glet.sharePct
+    const largestPct = most === 0 ? glet.sharePct : gpu.sharesPct.findLast((share) => share <= glet.sharePct + most) ?? glet.sharePct
     const ownLoad = (work.rateRps * factor) / tables.saturation(gpu.type, work.demand, largestPct).rateRps
     if (!(ownLoad + leastLoad(tables, gpu.type, glet, largestPct) <= fullLoad)) return
+    const isThere = glet.works.some(({ demand }) => demand === work.demand)
+    if (!isThere && (glet.works.length >= tables.problem.options.maxModelsPerGlet || modelBytes > bytes)) return
     add(i, atLeastShare(tables, gpu, withWork(glet, work), glet.sharePct, glet.sharePct + most), glet.sharePct)
   })
   if (glets.length < gletsAllowed(tables, gpu) && tables.gletMemoryBytes(gpu.type) + modelBytes <= bytes) {

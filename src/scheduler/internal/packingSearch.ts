@@ -177,14 +177,16 @@ export const factorFrom = (attempt: Attempt, least: number, most: number, steps:
 
 /**
  * The same from 1 on; below 1 where the rates themselves do not fit, 0 where every model has a place but no rate can be promised; undefined
- * where not even that.
+ * where not even that. `most` may be below 1.
  */
 export const largestFactor = (attempt: Attempt, most: number, steps: number): Carried | undefined => {
-  const full = factorFrom(attempt, 1, most, steps)
+  const full = most < 1 ? undefined : factorFrom(attempt, 1, most, steps)
   if (full !== undefined) return full
-  for (let factor = 0.5; factor > 1e-3; factor /= 2) {
-    const part = carriedBy(attempt, factor)
-    if (part !== undefined) return bisect(attempt, part, 2 * factor, steps)
+  let tooMuch = Math.min(1, most)
+  for (let halving = 0; halving < 10; halving++) {
+    const part = carriedBy(attempt, tooMuch / 2)
+    if (part !== undefined) return bisect(attempt, part, tooMuch, steps)
+    tooMuch /= 2
   }
   return carriedBy(attempt, 0)
 }

@@ -20,8 +20,8 @@ export interface Registration {
   unloadable: boolean
 }
 
-export const registration = (model: Model, profiles: ReadonlyMap<string, ModelProfile>, replaces: Registration | undefined): Registration => ({
-  model, profiles, replaces, failure: undefined, unloadable: false
+export const registration = (model: Model, profiles: ReadonlyMap<string, ModelProfile>): Registration => ({
+  model, profiles, replaces: undefined, failure: undefined, unloadable: false
 })
 
 /** The planning problem of the registered models at the given rates, items per second. */

@@ -27,7 +27,7 @@ export class RequestPath {
   private readonly arrived = new Set<ModelName>()
   private deferred = false
   private flushing = false
-  private onIdle: (() => void) | undefined
+  private onIdle: Array<() => void> = []
 
   constructor(private readonly options: RequestPathOptions) {}
 
@@ -68,7 +68,14 @@ export class RequestPath {
     this.dispatchAll()
   }
 
-  /** It takes no more batches; the statistics go with it. */
+  /** It takes no more batches; what runs there may end. */
+  gletClosing(id: GletId): void {
+    this.handles.delete(id)
+    this.options.dispatcher.gletUnready(this.options.nowMs(), id, Infinity)
+    this.flush()
+  }
+
+  /** It is gone, and its statistics with it. */
   gletClosed(id: GletId): void {
     this.handles.delete(id)
     this.executions.delete(id)
@@ -89,9 +96,9 @@ export class RequestPath {
     this.options.onWaiting()
   }
 
-  /** Calls `done` once when nothing waits or runs. */
+  /** Calls `done` once, when nothing waits or runs. */
   whenIdle(done: () => void): void {
-    this.onIdle = done
+    this.onIdle.push(done)
     this.flush()
   }
 
@@ -173,10 +180,10 @@ export class RequestPath {
     }
     ended.length = 0
     this.flushing = false
-    if (this.onIdle !== undefined && this.options.dispatcher.pending === 0) {
-      const done = this.onIdle
-      this.onIdle = undefined
-      done()
+    if (this.onIdle.length > 0 && this.options.dispatcher.pending === 0) {
+      const idle = this.onIdle
+      this.onIdle = []
+      for (const done of idle) done()
     }
   }
 

@@ -40,15 +40,20 @@ const keepRatio = 0.8
 
 const bisections = 6
 
-/** The largest number of demands that have a place at all, however small their rates. */
-const servable = (tables: PlanTables, gpus: ReadonlyArray<GpuDraft>, starts: ReadonlyArray<PackingStart>): ReadonlyArray<number> => {
-  let best: Packing | undefined
+/** A packing, as good as any found, of as many demands as have a place at all, however small their rates. */
+const placeable = (
+  tables: PlanTables,
+  gpus: ReadonlyArray<GpuDraft>,
+  starts: ReadonlyArray<PackingStart>
+): { readonly packing: Packing; readonly start: PackingStart } => {
+  const [first] = starts
+  let best = { packing: { gpus, unplaced: first?.order ?? [] } as Packing, order: first?.order ?? [] }
   for (const start of starts.slice(0, 6)) {
     const packing = pack(tables, { start, factor: 0, gpus, partial: true })
-    if (packing !== undefined && (best === undefined || packing.unplaced.length < best.unplaced.length)) best = packing
+    if (packing !== undefined && packing.unplaced.length < best.packing.unplaced.length) best = { packing, order: start.order }
   }
-  const unplaced = new Set(best?.unplaced)
-  return (starts[0]?.order ?? []).filter((demand) => !unplaced.has(demand)).sort((a, b) => a - b)
+  const unplaced = new Set(best.packing.unplaced)
+  return { packing: best.packing, start: { order: best.order.filter((demand) => !unplaced.has(demand)), spread: true } }
 }
 
 interface Structure {
@@ -66,7 +71,7 @@ const bestStructure = (
   current: Plan | undefined
 ): Structure | undefined => {
   const leastPct = leastSharesPct(tables, gpus, demands).reduce((sum, pct) => sum + pct, 0)
-  const most = Math.max(1, Math.min(headroomLimit, leastPct > 0 ? (100 * gpus.length) / leastPct : headroomLimit))
+  const most = Math.min(headroomLimit, leastPct > 0 ? (100 * gpus.length) / leastPct : headroomLimit)
   const kept = current === undefined || current.gpus.every((gpu) => gpu.glets.length === 0)
     ? undefined
     : attemptCurrent(tables, gpus, demands, current)
@@ -128,6 +133,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   let demands: ReadonlyArray<number> = critical
   let starts = packingStarts(tables, all, critical)
   let lowerBound: number | undefined
+  let fallback: Carried | undefined
   if (mustFit) {
     const leastPct = leastSharesPct(tables, all, critical).reduce((sum, pct) => sum + pct, 0)
     const bound = Math.max(critical.some((demand) => problem.demands[demand]!.rateRps > 0) ? 1 : 0, Math.ceil(leastPct / 100 - 1e-6))
@@ -137,16 +143,19 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     gpus = all.slice(0, fewest.used)
     starts = [fewest.start, ...starts.filter((start) => start !== fewest.start)]
   } else {
-    demands = servable(tables, all, starts)
-    if (demands.length < critical.length) {
-      for (const demand of critical) {
-        if (!demands.includes(demand)) reasons.set(demand, "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs")
+    const placed = placeable(tables, all, starts)
+    if (placed.packing.unplaced.length > 0) {
+      for (const demand of placed.packing.unplaced) {
+        reasons.set(demand, "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs")
       }
-      starts = packingStarts(tables, all, demands)
+      demands = [...placed.start.order].sort((a, b) => a - b)
+      starts = [placed.start, ...packingStarts(tables, all, demands)]
     }
+    fallback = { factor: 0, packing: placed.packing }
   }
 
-  const structure = bestStructure(tables, gpus, demands, starts, current)
+  const structure = bestStructure(tables, gpus, demands, starts, current) ??
+    (fallback === undefined ? undefined : { carried: fallback, attempt: () => undefined })
   if (structure === undefined) return infeasible(shortage(tables, gpus, starts[0]!))
   const filled = withBestEffort(tables, structure, bestEffort, !mustFit)
   for (const demand of filled.unplaced) reasons.set(demand, "no glet has slack for a batch of it, and no share is left for a glet of its own")

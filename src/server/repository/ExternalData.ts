@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import type { OnnxExternalData, OnnxFile } from "./OnnxFile.js"
+import type { OnnxExternalData, OnnxFile } from "./OnnxModel.js"
 import { fromFileSystem, RepositoryError } from "./RepositoryError.js"
 
 /**

@@ -89,9 +89,11 @@ export const makeModelProfiles: Effect.Effect<ModelProfiles, never, ProfileStore
   return { look, complete }
 })
 
-/** A profile made for smaller batches says nothing of larger ones; one that ran out of time at this maximum says all that will be known. */
-const covers = (profile: ModelProfile, model: Model): boolean =>
-  Math.max(profile.maxBatch ?? 0, ...profile.points.map(({ batch }) => batch)) >= model.maxBatch
+/**
+ * A profile made for smaller batches says nothing of larger ones; one that ran out of time at this maximum says all that will be known, and one
+ * that was made by hand is taken as it is.
+ */
+const covers = (profile: ModelProfile, model: Model): boolean => profile.maxBatch === undefined || profile.maxBatch >= model.maxBatch
 
 /** SHA-256 of a file in hexadecimal, read as a stream. @since 0.1.0 @category files */
 export const sha256OfFile = (file: string): Effect.Effect<string, RepositoryError> =>

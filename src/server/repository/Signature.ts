@@ -6,7 +6,7 @@
 import * as Either from "effect/Either"
 import type { ModelSignature } from "../../core/Model.js"
 import type { DataType, Dim, TensorSpec } from "../../core/Tensor.js"
-import type { OnnxFile, OnnxValue } from "./OnnxFile.js"
+import type { OnnxFile, OnnxValue } from "./OnnxModel.js"
 import { RepositoryError } from "./RepositoryError.js"
 
 /** @since 0.1.0 @category signatures */

@@ -1,6 +1,6 @@
 /** The parts of an ONNX file that serving needs, by a walk that never touches weights. Field numbers: onnx.proto3. */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire"
-import type { OnnxDim, OnnxExternalData, OnnxFile, OnnxValue } from "../OnnxFile.js"
+import type { OnnxDim, OnnxExternalData, OnnxFile, OnnxValue } from "../OnnxModel.js"
 import type { Field, Walk } from "./protoWalk.js"
 import { ProtoCursor, WalkError } from "./protoWalk.js"
 

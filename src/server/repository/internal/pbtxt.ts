@@ -140,13 +140,13 @@ const parseString = (cursor: TextCursor, parts: Array<Uint8Array>): void => {
     if (plain !== "") parts.push(Buffer.from(plain))
     if (cursor.peek() === quote) return cursor.advance()
     if (cursor.peek() !== "\\") throw new TextError(at, "the string does not end on its line")
-    cursor.advance()
     parts.push(parseEscape(cursor))
   }
 }
 
 const parseEscape = (cursor: TextCursor): Uint8Array => {
   const at = cursor.at
+  cursor.advance()
   const bytes = cursor.take(octal)
   if (bytes !== "") return Uint8Array.of(Number.parseInt(bytes, 8) & 0xff)
   const letter = cursor.peek()

@@ -15,13 +15,13 @@ export type Phase =
 export class Shelf {
   phase: Phase = { is: "loading" }
   entry: CatalogEntry | undefined
+  /** Of the files and settings last looked at. */
+  stamp = ""
 
   constructor(
     readonly name: string,
     /** Held while it is loaded or unloaded: one at a time. */
     readonly lock: Effect.Semaphore,
-    /** Of the files last looked at. */
-    public fingerprint: string,
     private readonly readiness: (name: string) => ModelReadiness | undefined
   ) {}
 

@@ -70,7 +70,7 @@ export class TextCursor {
 /** The known name nearest to what was written, if it is near. */
 export const suggest = (written: string, known: Iterable<string>): string | undefined => {
   let best: string | undefined
-  let bestDistance = Math.max(2, Math.floor(written.length / 3)) + 1
+  let bestDistance = Math.max(2, Math.ceil(written.length * 0.4)) + 1
   for (const name of known) {
     const distance = editDistance(written.slice(0, 64), name.slice(0, 64))
     if (distance < bestDistance) {

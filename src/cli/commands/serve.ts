@@ -1,0 +1,71 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { gletsOf } from "../../core/Plan.js"
+import { Scheduler } from "../../scheduler/Scheduler.js"
+import { HttpServer } from "../../server/HttpServer.js"
+import { ModelCatalog } from "../../server/ModelCatalog.js"
+import type { CatalogProgress } from "../../server/ModelCatalogLive.js"
+import type { ParsedArgs } from "../CommandSpec.js"
+import { layerServing } from "../compose.js"
+import { modelFolder } from "../internal/files.js"
+import { modelSettings, readConfigFile, resolveServerConfig } from "../internal/settings.js"
+import { endSignal } from "../internal/signals.js"
+import { makeProgress, note, out } from "../internal/terminal.js"
+import type { serve } from "../specs.js"
+import type { ReadyLine } from "./readyLine.js"
+
+type ServeArgs = ParsedArgs<typeof serve>
+
+/** Shows measuring as it goes; logs say the rest. */
+const showProgress = (progress: ReturnType<typeof makeProgress>) => {
+  let measured = 0
+  let toMeasure = 0
+  let last = ""
+  return (event: CatalogProgress): void => {
+    switch (event.kind) {
+      case "found":
+        toMeasure = event.toMeasure
+        if (toMeasure > 0) note(`${event.models} models found, ${toMeasure} to measure first`)
+        return
+      case "measuring":
+        if (event.model !== last) measured++
+        last = event.model
+        return progress.show(`measuring [${measured}/${toMeasure}] ${event.model} on ${event.gpuType}: ${event.done} of ${event.total}`)
+      case "state":
+        return progress.clear()
+    }
+  }
+}
+
+/** `glet serve` */
+export const handle = (args: ServeArgs): Effect.Effect<void, unknown> =>
+  Effect.gen(function*() {
+    const directory = yield* modelFolder(args.models)
+    const { config } = yield* resolveServerConfig(args)
+    const file = yield* readConfigFile(args.config)
+    const overrides = yield* modelSettings(args, file.models)
+    const progress = makeProgress(1000)
+    const layer = yield* layerServing({ ...args, directory, overrides, config, onProgress: showProgress(progress) })
+    // Everything closes with this scope: connections drain, then glets, then their processes.
+    const services = yield* Layer.build(layer)
+    const { url } = Context.get(services, HttpServer)
+    const catalog = Context.get(services, ModelCatalog)
+    yield* catalog.settled
+    progress.clear()
+    const index = catalog.index()
+    const plan = yield* Context.get(services, Scheduler).plan
+    const ready: typeof ReadyLine.Type = {
+      apiVersion: "glet/v1alpha1",
+      kind: "Ready",
+      url,
+      models: index.length,
+      modelsReady: index.filter((entry) => entry.state === "READY").length,
+      glets: gletsOf(plan).length,
+      pid: process.pid
+    }
+    const count = ready.modelsReady === ready.models ? String(ready.models) : `${ready.modelsReady} of ${ready.models}`
+    out(args.json ? JSON.stringify(ready) : `glet serving ${count} model${ready.models === 1 ? "" : "s"} on ${url} with ${ready.glets} glet${ready.glets === 1 ? "" : "s"}; glet status --server ${url}`)
+    const signal = yield* endSignal
+    note(`${signal}: draining; again to end at once`)
+  }).pipe(Effect.scoped)

@@ -1,0 +1,262 @@
+/**
+ * The scheduler over an executor: the dispatcher on the hot path, a fiber per glet that keeps it open, one that plans and deploys, one that
+ * watches rates, one that watches deadlines. Time comes from Effect's Clock.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Executor } from "../core/Executor.js"
+import { GpuInventory } from "../core/Gpu.js"
+import type { ModelName } from "../core/Ids.js"
+import type { LatencyModel } from "../core/LatencyModel.js"
+import { gletsOf } from "../core/Plan.js"
+import type { PlanOptions } from "../core/PlanProblem.js"
+import { defaultPlanOptions } from "../core/PlanProblem.js"
+import type { InferResult } from "../core/Request.js"
+import type { RequestError } from "../core/RequestError.js"
+import { rateToPlanFor } from "./BurstHeadroom.js"
+import type { DispatcherOptions } from "./Dispatcher.js"
+import { defaultDispatcherOptions, Dispatcher } from "./Dispatcher.js"
+import { Deployment } from "./internal/deployment.js"
+import type { ProfilesByType } from "./internal/registry.js"
+import { RequestPath } from "./internal/requestPath.js"
+import { makeStatus } from "./internal/statusReport.js"
+import { Planner } from "./Planner.js"
+import * as ProfileLatencyModel from "./ProfileLatencyModel.js"
+import * as RateEstimator from "./RateEstimator.js"
+import type { ModelLoad, ReplanOptions } from "./ReplanPolicy.js"
+import { decideReplan, defaultReplanOptions, plannedAt } from "./ReplanPolicy.js"
+import type { RestartOptions } from "./RestartPolicy.js"
+import { defaultRestartOptions } from "./RestartPolicy.js"
+import { Scheduler } from "./Scheduler.js"
+
+/** @since 0.1.0 @category options */
+export interface SchedulerOptions {
+  readonly dispatcher: DispatcherOptions
+  /** By default the GPUs are given and must do: `whenShort` is `degrade`. */
+  readonly plan: PlanOptions
+  readonly replan: ReplanOptions
+  readonly restart: RestartOptions
+  /** How often arrivals are counted and the plan is judged by them, ms. */
+  readonly controlMs: number
+  /** Longest wait for queued requests of a replaced model before its glets close, ms. */
+  readonly retireMs: number
+  /** From what was measured to what planners ask. */
+  readonly latencyModel: (profiles: ProfilesByType) => LatencyModel
+  /**
+   * Runs something a little later: requests offered until then are batched together on an idle glet. `queueMicrotask` joins what one read of a
+   * socket brought; undefined dispatches every request by itself.
+   */
+  readonly defer: ((run: () => void) => void) | undefined
+}
+
+/** @since 0.1.0 @category options */
+export const defaultSchedulerOptions: SchedulerOptions = {
+  dispatcher: defaultDispatcherOptions,
+  plan: { ...defaultPlanOptions, whenShort: "degrade" },
+  replan: defaultReplanOptions,
+  restart: defaultRestartOptions,
+  controlMs: 200,
+  retireMs: 10_000,
+  latencyModel: (profiles) => ProfileLatencyModel.make(profiles),
+  defer: queueMicrotask
+}
+
+/** Between these the sweeper comes to requests that wait, ms. */
+const sweepAtLeastMs = 1
+const sweepAtMostMs = 20
+
+/**
+ * Makes the scheduler. It runs until the scope closes: then glets are drained and closed; end it with `drain` first to answer all requests.
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Partial<SchedulerOptions> = {}
+): Effect.Effect<Scheduler["Type"], never, Executor | GpuInventory | Planner | Scope.Scope> =>
+  Effect.gen(function*() {
+    const config: SchedulerOptions = { ...defaultSchedulerOptions, ...options }
+    const executor = yield* Executor
+    const { gpus } = yield* GpuInventory
+    const planner = yield* Planner
+    const clock = yield* Clock.clockWith(Effect.succeed)
+    const scope = yield* Effect.scope
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    const nowMs = (): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+
+    const changed = yield* PubSub.sliding<void>(1)
+    // Requests to plan that come while one is carried out are served by the next one together.
+    const planRequests = yield* Queue.sliding<void>(1)
+    let waiters: Array<{ readonly reason: string; readonly done: Deferred.Deferred<void> | undefined }> = []
+    const waiting = yield* Effect.makeLatch(false)
+    let draining = false
+    let estimator = RateEstimator.makeRateEstimator()
+    let replanState = plannedAt(nowMs())
+
+    const rateOf = (model: ModelName): number => RateEstimator.estimateRps(estimator, model)
+    const onChange = (): void => {
+      changed.unsafeOffer(undefined)
+    }
+    const requestPlan = (reason: string, done?: Deferred.Deferred<void>): void => {
+      waiters.push({ reason, done })
+      Queue.unsafeOffer(planRequests, undefined)
+    }
+    const requestPlanAndWait = (reason: string): Effect.Effect<void> =>
+      Effect.flatMap(Deferred.make<void>(), (done) => Effect.zipRight(Effect.sync(() => requestPlan(reason, done)), Deferred.await(done)))
+
+    const dispatcher = new Dispatcher(config.dispatcher)
+    const path = new RequestPath({
+      dispatcher, nowMs, defer: config.defer,
+      onWaiting: () => waiting.unsafeOpen(),
+      onDefect: (defect) => runFork(Effect.logError("a callback of a request or an observer threw", defect))
+    })
+    const deployment = new Deployment({
+      executor, gpus, planner, dispatcher, path, nowMs, rateOf, onChange, scope,
+      planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
+      onUnloadable: (model) => requestPlan(`model ${model} cannot be loaded`)
+    })
+
+    /** Carries out requests to plan, one at a time. */
+    const planning = Effect.gen(function*() {
+      yield* Queue.take(planRequests)
+      // Registrations made together are planned together.
+      yield* Effect.yieldNow()
+      const served = waiters
+      waiters = []
+      const reasons = [...new Set(served.map(({ reason }) => reason))]
+      yield* Effect.ensuring(
+        deployment.deploy(reasons.slice(0, 3).join(", ")),
+        Effect.sync(() => {
+          replanState = plannedAt(nowMs())
+          for (const { done } of served) if (done !== undefined) Deferred.unsafeDone(done, Effect.void)
+        })
+      )
+    })
+
+    const counted = new Map<ModelName, number>()
+    /** Counts arrivals, and asks for a plan where the rates call for one. */
+    const control = Effect.gen(function*() {
+      yield* Effect.sleep(config.controlMs)
+      const counts = new Map<ModelName, number>()
+      const loads: Array<ModelLoad> = []
+      const capacityRps = new Map<ModelName, number>()
+      for (const { glet } of gletsOf(deployment.plan)) {
+        for (const work of glet.assignments) capacityRps.set(work.model, (capacityRps.get(work.model) ?? 0) + work.capacityRps)
+      }
+      for (const name of deployment.registry.keys()) {
+        const arrived = dispatcher.countersOf(name)?.arrivedItems ?? 0
+        const before = counted.get(name) ?? 0
+        // A replaced model counts from zero again.
+        counts.set(name, arrived >= before ? arrived - before : arrived)
+        counted.set(name, arrived)
+      }
+      estimator = RateEstimator.observe(estimator, nowMs(), counts)
+      for (const { model, unloadable } of deployment.registry.values()) {
+        const asked = deployment.asked.get(model.name)
+        if (model.serviceClass === "best-effort" || unloadable || asked === undefined) continue
+        const rate = rateOf(model.name)
+        loads.push({
+          model: model.name, rateRps: rate, neededRps: rateToPlanFor(rate), askedRps: asked, capacityRps: capacityRps.get(model.name) ?? 0
+        })
+      }
+      const decision = decideReplan(replanState, nowMs(), loads, config.replan)
+      replanState = decision.state
+      if (decision.reason !== undefined && !draining && waiters.length === 0) requestPlan(decision.reason)
+    })
+
+    /** Watches the deadlines of requests that wait; sleeps while none does. */
+    const sweeping = Effect.gen(function*() {
+      yield* waiting.await
+      const inMs = path.sweep()
+      if (inMs === Infinity) waiting.unsafeClose()
+      yield* Effect.sleep(Math.min(Math.max(inMs, sweepAtLeastMs), sweepAtMostMs))
+    })
+
+    const forkLoop = (name: string, body: Effect.Effect<void>) =>
+      Effect.forkScoped(Effect.annotateLogs(
+        Effect.forever(Effect.catchAllDefect(body, (defect) => Effect.zipRight(Effect.logError(`${name} went wrong`, defect), Effect.sleep(1000)))),
+        { module: "scheduler", fiber: name }
+      ))
+    yield* Effect.addFinalizer(() => deployment.close)
+    yield* forkLoop("planning", planning)
+    yield* forkLoop("control", control)
+    yield* forkLoop("sweeping", sweeping)
+
+    const status = makeStatus({ executor: executor.name, deployment, dispatcher, path, nowMs, rateOf, draining: () => draining })
+
+    return {
+      nowMs,
+      offer: path.offer,
+      submit: (request) =>
+        Effect.async<InferResult, RequestError>((resume) => {
+          let whenEnded = (): void => {}
+          const cancel = path.offer(request, (end) => {
+            resume(end.ok ? Effect.succeed(end.result) : Effect.fail(end.error))
+            whenEnded()
+          })
+          // Interruption ends when the slot is no longer in use.
+          return Effect.async<void>((done) => {
+            whenEnded = () => done(Effect.void)
+            cancel()
+          })
+        }),
+      register: (model, profiles) =>
+        Effect.suspend(() => {
+          if (!deployment.registry.has(model.name)) estimator = RateEstimator.expectRate(estimator, model.name, model.expectedRateRps)
+          deployment.register(model, profiles)
+          return requestPlanAndWait(`model ${model.name} registered`)
+        }).pipe(Effect.map(() => deployment.readiness(model.name) ?? { state: "failed", reason: "it was unregistered meanwhile" })),
+      unregister: (name) =>
+        Effect.suspend(() => {
+          deployment.unregister(name)
+          counted.delete(name)
+          return requestPlanAndWait(`model ${name} unregistered`)
+        }).pipe(Effect.zipRight(Effect.sync(() => {
+          if (!deployment.registry.has(name)) estimator = RateEstimator.forgetRate(estimator, name)
+        }))),
+      readiness: (name) => deployment.readiness(name),
+      plan: Effect.sync(() => deployment.plan),
+      replan: ({ dryRun = false, reason = "asked for" } = {}) =>
+        dryRun
+          ? Effect.map(deployment.planNow, (planned) => (Either.isRight(planned) ? planned.right.plan : deployment.plan))
+          : Effect.map(requestPlanAndWait(reason), () => deployment.plan),
+      status,
+      changes: Stream.unwrapScoped(Effect.map(PubSub.subscribe(changed), (subscription) =>
+        Stream.concat(Stream.fromEffect(status), Stream.mapEffect(Stream.fromQueue(subscription), () => status)))),
+      observe: (observer) =>
+        Effect.asVoid(Effect.acquireRelease(
+          Effect.sync(() => path.observers.add(observer)),
+          () => Effect.sync(() => path.observers.delete(observer))
+        )),
+      drain: Effect.async<void>((resume) => {
+        draining = true
+        dispatcher.drain()
+        onChange()
+        path.whenIdle(() => resume(Effect.void))
+      })
+    }
+  })
+
+/**
+ * The scheduler as a layer.
+ *
+ * @example
+ * ```ts
+ * import { layer as schedulerLayer } from "glet-orion/scheduler"
+ *
+ * const live = schedulerLayer({ controlMs: 100 }) // needs Executor, GpuInventory, Planner
+ * ```
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Partial<SchedulerOptions> = {}): Layer.Layer<Scheduler, never, Executor | GpuInventory | Planner> =>
+  Layer.scoped(Scheduler, make(options))

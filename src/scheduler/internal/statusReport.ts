@@ -1,0 +1,98 @@
+/** The status of the scheduler, assembled when it is asked for. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Model } from "../../core/Model.js"
+import type { PlannedGlet } from "../../core/Plan.js"
+import { gletsOf } from "../../core/Plan.js"
+import type { Dispatcher } from "../Dispatcher.js"
+import type { DropReason } from "../../core/RequestError.js"
+import type { AssignmentStatus, GletStatus, LatencySummary, ModelStatus, SchedulerStatus } from "../SchedulerStatus.js"
+import type { Deployment } from "./deployment.js"
+import type { SupervisedGlet } from "./gletSupervisor.js"
+import type { LatencyHistogram } from "./latencyHistogram.js"
+import { windowMs } from "./latencyHistogram.js"
+import type { RequestPath } from "./requestPath.js"
+
+export interface StatusSources {
+  readonly executor: string
+  readonly deployment: Deployment
+  readonly dispatcher: Dispatcher
+  readonly path: RequestPath
+  readonly nowMs: () => number
+  readonly draining: () => boolean
+  readonly rateOf: (model: Model["name"]) => number
+}
+
+const nothing: LatencySummary = { count: 0, p50Ms: 0, p90Ms: 0, p99Ms: 0 }
+
+/** A glet that does not answer must not keep the status from being told. */
+const statsTimeoutMs = 250
+
+const assignments = (planned: PlannedGlet, measured: ReadonlyMap<string, LatencyHistogram> | undefined, nowMs: number): Array<AssignmentStatus> => {
+  const status = (work: { readonly model: Model["name"]; readonly batch: number }, predictedMs: number): AssignmentStatus => {
+    const histogram = measured?.get(work.model)
+    const summary = histogram?.summary(nowMs) ?? nothing
+    return {
+      model: work.model, batch: work.batch, predictedMs, measured: summary,
+      meanBatch: histogram === undefined || summary.count === 0 ? 0 : histogram.weight(nowMs) / summary.count
+    }
+  }
+  return [
+    ...planned.assignments.map((work) => status(work, work.latencyMs)),
+    ...planned.bestEffort.map((work) => status(work, work.blockingMs))
+  ]
+}
+
+const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: PlannedGlet | undefined): Effect.Effect<GletStatus> =>
+  Effect.gen(function*() {
+    const stats = glet.handle === undefined ? Option.none() : yield* Effect.timeoutOption(glet.handle.stats, statsTimeoutMs)
+    const nowMs = sources.nowMs()
+    const measured = sources.path.executions.get(glet.spec.id)
+    let busyMs = 0
+    for (const histogram of measured?.values() ?? []) busyMs += histogram.sumMs(nowMs)
+    const pid = Option.getOrUndefined(Option.flatMapNullable(stats, (known) => known.pid))
+    return {
+      id: glet.spec.id, gpu: glet.spec.gpu.id, sharePct: glet.spec.sharePct,
+      state: planned === undefined && glet.state === "ready" ? "draining" : glet.state,
+      detail: glet.detail, restarts: glet.restarts,
+      ...(pid === undefined ? {} : { pid }),
+      busyRatio: Math.min(1, busyMs / Math.min(windowMs, Math.max(1, nowMs - glet.openedAtMs))),
+      assignments: planned === undefined ? [] : assignments(planned, measured, nowMs)
+    }
+  })
+
+const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
+  const { deployment, dispatcher, nowMs, path, rateOf } = sources
+  const readiness = deployment.readiness(model.name) ?? { state: "waiting" }
+  const counters = dispatcher.countersOf(model.name)
+  let plannedRps = 0
+  for (const { glet } of gletsOf(deployment.plan)) {
+    for (const work of glet.assignments) if (work.model === model.name) plannedRps += work.capacityRps
+  }
+  return {
+    model: model.name, version: model.version, serviceClass: model.serviceClass,
+    ...(model.sloMs === undefined ? {} : { sloMs: model.sloMs }),
+    state: readiness.state,
+    detail: readiness.state === "failed" ? readiness.reason : deployment.registry.get(model.name)?.failure ?? "",
+    rateRps: rateOf(model.name), plannedRps,
+    queued: counters?.queued ?? 0, inFlight: counters?.inFlight ?? 0, answered: counters?.answered ?? 0,
+    withinSlo: counters?.withinSlo ?? 0, failed: counters?.failed ?? 0, canceled: counters?.canceled ?? 0,
+    dropped: counters === undefined
+      ? []
+      : (Object.entries(counters.dropped) as Array<[DropReason, number]>).map(([reason, count]) => ({ reason, count })),
+    latency: path.answers.get(model.name)?.summary(nowMs()) ?? nothing
+  }
+}
+
+export const makeStatus = (sources: StatusSources): Effect.Effect<SchedulerStatus> =>
+  Effect.gen(function*() {
+    const { deployment, draining, executor } = sources
+    const planned = new Map(gletsOf(deployment.plan).map(({ glet }) => [glet.id, glet]))
+    const glets = yield* Effect.forEach([...deployment.glets.values()], (glet) => gletStatus(sources, glet, planned.get(glet.spec.id)), {
+      concurrency: "unbounded"
+    })
+    return {
+      apiVersion: "glet/v1alpha1", kind: "Status", draining: draining(), executor, plan: deployment.plan, glets,
+      models: [...deployment.registry.values()].map(({ model }) => modelStatus(sources, model))
+    }
+  })

@@ -1,0 +1,209 @@
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import { createHash } from "node:crypto"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { ReadyLine } from "../../src/cli/commands/readyLine.js"
+import { Plan } from "../../src/core/Plan.js"
+import { Profile } from "../../src/core/Profile.js"
+import { SchedulerStatus } from "../../src/scheduler/SchedulerStatus.js"
+import type { Glet, Running } from "./support/glet.js"
+import { buildGlet, demoModels } from "./support/glet.js"
+
+let glet: Glet
+beforeAll(async () => {
+  glet = await buildGlet()
+})
+afterAll(() => glet.close())
+
+const decodeReady = Schema.decodeUnknownSync(Schema.parseJson(ReadyLine))
+
+const serving = async (args: ReadonlyArray<string>): Promise<{ readonly server: Running; readonly ready: typeof ReadyLine.Type }> => {
+  const server = glet.start(["serve", "--models", demoModels, "--port", "0", "--profile-budget", "100", "--json", ...args])
+  return { server, ready: decodeReady(await server.line((line) => line.startsWith("{"))) }
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+describe("glet serve", () => {
+  it("serves a folder; models, status, bench and a second server on its port behave; a signal drains", async () => {
+    const { ready, server } = await serving(["--class", "digits-denoise=best-effort", "--slo", "lenet-digits=5000"])
+    assert.strictEqual(ready.models, 4)
+    assert.strictEqual(ready.modelsReady, 4)
+    assert.isAtLeast(ready.glets, 1)
+    const at = ["--server", ready.url]
+
+    const models = await glet.run(["models", "--json", ...at])
+    const index = JSON.parse(models.stdout) as { readonly models: ReadonlyArray<{ readonly name: string; readonly state: string }> }
+    assert.deepStrictEqual(index.models.map(({ name, state }) => [name, state]), [
+      ["digits-denoise", "READY"], ["digits-features", "READY"], ["lenet-digits", "READY"], ["ranking-batch", "READY"]
+    ])
+    assert.include((await glet.run(["models", ...at])).stdout, "lenet-digits")
+
+    const bench = await glet.run(["bench", "lenet-digits", "--rate", "50", "--n", "60", "--warm-up", "0.2", "--json", ...at])
+    assert.strictEqual(bench.code, 0, bench.stderr)
+    const report = JSON.parse(bench.stdout) as {
+      readonly apiVersion: string
+      readonly requests: number
+      readonly answered: number
+      readonly setup: { readonly sloMs: number }
+      readonly latencyMs: { readonly p99Ms: number }
+    }
+    assert.strictEqual(report.apiVersion, "glet/v1alpha1")
+    assert.strictEqual(report.requests, 60)
+    assert.isAtLeast(report.answered, 1)
+    assert.strictEqual(report.setup.sloMs, 5000, "the model's own SLO, from the flag of serve")
+    assert.isAbove(report.latencyMs.p99Ms, 0)
+
+    fs.writeFileSync(path.join(glet.folder, "rates"), "40\n80\n")
+    const csv = await glet.run([
+      "bench", "ranking-batch", "--rate-file", path.join(glet.folder, "rates"), "--period", "0.5", "--warm-up", "0", "--body", "binary", "--batch", "2",
+      "--distribution", "uniform", "--csv", "-", ...at
+    ])
+    assert.strictEqual(csv.code, 0, csv.stderr)
+    const [head, ...rows] = csv.stdout.trim().split("\n").map((line) => line.split(","))
+    assert.deepStrictEqual(rows.map((row) => [row[0], row[1]]), [["0", "40"], ["0.5", "80"]])
+    for (const row of rows) assert.strictEqual(row.length, head!.length)
+    const text = await glet.run(["bench", "no-such-model", ...at])
+    assert.strictEqual(text.code, 1)
+    assert.match(text.stderr, /answered 404: .*no-such-model/)
+
+    const status = await glet.run(["status", "--json", ...at])
+    const decoded = Schema.decodeUnknownSync(Schema.parseJson(SchedulerStatus))(status.stdout)
+    const lenet = decoded.models.find((model) => model.model === "lenet-digits")!
+    assert.isAtLeast(lenet.answered, report.answered)
+    assert.strictEqual(decoded.models.find((model) => model.model === "digits-denoise")!.serviceClass, "best-effort")
+    assert.include((await glet.run(["status", ...at])).stdout, "lenet-digits")
+    const watched = glet.start(["status", "--watch", "--json", "--interval", "0.1", ...at])
+    await watched.line((line) => line.startsWith("{"))
+    watched.process.kill("SIGINT")
+    const watchEnd = await watched.ended
+    assert.strictEqual(watchEnd.code, 130)
+    for (const line of watchEnd.stdout.trim().split("\n")) Schema.decodeUnknownSync(Schema.parseJson(SchedulerStatus))(line)
+
+    const second = await glet.run(["serve", "--models", demoModels, "--port", new URL(ready.url).port, "--profile-budget", "100"])
+    assert.strictEqual(second.code, 1)
+    assert.strictEqual(second.stdout, "")
+    assert.match(second.stderr, /glet serve: cannot listen on 127\.0\.0\.1:\d+/)
+    assert.notMatch(second.stderr, /\n\s+at /)
+
+    const runners = decoded.glets.flatMap((one) => (one.pid === undefined ? [] : [one.pid]))
+    assert.isNotEmpty(runners)
+    server.process.kill("SIGTERM")
+    const ended = await server.ended
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    assert.strictEqual(ended.stdout.trim().split("\n").length, 1, "one line on stdout")
+    assert.match(ended.stderr, /draining/)
+    for (const pid of runners) assert.isFalse(isAlive(pid), "no runner outlives its server")
+    const refused = await glet.run(["status", ...at])
+    assert.strictEqual(refused.code, 1)
+  }, 15_000)
+
+  it("a broken model is named and the others are served", async () => {
+    const folder = fs.mkdtempSync(path.join(glet.folder, "models-"))
+    fs.copyFileSync(path.join(demoModels, "lenet-digits.onnx"), path.join(folder, "good.onnx"))
+    fs.writeFileSync(path.join(folder, "bad.onnx"), "this is no model")
+    const server = glet.start(["serve", "--models", folder, "--port", "0", "--profile-budget", "100"])
+    const line = await server.line((text) => text.startsWith("glet serving"))
+    assert.match(line, /^glet serving 1 of 2 models on http:\/\/127\.0\.0\.1:\d+/)
+    const url = /http:\S+?(?=[ ;]|$)/.exec(line)![0]
+    const models = await glet.run(["models", "--server", url])
+    assert.match(models.stdout, /bad\s+.*UNAVAILABLE\s+.*bad\.onnx/)
+    server.process.kill("SIGINT")
+    assert.strictEqual((await server.ended).code, 0)
+  }, 60_000)
+
+  it("profile, plan and run work without a server; emulated glets replay the profile", async () => {
+    const file = path.join(glet.folder, "cpu.json")
+    const profile = await glet.run(["profile", "--models", demoModels, "--only", "lenet-digits", "--only", "ranking-batch", "--budget", "100", "--output", file, "--json"])
+    assert.strictEqual(profile.code, 0, profile.stderr)
+    const measured = Schema.decodeUnknownSync(Schema.parseJson(Profile))(profile.stdout)
+    assert.deepStrictEqual(measured.models.map(({ model }) => model).sort(), ["lenet-digits", "ranking-batch"])
+    assert.deepStrictEqual(JSON.parse(fs.readFileSync(file, "utf8")), JSON.parse(profile.stdout))
+
+    const one = fs.mkdtempSync(path.join(glet.folder, "one-"))
+    fs.copyFileSync(path.join(demoModels, "lenet-digits.onnx"), path.join(one, "lenet-digits.onnx"))
+    const plan = await glet.run(["plan", "--models", one, "--slo", "lenet-digits=1000", "--json"])
+    assert.strictEqual(plan.code, 0, plan.stderr)
+    const made = Schema.decodeUnknownSync(Schema.parseJson(Plan))(plan.stdout)
+    assert.deepStrictEqual(made.gpus.flatMap((gpu) => gpu.glets).flatMap((glet) => glet.assignments).map(({ model }) => model)[0], "lenet-digits")
+    fs.copyFileSync(path.join(demoModels, "digits-denoise.onnx"), path.join(one, "never-measured.onnx"))
+    const unmeasured = await glet.run(["plan", "--models", one])
+    assert.strictEqual(unmeasured.code, 3)
+    assert.match(unmeasured.stderr, /"never-measured" has no profile for cpu; measure it with glet profile/)
+
+    const run = await glet.run(["run", path.join(one, "lenet-digits.onnx"), "--n", "20", "--batch", "4", "--interval", "1", "--json"])
+    assert.strictEqual(run.code, 0, run.stderr)
+    const report = JSON.parse(run.stdout) as { readonly executionMs: { readonly count: number; readonly p50Ms: number }; readonly latencyMs: { readonly count: number } }
+    assert.strictEqual(report.executionMs.count, 20)
+    assert.strictEqual(report.latencyMs.count, 20)
+    assert.isAbove(report.executionMs.p50Ms, 0)
+
+    fs.rmSync(path.join(one, "never-measured.onnx"))
+    const server = glet.start(["serve", "--models", one, "--port", "0", "--executor", "emulated", "--emulate", file, "--gpus", "2", "--profile-budget", "100", "--json"])
+    const { url } = decodeReady(await server.line((line) => line.startsWith("{")))
+    const status = Schema.decodeUnknownSync(Schema.parseJson(SchedulerStatus))((await glet.run(["status", "--json", "--server", url])).stdout)
+    assert.strictEqual(status.executor, "emulated")
+    assert.strictEqual(status.plan.gpus.length, 2)
+    server.process.kill("SIGTERM")
+    assert.strictEqual((await server.ended).code, 0)
+  }, 15_000)
+})
+
+describe("signals", () => {
+  it("the first waits for accepted requests, the second ends the server at once", async () => {
+    const folder = fs.mkdtempSync(path.join(glet.folder, "slow-"))
+    const model = path.join(folder, "slow.onnx")
+    fs.copyFileSync(path.join(demoModels, "lenet-digits.onnx"), model)
+    // A GPU on which this model takes 5 s.
+    const profile = path.join(glet.folder, "slow.json")
+    const slow = { meanMs: 5_000, p50Ms: 5_000, p90Ms: 5_000, p99Ms: 5_000, count: 10 }
+    fs.writeFileSync(profile, JSON.stringify({
+      apiVersion: "glet/v1alpha1", kind: "Profile", gpuType: "g", isolation: "mps", units: 10,
+      models: [{
+        model: "slow", memoryBytes: 1e6, loadMs: 1, sha256: createHash("sha256").update(fs.readFileSync(model)).digest("hex"),
+        points: [{ sharePct: 100, batch: 1, ...slow }]
+      }]
+    }))
+    const server = glet.start([
+      "serve", "--models", folder, "--port", "0", "--executor", "emulated", "--emulate", profile, "--slo", "slow=100000", "--rate", "slow=0.001",
+      "--max-batch", "slow=1", "--json"
+    ])
+    const { modelsReady, url } = decodeReady(await server.line((line) => line.startsWith("{")))
+    assert.strictEqual(modelsReady, 1)
+    const body = JSON.stringify({ inputs: [{ name: "input", datatype: "FP32", shape: [1, 1, 28, 28], data: new Array(784).fill(0) }] })
+    const answer = fetch(`${url}/v2/models/slow/infer`, { method: "POST", body }).then((response) => response.status, () => "lost")
+    for (let queued = 0; queued === 0;) {
+      const { stdout } = await glet.run(["status", "--json", "--server", url])
+      const [status] = Schema.decodeUnknownSync(Schema.parseJson(SchedulerStatus))(stdout).models
+      queued = status!.queued + status!.inFlight
+    }
+    server.process.kill("SIGTERM")
+    const waited = await Promise.race([server.ended, new Promise((resolve) => setTimeout(() => resolve("still draining"), 500))])
+    assert.strictEqual(waited, "still draining")
+    server.process.kill("SIGTERM")
+    assert.strictEqual((await server.ended).code, 143)
+    assert.strictEqual(await answer, "lost")
+  }, 60_000)
+})
+
+describe("glet demo", () => {
+  it("ends with one JSON line, and leaves nothing running", async () => {
+    const { code, stderr, stdout } = await glet.run(["demo", "--json", "--duration", "1"])
+    assert.strictEqual(code, 0, stderr)
+    const summary = JSON.parse(stdout) as Readonly<Record<string, unknown>>
+    assert.deepStrictEqual(Object.keys(summary), ["accuracy", "requests", "sloKept", "dropped", "p50Ms", "p99Ms", "glets", "planner"])
+    assert.isAtLeast(Number(summary["accuracy"]), 0.99)
+    assert.isAtLeast(Number(summary["requests"]), 400)
+    assert.isTrue(Number(summary["sloKept"]) >= 0 && Number(summary["sloKept"]) <= 1)
+    assert.strictEqual(summary["planner"], "orion")
+    assert.match(stderr, /Digits read right/)
+  }, 15_000)
+})

@@ -1,0 +1,127 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { unsafeModelName } from "../../src/core/Ids.js"
+import { rateToPlanFor } from "../../src/scheduler/BurstHeadroom.js"
+import { makeRandom } from "../../src/scheduler/internal/random.js"
+import type { RateEstimator } from "../../src/scheduler/RateEstimator.js"
+import { estimateRps, expectRate, forgetRate, makeRateEstimator, observe } from "../../src/scheduler/RateEstimator.js"
+
+const model = unsafeModelName("m")
+const other = unsafeModelName("other")
+
+/** Steady arrivals at a rate from one time to another, observed every stepMs; answers every estimate. */
+const feed = (from: RateEstimator, startMs: number, endMs: number, rateRps: number, stepMs = 200) => {
+  let estimator = from
+  const estimates: Array<number> = []
+  for (let now = startMs + stepMs; now <= endMs; now += stepMs) {
+    estimator = observe(estimator, now, new Map([[model, (rateRps * stepMs) / 1000]]))
+    estimates.push(estimateRps(estimator, model))
+  }
+  return { estimator, estimates }
+}
+const started = (rateRps: number) => observe(expectRate(makeRateEstimator(), model, rateRps), 0, new Map())
+
+describe("RateEstimator", () => {
+  it("starts with what is expected, and with nothing for a model it does not know", () => {
+    const estimator = started(40)
+    assert.strictEqual(estimateRps(estimator, model), 40)
+    assert.strictEqual(estimateRps(estimator, other), 0)
+    assert.strictEqual(estimateRps(forgetRate(estimator, model), model), 0)
+  })
+
+  it("stays at a steady rate", () => {
+    for (const rate of [0.1, 1, 50, 10_000]) {
+      for (const estimate of feed(started(rate), 0, 60_000, rate).estimates) assert.approximately(estimate, rate, rate * 1e-9)
+    }
+  })
+
+  it("sees most of a step up within a second", () => {
+    const { estimates } = feed(started(100), 0, 1_000, 300)
+    assert.isAbove(estimates[estimates.length - 1]!, 240)
+  })
+
+  it("forgets slowly: a second of silence takes little, a minute nearly all", () => {
+    const quiet = feed(started(100), 0, 1_000, 0)
+    assert.isAbove(estimateRps(quiet.estimator, model), 85)
+    assert.isBelow(estimateRps(feed(quiet.estimator, 1_000, 61_000, 0).estimator, model), 1)
+    assert.strictEqual(estimateRps(feed(quiet.estimator, 1_000, 200_000, 0).estimator, model), 0)
+  })
+
+  it("does not take the scatter of Poisson arrivals for load", () => {
+    const random = makeRandom(3)
+    for (const rate of [2, 50, 1_000]) {
+      let estimator = started(rate)
+      let now = 0
+      let next = 0
+      for (let step = 0; step < 600; step++) {
+        now += 200
+        let count = 0
+        while (next < now) {
+          next += (-Math.log(1 - random()) / rate) * 1000
+          count++
+        }
+        estimator = observe(estimator, now, new Map([[model, count]]))
+        // Within what is planned for anyway.
+        assert.isBelow(estimateRps(estimator, model), rateToPlanFor(rate) + 2 * Math.sqrt(rate))
+      }
+      assert.approximately(estimateRps(estimator, model), rate, Math.max(1.5, 3 * Math.sqrt(rate / 5)))
+    }
+  })
+
+  it("is the same for one long interval as for many short ones of equal rate", () => {
+    const long = observe(started(10), 5_000, new Map([[model, 500]]))
+    const short = feed(started(10), 0, 5_000, 100, 100).estimator
+    assert.approximately(estimateRps(long, model), estimateRps(short, model), 1e-6)
+  })
+
+  it("is finite and not negative for any counts and clocks", () => {
+    fc.assert(fc.property(
+      fc.array(fc.tuple(fc.integer({ min: -100, max: 10_000 }), fc.integer({ min: 0, max: 1e6 })), { maxLength: 50 }),
+      (steps) => {
+        let estimator = makeRateEstimator()
+        let now = 0
+        for (const [elapsed, count] of steps) {
+          now += elapsed
+          estimator = observe(estimator, now, new Map([[model, count]]))
+          const estimate = estimateRps(estimator, model)
+          assert.isTrue(estimate >= 0 && Number.isFinite(estimate))
+        }
+      }
+    ))
+  })
+})
+
+describe("rateToPlanFor", () => {
+  /** The smallest count that Poisson arrivals stay within with 99 %. */
+  const exactQuantile = (rate: number): number => {
+    let logTerm = -rate
+    let sum = Math.exp(logTerm)
+    let k = 0
+    while (sum < 0.99) {
+      k++
+      logTerm += Math.log(rate / k)
+      sum += Math.exp(logTerm)
+    }
+    return k
+  }
+
+  it("is the 99th percentile of a second of Poisson arrivals, to one item, where that is above a tenth more", () => {
+    for (const rate of [0.1, 0.5, 1, 2, 4, 7.5, 15, 50, 125, 300, 500]) {
+      assert.approximately(rateToPlanFor(rate), exactQuantile(rate), 1)
+    }
+  })
+
+  it("never leaves less than a tenth, and is strictly increasing", () => {
+    fc.assert(fc.property(fc.double({ min: 0, max: 20_000, noNaN: true }), fc.double({ min: 0.001, max: 100, noNaN: true }), (rate, more) => {
+      assert.isAtLeast(rateToPlanFor(rate), 1.1 * rate * (1 - 1e-12))
+      assert.isAbove(rateToPlanFor(rate + more), rateToPlanFor(rate))
+    }))
+    assert.approximately(rateToPlanFor(10_000), 11_000, 1e-6)
+  })
+
+  it("plans a little for an idle model, and takes nonsense for idle", () => {
+    assert.isTrue(rateToPlanFor(0) > 0 && rateToPlanFor(0) < 1)
+    assert.strictEqual(rateToPlanFor(NaN), rateToPlanFor(0))
+    assert.strictEqual(rateToPlanFor(-5), rateToPlanFor(0))
+  })
+})

@@ -1,0 +1,484 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Gpu } from "../../src/core/Gpu.js"
+import { layerStatic } from "../../src/core/Gpu.js"
+import { unsafeGpuId } from "../../src/core/Ids.js"
+import type { Model } from "../../src/core/Model.js"
+import { gletsOf } from "../../src/core/Plan.js"
+import type { ModelProfile } from "../../src/core/Profile.js"
+import type { InferRequest, RequestEnd } from "../../src/core/Request.js"
+import type { MemoryExecutorOptions } from "../../src/scheduler/MemoryExecutor.js"
+import * as MemoryExecutor from "../../src/scheduler/MemoryExecutor.js"
+import { Planner } from "../../src/scheduler/Planner.js"
+import { orion } from "../../src/scheduler/planners/Orion.js"
+import type { SchedulerObserver } from "../../src/scheduler/Scheduler.js"
+import { Scheduler } from "../../src/scheduler/Scheduler.js"
+import type { SchedulerOptions } from "../../src/scheduler/SchedulerLive.js"
+import * as SchedulerLive from "../../src/scheduler/SchedulerLive.js"
+import { makeModel, random, request } from "./harness.js"
+import type { VirtualClock } from "./virtualClock.js"
+import { makeVirtualClock } from "./virtualClock.js"
+
+const gpuOf = (id: string): Gpu => ({
+  id: unsafeGpuId(id), type: "test", isolation: "emulated", units: 100, memoryBytes: 1e10, sharesPct: [25, 50, 75, 100]
+})
+
+/** A quarter of a GPU takes twice as long as a whole one. */
+const truthMs = (items: number, sharePct: number): number => (1 + 0.25 * items) * Math.sqrt(100 / sharePct)
+
+const profileOf = (model: Model, factor = 1): ReadonlyMap<string, ModelProfile> => {
+  const points = [25, 50, 75, 100].flatMap((sharePct) =>
+    [1, 2, 4, 8, 16].map((batch) => {
+      const ms = truthMs(batch, sharePct) * factor
+      return { sharePct, batch, meanMs: ms, p50Ms: ms, p90Ms: ms, p99Ms: 1.1 * ms, count: 100 }
+    }))
+  return new Map([["test", { model: model.name, memoryBytes: 1e6, loadMs: 10, points: [points[0]!, ...points.slice(1)] }]])
+}
+
+const critical = (name: string, options: Partial<Model> = {}): Model => makeModel(name, { sloMs: 50, expectedRateRps: 50, ...options })
+
+interface Setup {
+  readonly gpus?: number
+  readonly executor?: Partial<MemoryExecutorOptions>
+  readonly scheduler?: Partial<SchedulerOptions>
+}
+
+const layer = (setup: Setup) =>
+  SchedulerLive.layer(setup.scheduler).pipe(
+    Layer.provideMerge(Layer.mergeAll(
+      MemoryExecutor.layer({ latencyMs: (batch, spec) => truthMs(batch.items, spec.sharePct), openMs: 20, loadMs: 10, ...setup.executor }),
+      layerStatic(Array.from({ length: setup.gpus ?? 1 }, (_, i) => gpuOf(`gpu${i}`)), Effect.succeed([])),
+      Layer.succeed(Planner, orion)
+    )),
+    Layer.provide(Logger.remove(Logger.defaultLogger))
+  )
+
+type Services = Scheduler | MemoryExecutor.MemoryExecutorControl
+
+/** Runs a test against a scheduler with registered models; time moves only by the test. */
+const withScheduler = <A, E>(setup: Setup, body: Effect.Effect<A, E, Services>, clock = makeVirtualClock()) =>
+  Effect.scoped(Effect.gen(function*() {
+    const context = yield* Layer.build(layer(setup))
+    return yield* Effect.provide(body, context as Context.Context<Services>)
+  })).pipe(Effect.withClock(clock))
+
+const pass = (ms: number) => Effect.clockWith((clock) => (clock as VirtualClock).advance(ms))
+
+const register = (...models: ReadonlyArray<Model>) =>
+  Effect.gen(function*() {
+    const scheduler = yield* Scheduler
+    const fibers = yield* Effect.forEach(models, (model) => Effect.fork(scheduler.register(model, profileOf(model))))
+    yield* pass(200)
+    return yield* Effect.forEach(fibers, Fiber.join)
+  })
+
+interface Tally {
+  offered: number
+  readonly ends: Array<RequestEnd>
+  within: number
+}
+
+const outcome = (end: RequestEnd): string =>
+  end.ok ? "ok" : end.error._tag === "RequestDropped" || end.error._tag === "ModelUnavailable" ? end.error.reason : end.error._tag
+
+const count = (tally: Tally): Record<string, number> => {
+  const counts: Record<string, number> = {}
+  for (const end of tally.ends) counts[outcome(end)] = (counts[outcome(end)] ?? 0) + 1
+  return counts
+}
+
+/** Poisson arrivals, millisecond by millisecond. */
+const load = (model: Model, rateRps: number, forMs: number, seed: number, tally: Tally = { offered: 0, ends: [], within: 0 }) =>
+  Effect.gen(function*() {
+    const scheduler = yield* Scheduler
+    const rng = random(seed)
+    let due = -Math.log(1 - rng()) * 1000 / rateRps
+    for (let ms = 0; ms < forMs; ms++) {
+      while (due <= ms) {
+        due += -Math.log(1 - rng()) * 1000 / rateRps
+        tally.offered += 1
+        const at = scheduler.nowMs()
+        scheduler.offer(request(model), (end) => {
+          tally.ends.push(end)
+          if (end.ok && scheduler.nowMs() - at <= (model.sloMs ?? Infinity)) tally.within += 1
+        })
+      }
+      yield* pass(1)
+    }
+    return tally
+  })
+
+const offer = (item: InferRequest) =>
+  Effect.map(Scheduler, (scheduler) => {
+    const ended: { end: RequestEnd | undefined; cancel: () => void } = { end: undefined, cancel: () => {} }
+    ended.cancel = scheduler.offer(item, (end) => {
+      ended.end = end
+    })
+    return ended
+  })
+
+const observed = (observer: SchedulerObserver) => Effect.flatMap(Scheduler, (scheduler) => scheduler.observe(observer))
+
+describe("Scheduler", () => {
+  it.live("answers within the SLO at moderate load, and says what it predicted and measured", () =>
+    withScheduler({}, Effect.gen(function*() {
+      const a = critical("a")
+      const b = critical("b", { sloMs: 100 })
+      assert.deepStrictEqual(yield* register(a, b), [{ state: "ready" }, { state: "ready" }])
+      const forA = yield* Effect.fork(load(a, 100, 2000, 1))
+      const tally = yield* Fiber.join(forA)
+      yield* pass(60)
+      assert.deepStrictEqual(count(tally), { ok: tally.offered })
+      assert.strictEqual(tally.within, tally.offered)
+      const status = yield* (yield* Scheduler).status
+      const model = status.models.find((entry) => entry.model === a.name)!
+      assert.strictEqual(model.answered, tally.offered)
+      assert.strictEqual(model.withinSlo, tally.offered)
+      assert.isAtLeast(model.rateRps, 60)
+      assert.isAbove(model.latency.p50Ms, 0)
+      const work = status.glets.flatMap((glet) => glet.assignments).filter((entry) => entry.model === a.name && entry.measured.count > 0)
+      assert.isNotEmpty(work)
+      for (const entry of work) assert.isAtMost(entry.measured.p50Ms, entry.predictedMs)
+    })))
+
+  it.live("plans again within a second of a step in the rate, and no request fails because of it", () =>
+    withScheduler({ gpus: 2 }, Effect.gen(function*() {
+      const a = critical("a", { expectedRateRps: 20 })
+      const plans: Array<{ readonly atMs: number; readonly capacityRps: number }> = []
+      const scheduler = yield* Scheduler
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* observed({
+          planDeployed: ({ plan }) =>
+            plans.push({
+              atMs: scheduler.nowMs(),
+              capacityRps: gletsOf(plan).reduce((sum, { glet }) => sum + glet.assignments.reduce((total, work) => total + work.capacityRps, 0), 0)
+            })
+        })
+        yield* register(a)
+        yield* load(a, 20, 3000, 2)
+        const stepMs = scheduler.nowMs()
+        const asked = (yield* scheduler.plan).gpus.length
+        assert.isAtLeast(asked, 1)
+        const before = plans.length
+        const tally = yield* load(a, 2000, 4000, 3)
+        yield* pass(100)
+        const capacityBefore = plans[before - 1]!.capacityRps
+        const after = plans.slice(before)
+        if (capacityBefore < 2000) {
+          assert.isNotEmpty(after)
+          assert.isAtMost(after[0]!.atMs - stepMs, 2000)
+        }
+        const counts = count(tally)
+        assert.strictEqual(tally.ends.length, tally.offered)
+        assert.isUndefined(counts["no-glet"])
+        assert.isUndefined(counts["glet-exited"])
+        assert.isUndefined(counts["model-not-ready"])
+      }))
+    })))
+
+  it.live("changes the plan under load without failing a request", () =>
+    withScheduler({ gpus: 2 }, Effect.gen(function*() {
+      const a = critical("a")
+      const others = ["b", "c", "d"].map((name) => critical(name, { expectedRateRps: 400 }))
+      yield* register(a)
+      const generation = (yield* (yield* Scheduler).plan).generation
+      const running = yield* Effect.fork(Effect.forEach(others, (model) => Effect.flatMap(Scheduler, (s) => s.register(model, profileOf(model))), {
+        concurrency: 1
+      }))
+      const tally = yield* load(a, 200, 1500, 4)
+      yield* pass(100)
+      yield* Fiber.join(running)
+      assert.isAbove((yield* (yield* Scheduler).plan).generation, generation)
+      assert.deepStrictEqual(count(tally), { ok: tally.offered })
+      assert.strictEqual(tally.within, tally.offered)
+    })))
+
+  it.live("replaces a model without failing its requests", () =>
+    withScheduler({}, Effect.gen(function*() {
+      const a = critical("a")
+      yield* register(a)
+      const next = critical("a", { version: 2 })
+      const versions: Array<number> = []
+      const scheduler = yield* Scheduler
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* observed({ requestEnded: ({ model }) => versions.push(model.version) })
+        const replacing = yield* Effect.fork(scheduler.register(next, profileOf(next)))
+        const tally = yield* load(a, 200, 500, 5)
+        yield* pass(100)
+        assert.deepStrictEqual(yield* Fiber.join(replacing), { state: "ready" })
+        assert.deepStrictEqual(count(tally), { ok: tally.offered })
+        assert.include(versions, 1)
+        assert.strictEqual(versions[versions.length - 1], 2)
+        assert.deepStrictEqual(versions, [...versions].sort())
+      }))
+    })))
+
+  it.live("keeps the old model where its replacement cannot be loaded", () =>
+    withScheduler({ executor: { failLoad: (model) => (model.version === 2 ? "invalid-model" : undefined) } }, Effect.gen(function*() {
+      const a = critical("a")
+      yield* register(a)
+      const [readiness] = yield* register(critical("a", { version: 2 }))
+      assert.strictEqual(readiness!.state, "ready")
+      const tally = yield* load(a, 100, 300, 6)
+      yield* pass(50)
+      assert.deepStrictEqual(count(tally), { ok: tally.offered })
+      const status = yield* (yield* Scheduler).status
+      assert.strictEqual(status.models[0]!.version, 1)
+      assert.include(status.models[0]!.detail, "invalid-model")
+    })))
+
+  it.live("isolates a model that cannot be loaded", () =>
+    withScheduler({ executor: { failLoad: (model) => (model.name === "bad" ? "invalid-model" : undefined) } }, Effect.gen(function*() {
+      const good = critical("good")
+      const bad = critical("bad")
+      const [first, second] = yield* register(good, bad)
+      assert.strictEqual(first!.state, "ready")
+      assert.strictEqual(second!.state, "failed")
+      if (second!.state === "failed") assert.include(second!.reason, "invalid-model")
+      const refused = yield* offer(request(bad))
+      assert.strictEqual(outcome(refused.end!), "model-not-ready")
+      const tally = yield* load(good, 100, 300, 7)
+      yield* pass(50)
+      assert.deepStrictEqual(count(tally), { ok: tally.offered })
+    })))
+
+  it.live("brings a killed glet back, and its requests in flight are answered by the successor", () =>
+    withScheduler({ executor: { latencyMs: () => 30, openMs: 50 } }, Effect.gen(function*() {
+      const a = critical("a", { sloMs: 2000 })
+      yield* register(a)
+      const scheduler = yield* Scheduler
+      const exits: Array<string> = []
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* observed({ gletExited: ({ glet }) => exits.push(glet) })
+        const sent = [yield* offer(request(a)), yield* offer(request(a))]
+        yield* pass(5)
+        const control = yield* MemoryExecutor.MemoryExecutorControl
+        for (const { id } of yield* control.open) yield* control.kill(id)
+        yield* pass(1)
+        assert.isNotEmpty(exits)
+        assert.strictEqual(scheduler.readiness(a.name)!.state, "waiting")
+        yield* pass(400)
+        assert.strictEqual(scheduler.readiness(a.name)!.state, "ready")
+        assert.deepStrictEqual(sent.map(({ end }) => end?.ok), [true, true])
+        assert.isAtLeast((yield* scheduler.status).glets[0]!.restarts, 1)
+      }))
+    })))
+
+  it.live("answers 503 at once where the successor would come too late", () =>
+    withScheduler({ executor: { latencyMs: () => 10, openMs: 500 } }, Effect.gen(function*() {
+      const a = critical("a", { sloMs: 100 })
+      const scheduler = yield* Scheduler
+      const fiber = yield* Effect.fork(scheduler.register(a, profileOf(a)))
+      yield* pass(1200)
+      yield* Fiber.join(fiber)
+      const sent = yield* offer(request(a))
+      yield* pass(2)
+      const control = yield* MemoryExecutor.MemoryExecutorControl
+      for (const { id } of yield* control.open) yield* control.kill(id)
+      yield* pass(1)
+      assert.strictEqual(outcome(sent.end!), "glet-exited")
+      assert.strictEqual(outcome((yield* offer(request(a))).end!), "glet-exited")
+      yield* pass(1500)
+      const later = yield* offer(request(a))
+      yield* pass(50)
+      assert.strictEqual(later.end?.ok, true)
+    })))
+
+  it.live("reports a crash loop and retries rarely", () =>
+    Effect.gen(function*() {
+      let opened = 0
+      yield* withScheduler({
+        executor: {
+          failOpen: () => {
+            opened += 1
+            return undefined
+          }
+        }
+      }, Effect.gen(function*() {
+        const a = critical("a")
+        yield* register(a)
+        const scheduler = yield* Scheduler
+        const control = yield* MemoryExecutor.MemoryExecutorControl
+        for (let round = 0; round < 200; round++) {
+          for (const { id } of yield* control.open) yield* control.kill(id)
+          yield* pass(100)
+        }
+        const status = yield* scheduler.status
+        assert.isTrue(status.glets.every((glet) => glet.state === "crash-loop"), JSON.stringify(status.glets))
+        assert.isAtMost(opened, 12 * status.glets.length)
+        assert.strictEqual(outcome((yield* offer(request(a))).end!), "glet-exited")
+      }))
+    }))
+
+  it.live("refuses what cannot be answered, with the reason", () =>
+    withScheduler({ scheduler: { dispatcher: { ...SchedulerLive.defaultSchedulerOptions.dispatcher, maxQueued: 10 } } }, Effect.gen(function*() {
+      const a = critical("a", { maxBatch: 4 })
+      const background = makeModel("background", { serviceClass: "best-effort", maxBatch: 4 })
+      yield* register(a, background)
+      assert.strictEqual(outcome((yield* offer(request(makeModel("nobody")))).end!), "ModelNotFound")
+      assert.strictEqual(outcome((yield* offer(request(a, { items: 5 }))).end!), "InvalidRequest")
+      assert.strictEqual(outcome((yield* offer(request(a, { timeoutMs: 0.1 }))).end!), "deadline-unreachable")
+      const many = yield* Effect.forEach(Array.from({ length: 200 }), () => offer(request(background)))
+      const refused = many.filter(({ end }) => end !== undefined)
+      assert.isNotEmpty(refused)
+      for (const { end } of refused) {
+        assert.strictEqual(outcome(end!), "queue-full")
+        if (!end!.ok && end!.error._tag === "RequestDropped") assert.isAbove(end!.error.retryAfterMs, 0)
+      }
+      yield* pass(2000)
+      assert.isTrue(many.every(({ end }) => end !== undefined))
+    })))
+
+  it.live("forgets canceled requests: in the queue at once, in flight when the batch ends", () =>
+    withScheduler({ executor: { latencyMs: () => 20, depth: 1 }, scheduler: { defer: undefined } }, Effect.gen(function*() {
+      const a = critical("a", { sloMs: 1000, maxBatch: 1 })
+      yield* register(a)
+      const glets = gletsOf(yield* (yield* Scheduler).plan).length
+      const running = yield* Effect.forEach(Array.from({ length: glets }), () => offer(request(a)))
+      const queued = yield* offer(request(a))
+      queued.cancel()
+      assert.strictEqual(outcome(queued.end!), "RequestCanceled")
+      running[0]!.cancel()
+      running[0]!.cancel()
+      assert.isUndefined(running[0]!.end)
+      yield* pass(10)
+      assert.isUndefined(running[0]!.end)
+      yield* pass(15)
+      assert.strictEqual(outcome(running[0]!.end!), "RequestCanceled")
+      const status = yield* (yield* Scheduler).status
+      assert.strictEqual(status.models[0]!.canceled, 2)
+    })))
+
+  it.live("cancels by interruption, which ends when the slot is free", () =>
+    withScheduler({ executor: { latencyMs: () => 20 } }, Effect.gen(function*() {
+      const a = critical("a", { sloMs: 1000 })
+      yield* register(a)
+      const scheduler = yield* Scheduler
+      const submitted = yield* Effect.fork(scheduler.submit(request(a)))
+      yield* pass(5)
+      const interrupting = yield* Effect.fork(Fiber.interrupt(submitted))
+      yield* pass(5)
+      assert.isTrue(Option.isNone(yield* Fiber.poll(interrupting)))
+      yield* pass(20)
+      assert.isTrue(Option.isSome(yield* Fiber.poll(interrupting)))
+      const answered = yield* Effect.fork(scheduler.submit(request(a)))
+      yield* pass(30)
+      assert.strictEqual((yield* Fiber.join(answered)).batchItems, 1)
+    })))
+
+  it.live("fails only the request that makes its batch fail", () =>
+    withScheduler({
+      executor: {
+        latencyMs: () => 5,
+        failBatch: (batch) => (batch.entries.some((entry) => (entry as InferRequest).id === "poison") ? "index out of range" : undefined)
+      }
+    }, Effect.gen(function*() {
+      const a = critical("a", { sloMs: 500 })
+      yield* register(a)
+      const sent = yield* Effect.forEach(["1", "2", "poison", "4", "5"], (id) => offer(request(a, { id })))
+      yield* pass(200)
+      assert.deepStrictEqual(sent.map(({ end }) => outcome(end!)), ["ok", "ok", "ExecutionFailed", "ok", "ok"])
+    })))
+
+  it.live("drains: refuses new requests, answers the accepted ones", () =>
+    withScheduler({ executor: { latencyMs: () => 20 } }, Effect.gen(function*() {
+      const a = critical("a", { sloMs: 1000 })
+      yield* register(a)
+      const scheduler = yield* Scheduler
+      const accepted = yield* offer(request(a))
+      const draining = yield* Effect.fork(scheduler.drain)
+      yield* pass(2)
+      assert.strictEqual(outcome((yield* offer(request(a))).end!), "draining")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(draining)))
+      yield* pass(30)
+      yield* Fiber.join(draining)
+      assert.strictEqual(accepted.end?.ok, true)
+      assert.isTrue((yield* scheduler.status).draining)
+    })))
+
+  it.live("forgets an unregistered model: what waits ends, the others go on", () =>
+    withScheduler({ executor: { latencyMs: () => 50, depth: 1 } }, Effect.gen(function*() {
+      const a = critical("a", { sloMs: 1000 })
+      const background = makeModel("background", { serviceClass: "best-effort", maxBatch: 1 })
+      yield* register(a, background)
+      const scheduler = yield* Scheduler
+      const sent = yield* Effect.forEach(Array.from({ length: 20 }), () => offer(request(background)))
+      yield* pass(5)
+      const leaving = yield* Effect.fork(scheduler.unregister(background.name))
+      yield* pass(400)
+      yield* Fiber.join(leaving)
+      assert.isUndefined(scheduler.readiness(background.name))
+      assert.isTrue(sent.every(({ end }) => end !== undefined))
+      assert.include(sent.map(({ end }) => outcome(end!)), "model-not-ready")
+      assert.strictEqual(outcome((yield* offer(request(background))).end!), "ModelNotFound")
+      assert.strictEqual(scheduler.readiness(a.name)!.state, "ready")
+    })))
+
+  it.live("runs best-effort work beside latency-critical work without hurting it", () =>
+    withScheduler({}, Effect.gen(function*() {
+      const a = critical("a", { expectedRateRps: 100 })
+      const background = makeModel("background", { serviceClass: "best-effort", maxBatch: 8 })
+      yield* register(a, background)
+      const filler: Tally = { offered: 0, ends: [], within: 0 }
+      const filling = yield* Effect.fork(Effect.gen(function*() {
+        for (let i = 0; i < 100; i++) {
+          yield* Effect.sleep(10)
+          for (let j = 0; j < 5; j++) {
+            filler.offered += 1
+            ;(yield* Scheduler).offer(request(background), (end) => filler.ends.push(end))
+          }
+        }
+      }))
+      const tally = yield* load(a, 100, 1200, 9)
+      yield* pass(300)
+      yield* Fiber.join(filling)
+      assert.deepStrictEqual(count(tally), { ok: tally.offered })
+      assert.strictEqual(tally.within, tally.offered)
+      assert.deepStrictEqual(count(filler), { ok: filler.offered })
+    })))
+
+  it.live("tells its status at every change", () =>
+    withScheduler({}, Effect.gen(function*() {
+      const scheduler = yield* Scheduler
+      const seen = yield* Effect.fork(Stream.runCollect(Stream.takeUntil(scheduler.changes, (status) =>
+        status.models.length === 1 && status.models[0]!.state === "ready")))
+      yield* pass(5)
+      yield* register(critical("a"))
+      const statuses = [...yield* Fiber.join(seen)]
+      assert.strictEqual(statuses[0]!.models.length, 0)
+      assert.isAbove(statuses[statuses.length - 1]!.plan.generation, 0)
+    })))
+
+  it.live("plans on paper without deploying", () =>
+    withScheduler({}, Effect.gen(function*() {
+      yield* register(critical("a"))
+      const scheduler = yield* Scheduler
+      const before = yield* scheduler.plan
+      const paper = yield* Effect.fork(scheduler.replan({ dryRun: true }))
+      yield* pass(5)
+      assert.isAbove(gletsOf(yield* Fiber.join(paper)).length, 0)
+      assert.strictEqual(yield* scheduler.plan, before)
+    })))
+
+  it.live("ends every request when it is closed", () =>
+    Effect.gen(function*() {
+      const sent: Array<{ end: RequestEnd | undefined }> = []
+      const clock = makeVirtualClock()
+      const run = yield* Effect.fork(withScheduler({ executor: { latencyMs: () => 20, depth: 1 } }, Effect.gen(function*() {
+        const background = makeModel("background", { serviceClass: "best-effort", maxBatch: 1 })
+        yield* register(background)
+        for (let i = 0; i < 10; i++) sent.push(yield* offer(request(background)))
+        yield* pass(1)
+      }), clock))
+      yield* clock.advance(1000)
+      yield* Fiber.join(run)
+      assert.strictEqual(sent.length, 10)
+      assert.isTrue(sent.every(({ end }) => end !== undefined))
+    }))
+})
