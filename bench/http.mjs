@@ -12,6 +12,7 @@
 import { parseArgs } from "node:util"
 import { alternate, openClient } from "./lib/load.mjs"
 import { denseModel, imageModel, lenetModel } from "./lib/models.mjs"
+import { cpuMs, processTree } from "./lib/proc.mjs"
 import { binaryRequest, digitImages, jsonRequest, outputsOf, randomFloats } from "./lib/requests.mjs"
 import { modelReady, startBare, startGlet, startReader } from "./lib/servers.mjs"
 import { conclude, median, printTable, sorted, quantile } from "./lib/stats.mjs"
@@ -44,8 +45,8 @@ const compareAnswers = async (bare, ours, requests) => {
   }
 }
 
-const allOk = (slice) => {
-  for (const status of slice.statuses.keys()) if (status !== 200) throw new Error(`an answer has status ${status}`)
+const allOk = (slice, server) => {
+  if (slice.refusal !== undefined) throw new Error(`a request was not answered: ${slice.refusal}\n${server.errors()}`)
   return slice
 }
 
@@ -55,18 +56,39 @@ const rateRps = (slice) => slice.rateRps
 const bars = []
 const rows = []
 
+/** CPU time of a server and its processes, in ms. */
+const cpuOf = ({ pid }) => processTree(pid).reduce((sum, one) => sum + cpuMs(one), 0)
+
 /**
  * Slices of all sides in turn. `clients` holds "ours" and one or more baselines; the baseline is the one whose median is best. Notes and returns
- * the medians of both and the ratio ours/bare: the median over rounds, with 10th and 90th percentile.
+ * the medians of both, the ratio ours/bare (median over rounds, with 10th and 90th percentile), and the CPU time per request of both.
  */
-const compare = async (name, unit, clients, requests, figure, best, slice) => {
-  const sides = Object.fromEntries(
-    Object.entries(clients).map(([side, client]) => [side, async () => figure(allOk(await client.closedLoop(requests, slice)))])
+const compare = async (name, unit, { clients, servers }, requests, figure, best, slice) => {
+  const spent = new Map()
+  const measured = async (side, client) => {
+    const before = cpuOf(servers[side])
+    const result = allOk(await client.closedLoop(requests, slice), servers[side])
+    const { cpu, count } = spent.get(side) ?? { cpu: 0, count: 0 }
+    spent.set(side, { cpu: cpu + cpuOf(servers[side]) - before, count: count + result.latenciesMs.length })
+    return figure(result)
+  }
+  const { ours, ...baselines } = await alternate(
+    rounds,
+    Object.fromEntries(Object.entries(clients).map(([side, client]) => [side, () => measured(side, client)]))
   )
-  const { ours, ...baselines } = await alternate(rounds, sides)
   const [[baseline, base]] = Object.entries(baselines).sort(([, a], [, b]) => (best === "low" ? 1 : -1) * (median(a) - median(b)))
   const ratios = sorted(ours.map((value, i) => value / base[i]))
-  const result = { baseline, bare: median(base), ours: median(ours), ratio: median(ratios), ratioP10: quantile(ratios, 0.1), ratioP90: quantile(ratios, 0.9) }
+  const cpuUs = (side) => Math.round((spent.get(side).cpu / spent.get(side).count) * 1000)
+  const result = {
+    baseline,
+    bare: median(base),
+    ours: median(ours),
+    ratio: median(ratios),
+    ratioP10: quantile(ratios, 0.1),
+    ratioP90: quantile(ratios, 0.9),
+    bareCpuUs: cpuUs(baseline),
+    oursCpuUs: cpuUs("ours")
+  }
   rows.push({ figure: name, unit, ...result })
   return result
 }
@@ -80,7 +102,7 @@ const against = async (model, requests, baselines, measure, answersAgree = true)
     for (const [side, server] of Object.entries(servers)) clients[side] = await openClient(server.port, connections)
     if (answersAgree) await compareAnswers(Object.values(clients)[0], clients.ours, requests.slice(0, 8))
     else await askFor(clients.ours, requests[0])
-    await use(clients)
+    await use({ clients, servers })
     for (const client of Object.values(clients)) client.close()
   }
   await measure(withClients)
@@ -97,12 +119,12 @@ if (wanted.has("lenet")) {
   const model = lenetModel()
   const requests = digitImages(64).map((image) => jsonRequest(model.name, model.input, [1, 1, 28, 28], image))
   await against(model, requests, await bothBare(model), async (withClients) => {
-    await withClients(1, async (clients) => {
-      const latency = await compare("lenet, JSON, 1 connection: median latency", "ms", clients, requests, medianMs, "low", { durationMs: sliceMs })
+    await withClients(1, async (sides) => {
+      const latency = await compare("lenet, JSON, 1 connection: median latency", "ms", sides, requests, medianMs, "low", { durationMs: sliceMs })
       bars.push({ name: "lenet: median latency ours/bare", value: latency.ratio, rule: "<=", limit: 1 })
     })
-    await withClients(64, async (clients) => {
-      const rate = await compare("lenet, JSON, 64 connections: throughput", "1/s", clients, requests, rateRps, "high", { durationMs: sliceMs })
+    await withClients(64, async (sides) => {
+      const rate = await compare("lenet, JSON, 64 connections: throughput", "1/s", sides, requests, rateRps, "high", { durationMs: sliceMs })
       bars.push({ name: "lenet: throughput ours/bare", value: rate.ratio, rule: ">=", limit: 1 })
     })
   })
@@ -112,8 +134,8 @@ if (wanted.has("dense")) {
   const model = await denseModel()
   const requests = Array.from({ length: 16 }, (_, i) => binaryRequest(model.name, model.input, [1, 2048], randomFloats(2048, i)))
   await against(model, requests, await bothBare(model), (withClients) =>
-    withClients(64, async (clients) => {
-      const rate = await compare("dense, binary, 64 connections: throughput", "1/s", clients, requests, rateRps, "high", { durationMs: 2 * sliceMs })
+    withClients(64, async (sides) => {
+      const rate = await compare("dense, binary, 64 connections: throughput", "1/s", sides, requests, rateRps, "high", { durationMs: 2 * sliceMs })
       bars.push({ name: "dense: throughput ours/bare", value: rate.ratio, rule: ">=", limit: 3 })
     })
   )
@@ -123,12 +145,12 @@ if (wanted.has("image")) {
   const model = await imageModel()
   const requests = [1, 2, 3, 4].map((seed) => binaryRequest(model.name, model.input, [1, 3, 224, 224], randomFloats(3 * 224 * 224, seed)))
   await against(model, requests, { "bare, reads only": await startReader() }, (withClients) =>
-    withClients(1, async (clients) => {
-      const latency = await compare("image, 602,112 bytes, 1 connection: median latency", "ms", clients, requests, medianMs, "low", { durationMs: sliceMs })
+    withClients(1, async (sides) => {
+      const latency = await compare("image, 602,112 bytes, 1 connection: median latency", "ms", sides, requests, medianMs, "low", { durationMs: sliceMs })
       // The model picks four numbers of the image: its own run (some 10 µs) stays in the figure instead of being estimated away.
       bars.push({ name: "image: median added over reading, ms", value: latency.ours - latency.bare, rule: "<=", limit: 1 })
     }), false)
 }
 
-printTable("http: medians over slices measured in turn; ratio = ours/bare within a round: median, 10th and 90th percentile", rows)
+printTable("http: medians over slices measured in turn; ratio = ours/bare within a round: median, 10th and 90th percentile; CPU time per request", rows)
 conclude("http", bars, rows)

@@ -40,22 +40,23 @@ const capacityRps = (capacity.statuses.get(200) / capacity.elapsedMs) * 1000
 closed.close()
 console.log(`capacity with 64 connections: ${capacityRps.toFixed(0)}/s, SLO ${sloMs} ms`)
 
-const client = await openClient(server.port, 512)
 const memoryMb = () => processTree(server.pid).reduce((sum, pid) => sum + pssBytes(pid), 0) / 1e6
 
 const run = async (factor, durationMs, seed) => {
-  const { ends, sent, unanswered, maxWaiting } = await client.openLoop(requests, { rateRps: factor * capacityRps, durationMs, seed })
+  const client = await openClient(server.port, 512)
+  const { ends, arrived, unanswered, maxWaiting } = await client.openLoop(requests, { rateRps: factor * capacityRps, durationMs, seed })
+  client.close()
   const answered = ends.filter((end) => end.status === 200)
   const inTime = answered.filter((end) => end.latencyMs <= sloMs)
   const refused = ends.filter((end) => end.status === 429)
   const latency = summary(answered.map((end) => end.latencyMs))
   return {
     load: factor,
-    offeredRps: (sent / durationMs) * 1000,
+    offeredRps: (arrived / durationMs) * 1000,
     goodputRps: (inTime.length / durationMs) * 1000,
-    latePct: (100 * (answered.length - inTime.length)) / sent,
-    refusedPct: (100 * refused.length) / sent,
-    otherPct: (100 * (sent - answered.length - refused.length)) / sent,
+    latePct: (100 * (answered.length - inTime.length)) / arrived,
+    refusedPct: (100 * refused.length) / arrived,
+    otherPct: (100 * (arrived - answered.length - refused.length)) / arrived,
     p50Ms: latency.p50Ms,
     p99Ms: latency.p99Ms,
     refusalMs: refused.length === 0 ? NaN : median(refused.map((end) => end.latencyMs)),
@@ -75,7 +76,6 @@ const sampler = setInterval(() => {
 }, 500)
 const sustained = await run(2, sustainedMs, 99)
 clearInterval(sampler)
-client.close()
 const end = await server.stop()
 if (end.code !== 0) throw new Error(`glet serve ended with ${end.signal ?? end.code}`)
 

@@ -1,6 +1,6 @@
 /**
- * Preloaded into a server's processes (NODE_OPTIONS=--import): counts the bytes that JavaScript copies by each of the calls that can copy a
- * tensor. Writes the counts to GLET_BENCH_COPIES/<pid>.json on SIGUSR2 and at exit. Calls below `floorBytes` are left out: they are headers.
+ * Preloaded into a server (`node --import`): counts the bytes that JavaScript copies by each of the calls that can copy a
+ * tensor. Writes the counts to GLET_BENCH_COPIES/<pid>.json on SIGUSR2. Calls below `floorBytes` are left out: they are headers.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -45,10 +45,8 @@ watch(Buffer, "from", "Buffer.from", (_, [source]) => (source instanceof ArrayBu
 watch(Float32Array, "from", "Float32Array.from", (_, [source]) => sizeOf(source))
 watch(globalThis, "structuredClone", "structuredClone", (_, [value]) => sizeOf(value))
 
-const write = () => {
+process.on("SIGUSR2", () => {
   const file = path.join(process.env.GLET_BENCH_COPIES, `${process.pid}.json`)
   fs.writeFileSync(file + ".part", JSON.stringify(Object.fromEntries(counts)))
   fs.renameSync(file + ".part", file)
-}
-process.on("SIGUSR2", write)
-process.on("exit", write)
+})

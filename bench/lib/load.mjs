@@ -26,12 +26,20 @@ class Connection {
 
   /** Sends; `done(status, error)` is called when the whole answer has been read. */
   send(bytes, done) {
+    if (this.done !== undefined) throw new Error("a request is under way already")
     if (this.socket.destroyed) {
       setImmediate(done, 0, "connection closed by the server")
       return
     }
     this.done = done
     this.socket.write(bytes)
+  }
+
+  /** The body of the last answer, where it was kept: asked for, or of another status than 200. */
+  takeBody() {
+    const body = Buffer.concat(this.keepBody ?? [])
+    this.keepBody = undefined
+    return body
   }
 
   #fail(message) {
@@ -54,14 +62,17 @@ class Connection {
       if (at < 0) throw new Error(`the answer has no Content-Length: ${head}`)
       this.head = head
       this.status = Number(head.slice(9, 12))
+      if (this.status !== 200) this.keepBody ??= []
       this.missing = Number(head.slice(at + 17, head.indexOf("\r\n", at + 17)))
       if (this.missing === 0) return this.#end()
       chunk = chunk.subarray(end + 4)
       if (chunk.length === 0) return
     }
     this.keepBody?.push(chunk)
+    if (chunk.length > this.missing || this.done === undefined) {
+      throw new Error(`bytes that belong to no answer: ${chunk.latin1Slice(this.missing, this.missing + 300)}`)
+    }
     this.missing -= chunk.length
-    if (this.missing < 0) throw new Error("more bytes than the answer announced")
     if (this.missing === 0) this.#end()
   }
 
@@ -92,8 +103,7 @@ export const openClient = async (port, connections) => {
       const connection = all[0]
       connection.keepBody = []
       connection.send(bytes, (status, error) => {
-        const body = Buffer.concat(connection.keepBody)
-        connection.keepBody = undefined
+        const body = connection.takeBody()
         if (error === undefined) resolve({ status, head: connection.head, body })
         else reject(new Error(error))
       })
@@ -101,19 +111,20 @@ export const openClient = async (port, connections) => {
 
   /**
    * Every connection sends its next request when the last one is answered. Ends after `durationMs` or `requests`, whichever is first; answers
-   * under way at the end are waited for and counted.
+   * under way at the end are waited for and counted. `refusal` is the first answer whose status is not 200.
    */
   const closedLoop = (requests, { durationMs = Infinity, count = Infinity }) =>
     new Promise((resolve, reject) => {
       const latenciesMs = []
       const statuses = new Map()
+      let refusal
       const began = performance.now()
       let sent = 0
       let underWay = 0
       const next = (connection) => {
         const sentAt = performance.now()
         if (sent >= count || sentAt - began >= durationMs) {
-          if (underWay === 0) resolve({ latenciesMs, statuses, elapsedMs: sentAt - began, rateRps: (latenciesMs.length / (sentAt - began)) * 1000 })
+          if (underWay === 0) resolve({ latenciesMs, statuses, refusal, elapsedMs: sentAt - began, rateRps: (latenciesMs.length / (sentAt - began)) * 1000 })
           return
         }
         underWay++
@@ -122,6 +133,7 @@ export const openClient = async (port, connections) => {
           if (error !== undefined) return reject(new Error(error))
           latenciesMs.push(performance.now() - sentAt)
           statuses.set(status, (statuses.get(status) ?? 0) + 1)
+          if (status !== 200) refusal ??= `${status} ${connection.takeBody()}`
           next(connection)
         })
       }
@@ -130,7 +142,8 @@ export const openClient = async (port, connections) => {
 
   /**
    * Poisson arrivals at `rateRps`. Latency counts from the time a request was due, also where it had to wait here for a free connection, so a
-   * slow server cannot slow the load down. Answers are waited for after the last arrival, for `graceMs` at most.
+   * slow server cannot slow the load down. Answers are waited for after the last arrival, for `graceMs` at most; what is missing then is counted
+   * in `unanswered`, and the client cannot be used again.
    */
   const openLoop = (requests, { rateRps, durationMs, seed, graceMs = 10_000 }) =>
     new Promise((resolve) => {
@@ -141,29 +154,30 @@ export const openClient = async (port, connections) => {
       const ends = []
       let dueMs = performance.now()
       const began = dueMs
-      let sent = 0
-      let underWay = 0
+      let arrived = 0
       let maxWaiting = 0
+      let over = false
       let timer
       const gap = () => (-Math.log(1 - uniform()) / rateRps) * 1000
       const finish = () => {
+        over = true
         clearTimeout(timer)
-        resolve({ ends, sent, unanswered: underWay, offeredRps: (sent / durationMs) * 1000, maxWaiting })
+        resolve({ ends, arrived, unanswered: arrived - ends.length, maxWaiting })
       }
-      const start = (connection, dueAtMs) => {
-        underWay++
-        connection.send(requests[sent++ % requests.length], (status) => {
-          underWay--
+      const start = (connection, dueAtMs) =>
+        connection.send(requests[arrived % requests.length], (status) => {
+          if (over) return
+          connection.keepBody = undefined
           ends.push({ status, latencyMs: performance.now() - dueAtMs, atMs: dueAtMs - began })
           if (waitingHead < waiting.length) start(connection, waiting[waitingHead++])
           else free.push(connection)
-          if (dueMs === Infinity && underWay === 0) finish()
+          if (dueMs === Infinity && ends.length === arrived) finish()
         })
-      }
       const pump = () => {
         const now = performance.now()
         while (dueMs <= now) {
           const connection = free.pop()
+          arrived++
           if (connection === undefined) waiting.push(dueMs)
           else start(connection, dueMs)
           dueMs += gap()
@@ -172,7 +186,7 @@ export const openClient = async (port, connections) => {
         maxWaiting = Math.max(maxWaiting, waiting.length - waitingHead)
         if (dueMs === Infinity) {
           timer = setTimeout(finish, graceMs)
-          if (underWay === 0) finish()
+          if (ends.length === arrived) finish()
         } else timer = setTimeout(pump, Math.max(0, dueMs - performance.now()))
       }
       dueMs += gap()

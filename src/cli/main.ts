@@ -52,3 +52,5 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 const argv = process.argv.slice(2)
 process.exitCode = (await answerAtOnce(argv)) ?? (await (await import("./app.js")).runApp(argv, version))
+// Whatever is still open must not keep a finished command alive; what was written has this long to be read.
+setTimeout(() => process.exit(), 2000).unref()

@@ -39,6 +39,7 @@ export const serve = commandSpec({
     gpus: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "GPUs to emulate (default: 1)." },
     engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },
     requestLog: { kind: "text", placeholder: "FILE", description: "Append one line per request." },
+    compatTritonErrors: { kind: "boolean", description: "Answer dropped requests with 503, as Triton does, instead of 429." },
     config: { kind: "text", placeholder: "FILE", description: "JSON file with settings; flags and GLET_* variables win." },
     json
   }
@@ -172,7 +173,7 @@ export const config = commandSpec({
     { line: "glet config show --config glet.json --json", does: "With a file, as JSON." }
   ],
   positional: { name: "ACTION", description: "What to do.", required: true, choices: ["show"] },
-  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, json }
+  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, compatTritonErrors: serve.flags.compatTritonErrors, json }
 })
 
 export const demo = commandSpec({

@@ -20,6 +20,19 @@ export interface Demand {
   readonly maxBatch: number
 }
 
+/**
+ * A glet that is given instead of searched for.
+ * @since 0.1.0
+ * @category planning
+ */
+export interface FixedGlet {
+  /** Place of its GPU among the problem's, from 0. */
+  readonly gpu: number
+  readonly sharePct: number
+  readonly dutyMs: number
+  readonly works: ReadonlyArray<{ readonly model: ModelName; readonly batch: number }>
+}
+
 /** @since 0.1.0 @category planning */
 export interface PlanOptions {
   readonly dutyRule: DutyRule
@@ -36,6 +49,10 @@ export interface PlanOptions {
   readonly whenShort: "fail" | "degrade"
   /** Seed of planners that search. */
   readonly seed: number
+  /** Planner `static`: the glets there are. */
+  readonly fixedGlets?: ReadonlyArray<FixedGlet>
+  /** Planners `elastic` and `elastic-int`: try every way to cut the GPUs in two first. */
+  readonly fullSearch?: boolean
 }
 
 /** @since 0.1.0 @category planning */

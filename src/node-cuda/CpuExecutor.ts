@@ -95,17 +95,17 @@ export const make = (options: CpuExecutorOptions = {}): Effect.Effect<Executor["
       })
 
     const runnerOf = ({ gpu }: GletSpec): Effect.Effect<RunnerProcess, RunnerStartFailure> =>
-      starting.withPermits(1)(Effect.gen(function*() {
+      starting.withPermits(1)(Effect.uninterruptibleMask((restore) => Effect.gen(function*() {
         const known = runners.get(gpu.id)
         if (known !== undefined && known.process.link.exit === undefined) return known.process
         if (known !== undefined) {
           runners.delete(gpu.id)
           yield* Scope.close(known.scope, Exit.void)
         }
-        const started = yield* startRunner(gpu.units)
+        const started = yield* restore(startRunner(gpu.units))
         runners.set(gpu.id, started)
         return started.process
-      }))
+      })))
 
     const open = (spec: GletSpec): Effect.Effect<GletHandle, GletOpenFailed, Scope.Scope> => {
       const failed = (reason: GletOpenFailed["reason"], detail: string) => new GletOpenFailed({ glet: spec.id, gpu: spec.gpu.id, reason, detail })

@@ -1,5 +1,5 @@
 /**
- * The Node backend: runner processes that execute models, on the CPU for now.
+ * The Node backend: runner processes that execute models on the CPU, an emulated executor, and the profiler with its store.
  *
  * @since 0.1.0
  */

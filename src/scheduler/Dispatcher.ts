@@ -6,16 +6,16 @@
  *
  * @since 0.1.0
  */
-import type { Batch, BatchEnd } from "../core/Executor.js"
-import type { GletId, GpuId, ModelName } from "../core/Ids.js"
+import type { BatchEnd } from "../core/Executor.js"
+import type { GletId, ModelName } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import type { InferRequest, RequestEnd } from "../core/Request.js"
-import type { DropReason, RequestError, UnavailableReason } from "../core/RequestError.js"
-import {
-  ExecutionFailed, InvalidRequest, ModelNotFound, ModelUnavailable, RequestCanceled, RequestDropped
-} from "../core/RequestError.js"
+import type { DropReason, ModelUnavailable, RequestError, UnavailableReason } from "../core/RequestError.js"
+import { ExecutionFailed, InvalidRequest, ModelNotFound } from "../core/RequestError.js"
 import type { BestEffortGate } from "./BestEffortGate.js"
 import { defaultGate } from "./BestEffortGate.js"
+import { DispatchedBatch } from "./DispatchedBatch.js"
+import type { GletRoutes } from "./GletRoutes.js"
 import { Admission } from "./internal/admission.js"
 import { BatchForming } from "./internal/batchForming.js"
 import { GletLane } from "./internal/gletLane.js"
@@ -40,56 +40,6 @@ export interface DispatcherOptions {
 /** @since 0.1.0 @category dispatching */
 export const defaultDispatcherOptions: DispatcherOptions = {
   maxQueued: 4096, maxAttempts: 2, answerMs: 0.5, overheadMs: 0.2, gate: defaultGate
-}
-
-/** One model on one glet, as a plan has it. @since 0.1.0 @category dispatching */
-export interface ModelRoute {
-  readonly model: Model
-  readonly bestEffort: boolean
-  /** Items of the batch planned for. */
-  readonly planBatch: number
-  /** Largest batch to form here. */
-  readonly batchLimit: number
-  /** The part of the glet's time that the plan gives the model, 0 to 1. */
-  readonly fraction: number
-  /** How long best-effort work may hold the glet up, in ms. */
-  readonly slackMs: number
-  /** Predicted 99th percentile of a batch, by its items; [0] is not used. Nondecreasing, finite. */
-  readonly latencyMs: Float64Array
-  /** Median over 99th percentile of the planned batch. */
-  readonly typicalRatio: number
-}
-
-/** What a glet runs. @since 0.1.0 @category dispatching */
-export interface GletRoutes {
-  readonly id: GletId
-  readonly gpu: GpuId
-  readonly models: ReadonlyArray<ModelRoute>
-}
-
-/** A batch for a glet to start. @since 0.1.0 @category dispatching */
-export class DispatchedBatch implements Batch {
-  /** When it began to have the glet for itself, monotonic ms; known for the first of a glet's batches. */
-  startMs = Infinity
-  /** Its glet died and its requests were queued again: its end means nothing. */
-  abandoned = false
-
-  constructor(
-    readonly id: number,
-    readonly model: Model,
-    readonly entries: ReadonlyArray<InferRequest>,
-    readonly items: number,
-    readonly tickets: ReadonlyArray<Ticket>,
-    readonly route: Route,
-    readonly pulledMs: number,
-    /** Predicted duration that few batches exceed, ms. */
-    readonly predictedMs: number,
-    readonly typicalMs: number
-  ) {}
-
-  get glet(): GletLane {
-    return this.route.glet
-  }
 }
 
 const noBindings: ReadonlyArray<number> = []
@@ -143,8 +93,11 @@ export class Dispatcher {
     if (lane !== undefined) lane.unavailable = { reason, detail }
   }
 
-  /** Sets what every glet runs, in one step. Glets that are new are not ready; glets left out take nothing more, what runs there ends. */
-  setRoutes(nowMs: number, glets: ReadonlyArray<GletRoutes>): void {
+  /**
+   * Sets what every glet runs, in one step. Glets that are new are not ready; glets left out take nothing more, what runs there ends. Requests
+   * that have no way left end with the next `sweep`, so that the caller can say first which glets are ready.
+   */
+  setRoutes(glets: ReadonlyArray<GletRoutes>): void {
     const routesOf = new Map<ModelLane, Array<Route>>()
     const named = new Set<GletId>()
     for (const { gpu, id, models } of glets) {
@@ -175,8 +128,6 @@ export class Dispatcher {
     for (const lane of [...this.models.values(), ...this.retired]) {
       // The fastest first: the glet that an arrival wakes where several are idle.
       lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
-      this.sweepLane(nowMs, lane)
-      this.forget(lane)
     }
   }
 
@@ -189,12 +140,11 @@ export class Dispatcher {
   }
 
   /** A glet takes nothing now; `backAtMs` is when it is expected again. What runs there goes on. */
-  gletUnready(nowMs: number, id: GletId, backAtMs: number): void {
+  gletUnready(id: GletId, backAtMs: number): void {
     const glet = this.glets.get(id)
     if (glet === undefined) return
     glet.ready = false
     glet.backAtMs = backAtMs
-    for (const route of [...glet.critical, ...glet.bestEffort]) this.sweepLane(nowMs, route.lane)
   }
 
   /** A glet died: what ran there is queued again where the deadline allows, and was not tried too often. */
@@ -224,7 +174,7 @@ export class Dispatcher {
         field: "items", problem: `${items} items in one request; model "${lane.model.name}" takes 1 to ${lane.model.maxBatch}`
       }))
     }
-    if (this.draining) return this.refuse(nowMs, ticket, new ModelUnavailable({ model: lane.model.name, reason: "draining" }))
+    if (this.draining) return this.refuse(nowMs, ticket, lane.refusals.unavailable("draining"))
     lane.counters.arrivedItems += items
     if (lane.routes.length === 0) return this.refuse(nowMs, ticket, this.unavailable(lane))
     if (lane.queuedRequests >= this.options.maxQueued) {
@@ -254,7 +204,7 @@ export class Dispatcher {
     ticket.canceled = true
     if (ticket.heapIndex < 0) return
     ticket.lane!.dequeue(ticket)
-    this.finish(nowMs, ticket, { ok: false, error: new RequestCanceled({ model: ticket.request.model }) })
+    this.finish(nowMs, ticket, { ok: false, error: ticket.lane!.refusals.canceled })
   }
 
   /** The batch that a glet should start now, if any. */
@@ -296,7 +246,7 @@ export class Dispatcher {
         ticket.times.startedMs = batch.startMs
         ticket.times.endedMs = nowMs
         this.finish(nowMs, ticket, ticket.canceled
-          ? { ok: false, error: new RequestCanceled({ model: batch.model.name }) }
+          ? { ok: false, error: ticket.lane!.refusals.canceled }
           : {
             ok: true,
             result: {
@@ -411,7 +361,7 @@ export class Dispatcher {
     for (const ticket of batch.tickets) {
       ticket.attempts += 1
       this.again(nowMs, ticket, ticket.attempts < this.options.maxAttempts, () =>
-        new ModelUnavailable({ model: batch.model.name, reason: "glet-exited", detail: `glet ${batch.glet.id}` }))
+        ticket.lane!.refusals.unavailable("glet-exited", `glet ${batch.glet.id}`))
     }
   }
 
@@ -420,7 +370,7 @@ export class Dispatcher {
     const lane = ticket.lane!
     lane.inFlightRequests -= 1
     if (ticket.canceled) {
-      this.finish(nowMs, ticket, { ok: false, error: new RequestCanceled({ model: ticket.request.model }) })
+      this.finish(nowMs, ticket, { ok: false, error: ticket.lane!.refusals.canceled })
     } else if (allowed && lane.earliestEndMs(nowMs, ticket.request.items) <= ticket.deadlineMs) {
       ticket.batch = undefined
       lane.enqueue(ticket)
@@ -454,8 +404,7 @@ export class Dispatcher {
   }
 
   private drop(nowMs: number, ticket: Ticket, reason: DropReason, retryAfterMs: number): Ticket {
-    const bounded = Number.isFinite(retryAfterMs) ? Math.min(Math.max(1, retryAfterMs), 60_000) : 1000
-    return this.refuse(nowMs, ticket, new RequestDropped({ model: ticket.request.model, reason, retryAfterMs: bounded }))
+    return this.refuse(nowMs, ticket, ticket.lane!.refusals.dropped(reason, retryAfterMs))
   }
 
   private refuse(nowMs: number, ticket: Ticket, error: RequestError): Ticket {
@@ -464,12 +413,9 @@ export class Dispatcher {
   }
 
   private unavailable(lane: ModelLane): ModelUnavailable {
-    const { name } = lane.model
-    if (lane.routes.length === 0) {
-      const { detail, reason } = lane.unavailable
-      return new ModelUnavailable({ model: name, reason, ...(detail === "" ? {} : { detail }) })
-    }
-    return new ModelUnavailable({ model: name, reason: "glet-exited" })
+    return lane.routes.length === 0
+      ? lane.refusals.unavailable(lane.unavailable.reason, lane.unavailable.detail)
+      : lane.refusals.unavailable("glet-exited")
   }
 
   private finish(nowMs: number, ticket: Ticket, end: RequestEnd): void {

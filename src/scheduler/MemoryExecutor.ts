@@ -94,7 +94,8 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
         ? { ok: true, inputMs: 0, inferMs, outputMs: 0, outputBindings: undefined, overflow: undefined }
         : { ok: false, error: { _tag: "BatchFailed", detail } })
     })
-    yield* Effect.forkScoped(Effect.forever(serve))
+    // A glet is acquired without interruption; its fiber must not inherit that.
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(serve)))
     // Finalizers run in reverse: what runs ends before its fiber does.
     yield* Effect.addFinalizer(() => idle.await)
 

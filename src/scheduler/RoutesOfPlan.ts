@@ -9,7 +9,7 @@ import type { Assignment, BestEffortAssignment, Plan, PlannedGlet, PlannedGpu } 
 import { gletsOf } from "../core/Plan.js"
 import type { PlanProblem } from "../core/PlanProblem.js"
 import { plannedLatencyMs } from "../core/ValidatePlan.js"
-import type { GletRoutes, ModelRoute } from "./Dispatcher.js"
+import type { GletRoutes, ModelRoute } from "./GletRoutes.js"
 
 /** Largest table: beyond it an item costs what it costs on average in the largest batch. */
 const tableLimit = 4096

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { createServer } from "node:http"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
@@ -147,6 +148,7 @@ export const make = (
     const catalog = yield* ModelCatalog
     const { arena } = yield* Executor
     const metrics = yield* Metrics.Metrics
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const stopped = yield* Deferred.make<void>()
     if (config.requestLog !== "") yield* RequestLog.observe(config.requestLog)
     const context: InferContext = {
@@ -157,6 +159,7 @@ export const make = (
       offer: scheduler.offer,
       buffers: new BufferBudget(config.maxBufferedBytes),
       nowMs: scheduler.nowMs,
+      onDefect: (defect) => runFork(Effect.logError("an infer request failed unexpectedly", defect)),
       draining: false
     }
     const app = yield* Routes.make({

@@ -88,8 +88,12 @@ export class Metrics extends Context.Tag("glet/server/Metrics")<Metrics, {
   readonly droppedAtFront: (model: Model, reason: DropReason) => void
   /** An HTTP response was sent. */
   readonly responded: (status: number) => void
-  /** Prometheus' text. */
-  readonly render: (now: { readonly status: SchedulerStatus; readonly telemetry: ReadonlyArray<GpuTelemetry> }) => string
+  /** Prometheus' text. Models that were never asked anything stand in it with zeros. */
+  readonly render: (now: {
+    readonly models: ReadonlyArray<Model>
+    readonly status: SchedulerStatus
+    readonly telemetry: ReadonlyArray<GpuTelemetry>
+  }) => string
   /** One line of the statistics extension; zeros for a model without requests. */
   readonly statistics: (model: Model) => ModelStatistics
 }>() {}
@@ -109,7 +113,10 @@ export const make = Effect.gen(function*() {
     responded: (status) => {
       state.responses.set(status, (state.responses.get(status) ?? 0) + 1)
     },
-    render: (now) => renderMetrics(state, now),
+    render: (now) => {
+      for (const model of now.models) state.of(model)
+      return renderMetrics(state, now)
+    },
     statistics: (model) => modelStatistics(model, state.of(model))
   })
 })

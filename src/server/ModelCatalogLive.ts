@@ -18,7 +18,8 @@ import { ModelNotFound } from "../core/RequestError.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
 import type { CatalogProgress } from "./ModelCatalog.js"
 import { CatalogLoadFailed, ModelCatalog } from "./ModelCatalog.js"
-import { ModelLoader, stampOf } from "./repository/internal/modelLoader.js"
+import { ModelLoader } from "./repository/internal/modelLoader.js"
+import { pollChanges } from "./repository/internal/pollChanges.js"
 import { Shelf } from "./repository/internal/shelf.js"
 import { suggest } from "./repository/internal/textNode.js"
 import { makeModelProfiles } from "./repository/ModelProfiles.js"
@@ -50,8 +51,8 @@ export interface ModelCatalogOptions {
   readonly onProgress?: (event: CatalogProgress) => void
 }
 
-/** Models whose files are read, or that are registered, at a time. */
-const concurrency = 8
+/** Models whose files are read at a time. */
+const readConcurrency = 8
 
 /**
  * Builds the catalog. Fails where the folder or its `glet.json` cannot be read; models load in the background, see `settled`.
@@ -93,11 +94,12 @@ export const make = (
           Effect.gen(function*() {
             const shelf = yield* shelfOf(model.name)
             return { shelf, prepared: yield* loader.prepare(shelf, model, settings) }
-          }))
+          }), readConcurrency)
         report({ kind: "found", models: found.length, toMeasure: prepared.filter((one) => one.prepared.known.missing.length > 0).length })
         const measured = yield* each(prepared, ({ prepared, shelf }) =>
-          Effect.map(loader.measure(shelf, prepared), (measured) => ({ shelf, measured })))
-        yield* each(measured, ({ measured, shelf }) => loader.register(shelf, measured))
+          Effect.map(loader.measure(shelf, prepared), (measured) => ({ shelf, measured })), 1)
+        // All at once: one plan for all of them.
+        yield* each(measured, ({ measured, shelf }) => loader.register(shelf, measured), "unbounded")
       })
 
     const forget = (shelf: Shelf) =>
@@ -153,7 +155,11 @@ export const make = (
   })
 
 /** Runs a step for all; those that fail have been announced and drop out. */
-const each = <A, B>(all: ReadonlyArray<A>, step: (one: A) => Effect.Effect<B, CatalogLoadFailed>): Effect.Effect<ReadonlyArray<B>> =>
+const each = <A, B>(
+  all: ReadonlyArray<A>,
+  step: (one: A) => Effect.Effect<B, CatalogLoadFailed>,
+  concurrency: number | "unbounded"
+): Effect.Effect<ReadonlyArray<B>> =>
   Effect.map(Effect.forEach(all, (one) => Effect.option(step(one)), { concurrency }), (results) => results.filter(Option.isSome).map(({ value }) => value))
 
 /** A setting for a model that is not there is most likely a typing mistake. */
@@ -168,48 +174,6 @@ const warnOfUnknownNames = (found: ReadonlyArray<FoundModel>, settings: Reposito
     [...unknown("flags", overrides.keys()), ...unknown(settingsFileName, settings.models.keys())],
     (text) => Effect.annotateLogs(Effect.logWarning(text), { module: "catalog" }),
     { discard: true }
-  )
-}
-
-interface Polled {
-  readonly look: Effect.Effect<readonly [ReadonlyArray<FoundModel>, RepositorySettings], RepositoryError>
-  readonly shelves: ReadonlyMap<string, Shelf>
-  readonly shelfOf: (name: string) => Effect.Effect<Shelf>
-  readonly load: (shelf: Shelf, found: FoundModel, settings: RepositorySettings) => Effect.Effect<void, CatalogLoadFailed>
-  readonly forget: (shelf: Shelf) => Effect.Effect<void>
-}
-
-/**
- * One look at the folder. A change counts once it is seen twice: files that are still being written change between two looks. Models that were
- * unloaded on request stay so.
- */
-const pollChanges = ({ forget, load, look, shelfOf, shelves }: Polled): Effect.Effect<void> => {
-  const seen = new Map<string, string>()
-  let complaint = ""
-  const isStable = (name: string, stamp: string): boolean => {
-    if (seen.get(name) === stamp) return seen.delete(name)
-    seen.set(name, stamp)
-    return false
-  }
-  return Effect.gen(function*() {
-    const [found, settings] = yield* look
-    complaint = ""
-    for (const model of found) {
-      const stamp = stampOf(model, settings)
-      const shelf = shelves.get(model.name)
-      if (shelf !== undefined && (shelf.stamp === stamp || shelf.phase.is === "unloaded")) seen.delete(model.name)
-      else if (isStable(model.name, stamp)) yield* Effect.ignore(load(yield* shelfOf(model.name), model, settings))
-    }
-    const names = new Set(found.map(({ name }) => name))
-    for (const shelf of [...shelves.values()]) {
-      if (!names.has(shelf.name) && isStable(shelf.name, "gone")) yield* forget(shelf)
-    }
-  }).pipe(
-    Effect.catchAll((error) => {
-      if (error.message === complaint) return Effect.void
-      complaint = error.message
-      return Effect.logWarning(`${error.message}; what was read before stays in force`)
-    })
   )
 }
 

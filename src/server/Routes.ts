@@ -64,11 +64,14 @@ const modelStats = Effect.gen(function*() {
   return json({ model_stats: [metrics.statistics(model)] })
 })
 
+/** All models that were read. */
+const readModels = Effect.map(ModelCatalog, (catalog) =>
+  catalog.index().flatMap(({ name, version }) => catalog.find(name, version === undefined ? undefined : Number(version))?.model ?? []))
+
 const allStats = Effect.gen(function*() {
-  const catalog = yield* ModelCatalog
+  const models = yield* readModels
   const metrics = yield* Metrics
-  const entries = catalog.index().flatMap(({ name, version }) => catalog.find(name, version === undefined ? undefined : Number(version)) ?? [])
-  return json({ model_stats: entries.map(({ model }) => metrics.statistics(model)) })
+  return json({ model_stats: models.map(metrics.statistics) })
 })
 
 const modelNames = Effect.map(ModelCatalog, (catalog) => json({ models: [...new Set(catalog.index().map(({ name }) => name))] }))
@@ -118,7 +121,7 @@ const metricsPage = Effect.gen(function*() {
   const metrics = yield* Metrics
   const status = yield* scheduler.status
   const telemetry = yield* inventory.telemetry.pipe(Effect.timeoutTo({ duration: "2 seconds", onSuccess: (all) => all, onTimeout: () => [] }))
-  return HttpServerResponse.text(metrics.render({ status, telemetry }), { contentType: "text/plain; version=0.0.4; charset=utf-8" })
+  return HttpServerResponse.text(metrics.render({ models: yield* readModels, status, telemetry }), { contentType: "text/plain; version=0.0.4; charset=utf-8" })
 })
 
 const replan = Effect.gen(function*() {

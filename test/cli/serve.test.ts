@@ -104,7 +104,7 @@ describe("glet serve", () => {
     for (const pid of runners) assert.isFalse(isAlive(pid), "no runner outlives its server")
     const refused = await glet.run(["status", ...at])
     assert.strictEqual(refused.code, 1)
-  }, 15_000)
+  }, 120_000)
 
   it("a broken model is named and the others are served", async () => {
     const folder = fs.mkdtempSync(path.join(glet.folder, "models-"))
@@ -154,7 +154,7 @@ describe("glet serve", () => {
     assert.strictEqual(status.plan.gpus.length, 2)
     server.process.kill("SIGTERM")
     assert.strictEqual((await server.ended).code, 0)
-  }, 15_000)
+  }, 120_000)
 })
 
 describe("signals", () => {
@@ -205,5 +205,5 @@ describe("glet demo", () => {
     assert.isTrue(Number(summary["sloKept"]) >= 0 && Number(summary["sloKept"]) <= 1)
     assert.strictEqual(summary["planner"], "orion")
     assert.match(stderr, /Digits read right/)
-  }, 15_000)
+  }, 120_000)
 })

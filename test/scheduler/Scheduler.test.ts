@@ -476,7 +476,7 @@ describe("Scheduler", () => {
         for (let i = 0; i < 10; i++) sent.push(yield* offer(request(background)))
         yield* pass(1)
       }), clock))
-      yield* clock.advance(1000)
+      for (let step = 0; step < 500 && Option.isNone(yield* Fiber.poll(run)); step++) yield* clock.advance(5)
       yield* Fiber.join(run)
       assert.strictEqual(sent.length, 10)
       assert.isTrue(sent.every(({ end }) => end !== undefined))

@@ -4,7 +4,9 @@ import { unsafeGletId, unsafeGpuId, unsafeModelName } from "../../src/core/Ids.j
 import type { Model } from "../../src/core/Model.js"
 import type { InferRequest } from "../../src/core/Request.js"
 import type { TensorSlot } from "../../src/core/TensorArena.js"
-import type { DispatchedBatch, Dispatcher, GletRoutes, ModelRoute } from "../../src/scheduler/Dispatcher.js"
+import type { DispatchedBatch } from "../../src/scheduler/DispatchedBatch.js"
+import type { Dispatcher } from "../../src/scheduler/Dispatcher.js"
+import type { GletRoutes, ModelRoute } from "../../src/scheduler/GletRoutes.js"
 
 export const random = (seed: number): () => number => {
   let state = seed >>> 0

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import { connect, createServer } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -180,4 +181,23 @@ describe("start and stop", () => {
         await until(() => fakes.arena.usedBytes() === 0)
       })
     }))
+})
+
+describe("bugs", () => {
+  it.scopedLive("an exception on a request's way is that request's 500, is logged, and frees nothing that is still borrowed", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const { port } = yield* startServer(fakes)
+      fakes.behaviour = () => {
+        throw new Error("a bug")
+      }
+      const answer = yield* Effect.promise(() => call(port, { path: infer, body: good }))
+      assert.strictEqual(answer.status, 500)
+      assert.notInclude(answer.json.error, "a bug")
+      assert.isAbove(fakes.arena.usedBytes(), 0)
+      fakes.behaviour = (_, done) => done()
+      const after = yield* Effect.promise(() => call(port, { path: infer, body: good }))
+      assert.strictEqual(after.status, 200)
+      fakes.pending.clear()
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 })

@@ -111,6 +111,7 @@ describe("protocol routes", () => {
         const line of [
           "nv_inference_request_success{model=\"digits\",version=\"1\"} 2",
           "nv_inference_count{model=\"digits\",version=\"1\"} 3",
+          "nv_inference_count{model=\"text\",version=\"1\"} 0",
           "nv_inference_exec_count{model=\"digits\",version=\"1\"} 2",
           "nv_inference_request_duration_us{model=\"digits\",version=\"1\"} 6000",
           "nv_inference_request_failure{model=\"digits\",version=\"1\",reason=\"REJECTED\"} 0",

@@ -67,7 +67,8 @@ const answerOf = (request: InferRequest, layout: SlotLayout): RequestEnd => {
   const overflow: Array<Uint8Array | undefined> = []
   const outputBindings: Array<number> = []
   layout.signature.outputs.forEach((_, i) => {
-    const input = bytes.slice(placement.inputOffsets[i]!, placement.inputOffsets[i]! + placement.inputBytes[i]!)
+    const size = placement.outputBytes[i] === 0 ? placement.inputBytes[i]! : Math.min(placement.inputBytes[i]!, placement.outputBytes[i]!)
+    const input = bytes.slice(placement.inputOffsets[i]!, placement.inputOffsets[i]! + size)
     if (placement.outputBytes[i] === 0) {
       // The output's size depends on data: all its bytes come beside the slot.
       overflow[i] = input

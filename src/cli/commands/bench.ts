@@ -96,7 +96,7 @@ export const handle = (args: BenchArgs): Effect.Effect<void, CliError> =>
       precise: true,
       windowMs: ratesRps.length === 1 ? Infinity : periodMs,
       onTick: (elapsedMs, [stats]) =>
-        progress.show(`${(elapsedMs / 1000).toFixed(0)} s: ${stats!.requests} requests, ${stats!.latency.count} answered`)
+        progress.show(`${(elapsedMs / 1000).toFixed(0)} s: ${elapsedMs < warmUpMs ? "warming up" : `${stats!.requests} requests, ${stats!.latency.count} answered`}`)
     }, [{
       requests: bodies.map((body) => makeHttpRequest(target, args.positional, body)),
       schedule: makeSchedule({ ratesRps, periodMs, distribution: args.distribution, seed: args.seed }),

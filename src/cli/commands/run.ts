@@ -12,6 +12,7 @@ import type { ParsedArgs } from "../CommandSpec.js"
 import { layerCpu } from "../compose.js"
 import { readModelFile } from "../internal/localModels.js"
 import { bold, colourOut, ms, out, rps, table } from "../internal/terminal.js"
+import { makeAlarm, makeTimerAlarm } from "../load/Alarm.js"
 import { exponential } from "../load/ArrivalSchedule.js"
 import type { LatencySummary } from "../load/LatencyHistogram.js"
 import { LatencyHistogram } from "../load/LatencyHistogram.js"
@@ -26,18 +27,6 @@ interface Measured {
   readonly execution: LatencySummary
   readonly elapsedMs: number
 }
-
-/** Waits without a timer's rounding where the time is short. */
-const waitUntil = (dueMs: number): Effect.Effect<void> =>
-  Effect.async((resume) => {
-    const look = (): void => {
-      const leftMs = dueMs - performance.now()
-      if (leftMs <= 0) resume(Effect.void)
-      else if (leftMs > 2) setTimeout(look, leftMs - 1)
-      else setImmediate(look)
-    }
-    look()
-  })
 
 const measure = (args: RunArgs, handle: GletHandle, model: Model) =>
   Effect.gen(function*() {
@@ -60,12 +49,15 @@ const measure = (args: RunArgs, handle: GletHandle, model: Model) =>
       })
     )
     yield* Effect.repeatN(once, Math.max(0, args.warmUp - 1)).pipe(Effect.when(() => args.warmUp > 0))
+    const alarm = yield* Effect.acquireRelease(Effect.sync(() => args.interval > 0 ? makeAlarm() : makeTimerAlarm()), ({ close }) => Effect.sync(close))
+    const waitFor = (waitMs: number): Effect.Effect<void> =>
+      waitMs <= 0 ? Effect.void : Effect.async((resume) => alarm.set(waitMs, () => resume(Effect.void)))
     const latency = new LatencyHistogram()
     const execution = new LatencyHistogram()
     const startMs = performance.now()
     let dueMs = startMs
     for (let i = 0; i < args.n; i++) {
-      if (args.interval > 0) yield* waitUntil(dueMs)
+      if (args.interval > 0) yield* waitFor(dueMs - performance.now())
       const beganMs = performance.now()
       yield* once
       const endMs = performance.now()

@@ -35,13 +35,15 @@ export const resolveServerConfig = (args: {
   readonly port: number | undefined
   readonly host: string | undefined
   readonly requestLog: string | undefined
+  readonly compatTritonErrors: boolean
 }): Effect.Effect<ResolvedConfig, CliError | ServerConfigError> =>
   Effect.gen(function*() {
     const file = yield* readConfigFile(args.config)
     const flags: Partial<ServerConfig> = {
       ...(args.port === undefined ? {} : { port: args.port }),
       ...(args.host === undefined ? {} : { host: args.host }),
-      ...(args.requestLog === undefined ? {} : { requestLog: args.requestLog })
+      ...(args.requestLog === undefined ? {} : { requestLog: args.requestLog }),
+      ...(args.compatTritonErrors ? { compatTritonErrors: true } : {})
     }
     const env = new Map(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
     return yield* resolveConfig({ flags, env, file: file.server })

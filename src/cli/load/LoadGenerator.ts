@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import { makeAlarm, makeTimerAlarm } from "./Alarm.js"
 import type { ArrivalSchedule } from "./ArrivalSchedule.js"
 import type { Exchange, Target } from "./HttpConnection.js"
 import { headerOf, HttpConnection } from "./HttpConnection.js"
@@ -34,7 +35,7 @@ export interface LoadOptions {
   readonly connections: number
   /** A request without an answer for this long, from its scheduled time, has failed. */
   readonly timeoutMs: number
-  /** Poll the clock for the last millisecond before a request is due: exact, at the price of processor time. Else timers' 1 ms. */
+  /** Send to some microseconds, at the price of a thread and a little processor time. Else to a timer's 1 ms. */
   readonly precise: boolean
   /** Length of the windows of the time series in ms, from the start; `Infinity` for one. */
   readonly windowMs: number
@@ -70,7 +71,6 @@ interface Slot {
 // Requests that wait for a connection; beyond it they fail as `client-overflow`, so that a dead server does not fill memory.
 const maxWaiting = 20_000
 const maxWindows = 10_000
-const spinMs = 1.2
 
 const outcomeOf = (exchange: Exchange, latencyMs: number): Outcome => {
   if (!exchange.ok) return { kind: "failed", reason: exchange.reason }
@@ -101,7 +101,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     let waited = 0
     let sending = true
     let finished = false
-    let pumpTimer: NodeJS.Timeout | undefined
+    const alarm = options.precise ? makeAlarm() : makeTimerAlarm()
     const startMs = performance.now()
     const nowMs = (): number => performance.now() - startMs
     const countFromMs = Math.min(...streams.map((stream) => stream.warmUpMs))
@@ -177,9 +177,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
         const scheduledMs = next[i]!
         const waitMs = scheduledMs - nowMs()
         if (waitMs > 0) {
-          if (options.precise && waitMs <= spinMs) setImmediate(pump)
-          else pumpTimer = setTimeout(pump, options.precise ? waitMs - spinMs : Math.ceil(waitMs))
-          return
+          return alarm.set(waitMs, pump)
         }
         const stream = streams[i]!
         const isCounted = scheduledMs >= stream.warmUpMs
@@ -207,7 +205,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       if (sending || outstanding > 0 || finished) return
       finished = true
       clearInterval(ticker)
-      clearTimeout(pumpTimer)
+      alarm.close()
       options.signal?.removeEventListener("abort", abort)
       for (const slot of slots) slot.connection.close()
       resolve({

@@ -45,21 +45,25 @@ const ask = (runner: RunnerProcess, request: ControlRequest): Effect.Effect<Cont
 
 const isReply = (reply: ControlReply | RunnerExit): reply is ControlReply => "ok" in reply
 
-/** Opens a glet on a runner; `undefined` where the runner is gone, a text where it refused. */
+/** Opens a glet on a runner. Fails with how the runner ended where it is gone, with a text where it refused. */
 export const openCpuGlet = (
   runner: RunnerProcess,
   spec: GletSpec,
   options: CpuGletOptions
 ): Effect.Effect<GletHandle, RunnerExit | string, Scope.Scope> =>
-  Effect.gen(function*() {
-    const number = ++numbers
-    const reply = yield* ask(runner, { type: "open", glet: number, threads: unitsOfShare(spec.gpu, spec.sharePct) })
-    if (!isReply(reply)) return yield* Effect.fail(reply)
-    if (!reply.ok) return yield* Effect.fail(reply.detail)
-    const glet = new CpuGlet(runner, spec, number, options)
-    yield* Effect.addFinalizer(() => glet.close)
-    return glet
-  })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const number = ++numbers
+      const reply = yield* restore(ask(runner, { type: "open", glet: number, threads: unitsOfShare(spec.gpu, spec.sharePct) })).pipe(
+        Effect.onInterrupt(() => Effect.sync(() => runner.link.request({ type: "close", glet: number }, () => undefined)))
+      )
+      if (!isReply(reply)) return yield* Effect.fail(reply)
+      if (!reply.ok) return yield* Effect.fail(reply.detail)
+      const glet = new CpuGlet(runner, spec, number, options)
+      yield* Effect.addFinalizer(() => glet.close)
+      return glet
+    })
+  )
 
 class CpuGlet implements GletHandle {
   readonly depth = depth

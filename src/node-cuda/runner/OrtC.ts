@@ -19,11 +19,13 @@ import type { OrtCSession } from "./OrtCSession.js"
 import { createSession } from "./OrtCSession.js"
 
 /**
- * A short batch is run on the JavaScript thread itself: handing it to another thread and back takes 35 µs, more than LeNet does (bench/runner.ts).
- * While the process has one glet only control messages wait for that; where it has more, none may have work at that moment, and the limit is
- * what a neighbour's batch that comes in meanwhile may wait.
+ * A short batch is run on the JavaScript thread itself, which saves handing it to another thread and back. Round trips side by side on two busy
+ * cores, against never doing so: LeNet batch 1 took 0.4 to 0.6 of the time, batch 8 (0.2 ms) 0.8; at batch 32 (0.7 ms) no difference stood out
+ * of the noise. While the process has one glet only control messages wait for that thread; where it has more, none may have work at that
+ * moment, and the limit is what a neighbour's batch that comes in meanwhile may wait.
  */
-const inlineBelowMs = { alone: 1, amongOthers: 0.1 }
+const inlineBelowMs = { alone: 0.25, amongOthers: 0.1 }
+/** What handing over adds to a measured run: taken off, so that a short batch that was handed over still counts as short. */
 const handOverMs = 0.035
 /** A request that runs alone is bound where it stands from this size on; below, copying is cheaper than making OrtValues (3 µs). */
 const bindSlotFromBytes = 64 << 10

@@ -37,6 +37,8 @@ class OrtJsGlet implements EngineGlet {
 
   async close(): Promise<void> {
     await this.worker.terminate()
+    // A load may still wait, and other loads behind it.
+    for (const onReply of this.waiting.splice(0)) onReply({ type: "failed", reason: "invalid-model", detail: "the glet was closed" })
   }
 
   private ask(request: WorkerRequest): Promise<WorkerReply> {

@@ -14,7 +14,8 @@ import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import { validatePlan } from "../../core/ValidatePlan.js"
-import type { Dispatcher, GletRoutes } from "../Dispatcher.js"
+import type { Dispatcher } from "../Dispatcher.js"
+import type { GletRoutes } from "../GletRoutes.js"
 import { adoptPlan, diffPlans } from "../PlanDiff.js"
 import type { PlannerAlgorithm } from "../Planner.js"
 import type { RestartOptions } from "../RestartPolicy.js"
@@ -136,20 +137,20 @@ export class Deployment {
 
   /** Routes anew, after a model was loaded or could not be loaded on a glet. */
   applyRoutes(): void {
-    const { dispatcher, nowMs, path } = this.options
+    const { dispatcher, path } = this.options
     if (this.problem === undefined) return
     const models = new Map([...this.registry.values()].map(({ model }) => [model.name, model]))
     this.routes = routesOfPlan(this.plan, this.problem, models).map((glet) => ({
       ...glet, models: glet.models.filter((route) => this.glets.get(glet.id)?.failed.has(route.model) !== true)
     }))
-    dispatcher.setRoutes(nowMs(), [...this.routes, ...this.retiring])
+    dispatcher.setRoutes([...this.routes, ...this.retiring])
     for (const { id } of this.routes) {
       const glet = this.glets.get(id)
-      if (glet?.handle !== undefined) path.gletReady(id, glet.handle)
-      else dispatcher.gletUnready(nowMs(), id, glet?.backAtMs ?? Infinity)
+      if (glet?.handle !== undefined) path.setHandle(id, glet.handle)
+      else dispatcher.gletUnready(id, glet?.backAtMs ?? Infinity)
     }
     this.noteFailures()
-    path.dispatchAll()
+    path.sweep()
     this.options.onChange()
   }
 
@@ -278,7 +279,7 @@ export class Deployment {
             onReady: (ready, handle) => {
               // Only a glet of the deployed plan; a new one gets its routes with the switch.
               if (this.routes.some((routes) => routes.id === ready.spec.id)) this.applyRoutes()
-              else path.gletReady(ready.spec.id, handle)
+              else path.setHandle(ready.spec.id, handle)
               this.options.onChange()
             },
             onClosing: (closing) => path.gletClosing(closing.spec.id),
@@ -334,7 +335,7 @@ export class Deployment {
       if (replaces === undefined || this.readyGlets(plan, model).length > 0) continue
       const shortfall = plan.shortfalls.find((short) => short.model === model.name)
       const failure = this.loadFailure(model) ?? shortfall?.reason ?? "no glet could be opened for it"
-      this.registry.set(model.name, { ...replaces, failure: `version ${model.version} was not taken: ${failure}` })
+      this.registry.set(model.name, { ...replaces, note: `version ${model.version} was not taken: ${failure}` })
       names.push(model.name)
     }
     return names
@@ -342,7 +343,7 @@ export class Deployment {
 
   private rollBackReplacements(why: string): void {
     for (const entry of [...this.registry.values()]) {
-      if (entry.replaces !== undefined) this.registry.set(entry.model.name, { ...entry.replaces, failure: why })
+      if (entry.replaces !== undefined) this.registry.set(entry.model.name, { ...entry.replaces, note: `version ${entry.model.version} was not taken: ${why}` })
       else if (!this.options.dispatcher.isServed(entry.model.name)) {
         entry.failure ??= why
         this.options.dispatcher.setUnavailable(entry.model.name, "no-glet", entry.failure)

@@ -1,6 +1,6 @@
 /** A glet as the dispatcher sees it: what runs on it, when it is free, what it may run. */
 import type { GletId, GpuId } from "../../core/Ids.js"
-import type { DispatchedBatch } from "../Dispatcher.js"
+import type { DispatchedBatch } from "../DispatchedBatch.js"
 import { Estimate } from "./estimate.js"
 import type { Route } from "./route.js"
 

@@ -1,6 +1,7 @@
 /** A model as the dispatcher sees it: its queues, its routes, its counters. */
 import type { Model } from "../../core/Model.js"
 import type { DropReason, UnavailableReason } from "../../core/RequestError.js"
+import { Refusals } from "./refusals.js"
 import { goesBefore, RequestQueue } from "./requestQueue.js"
 import type { Route } from "./route.js"
 import type { Ticket } from "./ticket.js"
@@ -42,7 +43,11 @@ export class ModelLane {
   }
   private readonly byKey = new Map<string, RequestQueue>()
 
-  constructor(readonly model: Model) {}
+  readonly refusals: Refusals
+
+  constructor(readonly model: Model) {
+    this.refusals = new Refusals(model.name)
+  }
 
   enqueue(ticket: Ticket): void {
     const key = keyOf(ticket.request.bindings)

@@ -16,12 +16,14 @@ export interface Registration {
   replaces: Registration | undefined
   /** Why it is not served; it is planned for nevertheless, unless it cannot be loaded. */
   failure: string | undefined
+  /** Why a replacement of it was not taken. */
+  readonly note: string
   /** It cannot be loaded anywhere: it stands in no plan until it is registered again. */
   unloadable: boolean
 }
 
 export const registration = (model: Model, profiles: ReadonlyMap<string, ModelProfile>): Registration => ({
-  model, profiles, replaces: undefined, failure: undefined, unloadable: false
+  model, profiles, replaces: undefined, failure: undefined, note: "", unloadable: false
 })
 
 /** The planning problem of the registered models at the given rates, items per second. */

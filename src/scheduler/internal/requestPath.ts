@@ -2,7 +2,8 @@
 import type { BatchEnd, GletHandle } from "../../core/Executor.js"
 import type { GletId, ModelName } from "../../core/Ids.js"
 import type { InferRequest, RequestEnd } from "../../core/Request.js"
-import type { DispatchedBatch, Dispatcher } from "../Dispatcher.js"
+import type { DispatchedBatch } from "../DispatchedBatch.js"
+import type { Dispatcher } from "../Dispatcher.js"
 import type { SchedulerObserver } from "../Scheduler.js"
 import { LatencyHistogram } from "./latencyHistogram.js"
 
@@ -55,11 +56,10 @@ export class RequestPath {
     }
   }
 
-  gletReady(id: GletId, handle: GletHandle): void {
+  /** The glet can run batches; `dispatchAll` gives it some. */
+  setHandle(id: GletId, handle: GletHandle): void {
     this.handles.set(id, handle)
     this.options.dispatcher.gletReady(id, handle.depth)
-    this.pump(this.options.nowMs(), id)
-    this.flush()
   }
 
   gletLost(id: GletId, backAtMs: number): void {
@@ -71,8 +71,8 @@ export class RequestPath {
   /** It takes no more batches; what runs there may end. */
   gletClosing(id: GletId): void {
     this.handles.delete(id)
-    this.options.dispatcher.gletUnready(this.options.nowMs(), id, Infinity)
-    this.flush()
+    this.options.dispatcher.gletUnready(id, Infinity)
+    this.sweep()
   }
 
   /** It is gone, and its statistics with it. */

@@ -1,5 +1,5 @@
 /** One model on one glet: predictions from the profile, corrected by what is measured here. */
-import type { ModelRoute } from "../Dispatcher.js"
+import type { ModelRoute } from "../GletRoutes.js"
 import { Estimate } from "./estimate.js"
 import type { GletLane } from "./gletLane.js"
 import type { ModelLane } from "./modelLane.js"

@@ -73,7 +73,7 @@ const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
     model: model.name, version: model.version, serviceClass: model.serviceClass,
     ...(model.sloMs === undefined ? {} : { sloMs: model.sloMs }),
     state: readiness.state,
-    detail: readiness.state === "failed" ? readiness.reason : deployment.registry.get(model.name)?.failure ?? "",
+    detail: readiness.state === "failed" ? readiness.reason : deployment.registry.get(model.name)?.note ?? "",
     rateRps: rateOf(model.name), plannedRps,
     queued: counters?.queued ?? 0, inFlight: counters?.inFlight ?? 0, answered: counters?.answered ?? 0,
     withinSlo: counters?.withinSlo ?? 0, failed: counters?.failed ?? 0, canceled: counters?.canceled ?? 0,

@@ -1,6 +1,6 @@
 /** One request's state from its offer to its end. */
 import type { InferRequest, RequestEnd, RequestTimes } from "../../core/Request.js"
-import type { DispatchedBatch } from "../Dispatcher.js"
+import type { DispatchedBatch } from "../DispatchedBatch.js"
 import type { ModelLane } from "./modelLane.js"
 
 /** Where requests without a priority stand: 1 to 99 go before them, 101 and more after. */

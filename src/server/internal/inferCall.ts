@@ -78,7 +78,23 @@ export class InferCall {
     this.req.pipe(inflater)
   }
 
-  private readonly onData = (chunk: Buffer): void => {
+  /** The stations of a call, as callbacks of streams and of the scheduler. */
+  private readonly onData = (chunk: Buffer): void => this.guarded(() => this.take(chunk))
+  private readonly onBodyEnd = (): void => this.guarded(() => this.endOfBody())
+  private readonly onEnd = (end: RequestEnd): void => this.guarded(() => this.answer(end))
+
+  /** An exception is a bug: it ends this request, not the server. */
+  private guarded(step: () => void): void {
+    try {
+      step()
+    } catch (defect) {
+      this.context.onDefect(defect)
+      if (this.phase === "done") this.res.destroy()
+      else this.fail(new ExecutionFailed({ model: this.compiled.model.name, detail: "internal error; the server's log says more" }))
+    }
+  }
+
+  private take(chunk: Buffer): void {
     if (this.phase !== "head" && this.phase !== "tensors") return
     this.received += chunk.length
     if (this.received > this.context.config.maxBodyBytes) return this.fail(tooLarge(this.context.config.maxBodyBytes))
@@ -99,10 +115,10 @@ export class InferCall {
 
   // The stream's own `end` comes a turn later.
   private endIfComplete(): void {
-    if (this.inflater === undefined && this.received === this.headers.contentLength) this.onBodyEnd()
+    if (this.inflater === undefined && this.received === this.headers.contentLength) this.endOfBody()
   }
 
-  private readonly onBodyEnd = (): void => {
+  private endOfBody(): void {
     if (this.phase === "head") {
       if (this.headBytes === Infinity) return this.onHead()
       const problem = `is ${this.headBytes}, the body ended after ${this.received} bytes`
@@ -207,7 +223,7 @@ export class InferCall {
     if (!this.ended) this.cancel = cancel
   }
 
-  private readonly onEnd = (end: RequestEnd): void => {
+  private answer(end: RequestEnd): void {
     this.ended = true
     this.cancel = undefined
     if (this.phase === "done") return this.release()
@@ -250,8 +266,10 @@ export class InferCall {
 
   private fail(error: MappedError): void {
     if (this.phase === "done") return
+    const borrowed = this.phase === "queued" && !this.ended
     this.stopReading()
-    this.release()
+    // The scheduler may still write into it: `onEnd` releases.
+    if (!borrowed) this.release()
     this.connection.remove(this)
     sendError(this.context, this.req, this.res, error)
   }

@@ -15,6 +15,8 @@ export interface InferContext {
   readonly buffers: BufferBudget
   /** Monotonic ms of the scheduler's clock. */
   readonly nowMs: () => number
+  /** Told of exceptions on the way of a request: bugs, which must end that request only. */
+  readonly onDefect: (defect: unknown) => void
   /** True once the server stops: readiness is 503, connections close after their answers. */
   draining: boolean
 }

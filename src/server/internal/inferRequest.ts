@@ -3,15 +3,12 @@ import { InvalidRequest } from "../../core/RequestError.js"
 import type { SlotPlacement } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement, type TensorSpec } from "../../core/Tensor.js"
-import { RequestRefused } from "../ServerError.js"
 import type { CompiledModel } from "./compiledModel.js"
 import type { DataRange, ScannedRequest } from "./inferScan.js"
 import { hasJsonForm, readNumbers } from "./jsonNumbers.js"
-
-export interface RequestedOutput {
-  readonly index: number
-  readonly binary: boolean
-}
+import { invalid, isCount, isObject, type Json, notImplemented, parametersOf, type RequestProblem, shown } from "./jsonValue.js"
+import { type RequestedOutput, requestedOutputs } from "./requestedOutputs.js"
+import { describe, ShapeBinder } from "./shapeBinder.js"
 
 export interface BoundInput {
   /** In the model's signature. */
@@ -38,31 +35,6 @@ export interface BoundRequest {
   readonly binaryBytes: number
 }
 
-export type RequestProblem = InvalidRequest | RequestRefused
-
-type Json = { readonly [key: string]: unknown }
-
-const invalid = (field: string, problem: string): InvalidRequest => new InvalidRequest({ field, problem })
-const notImplemented = (subject: string, detail: string) => new RequestRefused({ reason: "not-implemented", subject, detail })
-
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
-const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0
-
-const shown = (value: unknown): string => {
-  if (Array.isArray(value)) return "an array"
-  if (typeof value === "object") return value === null ? "null" : "an object"
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value)
-  return text.length > 64 ? `${text.slice(0, 61)}...` : text
-}
-
-const noParameters: Json = {}
-
-const parametersOf = (holder: Json, field: string): Json | InvalidRequest => {
-  const parameters = holder["parameters"]
-  if (parameters === undefined) return noParameters
-  return isObject(parameters) ? parameters : invalid(`${field}parameters`, `must be an object, found ${shown(parameters)}`)
-}
-
 /** `timeout`, `priority` and what is refused clearly; other parameters pass. */
 const checkParameters = (parameters: Json): RequestProblem | undefined => {
   const { sequence_id: sequence, sequence_start: start, sequence_end: end, timeout, priority, binary_data_output: binary } = parameters
@@ -79,90 +51,6 @@ const checkParameters = (parameters: Json): RequestProblem | undefined => {
     return invalid("parameters.binary_data_output", `must be true or false, found ${shown(binary)}`)
   }
   return undefined
-}
-
-const requestedOutputs = (compiled: CompiledModel, json: Json, byDefault: boolean): Array<RequestedOutput> | RequestProblem => {
-  const asked = json["outputs"]
-  const specs = compiled.model.signature.outputs
-  const result: Array<RequestedOutput> = []
-  if (asked === undefined || (Array.isArray(asked) && asked.length === 0)) {
-    for (let index = 0; index < specs.length; index++) result.push({ index, binary: byDefault })
-  } else {
-    if (!Array.isArray(asked)) return invalid("outputs", `must be an array, found ${shown(asked)}`)
-    const seen = new Set<number>()
-    for (let i = 0; i < asked.length; i++) {
-      const field = `outputs[${i}]`
-      const output: unknown = asked[i]
-      if (!isObject(output)) return invalid(field, `must be an object, found ${shown(output)}`)
-      const name = output["name"]
-      const index = typeof name === "string" ? compiled.outputIndex.get(name) : undefined
-      if (index === undefined) return invalid(`${field}.name`, `the model has no output ${shown(name)}; it has ${compiled.outputNames}`)
-      if (seen.has(index)) return invalid(`${field}.name`, `output ${shown(name)} is asked for twice`)
-      seen.add(index)
-      const parameters = parametersOf(output, `${field}.`)
-      if (parameters instanceof InvalidRequest) return parameters
-      const { binary_data: binary, classification, shared_memory_region: region } = parameters
-      if (classification !== undefined && classification !== 0) {
-        return notImplemented(`${field}.parameters.classification`, "classification is not supported; ask for the plain tensor")
-      }
-      if (region !== undefined) return notImplemented(`${field}.parameters.shared_memory_region`, "shared memory of clients is not supported")
-      if (binary !== undefined && typeof binary !== "boolean") {
-        return invalid(`${field}.parameters.binary_data`, `must be true or false, found ${shown(binary)}`)
-      }
-      result.push({ index, binary: binary ?? byDefault })
-    }
-  }
-  for (const { binary, index } of result) {
-    const spec = specs[index]!
-    if (!binary && !hasJsonForm(spec.datatype)) {
-      return invalid("outputs", `output ${JSON.stringify(spec.name)} is ${spec.datatype}, which has no JSON form: ask for it with "binary_data": true`)
-    }
-  }
-  return result
-}
-
-const describe = (spec: TensorSpec): string => `[${spec.shape.map((dim) => (typeof dim === "number" ? dim : -1)).join(", ")}]`
-
-/** Sizes that the request gives to the batch and to the model's symbols, collected over its inputs. */
-class ShapeBinder {
-  items = 0
-  readonly bindings: Array<number>
-
-  constructor(readonly compiled: CompiledModel) {
-    this.bindings = new Array<number>(compiled.layout.inputSymbols.length).fill(-1)
-    if (compiled.layout.signature.batchSymbol === undefined) this.items = 1
-  }
-
-  bind(spec: TensorSpec, shape: unknown, field: string): InvalidRequest | undefined {
-    if (!Array.isArray(shape)) return invalid(field, `must be an array of whole numbers, found ${shown(shape)}`)
-    if (shape.length !== spec.shape.length) {
-      return invalid(field, `has ${shape.length} dimensions, input ${JSON.stringify(spec.name)} has ${spec.shape.length}: ${describe(spec)}`)
-    }
-    const { batchSymbol } = this.compiled.layout.signature
-    for (let i = 0; i < shape.length; i++) {
-      const size: unknown = shape[i]
-      const dim = spec.shape[i]!
-      if (!isCount(size)) return invalid(`${field}[${i}]`, `must be a whole number, found ${shown(size)}`)
-      if (typeof dim === "number") {
-        if (size !== dim) return invalid(`${field}[${i}]`, `is ${size}, the model expects ${dim}; its shape is ${describe(spec)}`)
-        continue
-      }
-      if (size < 1 || size > 0x7fffffff) return invalid(`${field}[${i}]`, `is ${size}, must be between 1 and ${0x7fffffff}`)
-      if (dim === batchSymbol) {
-        if (size > this.compiled.model.maxBatch) {
-          return invalid(`${field}[${i}]`, `a batch of ${size} is above the model's maximum of ${this.compiled.model.maxBatch}`)
-        }
-        if (this.items !== 0 && this.items !== size) return invalid(`${field}[${i}]`, `is ${size}, another input has a batch of ${this.items}`)
-        this.items = size
-      } else {
-        const symbol = this.compiled.layout.inputSymbols.indexOf(dim)
-        const known = this.bindings[symbol]!
-        if (known >= 0 && known !== size) return invalid(`${field}[${i}]`, `is ${size}, but "${dim}" is ${known} elsewhere in this request`)
-        this.bindings[symbol] = size
-      }
-    }
-    return undefined
-  }
 }
 
 const product = (shape: ReadonlyArray<number>): number => {

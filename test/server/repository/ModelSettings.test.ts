@@ -27,7 +27,7 @@ describe("glet.json", () => {
 
   it.each([
     ["{\"sloms\": 4}", "glet.json:2:19: models.a.sloms: unknown field; did you mean \"sloMs\"?"],
-    ["{\"sloMs\": 0}", "glet.json:2:19: models.a.sloMs: Expected a number greater than 0, actual 0"],
+    ["{\"sloMs\": 0}", "glet.json:2:19: models.a.sloMs: Expected a positive number, actual 0"],
     ["{\"class\": \"fast\"}", "models.a.class: Expected \"latency-critical\""],
     ["{\"maxBatch\": 1.5}", "models.a.maxBatch: Expected an integer, actual 1.5"],
     ["{\"rateRps\": \"5\"}", "models.a.rateRps: Expected number, actual \"5\""],

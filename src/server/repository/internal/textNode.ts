@@ -72,7 +72,8 @@ export const suggest = (written: string, known: Iterable<string>): string | unde
   let best: string | undefined
   let bestDistance = Math.max(2, Math.ceil(written.length * 0.4)) + 1
   for (const name of known) {
-    const distance = editDistance(written.slice(0, 64), name.slice(0, 64))
+    // Half a name is as near as one wrong letter.
+    const distance = written.length >= 3 && name.startsWith(written) ? 1 : editDistance(written.slice(0, 64), name.slice(0, 64))
     if (distance < bestDistance) {
       best = name
       bestDistance = distance

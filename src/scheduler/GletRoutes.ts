@@ -1,0 +1,32 @@
+/**
+ * What the dispatcher is told of a plan.
+ *
+ * @since 0.1.0
+ */
+import type { GletId, GpuId } from "../core/Ids.js"
+import type { Model } from "../core/Model.js"
+
+/** One model on one glet, as a plan has it. @since 0.1.0 @category dispatching */
+export interface ModelRoute {
+  readonly model: Model
+  readonly bestEffort: boolean
+  /** Items of the batch planned for. */
+  readonly planBatch: number
+  /** Largest batch to form here. */
+  readonly batchLimit: number
+  /** The part of the glet's time that the plan gives the model, 0 to 1. */
+  readonly fraction: number
+  /** How long best-effort work may hold the glet up, in ms. */
+  readonly slackMs: number
+  /** Predicted 99th percentile of a batch, by its items; [0] is not used. Nondecreasing, finite. */
+  readonly latencyMs: Float64Array
+  /** Median over 99th percentile of the planned batch. */
+  readonly typicalRatio: number
+}
+
+/** What a glet runs. @since 0.1.0 @category dispatching */
+export interface GletRoutes {
+  readonly id: GletId
+  readonly gpu: GpuId
+  readonly models: ReadonlyArray<ModelRoute>
+}

@@ -1,0 +1,51 @@
+/** Which outputs a request wants, and how. */
+import { InvalidRequest } from "../../core/RequestError.js"
+import type { CompiledModel } from "./compiledModel.js"
+import { hasJsonForm } from "./jsonNumbers.js"
+import { invalid, isObject, type Json, notImplemented, parametersOf, type RequestProblem, shown } from "./jsonValue.js"
+
+export interface RequestedOutput {
+  readonly index: number
+  readonly binary: boolean
+}
+
+/** `byDefault`: whether outputs that do not say come back as binary data. */
+export const requestedOutputs = (compiled: CompiledModel, json: Json, byDefault: boolean): Array<RequestedOutput> | RequestProblem => {
+  const asked = json["outputs"]
+  const specs = compiled.model.signature.outputs
+  const result: Array<RequestedOutput> = []
+  if (asked === undefined || (Array.isArray(asked) && asked.length === 0)) {
+    for (let index = 0; index < specs.length; index++) result.push({ index, binary: byDefault })
+  } else {
+    if (!Array.isArray(asked)) return invalid("outputs", `must be an array, found ${shown(asked)}`)
+    const seen = new Set<number>()
+    for (let i = 0; i < asked.length; i++) {
+      const field = `outputs[${i}]`
+      const output: unknown = asked[i]
+      if (!isObject(output)) return invalid(field, `must be an object, found ${shown(output)}`)
+      const name = output["name"]
+      const index = typeof name === "string" ? compiled.outputIndex.get(name) : undefined
+      if (index === undefined) return invalid(`${field}.name`, `the model has no output ${shown(name)}; it has ${compiled.outputNames}`)
+      if (seen.has(index)) return invalid(`${field}.name`, `output ${shown(name)} is asked for twice`)
+      seen.add(index)
+      const parameters = parametersOf(output, `${field}.`)
+      if (parameters instanceof InvalidRequest) return parameters
+      const { binary_data: binary, classification, shared_memory_region: region } = parameters
+      if (classification !== undefined && classification !== 0) {
+        return notImplemented(`${field}.parameters.classification`, "classification is not supported; ask for the plain tensor")
+      }
+      if (region !== undefined) return notImplemented(`${field}.parameters.shared_memory_region`, "shared memory of clients is not supported")
+      if (binary !== undefined && typeof binary !== "boolean") {
+        return invalid(`${field}.parameters.binary_data`, `must be true or false, found ${shown(binary)}`)
+      }
+      result.push({ index, binary: binary ?? byDefault })
+    }
+  }
+  for (const { binary, index } of result) {
+    const spec = specs[index]!
+    if (!binary && !hasJsonForm(spec.datatype)) {
+      return invalid("outputs", `output ${JSON.stringify(spec.name)} is ${spec.datatype}, which has no JSON form: ask for it with "binary_data": true`)
+    }
+  }
+  return result
+}
