@@ -64,8 +64,10 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
     const idle = yield* Effect.makeLatch(true)
     const loaded = new Map<string, Model>()
     const pending: Array<Pending> = []
+    const killed = new GletExited({ glet: spec.id, signal: "SIGKILL", detail: "" })
     const stats = { batches: 0, items: 0, busyMs: 0 }
     let dead = false
+    let closed = false
 
     const end = (ended: Pending, how: BatchEnd): void => {
       pending.splice(pending.indexOf(ended), 1)
@@ -75,7 +77,7 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
     const die = Effect.gen(function*() {
       if (dead) return
       dead = true
-      const error = new GletExited({ glet: spec.id, signal: "SIGKILL", detail: "" })
+      const error = killed
       yield* Deferred.succeed(exited, error)
       for (const lost of [...pending]) end(lost, { ok: false, error })
     })
@@ -97,17 +99,21 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
     // A glet is acquired without interruption; its fiber must not inherit that.
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(serve)))
     // Finalizers run in reverse: what runs ends before its fiber does.
-    yield* Effect.addFinalizer(() => idle.await)
+    yield* Effect.addFinalizer(() => Effect.zipRight(idle.await, Effect.sync(() => {
+      closed = true
+    })))
 
     const start: GletHandle["start"] = (batch, onEnd) => {
       const started = { batch, onEnd }
       pending.push(started)
       idle.unsafeClose()
-      if (dead) queueMicrotask(() => end(started, { ok: false, error: new GletExited({ glet: spec.id, signal: "SIGKILL", detail: "" }) }))
+      if (dead) queueMicrotask(() => end(started, { ok: false, error: killed }))
+      else if (closed) queueMicrotask(() => end(started, { ok: false, error: { _tag: "BatchFailed", detail: `glet ${spec.id} is closed` } }))
       else Queue.unsafeOffer(work, started)
     }
     const load: GletHandle["load"] = (model) =>
       Effect.gen(function*() {
+        if (dead) return yield* killed
         if (loaded.has(modelKey(model))) return { loadMs: 0, memoryBytes: model.weightBytes, detail: "memory" }
         yield* Effect.raceFirst(Effect.sleep(options.loadMs ?? 1), Effect.flatMap(Deferred.await(exited), Effect.fail))
         const reason = options.failLoad?.(model, spec)

@@ -1,5 +1,5 @@
 /** The CPU executor: the contract over every way it can work, and what only a real one can be asked. */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
@@ -19,7 +19,7 @@ import { prepare, verify } from "../contract/requests.js"
 import { contractModels, modelFile, wrongShape } from "./models.js"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-test-"))
-process.on("exit", () => fs.rmSync(folder, { recursive: true, force: true }))
+afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
 
 const gpu = cpuGpu({ cores: 2 })
 const badModel: Model = { ...lenetModel, name: unsafeModelName("bad"), path: fileURLToPath(import.meta.url) }

@@ -1,0 +1,196 @@
+/**
+ * What the published planners have in common: the order of models, what happens when GPUs are short, and the plan of finished slices.
+ *
+ * They know no best-effort work; the plan says so.
+ */
+import * as Either from "effect/Either"
+import { unsafeGletId } from "../../../core/Ids.js"
+import type { Assignment, Plan, PlannedGlet, Shortfall } from "../../../core/Plan.js"
+import type { PlanProblem } from "../../../core/PlanProblem.js"
+import { impossibleAlone, invalidDemands } from "../../internal/diagnosis.js"
+import type { PlanTables } from "../../internal/planTables.js"
+import { makePlanTables } from "../../internal/planTables.js"
+import type { Culprit } from "../../Planner.js"
+import { Infeasible } from "../../Planner.js"
+import type { ElasticRules, Sliced } from "./elasticSearch.js"
+import { makeSearch } from "./elasticSearch.js"
+import type { SliceRun } from "./slices.js"
+import { runGpu, slowdownsOf } from "./slices.js"
+
+export interface PublishedPlanner {
+  readonly name: string
+  readonly rules: ElasticRules
+  /** Cuts of the GPUs to begin with, tried one after the other. */
+  readonly starts: (problem: PlanProblem) => Iterable<Sliced>
+}
+
+interface Outcome {
+  readonly sliced: Sliced
+  /** Demands without a place. Empty unless partial. */
+  readonly unplaced: ReadonlyArray<number>
+}
+
+/** The failure of the last cut that was tried: the demand that found no place. */
+interface Failure {
+  readonly demand: number
+}
+
+/** Ascending by rate times SLO, as published. */
+const published = (tables: PlanTables, numbers: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const weight = (demand: number): number => tables.demands[demand]!.rateRps * tables.demands[demand]!.sloMs
+  return [...numbers].sort((a, b) => weight(a) - weight(b) || a - b)
+}
+
+const placeAll = (
+  tables: PlanTables,
+  planner: PublishedPlanner,
+  order: ReadonlyArray<number>,
+  factor: number,
+  partial: boolean
+): Either.Either<Outcome, Failure> => {
+  const { add } = makeSearch(tables, planner.rules)
+  let failure: Failure = { demand: order[0] ?? 0 }
+  for (const start of planner.starts(tables.problem)) {
+    let sliced = start
+    const unplaced: Array<number> = []
+    let failed = false
+    for (const demand of order) {
+      const next = add(sliced, { demand, rateRps: tables.demands[demand]!.rateRps * factor })
+      if (next !== undefined) sliced = next
+      else if (partial) unplaced.push(demand)
+      else {
+        failure = { demand }
+        failed = true
+        break
+      }
+    }
+    if (!failed) return Either.right({ sliced, unplaced })
+  }
+  return Either.left(failure)
+}
+
+/** What the plan says of a GPU: the latencies that the problem's own rules predict, whatever the planner left out of account. */
+const honest = (tables: PlanTables, sliced: Sliced[number], runs: ReadonlyArray<SliceRun>): ReadonlyArray<SliceRun> => {
+  if (!tables.problem.options.interference) return runs
+  const slowdowns = slowdownsOf(tables, sliced, runs)
+  return runs.map((run, i) => ({
+    ...run,
+    latenciesMs: run.batches.map((batch, w) =>
+      tables.latencyMs(sliced.gpu.type, sliced.slices[i]!.works[w]!.demand, sliced.slices[i]!.sharePct, batch) * slowdowns[i]![w]!)
+  }))
+}
+
+export const planOfSlices = (
+  tables: PlanTables,
+  name: string,
+  sliced: Sliced,
+  runsOf: (gpu: Sliced[number]) => ReadonlyArray<SliceRun>,
+  shortfalls: ReadonlyArray<Shortfall>
+): Plan => {
+  const isStrict = tables.problem.options.dutyRule === "strict"
+  return {
+    apiVersion: "glet/v1alpha1",
+    kind: "Plan",
+    generation: 0,
+    planner: name,
+    dutyRule: tables.problem.options.dutyRule,
+    gpus: sliced.map((each) => {
+      const runs = honest(tables, each, runsOf(each))
+      const glets = each.slices.flatMap(({ sharePct, works }, i): ReadonlyArray<PlannedGlet> => {
+        const { batches, dutyMs, latenciesMs } = runs[i]!
+        const sumMs = latenciesMs.reduce((sum, ms) => sum + ms, 0)
+        const assignments = works.map(({ demand, rateRps }, w): Assignment => {
+          const { model, sloMs } = tables.demands[demand]!
+          const latencyMs = latenciesMs[w]!
+          const worstMs = dutyMs + (isStrict ? sumMs : latencyMs)
+          return { model, batch: batches[w]!, rateRps, latencyMs, worstMs, slackMs: sloMs - worstMs, capacityRps: (1000 * batches[w]!) / dutyMs }
+        })
+        return works.length === 0 ? [] : [{ id: unsafeGletId(`${each.gpu.id}/${i}`), sharePct, priority: 0, dutyMs, assignments, bestEffort: [] }]
+      })
+      return { gpu: each.gpu.id, type: each.gpu.type, glets }
+    }),
+    shortfalls
+  }
+}
+
+/** Models that miss their SLO, or whose cycle overruns, under the problem's own rules. */
+export const misses = (plan: Plan): ReadonlyArray<Culprit> => {
+  const culprits = new Map<string, Culprit>()
+  for (const { glets } of plan.gpus) {
+    for (const { assignments, dutyMs } of glets) {
+      const overruns = assignments.reduce((sum, { latencyMs }) => sum + latencyMs, 0) > dutyMs * (1 + 1e-6)
+      for (const { model, slackMs, worstMs } of assignments) {
+        if (slackMs >= -1e-6 * worstMs && !overruns) continue
+        const detail = "keeps its SLO only if the glets beside it do not slow it down, which this planner leaves out of account; elastic-int does not"
+        culprits.set(model, { model, reason: "not-enough-gpus", detail })
+      }
+    }
+  }
+  return [...culprits.values()]
+}
+
+const bestEffortReason = "is best-effort, which this planner does not place; orion does"
+const steps = 10
+
+/** Plans by the rules of a published planner. */
+export const planPublished = (planner: PublishedPlanner, problem: PlanProblem): Either.Either<Plan, Infeasible> => {
+  const infeasible = ([first, ...others]: ReadonlyArray<Culprit>): Either.Either<Plan, Infeasible> =>
+    Either.left(new Infeasible({ planner: planner.name, culprits: [first!, ...others] }))
+  const invalid = invalidDemands(problem)
+  if (invalid.length > 0) return infeasible(invalid)
+  const tables = makePlanTables(problem)
+  const whole = problem.gpus.map((gpu) => ({ gpu, glets: [] }))
+  const impossible = new Map<number, Culprit>()
+  const critical: Array<number> = []
+  const shortfalls: Array<Shortfall> = []
+  problem.demands.forEach(({ model, serviceClass }, demand) => {
+    if (serviceClass === "best-effort") {
+      shortfalls.push({ model, askedRps: 0, plannedRps: 0, reason: bestEffortReason })
+      return
+    }
+    const culprit = impossibleAlone(tables, whole, demand)
+    if (culprit === undefined) critical.push(demand)
+    else impossible.set(demand, culprit)
+  })
+  const finish = (sliced: Sliced): Either.Either<Plan, Infeasible> => {
+    const plan = planOfSlices(tables, planner.name, sliced, (gpu) => runGpu(tables, gpu, planner.rules.interference)!, shortfalls)
+    const missed = misses(plan)
+    return missed.length > 0 ? infeasible(missed) : Either.right(plan)
+  }
+  const shown = (rateRps: number): string => `${Number(rateRps.toPrecision(4))} items/s`
+
+  const order = published(tables, critical)
+  const canFail = problem.options.whenShort === "fail"
+  if (canFail && impossible.size > 0) return infeasible([...impossible.values()])
+  const full = placeAll(tables, planner, order, 1, false)
+  if (canFail || (Either.isRight(full) && impossible.size === 0)) {
+    if (Either.isRight(full)) return finish(full.right.sliced)
+    const { model, rateRps } = tables.demands[full.left.demand]!
+    return infeasible([{ model, reason: "not-enough-gpus", detail: `asks for ${shown(rateRps)}, for which the models placed before it leave no room` }])
+  }
+
+  // The GPUs are given: models without a place at any rate go, and the same part of all other rates is planned.
+  const short = (demand: number, factor: number, reason: string): void => {
+    const { model, rateRps } = tables.demands[demand]!
+    shortfalls.push({ model, askedRps: rateRps, plannedRps: rateRps * factor, reason })
+  }
+  for (const [demand, { detail }] of impossible) short(demand, 0, detail)
+  const least = Either.getOrThrow(placeAll(tables, planner, order, 0, true))
+  const placed = order.filter((demand) => !least.unplaced.includes(demand))
+  for (const demand of least.unplaced) short(demand, 0, "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs")
+  let carried = { factor: 0, sliced: least.sliced }
+  let high = 1
+  for (let step = 0; step <= steps; step++) {
+    const factor = step === 0 ? 1 : (carried.factor + high) / 2
+    const attempt = placeAll(tables, planner, placed, factor, false)
+    if (Either.isRight(attempt)) carried = { factor, sliced: attempt.right.sliced }
+    else high = factor
+    if (carried.factor === 1) break
+  }
+  if (carried.factor < 1) {
+    for (const demand of placed) {
+      if (tables.demands[demand]!.rateRps > 0) short(demand, carried.factor, `the GPUs carry ${Math.floor(100 * carried.factor)} % of what all models ask for together`)
+    }
+  }
+  return finish(carried.sliced)
+}
