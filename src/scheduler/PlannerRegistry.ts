@@ -5,14 +5,20 @@
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import { elastic, elasticInt } from "./planners/Elastic.js"
+import { greedy } from "./planners/Greedy.js"
 import { orion } from "./planners/Orion.js"
+import { staticPartition } from "./planners/Static.js"
+import { timeShare } from "./planners/TimeShare.js"
 import type { PlannerAlgorithm } from "./Planner.js"
 
 /** All planners, the default first. @since 0.1.0 @category planners */
-export const planners: readonly [PlannerAlgorithm, ...Array<PlannerAlgorithm>] = [orion]
+export const planners: readonly [PlannerAlgorithm, ...Array<PlannerAlgorithm>] = [orion, elasticInt, elastic, greedy, timeShare, staticPartition]
 
-/** Other names of planners. @since 0.1.0 @category planners */
-export const plannerAliases: ReadonlyMap<string, string> = new Map([["default", orion.name]])
+/** Other names of planners: gpulet's front end calls them so. @since 0.1.0 @category planners */
+export const plannerAliases: ReadonlyMap<string, string> = new Map([
+  ["default", orion.name], ["oracle", elasticInt.name], ["mps-static", staticPartition.name]
+])
 
 /** @since 0.1.0 @category planners */
 export const defaultPlanner: PlannerAlgorithm = planners[0]

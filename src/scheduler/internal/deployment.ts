@@ -356,7 +356,7 @@ export class Deployment {
    * glets still have it: then the old ones must go first.
    */
   private wouldLose(plan: Plan, opened: ReadonlyArray<GletId>): ReadonlyArray<ModelName> {
-    if (opened.some((id) => this.glets.get(id)!.detail.includes("(no-memory)"))) return []
+    if (opened.some((id) => isShortOfMemory(this.glets.get(id)!))) return []
     const lost: Array<ModelName> = []
     for (const { model } of this.registry.values()) {
       if (!this.options.dispatcher.isServed(model.name)) continue
@@ -411,6 +411,8 @@ export class Deployment {
     }
   }
 }
+
+const isShortOfMemory = ({ error }: SupervisedGlet): boolean => error?._tag === "GletOpenFailed" && error.reason === "no-memory"
 
 const readyState: ModelReadiness = { state: "ready" }
 const waitingState: ModelReadiness = { state: "waiting" }

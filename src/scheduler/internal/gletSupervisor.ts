@@ -34,8 +34,10 @@ const firstOpenMs = 500
 
 export class SupervisedGlet {
   state: GletState = "opening"
-  /** Last error. */
+  /** Last error, for people. */
   detail = ""
+  /** Why it is not open. */
+  error: GletExited | GletOpenFailed | undefined = undefined
   restarts = 0
   handle: GletHandle | undefined = undefined
   backAtMs = Infinity
@@ -135,6 +137,7 @@ export class SupervisedGlet {
       this.openMs = nowMs - startedMs
       this.openedAtMs = nowMs
       this.handle = handle
+      this.error = undefined
       this.state = "ready"
       options.onReady(this, handle)
       yield* Deferred.succeed(this.settled, "ready")
@@ -165,6 +168,7 @@ export class SupervisedGlet {
     return Effect.suspend(() => {
       const nowMs = this.options.nowMs()
       this.restarts += 1
+      this.error = error
       this.detail = error.message
       this.restartState = recordExit(this.restartState, nowMs, this.seed, this.options.restart)
       this.state = this.restartState.crashLoop ? "crash-loop" : "restarting"

@@ -6,13 +6,12 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Gpu } from "../../core/Gpu.js"
-import type { LatencyModel } from "../../core/LatencyModel.js"
 import { unsafeGpuId } from "../../core/Ids.js"
 import type { Demand, PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import { defaultPlanOptions } from "../../core/PlanProblem.js"
-import type { DeviceSpec, GpuCount, SchedConfig } from "./Configs.js"
+import type { GpuCount, SchedConfig } from "./Configs.js"
 import { largestBatch } from "./Models.js"
-import type { LatencyTable } from "./Tables.js"
+import type { OriginalResource } from "./Resource.js"
 
 /** Rates are those to plan for. @since 0.1.0 @category problems */
 export interface OriginalTask {
@@ -31,12 +30,6 @@ export const originalGpus = (
     id: unsafeGpuId(`${type}:${i}`), type, isolation: "mps", units: 100, memoryBytes, sharesPct
   }))
 
-/** Parts that a latency table has for every one of its models, ascending. @since 0.1.0 @category problems */
-export const partsOf = (table: LatencyTable): ReadonlyArray<number> => {
-  const [first, ...others] = [...table.values()]
-  return first === undefined ? [] : [...first.keys()].filter((part) => others.every((parts) => parts.has(part))).sort((a, b) => a - b)
-}
-
 /** The original's own options: its duty rule, and nothing that it does not have. @since 0.1.0 @category problems */
 export const originalOptions = (config: Pick<SchedConfig, "interference" | "latencyRatio" | "maxModels">): PlanOptions => ({
   ...defaultPlanOptions,
@@ -49,14 +42,13 @@ export const originalOptions = (config: Pick<SchedConfig, "interference" | "late
 
 /** @since 0.1.0 @category problems */
 export interface OriginalRequest {
-  readonly devices: ReadonlyArray<DeviceSpec>
+  readonly resource: OriginalResource
   readonly gpus: ReadonlyArray<GpuCount>
-  /** Shares a glet may have. */
-  readonly sharesPct: ReadonlyArray<number>
+  /** Shares a glet may have, of those that were measured. All of them where it is left out. */
+  readonly sharesPct?: ReadonlyArray<number>
   /** Instead of what the devices have. */
   readonly memoryBytes?: number | undefined
   readonly tasks: ReadonlyArray<OriginalTask>
-  readonly latency: LatencyModel
   readonly options: PlanOptions
 }
 
@@ -70,18 +62,36 @@ export class UnknownGpuType extends Schema.TaggedError<UnknownGpuType>()("Unknow
   }
 }
 
-/** The problem. @since 0.1.0 @category problems */
-export const originalProblem = (request: OriginalRequest): Either.Either<PlanProblem, UnknownGpuType> => {
-  const [least = 100, ...more] = [...request.sharesPct].sort((a, b) => a - b)
-  const memory = new Map(request.devices.map(({ memoryBytes, type }) => [type, request.memoryBytes ?? memoryBytes]))
-  const unknown = request.gpus.find(({ type }) => !memory.has(type))
-  if (unknown !== undefined) return Either.left(new UnknownGpuType({ type: unknown.type, known: [...memory.keys()] }))
-  return Either.right({
-    gpus: request.gpus.flatMap((gpu) => originalGpus(gpu, memory.get(gpu.type)!, [least, ...more])),
-    demands: request.tasks.map(({ model, rateRps, sloMs }): Demand => ({
-      model, serviceClass: "latency-critical", rateRps, sloMs, maxBatch: largestBatch
-    })),
-    latency: request.latency,
-    options: request.options
-  })
+/** No share that is asked for was measured. @since 0.1.0 @category errors */
+export class NoSharesMeasured extends Schema.TaggedError<NoSharesMeasured>()("NoSharesMeasured", {
+  type: Schema.String,
+  asked: Schema.Array(Schema.Number),
+  measured: Schema.Array(Schema.Number)
+}) {
+  override get message(): string {
+    return `none of the shares ${this.asked.join(", ")} % was measured on ${this.type}; its latency table has ${this.measured.join(", ")}`
+  }
 }
+
+/** The problem. @since 0.1.0 @category problems */
+export const originalProblem = (request: OriginalRequest): Either.Either<PlanProblem, UnknownGpuType | NoSharesMeasured> =>
+  Either.gen(function*() {
+    const { devices, latency, partsByType } = request.resource
+    const gpus: Array<Gpu> = []
+    for (const asked of request.gpus) {
+      const device = devices.find(({ type }) => type === asked.type)
+      if (device === undefined) return yield* Either.left(new UnknownGpuType({ type: asked.type, known: devices.map(({ type }) => type) }))
+      const measured = partsByType.get(device.type) ?? []
+      const [least, ...more] = measured.filter((share) => request.sharesPct?.includes(share) ?? true)
+      if (least === undefined) return yield* Either.left(new NoSharesMeasured({ type: device.type, asked: request.sharesPct ?? [], measured }))
+      gpus.push(...originalGpus(asked, request.memoryBytes ?? device.memoryBytes, [least, ...more]))
+    }
+    return {
+      gpus,
+      demands: request.tasks.map(({ model, rateRps, sloMs }): Demand => ({
+        model, serviceClass: "latency-critical", rateRps, sloMs, maxBatch: largestBatch
+      })),
+      latency,
+      options: request.options
+    }
+  })

@@ -4,8 +4,7 @@
  * They know no best-effort work; the plan says so.
  */
 import * as Either from "effect/Either"
-import { unsafeGletId } from "../../../core/Ids.js"
-import type { Assignment, Plan, PlannedGlet, Shortfall } from "../../../core/Plan.js"
+import type { Plan, Shortfall } from "../../../core/Plan.js"
 import type { PlanProblem } from "../../../core/PlanProblem.js"
 import { impossibleAlone, invalidDemands } from "../../internal/diagnosis.js"
 import type { PlanTables } from "../../internal/planTables.js"
@@ -14,8 +13,8 @@ import type { Culprit } from "../../Planner.js"
 import { Infeasible } from "../../Planner.js"
 import type { ElasticRules, Sliced } from "./elasticSearch.js"
 import { makeSearch } from "./elasticSearch.js"
-import type { SliceRun } from "./slices.js"
-import { runGpu, slowdownsOf } from "./slices.js"
+import { runGpu } from "./slices.js"
+import { planOfSlices } from "./slicesToPlan.js"
 
 export interface PublishedPlanner {
   readonly name: string
@@ -69,52 +68,8 @@ const placeAll = (
   return Either.left(failure)
 }
 
-/** What the plan says of a GPU: the latencies that the problem's own rules predict, whatever the planner left out of account. */
-const honest = (tables: PlanTables, sliced: Sliced[number], runs: ReadonlyArray<SliceRun>): ReadonlyArray<SliceRun> => {
-  if (!tables.problem.options.interference) return runs
-  const slowdowns = slowdownsOf(tables, sliced, runs)
-  return runs.map((run, i) => ({
-    ...run,
-    latenciesMs: run.batches.map((batch, w) =>
-      tables.latencyMs(sliced.gpu.type, sliced.slices[i]!.works[w]!.demand, sliced.slices[i]!.sharePct, batch) * slowdowns[i]![w]!)
-  }))
-}
-
-export const planOfSlices = (
-  tables: PlanTables,
-  name: string,
-  sliced: Sliced,
-  runsOf: (gpu: Sliced[number]) => ReadonlyArray<SliceRun>,
-  shortfalls: ReadonlyArray<Shortfall>
-): Plan => {
-  const isStrict = tables.problem.options.dutyRule === "strict"
-  return {
-    apiVersion: "glet/v1alpha1",
-    kind: "Plan",
-    generation: 0,
-    planner: name,
-    dutyRule: tables.problem.options.dutyRule,
-    gpus: sliced.map((each) => {
-      const runs = honest(tables, each, runsOf(each))
-      const glets = each.slices.flatMap(({ sharePct, works }, i): ReadonlyArray<PlannedGlet> => {
-        const { batches, dutyMs, latenciesMs } = runs[i]!
-        const sumMs = latenciesMs.reduce((sum, ms) => sum + ms, 0)
-        const assignments = works.map(({ demand, rateRps }, w): Assignment => {
-          const { model, sloMs } = tables.demands[demand]!
-          const latencyMs = latenciesMs[w]!
-          const worstMs = dutyMs + (isStrict ? sumMs : latencyMs)
-          return { model, batch: batches[w]!, rateRps, latencyMs, worstMs, slackMs: sloMs - worstMs, capacityRps: (1000 * batches[w]!) / dutyMs }
-        })
-        return works.length === 0 ? [] : [{ id: unsafeGletId(`${each.gpu.id}/${i}`), sharePct, priority: 0, dutyMs, assignments, bestEffort: [] }]
-      })
-      return { gpu: each.gpu.id, type: each.gpu.type, glets }
-    }),
-    shortfalls
-  }
-}
-
 /** Models that miss their SLO, or whose cycle overruns, under the problem's own rules. */
-export const misses = (plan: Plan): ReadonlyArray<Culprit> => {
+const misses = (plan: Plan): ReadonlyArray<Culprit> => {
   const culprits = new Map<string, Culprit>()
   for (const { glets } of plan.gpus) {
     for (const { assignments, dutyMs } of glets) {
