@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Either from "effect/Either"
+import type * as Either from "effect/Either"
 import type { Plan } from "../../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import type { FewestGpus } from "../FewestGpus.js"

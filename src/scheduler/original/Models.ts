@@ -23,9 +23,11 @@ export const largestBatch = 32
 /** The lenets are one network; tables list it once. @since 0.1.0 @category models */
 export const tableName = (model: string): string => (/^lenet[1-6]$/.test(model) ? "lenet1" : model)
 
+export const isKnownModel = (name: string): boolean => known.has(name)
+
 /** A known model's name, or an error at its place. */
 export const modelNamed = (source: SourceFile, position: Position, name: string): ModelName =>
-  known.has(name)
+  isKnownModel(name)
     ? unsafeModelName(name)
     : reject(source, position, `${shown(name)} is no known model`, `known models are ${originalModels.join(", ")}`)
 

@@ -10,7 +10,8 @@ const poissonLimit = 550
 
 /**
  * The rate the original plans for, given the rate that arrives: the smallest k with P(1 <= X <= k) >= 0.99 for X of the Poisson distribution, plus
- * one. Rates of at most 4 never reach .99 without the chance of no arrival, which the sum leaves out; for them it is counted in. A rate of 0 is 0.
+ * one. The sum leaves out the chance of no arrival, so that rates below about 4.7 would never, or hardly, reach .99; for them it is counted in. A rate
+ * of 0 is 0.
  * @since 0.1.0
  * @category rates
  */
@@ -31,10 +32,15 @@ export const rate99Rps = (rateRps: number): number => {
 /** Planning latency in ms of a batch on some part. @since 0.1.0 @category rates */
 export type BatchLatency = (batch: number) => number
 
-/** The largest batch of a partition that always has work: 2 L <= SLO. 0 where there is none. @since 0.1.0 @category rates */
+/**
+ * The largest batch of a partition that always has work, as the original finds it: 2 L <= SLO, below its largest batch of 32, and 1 even where
+ * that misses the SLO. Planners here go by what an SLO allows instead, batch 32 included.
+ * @since 0.1.0
+ * @category rates
+ */
 export const saturatedBatch = (latencyMs: BatchLatency, sloMs: number): number => {
-  let batch = largestBatch
-  while (batch > 0 && !(2 * latencyMs(batch) <= sloMs)) batch--
+  let batch = largestBatch - 1
+  while (batch > 1 && !(2 * latencyMs(batch) <= sloMs)) batch--
   return batch
 }
 
@@ -50,10 +56,10 @@ export const residualBatch = (latencyMs: BatchLatency, sloMs: number, rateRps: n
   return batch
 }
 
-/** Throughput in items per second of a partition that always has work. @since 0.1.0 @category rates */
+/** Throughput in items per second of a partition that always has work, as the original finds it. @since 0.1.0 @category rates */
 export const saturatedRps = (latencyMs: BatchLatency, sloMs: number): number => {
   const batch = saturatedBatch(latencyMs, sloMs)
-  return batch === 0 ? 0 : (1000 * batch) / latencyMs(batch)
+  return (1000 * batch) / latencyMs(batch)
 }
 
 /** Less than this more throughput is not worth a larger part. */

@@ -12,7 +12,7 @@ import type { FormatError, SourceFile } from "./FormatError.js"
 import { parsing, reject, shown } from "./FormatError.js"
 import type { Row } from "./internal/csv.js"
 import { cellAt, isNumber, numberAt, rowsOf } from "./internal/csv.js"
-import { modelOfCell } from "./Models.js"
+import { isKnownModel, modelOfCell } from "./Models.js"
 
 /** What one model is asked for. @since 0.1.0 @category tasks */
 export interface Task {
@@ -22,7 +22,8 @@ export interface Task {
   readonly sloMs: number
 }
 
-const isHeader = (row: Row | undefined): boolean => row !== undefined && row.cells.length >= 3 && !isNumber(row.cells[1]!.text)
+const isHeader = (row: Row | undefined): boolean =>
+  row !== undefined && row.cells.length >= 3 && row.cells.slice(0, 3).every(({ text }) => !isNumber(text) && !isKnownModel(text))
 
 /** Reads a task file. @since 0.1.0 @category parsing */
 export const parseTasks = (source: SourceFile): Either.Either<ReadonlyArray<Task>, FormatError> =>

@@ -44,7 +44,7 @@ const elasticPlanner = (name: string, summary: string, interference: boolean): P
       name,
       rules: { interference, timeSharing: true, sharesOf: (gpu) => gpu.sharesPct, sizing: "preferred" },
       starts: (asked) =>
-        asked.options.fullSearch === true && asked.options.maxGletsPerGpu > 1 && asked.gpus.length > 0
+        asked.options.fullSearch === true && asked.options.maxGletsPerGpu > 1 && asked.gpus.every(({ units }) => units > 1)
           ? firstCuts(asked)
           : [asked.gpus.map((gpu) => ({ gpu, slices: [] }))]
     }, problem)

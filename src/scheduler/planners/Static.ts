@@ -39,6 +39,11 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   const all = (reason: Culprit["reason"], detail: string) => infeasible(demands.map(({ model }) => ({ model, reason, detail })))
   const fixed = options.fixedGlets ?? (current === undefined ? [] : fixedGletsOf(current))
   if (fixed.length === 0) return all("invalid", "has no glet: this planner needs a partition, give it a model list or a deployed plan")
+  const wrong = fixed.find(({ dutyMs, works }) => works.some(({ batch }) => !(Number.isInteger(batch) && batch >= 1 && dutyMs > 0 && dutyMs < Infinity)))
+  if (wrong !== undefined) {
+    const detail = `stands on a glet with a duty cycle of ${wrong.dutyMs} ms and batches of ${wrong.works.map(({ batch }) => batch).join(", ")}; give positive ones`
+    return infeasible(wrong.works.map(({ model }) => ({ model, reason: "invalid", detail })))
+  }
   const beyond = fixed.find(({ gpu, works }) => works.length > 0 && gpus[gpu] === undefined)
   if (beyond !== undefined) {
     return infeasible(beyond.works.map(({ model }) => ({ model, reason: "not-enough-gpus", detail: `stands on GPU ${beyond.gpu} of the partition, there are ${gpus.length}` })))

@@ -72,7 +72,7 @@ export const makeSearch = (tables: PlanTables, rules: ElasticRules) => {
 
   /** A whole GPU cut into a part and what is left. */
   const cut = (gpu: Gpu, sharePct: number, works: ReadonlyArray<Work>): ReadonlyArray<Slice> => {
-    const restPct = problem.options.maxGletsPerGpu < 2 ? undefined : rules.sharesOf(gpu).findLast((share) => share <= 100 - sharePct)
+    const restPct = Math.min(problem.options.maxGletsPerGpu, gpu.units) < 2 ? undefined : rules.sharesOf(gpu).findLast((share) => share <= 100 - sharePct)
     return [{ sharePct, works }, ...(restPct === undefined ? [] : [{ sharePct: restPct, works: [] }])]
   }
   const withWork = (slices: ReadonlyArray<Slice>, at: number, work: Work): ReadonlyArray<Slice> =>

@@ -107,11 +107,8 @@ export const planPublished = (planner: PublishedPlanner, problem: PlanProblem): 
     if (culprit === undefined) critical.push(demand)
     else impossible.set(demand, culprit)
   })
-  const finish = (sliced: Sliced): Either.Either<Plan, Infeasible> => {
-    const plan = planOfSlices(tables, planner.name, sliced, (gpu) => runGpu(tables, gpu, planner.rules.interference)!, shortfalls)
-    const missed = misses(plan)
-    return missed.length > 0 ? infeasible(missed) : Either.right(plan)
-  }
+  const planOf = (sliced: Sliced): Plan =>
+    planOfSlices(tables, planner.name, sliced, (gpu) => runGpu(tables, gpu, planner.rules.interference)!, shortfalls)
   const shown = (rateRps: number): string => `${Number(rateRps.toPrecision(4))} items/s`
 
   const order = published(tables, critical)
@@ -119,9 +116,15 @@ export const planPublished = (planner: PublishedPlanner, problem: PlanProblem): 
   if (canFail && impossible.size > 0) return infeasible([...impossible.values()])
   const full = placeAll(tables, planner, order, 1, false)
   if (canFail || (Either.isRight(full) && impossible.size === 0)) {
-    if (Either.isRight(full)) return finish(full.right.sliced)
-    const { model, rateRps } = tables.demands[full.left.demand]!
-    return infeasible([{ model, reason: "not-enough-gpus", detail: `asks for ${shown(rateRps)}, for which the models placed before it leave no room` }])
+    if (Either.isRight(full)) {
+      const plan = planOf(full.right.sliced)
+      const missed = misses(plan)
+      if (missed.length === 0) return Either.right(plan)
+      if (canFail) return infeasible(missed)
+    } else {
+      const { model, rateRps } = tables.demands[full.left.demand]!
+      return infeasible([{ model, reason: "not-enough-gpus", detail: `asks for ${shown(rateRps)}, for which the models placed before it leave no room` }])
+    }
   }
 
   // The GPUs are given: models without a place at any rate go, and the same part of all other rates is planned.
@@ -133,19 +136,21 @@ export const planPublished = (planner: PublishedPlanner, problem: PlanProblem): 
   const least = Either.getOrThrow(placeAll(tables, planner, order, 0, true))
   const placed = order.filter((demand) => !least.unplaced.includes(demand))
   for (const demand of least.unplaced) short(demand, 0, "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs")
+  const keeps = (sliced: Sliced): boolean => misses(planOf(sliced)).length === 0
   let carried = { factor: 0, sliced: least.sliced }
   let high = 1
-  for (let step = 0; step <= steps; step++) {
+  for (let step = 0; step <= steps && carried.factor < 1; step++) {
     const factor = step === 0 ? 1 : (carried.factor + high) / 2
     const attempt = placeAll(tables, planner, placed, factor, false)
-    if (Either.isRight(attempt)) carried = { factor, sliced: attempt.right.sliced }
+    if (Either.isRight(attempt) && keeps(attempt.right.sliced)) carried = { factor, sliced: attempt.right.sliced }
     else high = factor
-    if (carried.factor === 1) break
   }
   if (carried.factor < 1) {
     for (const demand of placed) {
       if (tables.demands[demand]!.rateRps > 0) short(demand, carried.factor, `the GPUs carry ${Math.floor(100 * carried.factor)} % of what all models ask for together`)
     }
   }
-  return finish(carried.sliced)
+  const plan = planOf(carried.sliced)
+  const missed = misses(plan)
+  return missed.length === 0 ? Either.right(plan) : infeasible(missed)
 }
