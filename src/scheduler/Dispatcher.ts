@@ -184,7 +184,7 @@ export class Dispatcher {
       const endMs = this.admission.predictedEndMs(nowMs, lane, ticket, lane.itemsBefore(ticket))
       // Where it can run at once there is no queue to be wrong about; and the margin could never be unlearnt if it closed an idle glet.
       const idle = lane.queuedRequests === 0 && lane.hasIdleGlet
-      const readyMs = idle ? endMs : endMs + lane.marginMs
+      const readyMs = idle ? endMs : endMs + lane.marginMs(ticket.sloMs)
       if (readyMs > ticket.deadlineMs) {
         if (!lane.hasReadyGlet) return this.refuse(nowMs, ticket, this.unavailable(lane))
         if (idle) lane.doubt(nowMs, ticket)
@@ -424,7 +424,9 @@ export class Dispatcher {
     this.ended.push(ticket)
     const counters = ticket.lane?.counters
     if (counters === undefined) return
-    if (ticket.admitted && !ticket.canceled) ticket.lane!.learnMargin(end.ok && nowMs <= ticket.deadlineMs)
+    // A death says nothing of how well queueing is predicted.
+    const died = ticket.attempts > 0 || (!end.ok && end.error._tag === "ModelUnavailable")
+    if (ticket.admitted && !ticket.canceled && !died) ticket.lane!.learnMargin(end.ok && nowMs <= ticket.deadlineMs)
     if (end.ok) {
       counters.answered += 1
       if (nowMs - ticket.times.arrivedMs <= ticket.sloMs) counters.withinSlo += 1

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import type { GpuTelemetry } from "../core/Gpu.js"
 import type { Model } from "../core/Model.js"
 import type { DropReason, RequestError } from "../core/RequestError.js"
+import type { TensorArena } from "../core/TensorArena.js"
 import { Scheduler, type SchedulerObserver } from "../scheduler/Scheduler.js"
 import type { SchedulerStatus } from "../scheduler/SchedulerStatus.js"
 import { MetricsState } from "./internal/metricsState.js"
@@ -93,6 +94,7 @@ export class Metrics extends Context.Tag("glet/server/Metrics")<Metrics, {
     readonly models: ReadonlyArray<Model>
     readonly status: SchedulerStatus
     readonly telemetry: ReadonlyArray<GpuTelemetry>
+    readonly arena: TensorArena
   }) => string
   /** One line of the statistics extension; zeros for a model without requests. */
   readonly statistics: (model: Model) => ModelStatistics

@@ -8,6 +8,7 @@ import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { Executor } from "../core/Executor.js"
 import { GpuInventory } from "../core/Gpu.js"
 import { encodePlan } from "../core/Plan.js"
 import { InvalidRequest } from "../core/RequestError.js"
@@ -116,12 +117,14 @@ const unloadModel = Effect.gen(function*() {
 })
 
 const metricsPage = Effect.gen(function*() {
+  const { arena } = yield* Executor
   const inventory = yield* GpuInventory
   const scheduler = yield* Scheduler
   const metrics = yield* Metrics
   const status = yield* scheduler.status
   const telemetry = yield* inventory.telemetry.pipe(Effect.timeoutTo({ duration: "2 seconds", onSuccess: (all) => all, onTimeout: () => [] }))
-  return HttpServerResponse.text(metrics.render({ models: yield* readModels, status, telemetry }), { contentType: "text/plain; version=0.0.4; charset=utf-8" })
+  const page = metrics.render({ models: yield* readModels, status, telemetry, arena })
+  return HttpServerResponse.text(page, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
 })
 
 const replan = Effect.gen(function*() {

@@ -85,6 +85,14 @@ for (const planner of family) {
       assert.isTrue(Either.isLeft(planner.plan(problemOf(gpusOf(2), demands, latency))))
     })
 
+    it("always answers a plan where the GPUs are given", () => {
+      fc.assert(fc.property(problems({ whenShort: "degrade", maxModels: 12, maxGpus: 2 }), (problem) => {
+        const plan = planOf(planner, problem)
+        const placed = new Set(gletsOf(plan).flatMap(({ glet }) => glet.assignments.map(({ model }) => model)))
+        for (const { model } of problem.demands) assert.isTrue(placed.has(model) || plan.shortfalls.some((short) => short.model === model && short.plannedRps === 0))
+      }), { numRuns: 80 })
+    })
+
     it("refuses what is invalid, and plans nothing for nothing", () => {
       const latency = latencyOf([spec("m", 1, 1)])
       const bad = planner.plan(problemOf(gpusOf(1), [demandOf("m", NaN, 10)], latency))
@@ -120,11 +128,11 @@ describe("the family's differences", () => {
     const asked = (slowdownPerNeighbour: number, gpus: number, interference = true) =>
       problemOf(gpusOf(gpus, { sharesPct: [50, 100] }), demands, latencyOf(tight, { slowdownPerNeighbour }), { interference, maxModelsPerGlet: 1 })
     assert.strictEqual(gpusUsed(planOf(elastic, asked(0, 1))), 1)
-    const refused = elastic.plan(asked(30, 1))
+    const refused = elastic.plan(asked(40, 1))
     assert.isTrue(Either.isLeft(refused) && /leaves out of account/.test(refused.left.message))
-    assert.strictEqual(gpusUsed(planOf(elastic, asked(30, 1, false))), 1)
-    assert.isTrue(Either.isLeft(elasticInt.plan(asked(30, 1))))
-    assert.strictEqual(gpusUsed(planOf(elasticInt, asked(30, 2))), 2)
+    assert.strictEqual(gpusUsed(planOf(elastic, asked(40, 1, false))), 1)
+    assert.isTrue(Either.isLeft(elasticInt.plan(asked(40, 1))))
+    assert.strictEqual(gpusUsed(planOf(elasticInt, asked(40, 2))), 2)
   })
 
   it("tries every first cut when asked to", () => {

@@ -21,6 +21,7 @@ const keyOf = (bindings: ReadonlyArray<number>): string => (bindings.length === 
 
 const missedPart = 0.01
 const marginStep = 0.01
+const largestMargin = 1 / 3
 
 export class ModelLane {
   /** Queues with requests, one per set of bindings. The queue of no bindings stays when it is empty. */
@@ -31,8 +32,8 @@ export class ModelLane {
   inFlightRequests = 0
   /** At most the earliest deadline of its queued requests. */
   earliestDeadlineMs = Infinity
-  /** What admission keeps free before deadlines besides its prediction, in ms. */
-  marginMs = 0
+  /** The part of a request's limit that admission keeps free before its deadline, besides its prediction. */
+  private margin = 0
   /** The last place in its order that was given to a request since the queue was empty: who comes after it need not look for a place. */
   private last: Ticket | undefined = undefined
   /** Why there are no routes. */
@@ -84,10 +85,14 @@ export class ModelLane {
    * misses its deadline, and at nothing where none does.
    */
   learnMargin(made: boolean): void {
-    const sloMs = this.model.sloMs
-    if (sloMs === undefined) return
-    const margin = made ? this.marginMs - marginStep * missedPart * sloMs : this.marginMs + marginStep * (1 - missedPart) * sloMs
-    this.marginMs = Math.min(Math.max(margin, 0), sloMs / 3)
+    if (this.model.sloMs === undefined) return
+    const margin = made ? this.margin - marginStep * missedPart : this.margin + marginStep * (1 - missedPart)
+    this.margin = Math.min(Math.max(margin, 0), largestMargin)
+  }
+
+  /** The margin of a request of this limit, in ms. In proportion: requests whose limit is far below the SLO must stay possible. */
+  marginMs(limitMs: number): number {
+    return this.margin * Math.min(limitMs, this.model.sloMs ?? Infinity)
   }
 
   /** Items of queued requests that would run before this one. */

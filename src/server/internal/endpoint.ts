@@ -3,6 +3,7 @@ import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
+import type { Executor } from "../../core/Executor.js"
 import type { GpuInventory } from "../../core/Gpu.js"
 import type { Scheduler } from "../../scheduler/Scheduler.js"
 import type { MappedError } from "../ErrorMapping.js"
@@ -18,7 +19,7 @@ export interface RouteSettings {
 }
 
 /** What routes may ask for. */
-export type RouteServices = Scheduler | ModelCatalog | Metrics | GpuInventory
+export type RouteServices = Scheduler | ModelCatalog | Metrics | GpuInventory | Executor
 
 type Handler = Effect.Effect<
   HttpServerResponse.HttpServerResponse,

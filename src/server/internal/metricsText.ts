@@ -1,5 +1,6 @@
 /** The metrics page: Triton's names where Triton has one, `glet_*` in base units for the rest. */
 import type { GpuTelemetry } from "../../core/Gpu.js"
+import type { TensorArena } from "../../core/TensorArena.js"
 import type { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
 import { version } from "../Version.js"
 import { Exposition, type Labels } from "./exposition.js"
@@ -87,7 +88,7 @@ const writePlan = (page: Exposition, state: MetricsState, status: SchedulerStatu
 
 export const renderMetrics = (
   state: MetricsState,
-  now: { readonly status: SchedulerStatus; readonly telemetry: ReadonlyArray<GpuTelemetry> }
+  now: { readonly status: SchedulerStatus; readonly telemetry: ReadonlyArray<GpuTelemetry>; readonly arena: TensorArena }
 ): string => {
   const all = [...state.series.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version))
   const page = new Exposition()
@@ -95,6 +96,8 @@ export const renderMetrics = (
   writeGpus(page, now.telemetry)
   writeModels(page, all)
   writePlan(page, state, now.status)
+  page.family("glet_tensor_memory_used_bytes", "gauge", "Memory that tensors of requests hold").sample([], now.arena.usedBytes())
+  page.family("glet_tensor_memory_capacity_bytes", "gauge", "Memory that tensors of requests may hold").sample([], now.arena.capacityBytes)
   page.family("glet_http_responses_total", "counter", "HTTP responses by status")
   for (const [status, count] of [...state.responses].sort(([a], [b]) => a - b)) page.sample([["status", String(status)]], count)
   page.family("glet_build_info", "gauge", "Version of the server").sample([["version", version]], 1)

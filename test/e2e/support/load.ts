@@ -2,7 +2,7 @@
 import { Agent, request } from "node:http"
 
 export interface Outcome {
-  readonly model: string
+  readonly stream: Omit<Stream, "rateRps">
   /** When it was sent, ms of `performance.now`. */
   readonly sentMs: number
   readonly latencyMs: number
@@ -51,7 +51,7 @@ export const ask = (port: number, stream: Omit<Stream, "rateRps">, mark: number,
     const body = bodyOf(stream, mark)
     const sentMs = performance.now()
     const end = (status: number, reason: string, own = false, retryAfter?: string): void =>
-      resolve({ model: stream.model, sentMs, latencyMs: performance.now() - sentMs, status, reason, retryAfter, own })
+      resolve({ stream, sentMs, latencyMs: performance.now() - sentMs, status, reason, retryAfter, own })
     const outgoing = request({
       agent, host: "127.0.0.1", port, method: "POST", path: `/v2/models/${stream.model}/infer`, headers: { "content-length": Buffer.byteLength(body) }
     }, (response) => {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import { unsafeModelName } from "../../../src/core/Ids.js"
 import { caseOptions, problemOfCase } from "../../../src/scheduler/original/CasePlans.js"
+import type { PlanningCase } from "../../../src/scheduler/original/Cases.js"
 import { originalProblem } from "../../../src/scheduler/original/OriginalProblem.js"
 import { preferredPart, rate99Rps, residualBatch, saturatedBatch } from "../../../src/scheduler/original/Rates.js"
 import { resource, tableMs } from "./sources.js"
@@ -80,10 +81,10 @@ describe("rates", () => {
 describe("problems", () => {
   const tasks = [{ model: unsafeModelName("bert"), rateRps: 10, sloMs: 50 }]
   it("offers the measured parts and the memory of the device, or of the case", () => {
-    const gpus = [{ type: "small", count: 2 }] as const
+    const gpus: PlanningCase["gpus"] = [{ type: "small", count: 2 }]
     const problem = Either.getOrThrow(originalProblem({ resource: resource(), gpus, tasks, options: caseOptions }))
     assert.deepEqual(problem.gpus.map(({ id, memoryBytes, sharesPct }) => [String(id), memoryBytes, sharesPct.length]), [["small:0", 11000e6, 6], ["small:1", 11000e6, 6]])
-    const other = Either.getOrThrow(problemOfCase(resource(), { setId: "a", gpus: [...gpus] as never, memoryBytes: 5e9, tasks }, 1, caseOptions))
+    const other = Either.getOrThrow(problemOfCase(resource(), { setId: "a", gpus, memoryBytes: 5e9, tasks }, 1, caseOptions))
     assert.deepEqual(other.gpus.map(({ memoryBytes }) => memoryBytes), [5e9])
   })
   it("names types and shares that are not there", () => {

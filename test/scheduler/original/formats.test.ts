@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as fc from "fast-check"
+import { unsafeModelName } from "../../../src/core/Ids.js"
 import { parseCase, parseCases } from "../../../src/scheduler/original/Cases.js"
 import { parseDeviceConfig, parseMemConfig, parseProxyConfig, parseSchedConfig } from "../../../src/scheduler/original/Configs.js"
 import { FormatError, parsing } from "../../../src/scheduler/original/FormatError.js"
@@ -18,10 +19,12 @@ const table = (parse: Parameters<typeof complaint>[0], rows: ReadonlyArray<reado
 
 describe("tasks", () => {
   it("reads the original's lines", () => {
-    assert.deepEqual(read(parseTasks, "2\n0,50,5,\n13,7,22,\n"), [{ model: "lenet1", rateRps: 50, sloMs: 5 }, { model: "bert", rateRps: 7, sloMs: 22 }])
+    assert.deepEqual(read(parseTasks, "2\n0,50,5,\n13,7,22,\n"), [
+      { model: unsafeModelName("lenet1"), rateRps: 50, sloMs: 5 }, { model: unsafeModelName("bert"), rateRps: 7, sloMs: 22 }
+    ])
   })
   it("reads names, fractions, a header with or without a count, CR LF, a byte-order mark", () => {
-    const expected = [{ model: "bert", rateRps: 0.5, sloMs: 22.5 }]
+    const expected = [{ model: unsafeModelName("bert"), rateRps: 0.5, sloMs: 22.5 }]
     for (const text of ["id,rate,SLO\nbert,0.5,22.5", "1\r\nid,rate,SLO\r\nbert,0.5,22.5\r\n", "\ufeffmodel,rate,SLO,\n\n1\nbert, 0.5 ,22.5,\n"]) {
       assert.deepEqual(read(parseTasks, text), expected)
     }
@@ -153,10 +156,10 @@ describe("model lists", () => {
   const text = "0,50,0,vgg16,4,120.000000\n0,50,1,bert,2,9.500000\n0,50,1,lenet1,1,9.500000\n1,100,0,reserved,32,0.000000\n"
   it("reads what the original writes", () => {
     assert.deepEqual(read(parseModelList, text), [
-      { gpu: 0, sharePct: 50, dutyMs: 120, works: [{ model: "vgg16", batch: 4 }] },
-      { gpu: 0, sharePct: 50, dutyMs: 9.5, works: [{ model: "bert", batch: 2 }, { model: "lenet1", batch: 1 }] },
+      { gpu: 0, sharePct: 50, dutyMs: 120, works: [{ model: unsafeModelName("vgg16"), batch: 4 }] },
+      { gpu: 0, sharePct: 50, dutyMs: 9.5, works: [{ model: unsafeModelName("bert"), batch: 2 }, { model: unsafeModelName("lenet1"), batch: 1 }] },
       { gpu: 1, sharePct: 100, dutyMs: 0, works: [] }
-    ] as never)
+    ])
     assert.deepEqual(read(parseModelList, "EMPTY\n"), [])
     assert.strictEqual(writeModelList(undefined), "EMPTY\n")
   })
@@ -175,7 +178,7 @@ describe("cases", () => {
   it("reads one problem per set", () => {
     const cases = read(parseCases, `${line("a")}\n\n${line("b", { mem_mb: 8000 })}\n${line("a")}\n`)
     assert.deepEqual(cases.map(({ memoryBytes, setId }) => [setId, memoryBytes]), [["a", undefined], ["b", 8000e6]])
-    assert.deepEqual(cases[0]!.tasks, [{ model: "bert", sloMs: 22, rateRps: 68 }] as never)
+    assert.deepEqual(cases[0]!.tasks, [{ model: unsafeModelName("bert"), sloMs: 22, rateRps: 68 }])
   })
   it("names the line of the file", () => {
     table(parseCases, [

@@ -1,6 +1,7 @@
 /**
  * gpulet's way to place one model after the other (gpulet §3): pieces of the preferred part and a rest; best fit among free slices, whole GPUs
- * first; then whatever is free; then beside the same model; then beside others, time-shared.
+ * first; then whatever is free; then beside the same model; then beside others, time-shared; then beside neighbours that carry less for it, what
+ * they owe being placed once more.
  */
 import type { Gpu } from "../../../core/Gpu.js"
 import type { PlanTables } from "../../internal/planTables.js"
@@ -29,6 +30,9 @@ interface Piece extends Work {
 /** Part of a demand's rate below which a piece is not worth a copy of its model. */
 const leastPiece = 0.02
 const bisections = 14
+
+/** Works do not give up more than half of their rate to a neighbour. */
+const leastKept = 0.5
 
 export const makeSearch = (tables: PlanTables, rules: ElasticRules) => {
   const { demands, problem } = tables
@@ -176,19 +180,73 @@ export const makeSearch = (tables: PlanTables, rules: ElasticRules) => {
     return putFirst(sliced, slicesWhere(sliced, (slice) => slice.works.length > 0 && !has(slice)), work)
   }
 
+  /** A piece in a free slice beside works that then carry less, and what they owe. */
+  interface Yielded {
+    readonly sliced: Sliced
+    readonly owed: ReadonlyArray<Work>
+  }
+
+  /** Where a piece fits only if its neighbours, slowed down by it, carry less: the place where they lose least. */
+  const allocateYielding = (sliced: Sliced, { demand, rateRps, sharePct: wantedPct }: Piece): Yielded | undefined => {
+    let best: { readonly at: number; readonly slices: ReadonlyArray<Slice>; readonly keeps: number } | undefined
+    for (const place of slicesWhere(sliced, ({ sharePct, works }) => works.length === 0 && sharePct >= wantedPct)) {
+      const { gpu, slices: before } = sliced[place.at]!
+      const neighbours = before.filter(({ works }) => works.length > 0)
+      const scaled = (keeps: number): ReadonlyArray<Slice> =>
+        place.with({ demand, rateRps }).map((slice) =>
+          neighbours.includes(slice) ? { ...slice, works: slice.works.map((work) => ({ ...work, rateRps: work.rateRps * keeps })) } : slice)
+      let low = best?.keeps ?? leastKept
+      if (neighbours.length === 0 || !runs({ gpu, slices: scaled(low) })) continue
+      let high = 1
+      for (let step = 0; step < bisections; step++) {
+        const middle = (low + high) / 2
+        if (runs({ gpu, slices: scaled(middle) })) low = middle
+        else high = middle
+      }
+      if (best === undefined || low > best.keeps) best = { at: place.at, slices: scaled(low), keeps: low }
+    }
+    if (best === undefined) return undefined
+    const { at, keeps, slices } = best
+    const owed = sliced[at]!.slices.flatMap(({ works }) => works.map((work) => ({ ...work, rateRps: work.rateRps * (1 - keeps) }))).filter(({ rateRps }) => rateRps > 0)
+    return { sliced: replaced(sliced, at, slices), owed }
+  }
+
+  /** All pieces in slices of their own; undefined where one finds none. Neighbours may lose rate to them, which is then placed once more. */
+  const allocateAll = (sliced: Sliced, pieces: ReadonlyArray<Piece>, mayYield: boolean): Sliced | undefined => {
+    let state = sliced
+    const owed: Array<Work> = []
+    for (const piece of pieces) {
+      const placed = allocate(state, piece)
+      const yielded = placed === undefined && mayYield ? allocateYielding(state, piece) : undefined
+      if (yielded !== undefined) owed.push(...yielded.owed)
+      const next = placed ?? yielded?.sliced
+      if (next === undefined) return undefined
+      state = next
+    }
+    return owed.reduce<Sliced | undefined>((each, work) => each && add(each, work, false), state)
+  }
+
   /** Places a work whole; undefined where it cannot. */
-  const add = (sliced: Sliced, work: Work): Sliced | undefined => {
-    const types = new Set<string>()
-    for (const gpu of problem.gpus) {
-      if (types.has(gpu.type)) continue
-      types.add(gpu.type)
+  const add = (sliced: Sliced, work: Work, mayYield = rules.interference): Sliced | undefined => {
+    const estimates = [...new Map(problem.gpus.map((gpu) => [gpu.type, gpu])).values()].flatMap((gpu) => {
       const pieces = estimate(gpu, work)
-      const placed = pieces?.reduce<Sliced | undefined>((state, piece) => state && allocate(state, piece), sliced)
+      return pieces === undefined ? [] : [pieces]
+    })
+    for (const pieces of estimates) {
+      const placed = allocateAll(sliced, pieces, false)
       if (placed !== undefined) return placed
     }
+    // Of nothing no part can be spread; it still needs a place.
+    if (work.rateRps === 0) return joins(sliced, work)
     const { restRps, sliced: spread } = readjust(sliced, work)
     if (restRps === 0) return spread
-    return joins(spread, { ...work, rateRps: restRps }) ?? joins(sliced, work)
+    const joined = joins(spread, { ...work, rateRps: restRps }) ?? joins(sliced, work)
+    if (joined !== undefined || !mayYield) return joined
+    for (const pieces of estimates) {
+      const placed = allocateAll(sliced, pieces, true)
+      if (placed !== undefined) return placed
+    }
+    return undefined
   }
 
   return { add }

@@ -133,16 +133,25 @@ export const planPublished = (planner: PublishedPlanner, problem: PlanProblem): 
     shortfalls.push({ model, askedRps: rateRps, plannedRps: rateRps * factor, reason })
   }
   for (const [demand, { detail }] of impossible) short(demand, 0, detail)
-  const least = Either.getOrThrow(placeAll(tables, planner, order, 0, true))
-  const placed = order.filter((demand) => !least.unplaced.includes(demand))
-  for (const demand of least.unplaced) short(demand, 0, "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs")
-  const keeps = (sliced: Sliced): boolean => misses(planOf(sliced)).length === 0
-  let carried = { factor: 0, sliced: least.sliced }
+  const noRoom = "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs"
+  let placed = order
+  let sliced: Sliced
+  for (;;) {
+    const least = Either.getOrThrow(placeAll(tables, planner, placed, 0, true))
+    sliced = least.sliced
+    const gone = new Map(least.unplaced.map((demand) => [demand, noRoom]))
+    for (const { detail, model } of misses(planOf(sliced))) gone.set(placed.find((demand) => tables.demands[demand]!.model === model)!, detail)
+    for (const [demand, reason] of gone) short(demand, 0, reason)
+    placed = placed.filter((demand) => !gone.has(demand))
+    // Without those that break their SLOs the others may go elsewhere.
+    if (gone.size === least.unplaced.length) break
+  }
+  let carried = { factor: 0, sliced }
   let high = 1
   for (let step = 0; step <= steps && carried.factor < 1; step++) {
     const factor = step === 0 ? 1 : (carried.factor + high) / 2
     const attempt = placeAll(tables, planner, placed, factor, false)
-    if (Either.isRight(attempt) && keeps(attempt.right.sliced)) carried = { factor, sliced: attempt.right.sliced }
+    if (Either.isRight(attempt) && misses(planOf(attempt.right.sliced)).length === 0) carried = { factor, sliced: attempt.right.sliced }
     else high = factor
   }
   if (carried.factor < 1) {
@@ -150,7 +159,5 @@ export const planPublished = (planner: PublishedPlanner, problem: PlanProblem): 
       if (tables.demands[demand]!.rateRps > 0) short(demand, carried.factor, `the GPUs carry ${Math.floor(100 * carried.factor)} % of what all models ask for together`)
     }
   }
-  const plan = planOf(carried.sliced)
-  const missed = misses(plan)
-  return missed.length === 0 ? Either.right(plan) : infeasible(missed)
+  return Either.right(planOf(carried.sliced))
 }

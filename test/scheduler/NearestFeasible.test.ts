@@ -1,0 +1,33 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as fc from "fast-check"
+import { withNearest } from "../../src/scheduler/NearestFeasible.js"
+import { elasticInt } from "../../src/scheduler/planners/Elastic.js"
+import { greedy } from "../../src/scheduler/planners/Greedy.js"
+import { problems } from "./problems.js"
+
+describe("withNearest", () => {
+  it("offers what the planner itself then plans", () => {
+    const offers = { rates: 0, slos: 0 }
+    fc.assert(fc.property(problems({ whenShort: "fail", maxModels: 4, maxGpus: 2 }), fc.constantFrom(elasticInt, greedy), (problem, planner) => {
+      const answer = planner.plan(problem)
+      if (Either.isRight(answer)) return
+      const nearer = withNearest(planner, problem, answer.left)
+      assert.deepEqual(nearer.culprits.map(({ model }) => model), answer.left.culprits.map(({ model }) => model))
+      nearer.culprits.forEach(({ model, nearestRateRps, nearestSloMs }, i) => {
+        const before = answer.left.culprits[i]!
+        const plans = (change: { readonly rateRps?: number; readonly sloMs?: number }): boolean =>
+          Either.isRight(planner.plan({ ...problem, demands: problem.demands.map((other) => (other.model === model ? { ...other, ...change } : other)) }))
+        if (nearestRateRps !== undefined && before.nearestRateRps === undefined) {
+          offers.rates++
+          assert.isTrue(plans({ rateRps: nearestRateRps }))
+        }
+        if (nearestSloMs !== undefined && before.nearestSloMs === undefined) {
+          offers.slos++
+          assert.isTrue(plans({ sloMs: nearestSloMs }))
+        }
+      })
+    }), { numRuns: 150 })
+    assert.isAbove(offers.rates, 0)
+  })
+})
