@@ -1,22 +1,24 @@
-// command: node bench/run.mjs overload [--model dense|lenet] [--seconds 8] [--sustained 30] [--quick] [--json] [--check]
+// command: node bench/run.mjs overload [--model heavy|dense|lenet] [--seconds 5] [--sustained 30] [--quick] [--json] [--check]
 /**
- * Goodput (answers within the SLO, as the client sees them) when more is asked than can be done. The capacity is what 64 connections get in a
- * closed loop; then Poisson arrivals at 0.5 to 3 times of it. Latency counts from the time a request was due, and every answer that is neither in
- * time nor a refusal at once counts as lost. At the end twice the capacity is sustained while the memory of agent and runners is watched.
+ * Goodput (answers within the SLO, as the client sees them) when more is asked than can be done. The capacity is the best that 64 connections
+ * get in a closed loop; then Poisson arrivals at 0.5 to 3 times of it, latency counted from the time a request was due. The load of the highest
+ * goodput and twice the capacity are then run in turn, and the median of their ratio is the figure: a machine whose speed changes from one
+ * minute to the next changes it for both. At the end twice the capacity is sustained while the memory of agent and runners is watched.
  *
- * With the dense model the device is the limit; with lenet HTTP itself is, and every refusal costs part of the capacity.
+ * With the heavy model the device is the limit, at a rate that HTTP carries easily. With dense, and more so with lenet, client, HTTP and runner
+ * fight for the same cores: there every refusal costs part of the capacity, and the client's own share of it grows with the load.
  */
 import { parseArgs } from "node:util"
-import { openClient } from "./lib/load.mjs"
-import { denseModel, lenetModel } from "./lib/models.mjs"
+import { alternate, openClient } from "./lib/load.mjs"
+import { denseModel, heavyModel, lenetModel } from "./lib/models.mjs"
 import { processTree, pssBytes } from "./lib/proc.mjs"
-import { binaryRequest, digitImages, randomFloats } from "./lib/requests.mjs"
+import { binaryRequest, randomFloats } from "./lib/requests.mjs"
 import { modelReady, startGlet } from "./lib/servers.mjs"
 import { conclude, median, printTable, slope, summary } from "./lib/stats.mjs"
 
 const { values: options } = parseArgs({
   options: {
-    model: { type: "string", default: "dense" }, seconds: { type: "string", default: "8" }, sustained: { type: "string", default: "30" },
+    model: { type: "string", default: "heavy" }, seconds: { type: "string", default: "5" }, sustained: { type: "string", default: "30" },
     quick: { type: "boolean" }, json: { type: "boolean" }, check: { type: "boolean" }
   }
 })
@@ -24,26 +26,37 @@ const stepMs = options.quick ? 3000 : Number(options.seconds) * 1000
 const sustainedMs = options.quick ? 8000 : Number(options.sustained) * 1000
 const factors = [0.5, 0.8, 1, 1.2, 1.5, 2, 3]
 
-const model = options.model === "lenet" ? lenetModel() : await denseModel()
-const requests = options.model === "lenet"
-  ? digitImages(64).map((image) => binaryRequest(model.name, model.input, [1, 1, 28, 28], image))
-  : Array.from({ length: 16 }, (_, i) => binaryRequest(model.name, model.input, [1, 2048], randomFloats(2048, i)))
-const sloMs = options.model === "lenet" ? 50 : 250
+const cases = {
+  heavy: { make: heavyModel, sloMs: 250, shape: [1, 1, 512] },
+  dense: { make: denseModel, sloMs: 250, shape: [1, 2048] },
+  lenet: { make: lenetModel, sloMs: 50, shape: [1, 1, 28, 28] }
+}
+const { make, shape, sloMs } = cases[options.model] ?? cases.heavy
+const model = await make()
+const size = shape.reduce((product, dim) => product * dim, 1)
+const requests = Array.from({ length: 16 }, (_, i) => binaryRequest(model.name, model.input, shape, randomFloats(size, i)))
 
 const server = await startGlet(model.folder, ["--slo", `${model.name}=${sloMs}`])
 await modelReady(server.port, model.name)
 
 const closed = await openClient(server.port, 64)
-await closed.closedLoop(requests, { durationMs: 2000 })
-const capacity = await closed.closedLoop(requests, { durationMs: stepMs })
-const capacityRps = (capacity.statuses.get(200) / capacity.elapsedMs) * 1000
+const slices = []
+for (let i = 0; i < 4; i++) {
+  const slice = await closed.closedLoop(requests, { durationMs: stepMs / 2 })
+  slices.push(((slice.statuses.get(200) ?? 0) / slice.elapsedMs) * 1000)
+}
 closed.close()
+// The first slice warms up and makes the plan.
+const capacityRps = Math.max(...slices.slice(1))
 console.log(`capacity with 64 connections: ${capacityRps.toFixed(0)}/s, SLO ${sloMs} ms`)
+
+// Enough for all that may be answered in time at three times the capacity, twice over.
+const connections = Math.min(512, Math.max(64, Math.ceil((6 * capacityRps * sloMs) / 1000)))
 
 const memoryMb = () => processTree(server.pid).reduce((sum, pid) => sum + pssBytes(pid), 0) / 1e6
 
 const run = async (factor, durationMs, seed) => {
-  const client = await openClient(server.port, 512)
+  const client = await openClient(server.port, connections)
   const { ends, arrived, unanswered, maxWaiting } = await client.openLoop(requests, { rateRps: factor * capacityRps, durationMs, seed })
   client.close()
   const answered = ends.filter((end) => end.status === 200)
@@ -67,6 +80,12 @@ const run = async (factor, durationMs, seed) => {
 
 const rows = []
 for (const [i, factor] of factors.entries()) rows.push(await run(factor, stepMs, i + 1))
+const best = rows.reduce((a, b) => (b.goodputRps > a.goodputRps ? b : a)).load
+let seed = 100
+const { twice, peak } = await alternate(options.quick ? 2 : 5, {
+  peak: () => run(best, stepMs, seed++),
+  twice: () => run(2, stepMs, seed++)
+})
 
 const [seconds, megabytes] = [[], []]
 const began = performance.now()
@@ -83,19 +102,21 @@ if (end.code !== 0) throw new Error(`glet serve ended with ${end.signal ?? end.c
 const from = Math.floor(seconds.length / 3)
 const growthMbPerMinute = slope(seconds.slice(from), megabytes.slice(from)) * 60
 
-printTable("overload: Poisson arrivals, latency from the due time", [...rows, { ...sustained, load: "2 sustained" }])
-console.log(`  memory over the last two thirds of ${sustainedMs / 1000} s: ${megabytes[from].toFixed(0)} -> ${megabytes.at(-1).toFixed(0)} MB, ${growthMbPerMinute.toFixed(1)} MB a minute`)
+const title = "overload: Poisson arrivals, latency from the due time"
+printTable(title, [...rows, { ...sustained, load: "2 sustained" }])
+printTable(`overload: the best load (${best}) and twice the capacity, in turn`, peak.flatMap((row, i) => [row, twice[i]]))
+console.log(
+  `  memory over the last two thirds of ${sustainedMs / 1000} s: ${megabytes[from].toFixed(0)} -> ${megabytes.at(-1).toFixed(0)} MB, ` +
+    `${growthMbPerMinute.toFixed(1)} MB a minute`
+)
 
-const peak = Math.max(...rows.map((row) => row.goodputRps))
-const twice = rows.find((row) => row.load === 2)
 conclude(
   `overload (${model.name})`,
   [
-    { name: "goodput at 2x capacity / peak goodput", value: twice.goodputRps / peak, rule: ">=", limit: 0.9 },
-    { name: "goodput sustained at 2x / peak goodput", value: sustained.goodputRps / peak, rule: ">=", limit: 0.9 },
-    { name: "median time to a refusal at 2x, ms", value: twice.refusalMs, rule: "<=", limit: 25 },
-    { name: "neither answered nor refused at 2x, %", value: twice.otherPct, rule: "<=", limit: 0 },
+    { name: "goodput at 2x capacity / peak goodput", value: median(twice.map((row, i) => row.goodputRps / peak[i].goodputRps)), rule: ">=", limit: 0.9 },
+    { name: "median time to a refusal at 2x, ms", value: median(twice.map((row) => row.refusalMs)), rule: "<=", limit: 25 },
+    { name: "neither answered nor refused at 2x, %", value: Math.max(...twice.map((row) => row.otherPct)), rule: "<=", limit: 0 },
     { name: "memory growth at 2x, MB a minute", value: growthMbPerMinute, rule: "<=", limit: 20 }
   ],
-  { capacityRps, rows, sustained, seconds, megabytes }
+  { capacityRps, rows, peak, twice, sustained, seconds, megabytes }
 )

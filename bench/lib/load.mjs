@@ -49,6 +49,8 @@ class Connection {
   }
 
   #read(chunk) {
+    // What a server says before it closes a connection that was not used for long.
+    if (this.done === undefined) return void this.socket.destroy()
     if (this.missing === 0) {
       if (this.held !== undefined) chunk = Buffer.concat([this.held, chunk])
       const end = chunk.indexOf(headerEnd)
@@ -69,9 +71,7 @@ class Connection {
       if (chunk.length === 0) return
     }
     this.keepBody?.push(chunk)
-    if (chunk.length > this.missing || this.done === undefined) {
-      throw new Error(`bytes that belong to no answer: ${chunk.latin1Slice(this.missing, this.missing + 300)}`)
-    }
+    if (chunk.length > this.missing) throw new Error(`bytes that belong to no answer: ${chunk.latin1Slice(this.missing)}`)
     this.missing -= chunk.length
     if (this.missing === 0) this.#end()
   }
@@ -176,7 +176,8 @@ export const openClient = async (port, connections) => {
       const pump = () => {
         const now = performance.now()
         while (dueMs <= now) {
-          const connection = free.pop()
+          // The one that rests longest: a server may close connections that are not used.
+          const connection = free.shift()
           arrived++
           if (connection === undefined) waiting.push(dueMs)
           else start(connection, dueMs)

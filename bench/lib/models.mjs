@@ -34,6 +34,26 @@ export const denseModel = async () => {
   return placed("dense", "x", 1000, (file) => fs.writeFileSync(file, onnx.denseModel(4, 2048)))
 }
 
+/**
+ * [batch,1,512] -> [batch,512]: spread over 64 rows, then eight layers of 512x512, a quarter of a GFLOP an item. Batching gains little, so that
+ * the device is the limit at a few hundred requests a second, far below what HTTP can carry.
+ */
+export const heavyModel = async () => {
+  const onnx = await onnxWriter()
+  const layers = Array.from({ length: 8 }, (_, i) => i)
+  const model = onnx.makeModel({
+    inputs: [{ name: "x", shape: ["batch", 1, 512] }],
+    outputs: [{ name: "y", shape: ["batch", 512] }],
+    nodes: [
+      onnx.add(["x", "rows"], "r0"),
+      ...layers.flatMap((i) => [onnx.matMul([`r${i}`, `w${i}`], `m${i}`), onnx.relu(`m${i}`, `r${i + 1}`)]),
+      onnx.reduceMean("r8", "y", { axes: { ints: [1] }, keepdims: { i: 0 } })
+    ],
+    initializers: [onnx.weights("rows", [1, 64, 512], 512, 1), ...layers.map((i) => onnx.weights(`w${i}`, [512, 512], 512, i + 2))]
+  })
+  return placed("heavy", "x", 250, (file) => fs.writeFileSync(file, model))
+}
+
 /** [batch,3,224,224] -> four numbers of it: an image goes in and almost nothing is computed. */
 export const imageModel = async () => {
   const onnx = await onnxWriter()

@@ -7,7 +7,7 @@
 import packageJson from "../../package.json" with { type: "json" }
 import { ExitCode } from "./ExitCode.js"
 import { renderCommandHelp, renderHelp } from "./help.js"
-import { suggest } from "./internal/suggest.js"
+import { suggest } from "../core/internal/suggest.js"
 import { colourOut, note, out } from "./internal/terminal.js"
 import { specs } from "./specs.js"
 

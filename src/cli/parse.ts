@@ -13,7 +13,7 @@ import type { CliError } from "./CliError.js"
 import { usageError } from "./CliError.js"
 import type { CommandSpec, FlagSpec, ParsedArgs } from "./CommandSpec.js"
 import { flagName } from "./CommandSpec.js"
-import { suggest } from "./internal/suggest.js"
+import { suggest } from "../core/internal/suggest.js"
 
 type Raw = boolean | ReadonlyArray<string>
 

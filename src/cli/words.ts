@@ -6,7 +6,7 @@
  */
 import type { CommandSpec } from "./CommandSpec.js"
 import { flagName } from "./CommandSpec.js"
-import { suggest } from "./internal/suggest.js"
+import { suggest } from "../core/internal/suggest.js"
 
 const builtIn = ["--help", "--completions", "--wizard", "--log-level"]
 
@@ -35,7 +35,10 @@ export const checkWords = (
     }
     const equals = word.indexOf("=")
     const given = equals < 0 ? word : word.slice(0, equals)
-    const name = /^-[a-z]$/.test(given) ? `-${given}` : given
+    const typed = /^-[a-z]$/.test(given) ? `-${given}` : given
+    // gpulet's programs write their options with underscores.
+    const dashed = typed.replaceAll("_", "-")
+    const name = flags.has(dashed) ? dashed : typed
     const flag = flags.get(name)
     if (flag === undefined) {
       if (builtIn.includes(name)) return { words }

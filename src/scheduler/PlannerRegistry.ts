@@ -5,6 +5,7 @@
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import { suggest } from "../core/internal/suggest.js"
 import { elastic, elasticInt } from "./planners/Elastic.js"
 import { greedy } from "./planners/Greedy.js"
 import { orion } from "./planners/Orion.js"
@@ -36,23 +37,6 @@ export class UnknownPlanner extends Schema.TaggedError<UnknownPlanner>()("Unknow
   }
 }
 
-/** Single letters to insert, delete, replace or swap with their neighbour to get from one text to the other. */
-const editDistance = (a: string, b: string): number => {
-  let before: Array<number> = []
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2]! + 1 : Infinity
-      row.push(Math.min(replaced, swapped, last[j]! + 1, row[j - 1]! + 1))
-    }
-    before = last
-    last = row
-  }
-  return last[b.length]!
-}
-
 /**
  * A planner by its name or alias, upper or lower case, `_` or `-`.
  * @since 0.1.0
@@ -64,7 +48,6 @@ export const findPlanner = (name: string): Either.Either<PlannerAlgorithm, Unkno
   const found = planners.find((planner) => planner.name === canonical)
   if (found !== undefined) return Either.right(found)
   const known = [...planners.map((planner) => planner.name), ...plannerAliases.keys()]
-  const [closest] = known.map((known) => ({ known, distance: editDistance(wanted, known) })).sort((a, b) => a.distance - b.distance)
-  const isClose = closest !== undefined && closest.distance <= Math.max(1, Math.floor(closest.known.length / 3))
-  return Either.left(new UnknownPlanner({ name, known, ...(isClose ? { suggestion: closest.known } : {}) }))
+  const suggestion = suggest(wanted, known)
+  return Either.left(new UnknownPlanner({ name, known, ...(suggestion === undefined ? {} : { suggestion }) }))
 }

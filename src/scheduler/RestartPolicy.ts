@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { makeRandom } from "./internal/random.js"
+import { makeRandom } from "../core/internal/random.js"
 
 /** @since 0.1.0 @category restarts */
 export interface RestartOptions {

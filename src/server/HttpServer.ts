@@ -74,15 +74,34 @@ const listen = (server: Server, { host, port }: ServerConfig) =>
     })
   })
 
+/** A client whose request is not there as a whole when the server stops has this long for the rest; then nobody waits for it any more. */
+const lateMs = 1000
+
+type Connections = ReadonlyMap<Socket, Connection>
+
 /** Stops accepting and waits, within the bound, until what was accepted is answered and sent; then cuts what is left. */
-const shutDown = (server: Server, context: InferContext, drain: Effect.Effect<void>, stopped: Deferred.Deferred<void>) =>
+const shutDown = (
+  server: Server,
+  connections: Connections,
+  context: InferContext,
+  drain: Effect.Effect<void>,
+  stopped: Deferred.Deferred<void>
+) =>
   Effect.gen(function*() {
     context.draining = true
     yield* Deferred.succeed(stopped, undefined)
     const closed = Effect.async<void>((resume) => {
       server.close(() => resume(Effect.void))
     })
+    // From here on node:http has no time limits of its own for clients that send slowly or nothing.
+    const cutLate = Effect.delay(
+      Effect.sync(() => {
+        for (const [socket, connection] of connections) if (!connection.isAnswering) socket.destroy()
+      }),
+      lateMs
+    )
     yield* Effect.all([closed, drain], { concurrency: 2, discard: true }).pipe(
+      Effect.raceFirst(Effect.zipRight(cutLate, Effect.never)),
       Effect.interruptible,
       Effect.timeoutTo({
         duration: context.config.drainTimeoutMs,
@@ -99,16 +118,18 @@ const attach = (
   server: Server,
   context: InferContext,
   route: (req: IncomingMessage, res: ServerResponse) => void
-): void => {
-  const connections = new WeakMap<Socket, Connection>()
+): Connections => {
+  const connections = new Map<Socket, Connection>()
   const connectionOf = (socket: Socket): Connection => {
     let connection = connections.get(socket)
     if (connection === undefined) {
       connection = new Connection(socket)
       connections.set(socket, connection)
+      socket.once("close", () => connections.delete(socket))
     }
     return connection
   }
+  server.on("connection", connectionOf)
   const handle = (req: IncomingMessage, res: ServerResponse, continues: boolean): void => {
     const connection = connectionOf(req.socket)
     const target = req.method === "POST" ? inferTarget(req.url!) : undefined
@@ -129,6 +150,7 @@ const attach = (
     const status = connectionOf(socket).refuse(error)
     if (status !== undefined) context.metrics.responded(status)
   })
+  return connections
 }
 
 /**
@@ -170,8 +192,8 @@ export const make = (
     })
     const route = yield* NodeHttpServer.makeHandler(app)
     const server = makeNodeServer(config)
-    attach(server, context, route)
-    const address = yield* Effect.acquireRelease(listen(server, config), () => shutDown(server, context, scheduler.drain, stopped))
+    const connections = attach(server, context, route)
+    const address = yield* Effect.acquireRelease(listen(server, config), () => shutDown(server, connections, context, scheduler.drain, stopped))
     const shownHost = address.family === "IPv6" ? `[${address.address}]` : address.address
     return HttpServer.of({ host: address.address, port: address.port, url: `http://${shownHost}:${address.port}` })
   })

@@ -20,7 +20,7 @@ import { pointOf } from "../../src/node-cuda/internal/latencyStatistics.js"
 import { makeSampleRequests } from "../../src/node-cuda/internal/sampleInputs.js"
 import type { ProfilerOptions } from "../../src/node-cuda/Profiler.js"
 import * as ProfilerLive from "../../src/node-cuda/Profiler.js"
-import { makeRandom } from "../../src/scheduler/internal/random.js"
+import { makeRandom } from "../../src/core/internal/random.js"
 import { lenetModel } from "../contract/lenet.js"
 
 /** A model whose every execution of a size takes the same time, so that measured and true latency can be compared. */

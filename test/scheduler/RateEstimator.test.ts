@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { unsafeModelName } from "../../src/core/Ids.js"
 import { rateToPlanFor } from "../../src/scheduler/BurstHeadroom.js"
-import { makeRandom } from "../../src/scheduler/internal/random.js"
+import { makeRandom } from "../../src/core/internal/random.js"
 import type { RateEstimator } from "../../src/scheduler/RateEstimator.js"
 import { estimateRps, expectRate, forgetRate, makeRateEstimator, observe } from "../../src/scheduler/RateEstimator.js"
 

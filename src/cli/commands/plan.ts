@@ -4,20 +4,73 @@ import type { Plan } from "../../core/Plan.js"
 import { encodePlan, gpusUsed } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import { validatePlan } from "../../core/ValidatePlan.js"
-import type { Infeasible } from "../../scheduler/Planner.js"
-import { findPlanner } from "../../scheduler/PlannerRegistry.js"
+import { fewestGpus } from "../../scheduler/FewestGpus.js"
+import { withNearest } from "../../scheduler/NearestFeasible.js"
+import { writeModelList } from "../../scheduler/original/ModelList.js"
+import { explainPlan, nextGpu } from "../../scheduler/PlanExplanation.js"
+import type { Infeasible, PlannerAlgorithm } from "../../scheduler/Planner.js"
+import { planPicture } from "../../scheduler/PlanPicture.js"
+import { defaultPlanner, findPlanner } from "../../scheduler/PlannerRegistry.js"
 import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
+import { flagName } from "../CommandSpec.js"
+import { checkWritable, writeText } from "../internal/files.js"
+import { readModelList, readOriginal } from "../internal/originalFiles.js"
 import { readProblem } from "../internal/planProblem.js"
 import { renderPlan } from "../internal/planTable.js"
 import { bold, colourOut, ms, note, out, rps } from "../internal/terminal.js"
 import type { plan } from "../specs.js"
+import { planCases } from "./planCases.js"
+import { renderExplanation } from "./planExplain.js"
 
-const explain = (error: Infeasible): void => {
+type Args = ParsedArgs<typeof plan>
+
+/** Where a problem may come from, and which options make no sense with it. */
+const sources = {
+  problem: ["rate", "slo", "class", "maxBatch", "cores", "profiles", "taskConfig", "schedConfig", "deviceConfig", "memConfig", "proxyConfig", "resourceDir", "resource", "fullSearch", "out"],
+  models: ["taskConfig", "schedConfig", "deviceConfig", "memConfig", "proxyConfig", "resourceDir", "resource", "fullSearch", "out"],
+  taskConfig: ["rate", "slo", "class", "maxBatch", "cores", "profiles", "out"],
+  cases: [
+    "rate", "slo", "class", "maxBatch", "cores", "profiles", "schedConfig", "deviceConfig", "memConfig", "proxyConfig", "fullSearch", "degrade", "explain", "svg", "output",
+    "modelList", "json"
+  ]
+} as const satisfies Readonly<Record<string, ReadonlyArray<keyof Args>>>
+
+const isGiven = (args: Args, key: keyof Args): boolean => {
+  const value = args[key]
+  return value instanceof Map ? value.size > 0 : value !== undefined && value !== false
+}
+
+/** The one source that is given. */
+const sourceOf = (args: Args): Either.Either<keyof typeof sources, CliError> => {
+  const given = (["problem", "models", "taskConfig", "cases"] as const).filter((key) => isGiven(args, key))
+  const [source] = given
+  if (source === undefined || given.length > 1) {
+    return Either.left(usageError("one of --problem and --models is needed, or --task-config or --cases", "see glet plan --help"))
+  }
+  const stray = sources[source].find((key) => isGiven(args, key))
+  if (stray !== undefined) return Either.left(usageError(`--${flagName(stray)} says nothing with --${flagName(source)}`, "see glet plan --help"))
+  const toStdout = [...(args.json ? ["--json"] : []), ...(args.output === "-" ? ["--output -"] : []), ...(args.svg === "-" ? ["--svg -"] : [])]
+  if (toStdout.length > 1) return Either.left(usageError(`${toStdout.join(" and ")} both write to stdout`, "give one of them a file"))
+  return Either.right(source)
+}
+
+const readAny = (args: Args, source: "problem" | "models" | "taskConfig"): Effect.Effect<{ readonly problem: PlanProblem; readonly planner?: string }, unknown> => {
+  if (source === "problem") return Effect.map(readProblem(args.problem!), (problem) => ({ problem }))
+  if (source === "taskConfig") return readOriginal({ ...args, taskConfig: args.taskConfig! })
+  return Effect.promise(() => import("../internal/localProblem.js")).pipe(
+    Effect.flatMap((module) => module.localProblem({ ...args, models: args.models! })),
+    Effect.map((problem) => ({ problem }))
+  )
+}
+
+const showCulprits = (error: Infeasible): void => {
   for (const culprit of error.culprits) {
+    // Some planners say it in their own words already.
+    const isSaid = (value: number | undefined): boolean => value === undefined || culprit.detail.includes(`${Number(value.toPrecision(4))} `)
     const nearest = [
-      ...(culprit.nearestSloMs === undefined ? [] : [`an SLO of ${ms(culprit.nearestSloMs)} ms could be kept`]),
-      ...(culprit.nearestRateRps === undefined ? [] : [`${rps(culprit.nearestRateRps)} items/s could be carried`])
+      ...(isSaid(culprit.nearestSloMs) ? [] : [`an SLO of ${ms(culprit.nearestSloMs!)} ms could be kept`]),
+      ...(isSaid(culprit.nearestRateRps) ? [] : [`${rps(culprit.nearestRateRps!)} items/s could be carried`])
     ]
     note(`${culprit.model}: ${culprit.reason}: ${culprit.detail}${nearest.length === 0 ? "" : `; ${nearest.join(", ")}`}`)
   }
@@ -29,26 +82,67 @@ const show = (made: Plan, problem: PlanProblem): void => {
   out(`${bold(`${gpusUsed(made)} of ${problem.gpus.length} GPUs`, colour)} by ${made.planner}${bound}\n${renderPlan(made, colour)}`)
 }
 
-/** `glet plan` */
-export const handle = (args: ParsedArgs<typeof plan>): Effect.Effect<void, unknown> =>
+/** Where there is no plan, GPUs are looked for up to this many. */
+const mostGpus = 128
+
+/** How many GPUs would be enough, of each type alone. */
+const enough = (planner: PlannerAlgorithm, problem: PlanProblem): string =>
+  [...new Set(problem.gpus.map(({ type }) => type))].map((type) => {
+    const { gpus } = fewestGpus(planner, { ...problem, options: { ...problem.options, fullSearch: false } }, type, mostGpus)
+    return gpus === undefined ? `${mostGpus} GPUs of type ${type} are not enough either` : `${gpus} GPUs of type ${type} would be enough`
+  }).join("\n")
+
+const refuse = (args: Args, planner: PlannerAlgorithm, problem: PlanProblem, failure: Infeasible): Effect.Effect<never, CliError> =>
   Effect.gen(function*() {
-    if ((args.problem === undefined) === (args.models === undefined)) {
-      return yield* usageError("one of --problem and --models is needed", "see glet plan --help")
+    if (args.output !== undefined) yield* writeText(args.output, writeModelList(undefined), "the model list")
+    // A search of searches: what is offered stands without --full-search too.
+    const nearest = withNearest(planner, { ...problem, options: { ...problem.options, fullSearch: false } }, failure)
+    if (args.json) out(JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "Infeasible", planner: nearest.planner, culprits: nearest.culprits }))
+    else showCulprits(nearest)
+    if (args.explain) note(enough(planner, problem))
+    return yield* new CliError({
+      reason: "infeasible",
+      problem: `planner ${planner.name} found no plan for ${nearest.culprits.map((culprit) => culprit.model).join(", ")}`,
+      hint: "--degrade plans what fits"
+    })
+  })
+
+const present = (args: Args, planner: PlannerAlgorithm, problem: PlanProblem, made: Plan): Effect.Effect<void, CliError> =>
+  Effect.gen(function*() {
+    if (args.output !== undefined) yield* writeText(args.output, writeModelList(made), "the model list")
+    if (args.svg !== undefined) yield* writeText(args.svg, planPicture(made), "the picture")
+    const explained = args.explain ? { models: explainPlan(made, problem), next: nextGpu(planner, made, problem) } : undefined
+    if (args.json) {
+      out(explained === undefined
+        ? encodePlan(made)
+        // A best-effort model's SLO is infinite, which JSON has no number for.
+        : JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "ExplainedPlan", plan: JSON.parse(encodePlan(made)), ...explained }, null, 2))
+      return
     }
-    const planner = yield* findPlanner(args.planner)
-    const problem = args.problem !== undefined
-      ? yield* readProblem(args.problem)
-      : yield* Effect.promise(() => import("../internal/localProblem.js")).pipe(Effect.flatMap((module) => module.localProblem({ ...args, models: args.models! })))
-    const made = planner.plan({ ...problem, options: { ...problem.options, whenShort: args.degrade ? "degrade" : "fail" } })
-    if (Either.isLeft(made)) {
-      if (args.json) out(JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "Infeasible", planner: made.left.planner, culprits: made.left.culprits }))
-      else explain(made.left)
-      return yield* new CliError({ reason: "infeasible", problem: `planner ${planner.name} found no plan for ${made.left.culprits.map((culprit) => culprit.model).join(", ")}`, hint: "--degrade plans what fits" })
+    if (args.output === "-" || args.svg === "-") return
+    show(made, problem)
+    if (explained !== undefined) out(`\n${renderExplanation(explained.models, explained.next, colourOut())}`)
+  })
+
+/** `glet plan` */
+export const handle = (args: Args): Effect.Effect<void, unknown> =>
+  Effect.gen(function*() {
+    const source = yield* sourceOf(args)
+    if (source === "cases") return yield* planCases({ ...args, cases: args.cases! })
+    const given = args.planner === undefined ? undefined : yield* findPlanner(args.planner)
+    for (const [file, what] of [[args.output, "the model list"], [args.svg, "the picture"]] as const) {
+      if (file !== undefined) yield* checkWritable(file, what)
     }
+    const read = yield* readAny(args, source)
+    const planner = given ?? (read.planner === undefined ? defaultPlanner : yield* findPlanner(read.planner))
+    if (args.modelList !== undefined && planner.name !== "static") return yield* usageError("--model-list is for --planner static")
+    const fixed = args.modelList === undefined ? {} : { fixedGlets: yield* readModelList(args.modelList) }
+    const problem: PlanProblem = { ...read.problem, options: { ...read.problem.options, ...fixed, whenShort: args.degrade ? "degrade" : "fail" } }
+    const made = planner.plan(problem)
+    if (Either.isLeft(made)) return yield* refuse(args, planner, problem, made.left)
     const violations = validatePlan(made.right, problem)
     if (violations.length > 0) {
       return yield* Effect.dieMessage(`planner ${planner.name} broke a rule: ${violations.map((violation) => `${violation.kind} ${violation.message}`).join("; ")}`)
     }
-    if (args.json) out(encodePlan(made.right))
-    else show(made.right, problem)
+    yield* present(args, planner, problem, made.right)
   })

@@ -3,7 +3,8 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { CliError } from "../CliError.js"
 
-const reasonOf = (error: unknown): string => {
+/** Why the system refused. */
+export const reasonOf = (error: unknown): string => {
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
   switch (code) {
     case "ENOENT": return "it does not exist"

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { makeRandom } from "../../scheduler/internal/random.js"
+import { makeRandom } from "../../core/internal/random.js"
 import type { Target } from "./HttpConnection.js"
 
 /** A tensor of a model's metadata; -1 is any size. @since 0.1.0 @category requests */

@@ -9,7 +9,7 @@ import { solveGpu } from "./gletSolver.js"
 import type { GpuDraft, Packing, PackingStart } from "./packing.js"
 import { pack } from "./packing.js"
 import type { PlanTables } from "./planTables.js"
-import { makeRandom } from "./random.js"
+import { makeRandom } from "../../core/internal/random.js"
 
 const clamp = (value: number, least: number, most: number): number => Math.max(least, Math.min(most, value))
 

@@ -31,6 +31,12 @@ export class Connection {
     this.calls.delete(call)
   }
 
+  /** A request that is there as a whole waits for its answer, or its answer is being sent. */
+  get isAnswering(): boolean {
+    for (const call of this.calls) if (!call.isReading) return true
+    return false
+  }
+
   /** What arrived is not HTTP, or not in time. Answers where the answer cannot be taken for that of an earlier request, and closes. */
   refuse(error: { readonly code?: string | undefined }): number | undefined {
     const { calls, socket } = this

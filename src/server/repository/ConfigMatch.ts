@@ -6,7 +6,7 @@
 import * as Either from "effect/Either"
 import type { Model } from "../../core/Model.js"
 import type { DataType, TensorSpec } from "../../core/Tensor.js"
-import { suggest } from "./internal/textNode.js"
+import { suggest } from "../../core/internal/suggest.js"
 import type { OnnxDim, OnnxFile, OnnxValue } from "./OnnxModel.js"
 import type { RepositoryError } from "./RepositoryError.js"
 import { dataTypeOf } from "./Signature.js"

@@ -24,7 +24,8 @@ import { ServiceClass } from "../../core/Model.js"
 import { parseJsonText, plainValue, positionAt } from "./internal/jsonText.js"
 import { readText } from "./internal/readText.js"
 import type { TextNode } from "./internal/textNode.js"
-import { suggest, TextError } from "./internal/textNode.js"
+import { suggest } from "../../core/internal/suggest.js"
+import { TextError } from "./internal/textNode.js"
 import { RepositoryError } from "./RepositoryError.js"
 
 /** What may be said of one model; what is absent is decided elsewhere. @since 0.1.0 @category settings */

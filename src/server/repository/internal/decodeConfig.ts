@@ -1,6 +1,7 @@
 /** Checks what a text says against a descriptor and gives it as JSON, in the form in which Triton shows configurations. */
 import type { Position, TextNode } from "./textNode.js"
-import { suggest, TextError } from "./textNode.js"
+import { suggest } from "../../../core/internal/suggest.js"
+import { TextError } from "./textNode.js"
 import type { Descriptor, FieldRule, FieldType } from "./tritonSchema.js"
 
 export interface DecodedConfig {

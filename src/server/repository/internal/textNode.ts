@@ -66,30 +66,3 @@ export class TextCursor {
     throw new TextError(at, `expected ${expected}, found ${found}`)
   }
 }
-
-/** The known name nearest to what was written, if it is near. */
-export const suggest = (written: string, known: Iterable<string>): string | undefined => {
-  let best: string | undefined
-  let bestDistance = Math.max(2, Math.ceil(written.length * 0.4)) + 1
-  for (const name of known) {
-    // Half a name is as near as one wrong letter.
-    const distance = written.length >= 3 && name.startsWith(written) ? 1 : editDistance(written.slice(0, 64), name.slice(0, 64))
-    if (distance < bestDistance) {
-      best = name
-      bestDistance = distance
-    }
-  }
-  return best
-}
-
-const editDistance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
-    }
-    row = next
-  }
-  return row[b.length]!
-}
