@@ -17,7 +17,7 @@ export interface ProfileRequest {
   readonly sha256?: string
   /** Time to spend in ms, loading not counted. Fewer points are measured, more where the curve bends. */
   readonly budgetMs: number
-  /** Shares to measure; the GPU's grid where absent. */
+  /** Shares to measure; where absent the GPU's grid, thinned where it is fine. */
   readonly sharesPct?: ReadonlyArray<number>
   /** Called after every measured point. */
   readonly onProgress?: (done: number, total: number, point: { readonly sharePct: number; readonly batch: number; readonly p99Ms: number }) => void

@@ -26,7 +26,7 @@ export interface InferRequest {
   readonly timeoutMs?: number
   /** 0 is the model's default, 1 the highest, larger is lower (Triton's schedule_policy). */
   readonly priority?: number
-  /** Monotonic ms at arrival of the first byte, where the caller knows it. */
+  /** Monotonic ms when the whole request was there, where the caller knows it: a slow uplink does not use up the SLO. */
   readonly arrivedAtMs?: number
   /** Echoed in logs. */
   readonly id?: string

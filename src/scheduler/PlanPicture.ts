@@ -58,7 +58,7 @@ const worksOf = ({ assignments, bestEffort, dutyMs }: PlannedGlet): ReadonlyArra
   ...assignments.map(({ batch, capacityRps, latencyMs, model, rateRps, worstMs }): Work => ({
     model,
     label: `${model} ×${batch}`,
-    detail: `${model}: batch ${batch}, ${short(rateRps)} of ${short(capacityRps)} items/s, ${short(latencyMs)} ms, worst ${short(worstMs)} ms`,
+    detail: `${model}: batch ${batch} every ${short(dutyMs)} ms, ${short(rateRps)} of ${short(capacityRps)} items/s, ${short(latencyMs)} ms a batch, worst ${short(worstMs)} ms`,
     busy: dutyMs > 0 ? Math.min(1, latencyMs / dutyMs) : 0,
     isBestEffort: false
   })),

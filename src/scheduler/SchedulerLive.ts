@@ -133,6 +133,8 @@ export const make = (
       yield* Effect.yieldNow()
       const served = waiters
       waiters = []
+      // The plan before took them along.
+      if (served.length === 0) return
       const reasons = [...new Set(served.map(({ reason }) => reason))]
       yield* Effect.ensuring(
         deployment.deploy(reasons.slice(0, 3).join(", ")),

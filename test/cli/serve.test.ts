@@ -1,6 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { ReadyLine } from "../../src/cli/commands/readyLine.js"
@@ -155,43 +154,6 @@ describe("glet serve", () => {
     server.process.kill("SIGTERM")
     assert.strictEqual((await server.ended).code, 0)
   }, 120_000)
-})
-
-describe("signals", () => {
-  it("the first waits for accepted requests, the second ends the server at once", async () => {
-    const folder = fs.mkdtempSync(path.join(glet.folder, "slow-"))
-    const model = path.join(folder, "slow.onnx")
-    fs.copyFileSync(path.join(demoModels, "lenet-digits.onnx"), model)
-    // A GPU on which this model takes 5 s.
-    const profile = path.join(glet.folder, "slow.json")
-    const slow = { meanMs: 5_000, p50Ms: 5_000, p90Ms: 5_000, p99Ms: 5_000, count: 10 }
-    fs.writeFileSync(profile, JSON.stringify({
-      apiVersion: "glet/v1alpha1", kind: "Profile", gpuType: "g", isolation: "mps", units: 10,
-      models: [{
-        model: "slow", memoryBytes: 1e6, loadMs: 1, sha256: createHash("sha256").update(fs.readFileSync(model)).digest("hex"),
-        points: [{ sharePct: 100, batch: 1, ...slow }]
-      }]
-    }))
-    const server = glet.start([
-      "serve", "--models", folder, "--port", "0", "--executor", "emulated", "--emulate", profile, "--slo", "slow=100000", "--rate", "slow=0.001",
-      "--max-batch", "slow=1", "--json"
-    ])
-    const { modelsReady, url } = decodeReady(await server.line((line) => line.startsWith("{")))
-    assert.strictEqual(modelsReady, 1)
-    const body = JSON.stringify({ inputs: [{ name: "input", datatype: "FP32", shape: [1, 1, 28, 28], data: new Array(784).fill(0) }] })
-    const answer = fetch(`${url}/v2/models/slow/infer`, { method: "POST", body }).then((response) => response.status, () => "lost")
-    for (let queued = 0; queued === 0;) {
-      const { stdout } = await glet.run(["status", "--json", "--server", url])
-      const [status] = Schema.decodeUnknownSync(Schema.parseJson(SchedulerStatus))(stdout).models
-      queued = status!.queued + status!.inFlight
-    }
-    server.process.kill("SIGTERM")
-    const waited = await Promise.race([server.ended, new Promise((resolve) => setTimeout(() => resolve("still draining"), 500))])
-    assert.strictEqual(waited, "still draining")
-    server.process.kill("SIGTERM")
-    assert.strictEqual((await server.ended).code, 143)
-    assert.strictEqual(await answer, "lost")
-  }, 60_000)
 })
 
 describe("glet demo", () => {

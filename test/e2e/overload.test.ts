@@ -23,7 +23,7 @@ describe("overload", () => {
       const load = startLoad(port, [{ model: "m", rateRps: 2 * capacityRps, width: 4, echoes: false }])
       let mostBytes = 0
       let mostWaiting = 0
-      for (let look = 0; look < 30; look++) {
+      for (let look = 0; look < 20; look++) {
         yield* Effect.sleep(100)
         mostBytes = Math.max(mostBytes, arena.usedBytes())
         const { models: [model] } = yield* status
