@@ -133,7 +133,10 @@ export const openClient = async (port, connections) => {
           if (error !== undefined) return reject(new Error(error))
           latenciesMs.push(performance.now() - sentAt)
           statuses.set(status, (statuses.get(status) ?? 0) + 1)
-          if (status !== 200) refusal ??= `${status} ${connection.takeBody()}`
+          if (status !== 200) {
+            const text = connection.takeBody()
+            refusal ??= `${status} ${text}`
+          }
           next(connection)
         })
       }

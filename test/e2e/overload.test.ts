@@ -14,16 +14,16 @@ describe("overload", () => {
     Effect.gen(function*() {
       const file = identityModel(4)
       const directory = yield* tempFolder({ "m.onnx": file })
-      const sloMs = 200
-      // Batches of 4 take 32 ms: 125 items/s at most.
-      const capacityRps = 125
+      const sloMs = 1000
+      // At best five glets of a fifth of the GPU, where batches of 4 take 480 ms: 42 items/s.
+      const capacityRps = 42
       const { arena, metrics, port, status } = yield* emulatedStack({
-        directory, profile: profileOf({ m: { file, itemMs: 20 } }), gpus: 1, models: { m: { sloMs, rateRps: 100, maxBatch: 4 } }
+        directory, profile: profileOf({ m: { file, itemMs: 100 } }), gpus: 1, models: { m: { sloMs, rateRps: 20, maxBatch: 4 } }
       })
       const load = startLoad(port, [{ model: "m", rateRps: 2 * capacityRps, width: 4, echoes: false }])
       let mostBytes = 0
       let mostWaiting = 0
-      for (let look = 0; look < 20; look++) {
+      for (let look = 0; look < 40; look++) {
         yield* Effect.sleep(100)
         mostBytes = Math.max(mostBytes, arena.usedBytes())
         const { models: [model] } = yield* status
