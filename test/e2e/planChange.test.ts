@@ -2,10 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { call } from "../support/http.js"
-import { identityModel } from "../support/onnx.js"
+import { identity, identityModel, makeModel } from "../support/onnx.js"
 import { profileOf, tempFolder, writeFiles } from "./support/folder.js"
 import { startLoad, tally } from "./support/load.js"
 import { cpuStack, emulatedStack, eventually } from "./support/stack.js"
+
+const echoBy = (producer: string): Uint8Array =>
+  makeModel({
+    inputs: [{ name: "x", shape: ["batch", 4] }], outputs: [{ name: "y", shape: ["batch", 4] }], nodes: [identity("x", "y")], producer
+  })
 
 const post = (port: number, path: string) => Effect.promise(() => call(port, { path, body: "{}" }))
 
@@ -23,8 +28,8 @@ describe("a new plan under load", () => {
       assert.strictEqual((yield* post(port, "/v2/repository/models/coming/load")).status, 200)
       const coming = startLoad(port, [{ model: "coming", rateRps: 40, width: 8, echoes: true }])
       // Other bytes under the same name and signature: the old glets serve until the new ones do.
-      for (const hidden of [16, 32]) {
-        writeFiles(directory, { "changing.onnx": identityModel(4), "changing.txt": String(hidden) })
+      for (const producer of ["second", "third"]) {
+        writeFiles(directory, { "changing.onnx": echoBy(producer) })
         assert.strictEqual((yield* post(port, "/v2/repository/models/changing/load")).status, 200)
       }
       const arrived = yield* Effect.promise(coming.stop)
