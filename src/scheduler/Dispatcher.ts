@@ -131,7 +131,7 @@ export class Dispatcher {
     }
   }
 
-  /** A glet can take `depth` batches at once. */
+  /** A glet can take batches, at least `depth` at once. */
   gletReady(id: GletId, depth: number): void {
     const glet = this.glets.get(id)
     if (glet === undefined) return
@@ -331,7 +331,7 @@ export class Dispatcher {
   }
 
   private pullFor(nowMs: number, glet: GletLane): DispatchedBatch | undefined {
-    if (!glet.ready || glet.running.length >= glet.depth) return undefined
+    if (!glet.ready || glet.isFull) return undefined
     const taken = this.taken
     const route = this.forming.next(nowMs, glet, taken)
     if (route === undefined) return undefined

@@ -46,7 +46,7 @@ export class Admission {
     for (const route of lane.routes) {
       route.glet.refresh(nowMs)
       const free = freeForMs(route, nowMs, ticket)
-      const end = free + route.glet.safeOverheadMs + route.safeMs(items)
+      const end = free + route.safeOverheadMs + route.safeMs(items)
       if (end < latest) latest = end
       // A glet that could not make it even with nothing before it leaves the request to the others.
       if (end > ticket.deadlineMs || free === Infinity) continue
@@ -79,6 +79,6 @@ export class Admission {
       freeAtMs[next]! += route.periodMs
     }
     const route = routes[next]!
-    return freeAtMs[next]! + route.glet.safeOverheadMs + route.safeMs(Math.max(items, Math.min(route.steadyBatch, before + items)))
+    return freeAtMs[next]! + route.safeOverheadMs + route.safeMs(Math.max(items, Math.min(route.steadyBatch, before + items)))
   }
 }

@@ -146,7 +146,7 @@ export class BatchForming {
       for (const queue of other.lane.queues) {
         const waiting = queue.head
         if (waiting === undefined) continue
-        const mustEndMs = waiting.deadlineMs - glet.safeOverheadMs - other.safeMs(waiting.request.items)
+        const mustEndMs = waiting.deadlineMs - other.safeOverheadMs - other.safeMs(waiting.request.items)
         if (mustEndMs >= soonestMs && mustEndMs < latest) latest = mustEndMs
       }
     }
@@ -154,7 +154,7 @@ export class BatchForming {
   }
 
   private take(nowMs: number, startMs: number, glet: GletLane, route: Route, queue: RequestQueue, taken: Array<Ticket>): void {
-    const beginMs = startMs + glet.safeOverheadMs
+    const beginMs = startMs + route.safeOverheadMs
     const othersMs = this.latestForOthersMs(startMs, glet, route, queue.head!) - beginMs
     for (;;) {
       const first = queue.head!

@@ -4,6 +4,9 @@ import type { DispatchedBatch } from "../DispatchedBatch.js"
 import { Estimate } from "./estimate.js"
 import type { Route } from "./route.js"
 
+/** Most batches on their way to a glet and back. */
+const mostPlaces = 16
+
 /** How long the parts of a glet's time that its models may count on stay as computed, in ms. */
 const refreshMs = 5
 
@@ -11,7 +14,7 @@ export class GletLane {
   ready = false
   /** When it is expected to be ready, while it is not. */
   backAtMs = Infinity
-  /** Batches it takes at once. */
+  /** Batches it wants at once, so that it never waits for the next. */
   depth = 1
   /** Latency-critical routes, then best-effort ones. */
   critical: ReadonlyArray<Route> = []
@@ -33,6 +36,20 @@ export class GletLane {
 
   get safeOverheadMs(): number {
     return this.overhead.upperValue
+  }
+
+  /**
+   * Batches of this duration to keep on their way: what hides the way to the runner and back behind executions (bandwidth times delay). More
+   * than `depth` where the agent is slow to take up what ended, as it is when HTTP alone keeps it busy.
+   */
+  placesFor(executionMs: number): number {
+    if (this.depth === 1) return 1
+    return Math.min(mostPlaces, Math.max(this.depth, 1 + Math.ceil(this.overheadMs / executionMs)))
+  }
+
+  get isFull(): boolean {
+    const { running } = this
+    return running.length >= this.depth && running.length >= this.placesFor(running[0]!.typicalMs)
   }
 
   availableAtMs(nowMs: number): number {

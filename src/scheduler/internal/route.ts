@@ -4,6 +4,12 @@ import { Estimate } from "./estimate.js"
 import type { GletLane } from "./gletLane.js"
 import type { ModelLane } from "./modelLane.js"
 
+/**
+ * The part of an SLO that the way to the runner and back may take in predictions. An agent that is busy measures more, but it is as busy with
+ * refusing requests: counting all of it would refuse what could be answered in time, and go on doing so.
+ */
+const overheadPart = 1 / 3
+
 /** Time constant of a route's utilisation, in ms. */
 const utilizationMs = 500
 
@@ -48,6 +54,11 @@ export class Route {
     this.glet.doubtOverhead()
   }
 
+  /** What few batches exceed besides their execution, in ms. */
+  get safeOverheadMs(): number {
+    return this.bounded(this.glet.safeOverheadMs)
+  }
+
   /** Largest batch of at most `limit` items that almost surely ends within `budgetMs`; 0 where none does. */
   batchWithin(budgetMs: number, limit: number): number {
     if (this.safeMs(limit) <= budgetMs) return limit
@@ -79,14 +90,21 @@ export class Route {
    */
   refresh(fraction: number): void {
     const sloMs = this.lane.model.sloMs ?? Infinity
-    this.steadyBatch = Math.max(1, this.batchWithin(sloMs / (1 + 1 / fraction) - this.glet.overheadMs, this.batchLimit))
-    this.periodMs = (this.typicalMs(this.steadyBatch) + this.glet.overheadMs) / fraction
+    const overheadMs = this.bounded(this.glet.overheadMs)
+    this.steadyBatch = Math.max(1, this.batchWithin(sloMs / (1 + 1 / fraction) - overheadMs, this.batchLimit))
+    const executionMs = this.typicalMs(this.steadyBatch)
+    const placesMs = (executionMs + overheadMs) / this.glet.placesFor(executionMs)
+    this.periodMs = Math.max(executionMs, placesMs) / fraction
   }
 
   /** Beyond the profile every further item costs what the items of the largest known batch cost on average. */
   private tabulated(items: number): number {
     const known = this.predicted.length - 1
     return items <= known ? this.predicted[items]! : (this.predicted[known]! * items) / known
+  }
+
+  private bounded(overheadMs: number): number {
+    return Math.min(overheadMs, overheadPart * (this.lane.model.sloMs ?? Infinity))
   }
 
   private decayedBusyMs(nowMs: number): number {
