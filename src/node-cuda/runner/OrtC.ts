@@ -30,6 +30,14 @@ const handOverMs = 0.035
 /** A request that runs alone is bound where it stands from this size on; below, copying is cheaper than making OrtValues (3 µs). */
 const bindSlotFromBytes = 64 << 10
 
+/**
+ * Models that run this fast at batch 1 are tried with one thread too: to wake a second one costs them more than it saves, LeNet at all batch
+ * sizes up to 32.
+ */
+const tryOneThreadBelowMs = 0.5
+/** Runs of each size in such a trial; the median counts. */
+const trialRuns = 15
+
 /** Where slots stand in this process. */
 export interface SegmentMemory {
   readonly bytes: Uint8Array
@@ -77,27 +85,66 @@ class OrtCGlet implements EngineGlet {
 
   async load(request: LoadRequest): Promise<{ readonly model: EngineModel; readonly loaded: Loaded }> {
     const before = process.memoryUsage.rss()
-    const layout = makeSlotLayout(request.signature)
-    const session = await createSession(this.ort, request.path, request.signature, this.threads)
-    const model: LoadedModel = { layout, dynamicOutputs: dynamicOutputs(layout), session, pool: new OrtCBufferPool(this.ort, layout) }
-    const release = (): Promise<void> => {
-      model.pool.clear()
-      session.release()
-      return Promise.resolve()
-    }
-    try {
-      for (const items of request.warmBatches) await this.warm(model, items)
-    } catch (error) {
-      await release()
-      throw new LoadFailure("warm-up-failed", textOf(error))
-    }
-    return {
-      model: { run: (batch, onEnd) => this.submit({ model, batch, onEnd, buffers: undefined, inputMs: 0 }), release },
-      loaded: {
-        memoryBytes: Math.max(0, process.memoryUsage.rss() - before),
-        detail: `ort-c, ${this.threads} ${this.threads === 1 ? "thread" : "threads"}`
+    let model = await this.open(request, this.threads)
+    let { threads } = this
+    if (threads > 1 && model.layout.isStatic && await this.trial(model, 1) < tryOneThreadBelowMs) {
+      const single = await this.open(request, 1)
+      const keepSingle = await this.isFaster(single, model, request.warmBatches)
+      release(keepSingle ? model : single)
+      if (keepSingle) {
+        model = single
+        threads = 1
       }
     }
+    return {
+      model: {
+        run: (batch, onEnd) => this.submit({ model, batch, onEnd, buffers: undefined, inputMs: 0 }),
+        release: () => {
+          release(model)
+          return Promise.resolve()
+        }
+      },
+      loaded: {
+        memoryBytes: Math.max(0, process.memoryUsage.rss() - before),
+        detail: `ort-c, ${threads} ${threads === 1 ? "thread" : "threads"}`
+      }
+    }
+  }
+
+  /** Creates a session and runs the batch sizes it is to be ready for. */
+  private async open(request: LoadRequest, threads: number): Promise<LoadedModel> {
+    const layout = makeSlotLayout(request.signature)
+    const session = await createSession(this.ort, request.path, request.signature, threads)
+    const model: LoadedModel = { layout, dynamicOutputs: dynamicOutputs(layout), session, pool: new OrtCBufferPool(this.ort, layout) }
+    try {
+      for (const items of request.warmBatches) await this.warm(model, items)
+      return model
+    } catch (error) {
+      release(model)
+      throw new LoadFailure("warm-up-failed", textOf(error))
+    }
+  }
+
+  /** Whether `one` is faster than `other` at batch 1 and no slower at the largest batch. */
+  private async isFaster(one: LoadedModel, other: LoadedModel, batches: ReadonlyArray<number>): Promise<boolean> {
+    if (await this.trial(one, 1) >= await this.trial(other, 1)) return false
+    const largest = Math.max(1, ...batches)
+    return await this.trial(one, largest) <= 1.1 * await this.trial(other, largest)
+  }
+
+  /** Median duration of a batch of zeros on this thread, in ms. Other glets' messages are taken in between. */
+  private async trial(model: LoadedModel, items: number): Promise<number> {
+    const buffers = model.pool.take(items, [])
+    const durations: Array<number> = []
+    for (let i = 0; i < trialRuns; i++) {
+      const start = performance.now()
+      this.call(model, buffers)
+      durations.push(performance.now() - start)
+      this.dropDynamic(model, buffers)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    model.pool.put(buffers)
+    return durations.sort((a, b) => a - b)[trialRuns >> 1]!
   }
 
   close(): Promise<void> {
@@ -283,6 +330,11 @@ class OrtCGlet implements EngineGlet {
       return textOf(error)
     }
   }
+}
+
+const release = ({ pool, session }: LoadedModel): void => {
+  pool.clear()
+  session.release()
 }
 
 /** Follows how long a size takes. The first run of a size is slow for reasons of its own and does not count. */
