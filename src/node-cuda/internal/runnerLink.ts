@@ -5,12 +5,14 @@
 import type { Duplex } from "node:stream"
 import type { Batch, BatchEnd } from "../../core/Executor.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
+import { BusyPoll } from "./busyPoll.js"
 import type { ControlReply, ControlRequest, Ready } from "./control.js"
 import type { FrameSink } from "./frameReader.js"
 import { makeFrameReader, MalformedFrame } from "./frameReader.js"
 import { FrameWriter } from "./frameWriter.js"
+import { PollChoice } from "./pollChoice.js"
 import { addOutputParts, inputPartBytes } from "./slotParts.js"
-import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, runHeadBytes } from "./wire.js"
+import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "./wire.js"
 
 /** How a process ended. */
 export interface RunnerExit {
@@ -35,6 +37,9 @@ interface InFlight {
   readonly batch: Batch
   readonly layout: SlotLayout
   readonly listener: BatchListener
+  /** When it left, where it left alone; undefined where others were on their way. */
+  readonly leftAloneMs: number | undefined
+  readonly polled: boolean
 }
 
 const nowhere: ReadonlyArray<Uint8Array> = []
@@ -45,6 +50,8 @@ export class RunnerLink implements FrameSink {
   private readonly batches = new Map<number, InFlight>()
   private requests = 0
   private started = 0
+  private readonly poll = new BusyPoll()
+  private readonly pollChoice = new PollChoice()
   /** An end whose payload is on its way. */
   private arriving: { readonly id: number; readonly end: BatchEnd } | undefined
   private goneWith: RunnerExit | undefined
@@ -113,7 +120,11 @@ export class RunnerLink implements FrameSink {
     }
     this.started = (this.started + 1) >>> 0
     const id = this.started
-    this.batches.set(id, { batch, layout, listener })
+    const isAlone = this.batches.size === 0
+    const polled = isAlone && this.pollChoice.next()
+    this.batches.set(id, { batch, layout, listener, leftAloneMs: isAlone ? performance.now() : undefined, polled })
+    if (polled) this.poll.expect()
+    else this.poll.rest()
 
     const at = this.writer.begin(FrameKind.run, id, runHeadBytes + 8 * entries.length + 4 * bindings.length, payloadBytes)
     const { buffer } = this.writer
@@ -121,6 +132,7 @@ export class RunnerLink implements FrameSink {
     buffer.writeUInt32LE(batch.items, at + 4)
     buffer.writeUInt32LE(entries.length, at + 8)
     buffer.writeUInt32LE(bindings.length, at + 12)
+    buffer.writeUInt32LE(polled ? pollFlag : 0, at + 16)
     let next = at + runHeadBytes
     for (const entry of entries) {
       buffer.writeUInt32LE(entry.slot.offset / offsetUnit, next)
@@ -227,6 +239,12 @@ export class RunnerLink implements FrameSink {
   private finish(id: number, end: BatchEnd): void {
     const flight = this.batches.get(id)
     this.batches.delete(id)
+    if (this.batches.size === 0) {
+      this.poll.rest()
+      if (flight?.leftAloneMs !== undefined && end.ok) {
+        this.pollChoice.observe(flight.polled, performance.now() - flight.leftAloneMs - end.inputMs - end.inferMs - end.outputMs)
+      }
+    }
     flight?.listener.onEnd(end)
   }
 }

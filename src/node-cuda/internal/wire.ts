@@ -6,7 +6,7 @@
  * head    = u32 metaBytes | u32 payloadBytes | u32 kind | u32 id                                      16 bytes
  *
  * control   meta = JSON; id = the request's number, which its reply repeats
- * run       meta = u32 model | u32 items | u32 entries | u32 symbols                                  16 bytes
+ * run       meta = u32 model | u32 items | u32 entries | u32 symbols | u32 flags                      20 bytes
  *                  + entries x (u32 offset of the slot / 64 | u32 items)
  *                  + symbols x i32 value of an input symbol
  * end       meta = u32 flags | u32 symbols | u32 columns | f32 inputMs | f32 inferMs | f32 outputMs    24 bytes
@@ -19,17 +19,20 @@
  */
 
 /** Changes with every change of the frames or of the control messages. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 export const FrameKind = { control: 1, run: 2, end: 3 } as const
 
 export const headBytes = 16
-export const runHeadBytes = 16
+export const runHeadBytes = 20
 export const endHeadBytes = 24
 /** No meta may be larger: it is assembled in memory. */
 export const maxMetaBytes = 16 << 20
 /** Unit of slot offsets. */
 export const offsetUnit = 64
+
+/** The only flag of a run frame: the next one is expected soon after its end, poll for it. */
+export const pollFlag = 1
 
 /** The only flag of an end frame: the batch ran. */
 export const okFlag = 1

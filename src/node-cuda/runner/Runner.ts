@@ -2,12 +2,13 @@
 import type { Writable } from "node:stream"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
+import { BusyPoll } from "../internal/busyPoll.js"
 import type { ControlReply, ControlRequest } from "../internal/control.js"
 import { MalformedFrame } from "../internal/frameReader.js"
 import type { FrameSink } from "../internal/frameReader.js"
 import { FrameWriter } from "../internal/frameWriter.js"
 import { addOutputParts, inputPartBytes } from "../internal/slotParts.js"
-import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, runHeadBytes } from "../internal/wire.js"
+import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "../internal/wire.js"
 import { batchProblem } from "./assembly.js"
 import type { Engine, EngineGlet, EngineModel, RunBatch, RunEnd } from "./Engine.js"
 import { LoadFailure, textOf } from "./Engine.js"
@@ -37,6 +38,9 @@ export class Runner implements FrameSink {
   /** A batch whose inputs are on their way (without shared memory). */
   private arriving: { readonly id: number; readonly model: RunnerModel; readonly batch: RunBatch } | undefined
   draining = false
+  private readonly poll = new BusyPoll()
+  /** Whether the agent, as of its last batch, wants this process to poll for the next. */
+  private polls = false
 
   constructor(
     stream: Writable,
@@ -133,6 +137,7 @@ export class Runner implements FrameSink {
     const model = this.models.get(bytes.readUInt32LE(start))
     const entries = bytes.readUInt32LE(start + 8)
     const symbols = bytes.readUInt32LE(start + 12)
+    this.polls = (bytes.readUInt32LE(start + 16) & pollFlag) !== 0
     const offsets = new Array<number>(entries)
     const entryItems = new Array<number>(entries)
     let at = start + runHeadBytes
@@ -166,6 +171,7 @@ export class Runner implements FrameSink {
       if (end.ok) this.succeed(id, model, batch, end)
       else this.fail(id, end.detail)
       if (--model.inFlight === 0) model.onIdle?.()
+      if (this.polls) this.poll.expect()
     })
   }
 
