@@ -1,11 +1,32 @@
-/** Control messages between agent and runner: JSON in control frames. Every request has one reply with the same id. */
+/**
+ * Control messages between agent and runner: JSON in control frames. Every request has one reply with the same id.
+ *
+ * A runner whose device is lost for it (a fatal CUDA error sticks to the context, and under MPS kills all clients of the GPU) writes the error
+ * to stderr and exits at once: the agent then fails what is in flight and opens the glets anew.
+ */
 import type { ModelSignature } from "../../core/Model.js"
 
 /** Runs onnxruntime: `ort-c` its C API through koffi, `ort-js` onnxruntime-node in a worker thread per glet. */
 export type EngineName = "ort-c" | "ort-js"
 
+/**
+ * What a runner computes with. A CUDA runner sees exactly one device, as ordinal 0: `CUDA_VISIBLE_DEVICES` is set to `uuid`, and under `mps`
+ * `CUDA_MPS_*` to the share, priority and memory limit of its only glet, before it starts. Under `green` and `stream` it hosts all glets of the
+ * GPU, and makes their shares and priorities itself.
+ */
+export type DeviceSettings =
+  | { readonly provider: "cpu" }
+  | {
+    readonly provider: "cuda"
+    /** `GPU-...` or `MIG-...`, for words; the device is ordinal 0. */
+    readonly uuid: string
+    readonly isolation: "mps" | "green" | "stream"
+  }
+
 /** How a runner is started: its only argument, as JSON. */
 export interface RunnerSettings {
+  /** Default: the CPU. */
+  readonly device?: DeviceSettings
   /** `auto`: ort-c where it loads, else ort-js. */
   readonly engine: EngineName | "auto"
   /** The size of the segment, which the runner maps where `shared`, else has a copy of. */
@@ -20,10 +41,41 @@ export interface Ready {
   readonly engine: EngineName
   /** Why it is not the engine that `auto` prefers. */
   readonly fallback?: string
+  /** Of a CUDA runner. */
+  readonly cuda?: CudaReady
+}
+
+/** What the driver says in the runner, so that what was asked for can be compared with what was given. */
+export interface CudaReady {
+  /** e.g. `NVIDIA H200`. */
+  readonly name: string
+  /** SMs that this process may use (CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT): under MPS those of its active thread percentage. */
+  readonly units: number
+  readonly memoryBytes: number
+  /** As the driver numbers it, e.g. 13000 for CUDA 13.0. */
+  readonly driverVersion: number
+  /** What the isolation cannot do here, e.g. why the segment is not page-locked. */
+  readonly notes?: ReadonlyArray<string>
+}
+
+/** A glet as the runner gave it. */
+export interface Opened {
+  /** Cores or SMs that it really has; under `green` whole groups of SMs, which may be more than asked for. */
+  readonly units: number
+  /** Batches to keep outstanding (`GletHandle.depth`). Default 2. */
+  readonly depth?: number
 }
 
 export type ControlRequest =
-  | { readonly type: "open"; readonly glet: number; readonly threads: number }
+  | {
+    readonly type: "open"
+    readonly glet: number
+    /** Cores or SMs that its share stands for. */
+    readonly units: number
+    readonly sharePct: number
+    /** 0 normal, negative higher, positive lower; a stream's priority, clamped to what the device has. */
+    readonly priority: number
+  }
   /** Ends what is in flight, then forgets the glet. */
   | { readonly type: "close"; readonly glet: number }
   | {
@@ -42,11 +94,15 @@ export type ControlRequest =
 
 export type LoadFailureReason = "unreadable" | "invalid-model" | "unsupported" | "no-memory" | "warm-up-failed"
 
+/** Why a glet cannot be opened; `device-missing` also where the device is there and cannot be used. */
+export type OpenFailureReason = "share-unsupported" | "no-memory" | "device-missing"
+
 export interface Loaded {
+  /** Memory of the device that the model took; on a CUDA device not that of the process. */
   readonly memoryBytes: number
   readonly detail: string
 }
 
 export type ControlReply =
-  | { readonly ok: true; readonly loaded?: Loaded; readonly residentBytes?: number }
-  | { readonly ok: false; readonly reason?: LoadFailureReason; readonly detail: string }
+  | { readonly ok: true; readonly opened?: Opened; readonly loaded?: Loaded; readonly residentBytes?: number }
+  | { readonly ok: false; readonly reason?: LoadFailureReason | OpenFailureReason; readonly detail: string }

@@ -9,7 +9,7 @@ import { unitsOfShare } from "../../core/Gpu.js"
 import type { Model } from "../../core/Model.js"
 import { modelKey } from "../../core/Model.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
-import type { ControlReply, ControlRequest } from "./control.js"
+import type { ControlReply, ControlRequest, LoadFailureReason, OpenFailureReason } from "./control.js"
 import type { LinkedModel, RunnerExit } from "./runnerLink.js"
 import type { RunnerProcess } from "./runnerProcess.js"
 
@@ -45,6 +45,14 @@ const ask = (runner: RunnerProcess, request: ControlRequest): Effect.Effect<Cont
 
 const isReply = (reply: ControlReply | RunnerExit): reply is ControlReply => "ok" in reply
 
+/** Reasons of an opening do not belong to a load. */
+const loadReason = (reason: LoadFailureReason | OpenFailureReason | undefined): ModelLoadFailed["reason"] =>
+  reason === undefined || reason === "share-unsupported" || reason === "device-missing" ? "invalid-model" : reason
+
+const openRequest = (glet: number, { gpu, priority, sharePct }: GletSpec): ControlRequest => ({
+  type: "open", glet, units: unitsOfShare(gpu, sharePct), sharePct, priority
+})
+
 /** Opens a glet on a runner. Fails with how the runner ended where it is gone, with a text where it refused. */
 export const openCpuGlet = (
   runner: RunnerProcess,
@@ -54,7 +62,7 @@ export const openCpuGlet = (
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const number = ++numbers
-      const reply = yield* restore(ask(runner, { type: "open", glet: number, threads: unitsOfShare(spec.gpu, spec.sharePct) })).pipe(
+      const reply = yield* restore(ask(runner, openRequest(number, spec))).pipe(
         Effect.onInterrupt(() => Effect.sync(() => runner.link.request({ type: "close", glet: number }, () => undefined)))
       )
       if (!isReply(reply)) return yield* Effect.fail(reply)
@@ -194,7 +202,7 @@ class CpuGlet implements GletHandle {
           ? this.exitedWith(reply)
           : reply.ok
           ? this.loadFailed(model, "timeout", "it was unloaded while it was loading")
-          : this.loadFailed(model, reply.reason ?? "invalid-model", reply.detail)
+          : this.loadFailed(model, loadReason(reply.reason), reply.detail)
       ))
     })
     return entry

@@ -19,7 +19,7 @@
  */
 
 /** Changes with every change of the frames or of the control messages. */
-export const protocolVersion = 2
+export const protocolVersion = 3
 
 export const FrameKind = { control: 1, run: 2, end: 3 } as const
 

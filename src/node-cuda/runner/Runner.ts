@@ -84,8 +84,8 @@ export class Runner implements FrameSink {
   private async control(request: ControlRequest): Promise<ControlReply> {
     switch (request.type) {
       case "open": {
-        this.glets.set(request.glet, { engine: await this.engine.openGlet(request.threads), models: new Set() })
-        return { ok: true }
+        this.glets.set(request.glet, { engine: await this.engine.openGlet(request.units), models: new Set() })
+        return { ok: true, opened: { units: request.units } }
       }
       case "load": {
         const glet = this.glets.get(request.glet)
