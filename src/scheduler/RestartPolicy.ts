@@ -68,3 +68,10 @@ export const recordExit = (
     : jitter * Math.min(options.maxBackoffMs, options.backoffMs * 2 ** (exitsMs.length - 2))
   return { exitsMs, crashLoop, delayMs }
 }
+
+/**
+ * When a glet that died at `nowMs` is expected back: after the delay, opened as fast as the last time.
+ * @since 0.1.0
+ * @category restarts
+ */
+export const backAfterExitMs = (state: RestartState, nowMs: number, openMs: number): number => nowMs + state.delayMs + openMs

@@ -18,23 +18,22 @@ import { Executor } from "../core/Executor.js"
 import { GpuInventory } from "../core/Gpu.js"
 import type { ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
-import { gletsOf } from "../core/Plan.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
 import { defaultPlanOptions } from "../core/PlanProblem.js"
 import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
-import { rateToPlanFor } from "./BurstHeadroom.js"
 import type { DispatcherOptions } from "./Dispatcher.js"
 import { defaultDispatcherOptions, Dispatcher } from "./Dispatcher.js"
 import { Deployment } from "./internal/deployment.js"
 import type { ProfilesByType } from "./internal/registry.js"
 import { RequestPath } from "./internal/requestPath.js"
 import { makeStatus } from "./internal/statusReport.js"
+import { sweepDelayMs } from "./internal/sweepDelay.js"
+import * as LoadWatch from "./LoadWatch.js"
 import { Planner } from "./Planner.js"
 import * as ProfileLatencyModel from "./ProfileLatencyModel.js"
-import * as RateEstimator from "./RateEstimator.js"
-import type { ModelLoad, ReplanOptions } from "./ReplanPolicy.js"
-import { decideReplan, defaultReplanOptions, plannedAt } from "./ReplanPolicy.js"
+import type { ReplanOptions } from "./ReplanPolicy.js"
+import { defaultReplanOptions } from "./ReplanPolicy.js"
 import type { RestartOptions } from "./RestartPolicy.js"
 import { defaultRestartOptions } from "./RestartPolicy.js"
 import { Scheduler } from "./Scheduler.js"
@@ -72,10 +71,6 @@ export const defaultSchedulerOptions: SchedulerOptions = {
   defer: undefined
 }
 
-/** Between these the sweeper comes to requests that wait, ms. */
-const sweepAtLeastMs = 1
-const sweepAtMostMs = 20
-
 /**
  * Makes the scheduler. It runs until the scope closes: then glets are drained and closed; end it with `drain` first to answer all requests.
  * @since 0.1.0
@@ -100,10 +95,9 @@ export const make = (
     let waiters: Array<{ readonly reason: string; readonly done: Deferred.Deferred<void> | undefined }> = []
     const waiting = yield* Effect.makeLatch(false)
     let draining = false
-    let estimator = RateEstimator.makeRateEstimator()
-    let replanState = plannedAt(nowMs())
+    let watch = LoadWatch.makeLoadWatch(nowMs())
 
-    const rateOf = (model: ModelName): number => RateEstimator.estimateRps(estimator, model)
+    const rateOf = (model: ModelName): number => LoadWatch.watchedRps(watch, model)
     const onChange = (): void => {
       changed.unsafeOffer(undefined)
     }
@@ -139,41 +133,25 @@ export const make = (
       yield* Effect.ensuring(
         deployment.deploy(reasons.slice(0, 3).join(", ")),
         Effect.sync(() => {
-          replanState = plannedAt(nowMs())
+          watch = LoadWatch.notePlan(watch, nowMs())
           for (const { done } of served) if (done !== undefined) Deferred.unsafeDone(done, Effect.void)
         })
       )
     })
 
-    const counted = new Map<ModelName, number>()
     /** Counts arrivals, and asks for a plan where the rates call for one. */
     const control = Effect.gen(function*() {
       yield* Effect.sleep(config.controlMs)
-      const counts = new Map<ModelName, number>()
-      const loads: Array<ModelLoad> = []
-      const capacityRps = new Map<ModelName, number>()
-      for (const { glet } of gletsOf(deployment.plan)) {
-        for (const work of glet.assignments) capacityRps.set(work.model, (capacityRps.get(work.model) ?? 0) + work.capacityRps)
-      }
-      for (const name of deployment.registry.keys()) {
-        const arrived = dispatcher.countersOf(name)?.arrivedItems ?? 0
-        const before = counted.get(name) ?? 0
-        // A replaced model counts from zero again.
-        counts.set(name, arrived >= before ? arrived - before : arrived)
-        counted.set(name, arrived)
-      }
-      estimator = RateEstimator.observe(estimator, nowMs(), counts)
-      for (const { model, unloadable } of deployment.registry.values()) {
-        const asked = deployment.asked.get(model.name)
-        if (model.serviceClass === "best-effort" || unloadable || asked === undefined) continue
-        const rate = rateOf(model.name)
-        loads.push({
-          model: model.name, rateRps: rate, neededRps: rateToPlanFor(rate), askedRps: asked, capacityRps: capacityRps.get(model.name) ?? 0
-        })
-      }
-      const decision = decideReplan(replanState, nowMs(), loads, config.replan)
-      replanState = decision.state
-      if (decision.reason !== undefined && !draining && waiters.length === 0) requestPlan(decision.reason)
+      const seen = LoadWatch.watchLoad(watch, {
+        nowMs: nowMs(),
+        models: [...deployment.registry.values()].map(({ model, unloadable }) => ({ model, plannable: !unloadable })),
+        arrivedItems: (model) => dispatcher.countersOf(model)?.arrivedItems ?? 0,
+        plan: deployment.plan,
+        asked: deployment.asked,
+        options: config.replan
+      })
+      watch = seen.watch
+      if (seen.reason !== undefined && !draining && waiters.length === 0) requestPlan(seen.reason)
     })
 
     /** Watches the deadlines of requests that wait; sleeps while none does. */
@@ -181,7 +159,7 @@ export const make = (
       yield* waiting.await
       const inMs = path.sweep()
       if (inMs === Infinity) waiting.unsafeClose()
-      yield* Effect.sleep(Math.min(Math.max(inMs, sweepAtLeastMs), sweepAtMostMs))
+      yield* Effect.sleep(sweepDelayMs(inMs))
     })
 
     const forkLoop = (name: string, body: Effect.Effect<void>) =>
@@ -214,17 +192,17 @@ export const make = (
         }),
       register: (model, profiles) =>
         Effect.suspend(() => {
-          if (!deployment.registry.has(model.name)) estimator = RateEstimator.expectRate(estimator, model.name, model.expectedRateRps)
+          if (!deployment.registry.has(model.name)) watch = LoadWatch.expectLoad(watch, model)
           deployment.register(model, profiles)
           return requestPlanAndWait(`model ${model.name} registered`)
         }).pipe(Effect.map(() => deployment.readiness(model.name) ?? { state: "failed", reason: "it was unregistered meanwhile" })),
       unregister: (name) =>
         Effect.suspend(() => {
           deployment.unregister(name)
-          counted.delete(name)
+          watch = LoadWatch.forgetCount(watch, name)
           return requestPlanAndWait(`model ${name} unregistered`)
         }).pipe(Effect.zipRight(Effect.sync(() => {
-          if (!deployment.registry.has(name)) estimator = RateEstimator.forgetRate(estimator, name)
+          if (!deployment.registry.has(name)) watch = LoadWatch.forgetRate(watch, name)
         }))),
       readiness: (name) => deployment.readiness(name),
       plan: Effect.sync(() => deployment.plan),

@@ -5,7 +5,7 @@ import type { Execution } from "../../src/core/LatencyModel.js"
 import { unsafeModelName } from "../../src/core/Ids.js"
 import type { ModelProfile } from "../../src/core/Profile.js"
 import { makeDeviceMemory } from "../../src/node-cuda/internal/deviceMemory.js"
-import { distributionOf, quantileMs } from "../../src/node-cuda/internal/latencySampler.js"
+import { distributionOf, quantileMs } from "../../src/scheduler/LatencyDistribution.js"
 import { makePreciseTimer } from "../../src/node-cuda/internal/preciseTimer.js"
 import * as ProfileLatencyModel from "../../src/scheduler/ProfileLatencyModel.js"
 
@@ -87,7 +87,7 @@ describe("preciseTimer", () => {
     }))
 })
 
-describe("latencySampler", () => {
+describe("LatencyDistribution", () => {
   const execution: Execution = { gpuType: "g", model: unsafeModelName("m"), sharePct: 50, batch: 1 }
   const profileOf = (meanMs: number, p50Ms: number, p90Ms: number, p99Ms: number): ModelProfile => ({
     model: execution.model, memoryBytes: 0, loadMs: 0, points: [{ sharePct: 50, batch: 1, meanMs, p50Ms, p90Ms, p99Ms, count: 9 }]

@@ -7,10 +7,10 @@ import { argmax, Digits, lenetInput } from "../demo/digits.js"
 import { readText } from "../internal/files.js"
 import { remoteBodies } from "../internal/remoteBodies.js"
 import { out } from "../internal/terminal.js"
-import { makeSchedule } from "../load/ArrivalSchedule.js"
+import { makeSchedule } from "../../simulator/ArrivalSchedule.js"
 import type { InferBody } from "../load/InferRequests.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
-import { LatencyHistogram } from "../load/LatencyHistogram.js"
+import { LatencyHistogram } from "../../core/LatencyHistogram.js"
 import { runLoad } from "../load/LoadGenerator.js"
 
 const say = (line: DemoLine): void => out(JSON.stringify(line))

@@ -13,9 +13,9 @@ import { layerCpu } from "../compose.js"
 import { readModelFile } from "../internal/localModels.js"
 import { bold, colourOut, ms, out, rps, table } from "../internal/terminal.js"
 import { makeAlarm, makeTimerAlarm } from "../load/Alarm.js"
-import { exponential } from "../load/ArrivalSchedule.js"
-import type { LatencySummary } from "../load/LatencyHistogram.js"
-import { LatencyHistogram } from "../load/LatencyHistogram.js"
+import { exponential } from "../../simulator/ArrivalSchedule.js"
+import type { LatencySummary } from "../../core/LatencyHistogram.js"
+import { LatencyHistogram } from "../../core/LatencyHistogram.js"
 import type { run } from "../specs.js"
 
 type RunArgs = ParsedArgs<typeof run>

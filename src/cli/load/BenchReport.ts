@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { bold, ms, percent, rps, table } from "../internal/terminal.js"
-import type { LatencySummary } from "./LatencyHistogram.js"
+import type { LatencySummary } from "../../core/LatencyHistogram.js"
 import type { LoadResult } from "./LoadGenerator.js"
 import type { StatsReport } from "./StreamStats.js"
 

@@ -6,10 +6,10 @@
  * @since 0.1.0
  */
 import { makeAlarm, makeTimerAlarm } from "./Alarm.js"
-import type { ArrivalSchedule } from "./ArrivalSchedule.js"
+import type { ArrivalSchedule } from "../../simulator/ArrivalSchedule.js"
 import type { Exchange, Target } from "./HttpConnection.js"
 import { headerOf, HttpConnection } from "./HttpConnection.js"
-import { LatencyHistogram } from "./LatencyHistogram.js"
+import { LatencyHistogram } from "../../core/LatencyHistogram.js"
 import type { Outcome } from "./StreamStats.js"
 import { StreamStats } from "./StreamStats.js"
 

@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { LatencySummary } from "./LatencyHistogram.js"
-import { LatencyHistogram } from "./LatencyHistogram.js"
+import type { LatencySummary } from "../../core/LatencyHistogram.js"
+import { LatencyHistogram } from "../../core/LatencyHistogram.js"
 
 /** How a request ended, seen from the client. @since 0.1.0 @category stats */
 export type Outcome =

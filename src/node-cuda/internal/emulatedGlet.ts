@@ -12,8 +12,8 @@ import { modelKey } from "../../core/Model.js"
 import type { ModelProfile } from "../../core/Profile.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
-import type { LatencyDistribution } from "./latencySampler.js"
-import { distributionOf, quantileMs } from "./latencySampler.js"
+import type { LatencyDistribution } from "../../scheduler/LatencyDistribution.js"
+import { distributionOf, quantileMs } from "../../scheduler/LatencyDistribution.js"
 import type { PreciseTimer } from "./preciseTimer.js"
 
 /** Batches a glet holds at most; the scheduler keeps `depth` of them outstanding. */

@@ -13,15 +13,14 @@ import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
-import { validatePlan } from "../../core/ValidatePlan.js"
 import type { Dispatcher } from "../Dispatcher.js"
 import type { GletRoutes } from "../GletRoutes.js"
-import { adoptPlan, diffPlans } from "../PlanDiff.js"
 import type { PlannerAlgorithm } from "../Planner.js"
+import type { GletToOpen } from "../PlanSuccession.js"
+import { nextNumber, numberAfter, rollOut, succeedPlan } from "../PlanSuccession.js"
 import type { RestartOptions } from "../RestartPolicy.js"
-import { routesOfPlan, warmBatches } from "../RoutesOfPlan.js"
+import { routesOfPlan } from "../RoutesOfPlan.js"
 import type { ModelReadiness } from "../Scheduler.js"
-import type { Work } from "./gletSupervisor.js"
 import { SupervisedGlet } from "./gletSupervisor.js"
 import type { ProfilesByType, Registration } from "./registry.js"
 import { problemOf, registration } from "./registry.js"
@@ -92,29 +91,13 @@ export class Deployment {
     // Planners are synchronous: requests that wait for the thread go first.
     yield* Effect.yieldNow()
     const startMs = nowMs()
-    const answer = yield* Effect.try({
-      try: () => {
-        const problem = problemOf(this.registry.values(), gpus, rateOf, latencyModel, planOptions)
-        return { problem, plan: planner.plan(problem, this.plan) }
-      },
-      catch: (defect) => `planner ${planner.name} threw: ${String(defect)}`
-    }).pipe(Effect.either)
-    if (Either.isLeft(answer)) return Either.left(answer.left)
-    const { plan, problem } = answer.right
-    if (Either.isLeft(plan)) {
-      for (const culprit of plan.left.culprits) this.fail(culprit.model, culprit.detail)
-      return Either.left(plan.left.message)
+    const problem = problemOf(this.registry.values(), gpus, rateOf, latencyModel, planOptions)
+    const successor = succeedPlan({ planner, problem, current: this.plan, stayable: this.withoutReplaced(), nextGletNumber: this.nextGletNumber })
+    if (Either.isLeft(successor)) {
+      for (const culprit of successor.left.culprits) this.fail(culprit.model, culprit.detail)
+      return Either.left(successor.left.detail)
     }
-    const adopted = adoptPlan(this.withoutReplaced(), plan.right, this.nextGletNumber)
-    const successor = { ...adopted.plan, generation: this.plan.generation + 1 }
-    const violations = validatePlan(successor, problem)
-    if (violations.length > 0) {
-      const first = violations[0]!
-      return Either.left(
-        `planner ${planner.name} broke ${violations.length} rules, first ${first.kind} (${first.glet ?? first.gpu ?? first.model ?? ""}): ${first.message}`
-      )
-    }
-    return Either.right({ plan: successor, problem, planningMs: nowMs() - startMs })
+    return Either.right({ plan: successor.right, problem, planningMs: nowMs() - startMs })
   })
 
   /** Plans and deploys. Never fails: what cannot be done is logged and seen in readiness and status, and the old plan stays. */
@@ -195,21 +178,19 @@ export class Deployment {
   private carryOut({ plan, planningMs, problem }: Planned, reason: string): Effect.Effect<boolean> {
     return Effect.gen(this, function*() {
       const { dispatcher, onChange } = this.options
-      const changes = diffPlans(this.plan, plan)
       const before = this.plan
-      if (changes.every(({ kind }) => kind === "describe") && before.generation > 0) {
+      const models = new Map([...this.registry.values()].map(({ model }) => [model.name, model]))
+      const steps = rollOut(before, plan, problem, models, this.glets.keys())
+      const { changes } = steps
+      if (steps.isIdle) {
         this.plan = { ...plan, generation: before.generation }
         this.adopt(problem)
         this.noteFailures()
         return true
       }
-      const works = worksOf(plan, problem, this.registry)
-      const opened = yield* this.open(plan, works)
-      this.nextGletNumber = Math.max(this.nextGletNumber, ...gletsOf(plan).map(({ glet }) => numberAfter(glet.id)))
-      yield* Effect.forEach(gletsOf(plan), ({ glet }) =>
-        opened.includes(glet.id) ? Effect.void : this.glets.get(glet.id)!.retarget(works.get(glet.id) ?? []), {
-        concurrency: "unbounded", discard: true
-      })
+      const opened = yield* this.open(steps.open)
+      this.nextGletNumber = nextNumber(plan, this.nextGletNumber)
+      yield* Effect.forEach(steps.retarget, ({ id, works }) => this.glets.get(id)!.retarget(works), { concurrency: "unbounded", discard: true })
 
       const takenBack = this.takeBack(plan)
       const lost = takenBack.length > 0 ? [] : this.wouldLose(plan, opened)
@@ -223,8 +204,7 @@ export class Deployment {
       }
 
       // The switch: from here new requests go by the new plan.
-      const stays = new Set(gletsOf(plan).map(({ glet }) => glet.id))
-      const closing = [...this.glets.keys()].filter((id) => !stays.has(id))
+      const closing = steps.close
       const replaced = [...this.registry.values()].flatMap((entry) => (entry.replaces === undefined ? [] : [entry.replaces.model]))
       this.retiring = this.routes
         .filter((glet) => closing.includes(glet.id))
@@ -263,17 +243,16 @@ export class Deployment {
   }
 
   /** Opens the glets that are new, beside the old ones, and waits until each is ready or has failed once. */
-  private open(plan: Plan, works: ReadonlyMap<GletId, ReadonlyArray<Work>>): Effect.Effect<ReadonlyArray<GletId>> {
+  private open(glets: ReadonlyArray<GletToOpen>): Effect.Effect<ReadonlyArray<GletId>> {
     return Effect.gen(this, function*() {
       const { executor, gpus, nowMs, path, restart, scope } = this.options
       const opened: Array<GletId> = []
-      for (const { glet, gpu: { gpu: gpuId } } of gletsOf(plan)) {
-        if (this.glets.has(glet.id)) continue
+      for (const { gpu: gpuId, id, priority, sharePct, works } of glets) {
         const gpu = gpus.find((candidate) => candidate.id === gpuId)!
         const supervised = yield* SupervisedGlet.start(
-          { id: glet.id, gpu, sharePct: glet.sharePct, priority: glet.priority },
-          works.get(glet.id) ?? [],
-          numberAfter(glet.id),
+          { id, gpu, sharePct, priority },
+          works,
+          numberAfter(id),
           {
             executor, nowMs, restart,
             onReady: (ready, handle) => {
@@ -293,8 +272,8 @@ export class Deployment {
           },
           scope
         )
-        this.glets.set(glet.id, supervised)
-        opened.push(glet.id)
+        this.glets.set(id, supervised)
+        opened.push(id)
       }
       this.options.onChange()
       yield* Effect.forEach(opened, (id) => Deferred.await(this.glets.get(id)!.settled), { concurrency: "unbounded", discard: true })
@@ -416,18 +395,3 @@ const isShortOfMemory = ({ error }: SupervisedGlet): boolean => error?._tag === 
 
 const readyState: ModelReadiness = { state: "ready" }
 const waitingState: ModelReadiness = { state: "waiting" }
-
-/** The number that follows the one at the end of a glet's id. */
-const numberAfter = (id: GletId): number => {
-  const digits = /\/(\d+)$/.exec(id)?.[1]
-  return digits === undefined ? 0 : Number(digits) + 1
-}
-
-/** What each glet of a plan shall have loaded. */
-const worksOf = (plan: Plan, problem: PlanProblem, registry: ReadonlyMap<ModelName, Registration>): ReadonlyMap<GletId, ReadonlyArray<Work>> => {
-  const models = new Map([...registry.values()].map(({ model }) => [model.name, model]))
-  return new Map(routesOfPlan(plan, problem, models).map((glet) => [
-    glet.id,
-    glet.models.map((route) => ({ model: route.model, warm: warmBatches(route.planBatch, route.batchLimit) }))
-  ]))
-}

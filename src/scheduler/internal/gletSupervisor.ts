@@ -7,15 +7,10 @@ import * as Scope from "effect/Scope"
 import type { Executor, GletHandle, GletSpec, LoadReport } from "../../core/Executor.js"
 import type { GletExited, GletOpenFailed, ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { Model } from "../../core/Model.js"
+import type { GletWork } from "../PlanSuccession.js"
 import type { RestartOptions, RestartState } from "../RestartPolicy.js"
-import { noRestarts, recordExit } from "../RestartPolicy.js"
+import { backAfterExitMs, noRestarts, recordExit } from "../RestartPolicy.js"
 import type { GletState } from "../SchedulerStatus.js"
-
-/** A model that the glet shall have loaded, and the batches to run once before it serves. */
-export interface Work {
-  readonly model: Model
-  readonly warm: ReadonlyArray<number>
-}
 
 export interface SupervisorOptions {
   readonly executor: Executor["Type"]
@@ -52,7 +47,7 @@ export class SupervisedGlet {
 
   private constructor(
     readonly spec: GletSpec,
-    private works: ReadonlyArray<Work>,
+    private works: ReadonlyArray<GletWork>,
     private readonly seed: number,
     private readonly options: SupervisorOptions,
     settled: Deferred.Deferred<"ready" | GletExited | GletOpenFailed>
@@ -62,7 +57,7 @@ export class SupervisedGlet {
 
   /** Starts to open a glet; it is kept open until `close` or the end of the scope. */
   static start(
-    spec: GletSpec, works: ReadonlyArray<Work>, seed: number, options: SupervisorOptions, scope: Scope.Scope
+    spec: GletSpec, works: ReadonlyArray<GletWork>, seed: number, options: SupervisorOptions, scope: Scope.Scope
   ): Effect.Effect<SupervisedGlet> {
     return Effect.gen(function*() {
       const settled = yield* Deferred.make<"ready" | GletExited | GletOpenFailed>()
@@ -81,7 +76,7 @@ export class SupervisedGlet {
   }
 
   /** Sets what the glet shall have loaded, and loads what is missing. Models left out stay loaded until `unloadOthers`. */
-  retarget(works: ReadonlyArray<Work>): Effect.Effect<void> {
+  retarget(works: ReadonlyArray<GletWork>): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.works = works
       const handle = this.handle
@@ -172,7 +167,7 @@ export class SupervisedGlet {
       this.detail = error.message
       this.restartState = recordExit(this.restartState, nowMs, this.seed, this.options.restart)
       this.state = this.restartState.crashLoop ? "crash-loop" : "restarting"
-      this.backAtMs = nowMs + this.restartState.delayMs + this.openMs
+      this.backAtMs = backAfterExitMs(this.restartState, nowMs, this.openMs)
       this.options.onLost(this, error, this.backAtMs)
       const again = `opening it again in ${Math.round(this.restartState.delayMs)} ms`
       return Effect.logError(`${error.message}; ${this.restartState.crashLoop ? `it keeps dying (crash loop), ${again}` : again}`).pipe(

@@ -1,12 +1,15 @@
 /**
  * Draws latencies that have the percentiles of a profile. Between percentiles the quantile function is linear; below the median it falls to
  * where the mean is met, above the 99th percentile it goes on with the same slope. The median and the 99th percentile come from the latency
- * model, which interpolates; the shape between them from the measured point nearest in share and batch.
+ * model, which interpolates; the shape between them from the measured point nearest in share and batch. What `emulated` glets take in real
+ * time, simulated ones take in theirs.
+ *
+ * @since 0.1.0
  */
-import type { Execution, LatencyModel } from "../../core/LatencyModel.js"
-import type { ModelProfile, ProfilePoint } from "../../core/Profile.js"
+import type { Execution, LatencyModel } from "../core/LatencyModel.js"
+import type { ModelProfile, ProfilePoint } from "../core/Profile.js"
 
-/** A quantile function, in ms. */
+/** A quantile function, in ms. @since 0.1.0 @category latency */
 export interface LatencyDistribution {
   readonly lowestMs: number
   readonly p50Ms: number
@@ -14,7 +17,7 @@ export interface LatencyDistribution {
   readonly p99Ms: number
 }
 
-/** The value at quantile `u` in [0, 1). */
+/** The value at quantile `u` in [0, 1). @since 0.1.0 @category latency */
 export const quantileMs = ({ lowestMs, p50Ms, p90Ms, p99Ms }: LatencyDistribution, u: number): number => {
   if (u < 0.5) return lowestMs + (p50Ms - lowestMs) * (u / 0.5)
   if (u < 0.9) return p50Ms + (p90Ms - p50Ms) * ((u - 0.5) / 0.4)
@@ -41,12 +44,18 @@ const lowestForMean = (meanMs: number, p50Ms: number, p90Ms: number, p99Ms: numb
   return Math.min(p50Ms, Math.max(p50Ms / 2, 4 * (meanMs - upperHalf) - p50Ms))
 }
 
-/** The distribution of one execution; undefined where its latency is unknown. */
-export const distributionOf = (latency: LatencyModel, profile: ModelProfile, execution: Execution): LatencyDistribution | undefined => {
+/**
+ * The distribution of one execution; undefined where its latency is unknown. Without a measured shape what lies between median and 99th
+ * percentile is taken as straight.
+ * @since 0.1.0
+ * @category latency
+ */
+export const distributionOf = (latency: LatencyModel, profile: ModelProfile | undefined, execution: Execution): LatencyDistribution | undefined => {
   const p50Ms = latency.typicalMs(execution)
   const p99Ms = Math.max(p50Ms, latency.latencyMs(execution))
-  const shape = nearest(profile.points, execution)
-  if (!Number.isFinite(p99Ms) || shape === undefined) return undefined
+  if (!Number.isFinite(p99Ms)) return undefined
+  const shape = profile === undefined ? undefined : nearest(profile.points, execution)
+  if (shape === undefined) return { lowestMs: Math.max(p50Ms / 2, p50Ms - (p99Ms - p50Ms)), p50Ms, p90Ms: p50Ms + 0.8 * (p99Ms - p50Ms), p99Ms }
   const spread = shape.p99Ms - shape.p50Ms
   const bend = spread > 0 ? Math.min(1, Math.max(0, (shape.p90Ms - shape.p50Ms) / spread)) : 0
   const p90Ms = p50Ms + bend * (p99Ms - p50Ms)

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { makeRandom } from "../../core/internal/random.js"
+import { makeRandom } from "../core/internal/random.js"
 
 /** `uniform`: equal gaps. `exp`: exponential gaps, a Poisson process. @since 0.1.0 @category schedule */
 export type Distribution = "uniform" | "exp"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { LatencyHistogram } from "../../../src/cli/load/LatencyHistogram.js"
+import { LatencyHistogram } from "../../src/core/LatencyHistogram.js"
 
 describe("LatencyHistogram", () => {
   it("quantiles are within 0.5 % of the exact ones", () => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { makeSchedule, parseRates } from "../../../src/cli/load/ArrivalSchedule.js"
+import { makeSchedule, parseRates } from "../../src/simulator/ArrivalSchedule.js"
 
 const until = (next: () => number, endMs: number): Array<number> => {
   const times: Array<number> = []

@@ -1,0 +1,97 @@
+/**
+ * From counts of arrivals to the wish for a new plan: what the online service does at every control interval, and the simulator at every
+ * simulated one. A pure state, moved by `watchLoad`.
+ *
+ * @since 0.1.0
+ */
+import type { ModelName } from "../core/Ids.js"
+import type { Model } from "../core/Model.js"
+import type { Plan } from "../core/Plan.js"
+import { gletsOf } from "../core/Plan.js"
+import { rateToPlanFor } from "./BurstHeadroom.js"
+import * as RateEstimator from "./RateEstimator.js"
+import type { ModelLoad, ReplanOptions, ReplanState } from "./ReplanPolicy.js"
+import { decideReplan, plannedAt } from "./ReplanPolicy.js"
+
+/** @since 0.1.0 @category replanning */
+export interface LoadWatch {
+  readonly estimator: RateEstimator.RateEstimator
+  readonly replan: ReplanState
+  /** Items that had arrived at the last look. */
+  readonly counted: ReadonlyMap<ModelName, number>
+}
+
+/** A watch that knows no model. @since 0.1.0 @category constructors */
+export const makeLoadWatch = (nowMs: number): LoadWatch => ({
+  estimator: RateEstimator.makeRateEstimator(), replan: plannedAt(nowMs), counted: new Map()
+})
+
+/** Estimated arrivals in items per second. @since 0.1.0 @category replanning */
+export const watchedRps = (watch: LoadWatch, model: ModelName): number => RateEstimator.estimateRps(watch.estimator, model)
+
+/** A model is new: until it was seen, its rate is what was announced. @since 0.1.0 @category replanning */
+export const expectLoad = (watch: LoadWatch, model: Model): LoadWatch => ({
+  ...watch, estimator: RateEstimator.expectRate(watch.estimator, model.name, model.expectedRateRps)
+})
+
+/** Counts of this model begin again; its estimate stays. @since 0.1.0 @category replanning */
+export const forgetCount = (watch: LoadWatch, model: ModelName): LoadWatch => {
+  const counted = new Map(watch.counted)
+  counted.delete(model)
+  return { ...watch, counted }
+}
+
+/** @since 0.1.0 @category replanning */
+export const forgetRate = (watch: LoadWatch, model: ModelName): LoadWatch => ({
+  ...watch, estimator: RateEstimator.forgetRate(watch.estimator, model)
+})
+
+/** A plan was made, whatever came of it. @since 0.1.0 @category replanning */
+export const notePlan = (watch: LoadWatch, nowMs: number): LoadWatch => ({ ...watch, replan: plannedAt(nowMs) })
+
+/** What the watch looks at. @since 0.1.0 @category replanning */
+export interface LoadView {
+  readonly nowMs: number
+  /** `plannable`: false for what no plan can take in, e.g. a model that cannot be loaded. */
+  readonly models: Iterable<{ readonly model: Model; readonly plannable: boolean }>
+  /** Items that arrived since the model was registered. */
+  readonly arrivedItems: (model: ModelName) => number
+  /** The deployed plan, and the items per second that were asked of it. */
+  readonly plan: Plan
+  readonly asked: ReadonlyMap<ModelName, number>
+  readonly options: ReplanOptions
+}
+
+/**
+ * Takes in what arrived, and says why to plan now, if at all.
+ * @since 0.1.0
+ * @category replanning
+ */
+export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: LoadWatch; readonly reason: string | undefined } => {
+  const models = [...view.models]
+  const counts = new Map<ModelName, number>()
+  const counted = new Map(watch.counted)
+  for (const { model: { name } } of models) {
+    const arrived = view.arrivedItems(name)
+    const before = counted.get(name) ?? 0
+    // A replaced model counts from zero again.
+    counts.set(name, arrived >= before ? arrived - before : arrived)
+    counted.set(name, arrived)
+  }
+  const estimator = RateEstimator.observe(watch.estimator, view.nowMs, counts)
+  const capacityRps = new Map<ModelName, number>()
+  for (const { glet } of gletsOf(view.plan)) {
+    for (const work of glet.assignments) capacityRps.set(work.model, (capacityRps.get(work.model) ?? 0) + work.capacityRps)
+  }
+  const loads: Array<ModelLoad> = []
+  for (const { model, plannable } of models) {
+    const asked = view.asked.get(model.name)
+    if (model.serviceClass === "best-effort" || !plannable || asked === undefined) continue
+    const rate = RateEstimator.estimateRps(estimator, model.name)
+    loads.push({
+      model: model.name, rateRps: rate, neededRps: rateToPlanFor(rate), askedRps: asked, capacityRps: capacityRps.get(model.name) ?? 0
+    })
+  }
+  const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
+  return { watch: { estimator, replan: state, counted }, reason }
+}

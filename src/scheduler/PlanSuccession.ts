@@ -1,0 +1,122 @@
+/**
+ * From one plan to its successor: ask the planner, keep the names of glets that stay, check; then what there is to do.
+ *
+ * The online service and the simulator make their plans here and carry out the same steps; only how long a step takes differs.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import type { GletId, GpuId, ModelName } from "../core/Ids.js"
+import type { Model } from "../core/Model.js"
+import type { Plan } from "../core/Plan.js"
+import { gletsOf } from "../core/Plan.js"
+import type { PlanProblem } from "../core/PlanProblem.js"
+import { validatePlan } from "../core/ValidatePlan.js"
+import type { PlanChange } from "./PlanDiff.js"
+import { adoptPlan, diffPlans } from "./PlanDiff.js"
+import type { Culprit, PlannerAlgorithm } from "./Planner.js"
+import { routesOfPlan, warmBatches } from "./RoutesOfPlan.js"
+
+/** Why there is no successor: the plan stays as it is. @since 0.1.0 @category planning */
+export interface NoSuccessor {
+  readonly detail: string
+  /** What the planner could not place; empty where the planner itself is at fault. */
+  readonly culprits: ReadonlyArray<Culprit>
+}
+
+/** @since 0.1.0 @category planning */
+export interface SuccessionOptions {
+  readonly planner: PlannerAlgorithm
+  readonly problem: PlanProblem
+  /** The deployed plan. */
+  readonly current: Plan
+  /** The deployed plan as far as glets may stay: without those that must be opened anew. */
+  readonly stayable?: Plan
+  readonly nextGletNumber: number
+}
+
+/**
+ * The plan after `current`, of the next generation; it passed `validatePlan`. A planner that throws is a fault like any other.
+ * @since 0.1.0
+ * @category planning
+ */
+export const succeedPlan = (options: SuccessionOptions): Either.Either<Plan, NoSuccessor> => {
+  const { current, nextGletNumber, planner, problem } = options
+  const failed = (detail: string, culprits: ReadonlyArray<Culprit> = []) => Either.left<NoSuccessor>({ detail, culprits })
+  const answer = Either.try({ try: () => planner.plan(problem, current), catch: (defect) => `planner ${planner.name} threw: ${String(defect)}` })
+  if (Either.isLeft(answer)) return failed(answer.left)
+  if (Either.isLeft(answer.right)) return failed(answer.right.left.message, answer.right.left.culprits)
+  const adopted = adoptPlan(options.stayable ?? current, answer.right.right, nextGletNumber)
+  const plan: Plan = { ...adopted.plan, generation: current.generation + 1 }
+  const violations = validatePlan(plan, problem)
+  if (violations.length === 0) return Either.right(plan)
+  const first = violations[0]!
+  return failed(
+    `planner ${planner.name} broke ${violations.length} rules, first ${first.kind} (${first.glet ?? first.gpu ?? first.model ?? ""}): ${first.message}`
+  )
+}
+
+/** A model that a glet shall have loaded, and the batches to run once before it serves. @since 0.1.0 @category rollout */
+export interface GletWork {
+  readonly model: Model
+  readonly warm: ReadonlyArray<number>
+}
+
+/** @since 0.1.0 @category rollout */
+export interface GletToOpen {
+  readonly id: GletId
+  readonly gpu: GpuId
+  readonly sharePct: number
+  readonly priority: number
+  readonly works: ReadonlyArray<GletWork>
+}
+
+/**
+ * What leads from the deployed plan to the next, in this order: open the new glets beside the old ones, load what the staying ones shall have,
+ * switch all routes in one step, close what is left over, unload what is no longer wanted.
+ * @since 0.1.0
+ * @category rollout
+ */
+export interface Rollout {
+  readonly changes: ReadonlyArray<PlanChange>
+  /** Nothing but the description of the plan changes: routes stay, and so does the generation. */
+  readonly isIdle: boolean
+  readonly open: ReadonlyArray<GletToOpen>
+  readonly retarget: ReadonlyArray<{ readonly id: GletId; readonly works: ReadonlyArray<GletWork> }>
+  readonly close: ReadonlyArray<GletId>
+}
+
+/**
+ * The steps. `isOpen` says which glets there are, whatever state they are in.
+ * @since 0.1.0
+ * @category rollout
+ */
+export const rollOut = (
+  current: Plan, next: Plan, problem: PlanProblem, models: ReadonlyMap<ModelName, Model>, open: Iterable<GletId>
+): Rollout => {
+  const changes = diffPlans(current, next)
+  const works = new Map(routesOfPlan(next, problem, models).map((glet) => [
+    glet.id, glet.models.map((route): GletWork => ({ model: route.model, warm: warmBatches(route.planBatch, route.batchLimit) }))
+  ]))
+  const there = new Set(open)
+  const wanted = gletsOf(next)
+  const stays = new Set(wanted.map(({ glet }) => glet.id))
+  return {
+    changes,
+    isIdle: current.generation > 0 && changes.every(({ kind }) => kind === "describe"),
+    open: wanted.filter(({ glet }) => !there.has(glet.id)).map(({ glet, gpu }) => ({
+      id: glet.id, gpu: gpu.gpu, sharePct: glet.sharePct, priority: glet.priority, works: works.get(glet.id) ?? []
+    })),
+    retarget: wanted.filter(({ glet }) => there.has(glet.id)).map(({ glet }) => ({ id: glet.id, works: works.get(glet.id) ?? [] })),
+    close: [...there].filter((id) => !stays.has(id))
+  }
+}
+
+/** The number that follows the one at the end of a glet's id. @since 0.1.0 @category rollout */
+export const numberAfter = (id: GletId): number => {
+  const digits = /\/(\d+)$/.exec(id)?.[1]
+  return digits === undefined ? 0 : Number(digits) + 1
+}
+
+/** The first number that no glet of the plan has, and none before had. @since 0.1.0 @category rollout */
+export const nextNumber = (plan: Plan, before: number): number => Math.max(before, ...gletsOf(plan).map(({ glet }) => numberAfter(glet.id)))
