@@ -72,6 +72,7 @@ export type ControlRequest =
     readonly glet: number
     /** Cores or SMs that its share stands for. */
     readonly units: number
+    /** Under `green` this counts: `groupsOfShare` groups of SMs (smGroups.ts), 100 the whole device. */
     readonly sharePct: number
     /** 0 normal, negative higher, positive lower; a stream's priority, clamped to what the device has. */
     readonly priority: number
