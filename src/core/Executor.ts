@@ -77,6 +77,8 @@ export interface GletStats {
   /** Process behind it, where there is one. */
   readonly pid?: number
   readonly residentBytes?: number
+  /** Cores or SMs that the glet really has, where that can be told: isolations round shares. */
+  readonly units?: number
 }
 
 /**

@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import type { Duplex, Readable } from "node:stream"
+import type { GletOpenFailed } from "../../core/ExecutorError.js"
 import type { Ready, RunnerSettings } from "./control.js"
 import type { RunnerExit } from "./runnerLink.js"
 import { RunnerLink } from "./runnerLink.js"
@@ -16,13 +17,17 @@ export interface RunnerOptions {
   /** The built runner. */
   readonly path: string
   readonly settings: RunnerSettings
+  /** Set in its environment besides this process's own. */
+  readonly env?: Readonly<Record<string, string>>
   /** Descriptor of the segment, where it is shared. */
   readonly segmentFd: number | undefined
   /** Calls into onnxruntime that can run at a time. */
   readonly poolThreads: number
   readonly startTimeoutMs: number
-  /** Between asking it to drain and SIGTERM. */
+  /** Between asking it to drain and ending it by force. */
   readonly drainTimeoutMs: number
+  /** Runs before signals, with the pid of a runner that did not drain: lets a device go that a killed process would leave in disorder. */
+  readonly beforeKill?: (pid: number) => Effect.Effect<void>
 }
 
 /** A runner that takes requests. */
@@ -31,11 +36,13 @@ export interface RunnerProcess {
   readonly pid: number
   readonly ready: Ready
   readonly exited: Effect.Effect<RunnerExit>
+  /** Ends it at once; what is in flight fails with these words. */
+  readonly kill: (why: string) => void
 }
 
 /** Why there is none. */
 export interface RunnerStartFailure {
-  readonly reason: "spawn-failed" | "start-timeout"
+  readonly reason: GletOpenFailed["reason"]
   readonly detail: string
 }
 
@@ -46,6 +53,7 @@ const lastWordsMs = 250
 
 interface Spawned {
   readonly child: ChildProcess
+  readonly kill: (why: string) => void
   readonly link: RunnerLink
   readonly ready: Deferred.Deferred<Ready>
   readonly exited: Deferred.Deferred<RunnerExit>
@@ -59,23 +67,24 @@ const spawnRunner = (options: RunnerOptions): Effect.Effect<Spawned, RunnerStart
       try: () => {
         const { NODE_OPTIONS: _, ...env } = process.env
         const child = spawn(process.execPath, [options.path, JSON.stringify(options.settings)], {
-          env: { ...env, UV_THREADPOOL_SIZE: String(options.poolThreads) },
+          env: { ...env, UV_THREADPOOL_SIZE: String(options.poolThreads), ...options.env },
           stdio: ["ignore", "ignore", "pipe", "pipe", ...(options.segmentFd === undefined ? [] : [options.segmentFd])],
           windowsHide: true
         })
         const stderr = keepTail(child.stdio[2] as Readable)
+        let killedFor: string | undefined
+        const kill = (why: string): void => {
+          killedFor ??= why
+          child.kill("SIGKILL")
+        }
         const link = new RunnerLink(
           child.stdio[connectionFd] as Duplex,
           options.settings.shared,
           (message) => Deferred.unsafeDone(ready, Effect.succeed(message)),
-          (problem) => {
-            malformed = problem.message
-            child.kill("SIGKILL")
-          }
+          (problem) => kill(problem.message)
         )
-        let malformed: string | undefined
         const gone = (code: number | null, signal: string | null, detail: string) => {
-          const exit: RunnerExit = { code: code ?? undefined, signal: signal ?? undefined, detail: malformed ?? detail }
+          const exit: RunnerExit = { code: code ?? undefined, signal: signal ?? undefined, detail: killedFor ?? detail }
           Deferred.unsafeDone(exited, Effect.succeed(exit))
           link.gone(exit)
         }
@@ -83,7 +92,7 @@ const spawnRunner = (options: RunnerOptions): Effect.Effect<Spawned, RunnerStart
         // `close` comes when its pipes are empty too: what it had finished is not lost.
         child.on("close", (code, signal) => gone(code, signal, stderr()))
         child.on("exit", (code, signal) => setTimeout(() => gone(code, signal, stderr()), lastWordsMs))
-        return { child, link, ready, exited }
+        return { child, kill, link, ready, exited }
       },
       catch: (error): RunnerStartFailure => ({ reason: "spawn-failed", detail: error instanceof Error ? error.message : String(error) })
     })
@@ -92,7 +101,7 @@ const spawnRunner = (options: RunnerOptions): Effect.Effect<Spawned, RunnerStart
 const exitsWithin = (exited: Deferred.Deferred<RunnerExit>, duration: number | "1 second"): Effect.Effect<boolean> =>
   Deferred.await(exited).pipe(Effect.interruptible, Effect.timeoutOption(duration), Effect.map((exit) => exit._tag === "Some"))
 
-const closeRunner = ({ child, exited, link, ready }: Spawned, drainTimeoutMs: number): Effect.Effect<void> =>
+const closeRunner = ({ child, exited, link, ready }: Spawned, { beforeKill, drainTimeoutMs }: RunnerOptions): Effect.Effect<void> =>
   Effect.gen(function*() {
     if (link.exit !== undefined) return
     // One that never became ready has nothing to drain.
@@ -100,6 +109,10 @@ const closeRunner = ({ child, exited, link, ready }: Spawned, drainTimeoutMs: nu
       link.request({ type: "drain" }, () => undefined)
       if (yield* exitsWithin(exited, drainTimeoutMs)) return
       yield* Effect.logWarning(`runner ${child.pid} did not drain within ${drainTimeoutMs} ms and is terminated`)
+    }
+    if (beforeKill !== undefined) {
+      yield* beforeKill(child.pid!)
+      if (link.exit !== undefined) return
     }
     child.kill("SIGTERM")
     if (yield* exitsWithin(exited, killAfter)) return
@@ -113,8 +126,8 @@ const exitText = ({ code, detail, signal }: RunnerExit): string =>
 /** Starts a runner and waits until it is ready. */
 export const openRunner = (options: RunnerOptions): Effect.Effect<RunnerProcess, RunnerStartFailure, Scope.Scope> =>
   Effect.gen(function*() {
-    const spawned = yield* Effect.acquireRelease(spawnRunner(options), (it) => closeRunner(it, options.drainTimeoutMs))
-    const { child, exited, link } = spawned
+    const spawned = yield* Effect.acquireRelease(spawnRunner(options), (it) => closeRunner(it, options))
+    const { child, exited, kill, link } = spawned
     const ready = yield* Deferred.await(spawned.ready).pipe(
       Effect.raceFirst(Effect.flatMap(Deferred.await(exited), (exit) => Effect.fail<RunnerStartFailure>({ reason: "spawn-failed", detail: exitText(exit) }))),
       Effect.timeoutFail({
@@ -128,5 +141,5 @@ export const openRunner = (options: RunnerOptions): Effect.Effect<RunnerProcess,
         detail: `${options.path} speaks protocol ${ready.protocol}, not ${protocolVersion}: build it again`
       })
     }
-    return { link, pid: child.pid!, ready, exited: Deferred.await(exited) }
+    return { link, pid: child.pid!, ready, exited: Deferred.await(exited), kill }
   })

@@ -4,24 +4,31 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { Batch, BatchEnd, GletHandle, GletSpec, LoadReport } from "../../core/Executor.js"
+import type { GletOpenFailed } from "../../core/ExecutorError.js"
 import { GletExited, ModelLoadFailed } from "../../core/ExecutorError.js"
 import { unitsOfShare } from "../../core/Gpu.js"
 import type { Model } from "../../core/Model.js"
 import { modelKey } from "../../core/Model.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
-import type { ControlReply, ControlRequest, LoadFailureReason, OpenFailureReason } from "./control.js"
+import type { ControlReply, ControlRequest, LoadFailureReason, Opened, OpenFailureReason } from "./control.js"
 import type { LinkedModel, RunnerExit } from "./runnerLink.js"
 import type { RunnerProcess } from "./runnerProcess.js"
 
-export interface CpuGletOptions {
+export interface RunnerGletOptions {
   readonly loadTimeoutMs: number
   readonly drainTimeoutMs: number
   /** Appended to what a load reports. */
-  readonly note: string
+  readonly note: (opened: Opened) => string
+}
+
+/** Why a runner did not open a glet. */
+export interface GletRefusal {
+  readonly reason: GletOpenFailed["reason"]
+  readonly detail: string
 }
 
 /** One batch runs, the next one's inputs are gathered meanwhile. */
-const depth = 2
+const defaultDepth = 2
 /** How long `stats` waits for the process. */
 const statsTimeout = "1 second"
 /** Model objects remembered, so that a batch's model is found without making its key. */
@@ -53,12 +60,15 @@ const openRequest = (glet: number, { gpu, priority, sharePct }: GletSpec): Contr
   type: "open", glet, units: unitsOfShare(gpu, sharePct), sharePct, priority
 })
 
-/** Opens a glet on a runner. Fails with how the runner ended where it is gone, with a text where it refused. */
-export const openCpuGlet = (
+const openReason = (reason: LoadFailureReason | OpenFailureReason | undefined): GletRefusal["reason"] =>
+  reason === "share-unsupported" || reason === "device-missing" || reason === "no-memory" ? reason : "spawn-failed"
+
+/** Opens a glet on a runner. Fails with how the runner ended where it is gone. */
+export const openRunnerGlet = (
   runner: RunnerProcess,
   spec: GletSpec,
-  options: CpuGletOptions
-): Effect.Effect<GletHandle, RunnerExit | string, Scope.Scope> =>
+  options: RunnerGletOptions
+): Effect.Effect<GletHandle, RunnerExit | GletRefusal, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const number = ++numbers
@@ -66,15 +76,16 @@ export const openCpuGlet = (
         Effect.onInterrupt(() => Effect.sync(() => runner.link.request({ type: "close", glet: number }, () => undefined)))
       )
       if (!isReply(reply)) return yield* Effect.fail(reply)
-      if (!reply.ok) return yield* Effect.fail(reply.detail)
-      const glet = new CpuGlet(runner, spec, number, options)
+      if (!reply.ok) return yield* Effect.fail<GletRefusal>({ reason: openReason(reply.reason), detail: reply.detail })
+      const opened = reply.opened ?? { units: unitsOfShare(spec.gpu, spec.sharePct) }
+      const glet = new RunnerGlet(runner, spec, number, opened, options)
       yield* Effect.addFinalizer(() => glet.close)
       return glet
     })
   )
 
-class CpuGlet implements GletHandle {
-  readonly depth = depth
+class RunnerGlet implements GletHandle {
+  readonly depth: number
   private readonly entries = new Map<string, Entry>()
   private readonly byModel = new Map<Model, LinkedModel>()
   private closed = false
@@ -86,8 +97,11 @@ class CpuGlet implements GletHandle {
     private readonly runner: RunnerProcess,
     readonly spec: GletSpec,
     private readonly number: number,
-    private readonly options: CpuGletOptions
-  ) {}
+    private readonly opened: Opened,
+    private readonly options: RunnerGletOptions
+  ) {
+    this.depth = opened.depth ?? defaultDepth
+  }
 
   readonly load = (model: Model, warmBatches: ReadonlyArray<number>): Effect.Effect<LoadReport, ModelLoadFailed | GletExited> =>
     Effect.suspend(() => {
@@ -150,7 +164,7 @@ class CpuGlet implements GletHandle {
       Effect.map((reply) => {
         const { batches, busyMs, items, runner } = this
         const resident = reply._tag === "Some" && isReply(reply.value) && reply.value.ok ? reply.value.residentBytes : undefined
-        return { batches, items, busyMs, pid: runner.pid, ...(resident === undefined ? {} : { residentBytes: resident }) }
+        return { batches, items, busyMs, pid: runner.pid, units: this.opened.units, ...(resident === undefined ? {} : { residentBytes: resident }) }
       })
     )
   }
@@ -187,7 +201,7 @@ class CpuGlet implements GletHandle {
     this.runner.link.request(request, (reply) => {
       if (isReply(reply) && reply.ok && this.entries.get(key) === entry) {
         entry.loaded = true
-        const detail = `${reply.loaded?.detail ?? ""}${this.options.note}`
+        const detail = `${reply.loaded?.detail ?? ""}${this.options.note(this.opened)}`
         const report: LoadReport = { loadMs: performance.now() - start, memoryBytes: reply.loaded?.memoryBytes ?? 0, detail }
         Deferred.unsafeDone(entry.done, Effect.succeed(report))
         return
