@@ -70,9 +70,8 @@ export type ControlRequest =
   | {
     readonly type: "open"
     readonly glet: number
-    /** Cores or SMs that its share stands for. */
+    /** Cores or SMs that its share stands for; under `green` whole groups of them (smGroups.ts), all of the device at 100 %. */
     readonly units: number
-    /** Under `green` this counts: `groupsOfShare` groups of SMs (smGroups.ts), 100 the whole device. */
     readonly sharePct: number
     /** 0 normal, negative higher, positive lower; a stream's priority, clamped to what the device has. */
     readonly priority: number

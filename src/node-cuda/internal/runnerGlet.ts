@@ -13,6 +13,7 @@ import { makeSlotLayout } from "../../core/SlotLayout.js"
 import type { ControlReply, ControlRequest, LoadFailureReason, Opened, OpenFailureReason } from "./control.js"
 import type { LinkedModel, RunnerExit } from "./runnerLink.js"
 import type { RunnerProcess } from "./runnerProcess.js"
+import { greenUnits } from "./smGroups.js"
 
 export interface RunnerGletOptions {
   readonly loadTimeoutMs: number
@@ -57,7 +58,7 @@ const loadReason = (reason: LoadFailureReason | OpenFailureReason | undefined): 
   reason === undefined || reason === "share-unsupported" || reason === "device-missing" ? "invalid-model" : reason
 
 const openRequest = (glet: number, { gpu, priority, sharePct }: GletSpec): ControlRequest => ({
-  type: "open", glet, units: unitsOfShare(gpu, sharePct), sharePct, priority
+  type: "open", glet, units: gpu.isolation === "green" ? greenUnits(gpu, sharePct) : unitsOfShare(gpu, sharePct), sharePct, priority
 })
 
 const openReason = (reason: LoadFailureReason | OpenFailureReason | undefined): GletRefusal["reason"] =>

@@ -1,14 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import { groupsOfShare, sharesOfGroups } from "../../../src/node-cuda/internal/smGroups.js"
+import { greenUnits, groupsOfShare, sharesOfGroups } from "../../../src/node-cuda/internal/smGroups.js"
 
 const counts = FastCheck.integer({ min: 1, max: 90 })
 
 describe("groups of SMs", () => {
   it("has the grid of an H200", () => {
-    assert.deepStrictEqual(sharesOfGroups(15), [7, 14, 20, 27, 34, 40, 47, 54, 60, 67, 74, 80, 87, 94, 100])
-    assert.strictEqual(groupsOfShare(47, 15), 7)
-    assert.strictEqual(groupsOfShare(1, 15), 1)
+    const gpu = { units: 132, sharesPct: sharesOfGroups(16) }
+    assert.deepStrictEqual(gpu.sharesPct, [7, 13, 19, 25, 32, 38, 44, 50, 57, 63, 69, 75, 82, 88, 94, 100])
+    assert.deepStrictEqual(gpu.sharesPct.map((share) => greenUnits(gpu, share)), [...Array.from({ length: 15 }, (_, i) => 8 * (i + 1)), 132])
+    assert.strictEqual(groupsOfShare(1, 16), 1)
   })
 
   it("every share of the grid stands for one group more than the last", () => {
