@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 export * from "./BurstHeadroom.js"
+export * from "./bounds/FewestBound.js"
+export * from "./bounds/HeadroomBound.js"
 export * from "./FewestGpus.js"
 export * from "./LatencyDistribution.js"
 export * as LoadWatch from "./LoadWatch.js"

@@ -1,0 +1,62 @@
+/**
+ * By how much all rates can grow together on given GPUs: a certified upper bound. docs/planning-bounds.md has the proof.
+ *
+ * @since 0.1.0
+ */
+import type { PlanProblem } from "../../core/PlanProblem.js"
+import { makeBoundModel } from "./internal/boundModel.js"
+import { firstPrices, loadOf, raisePrices } from "./internal/prices.js"
+import { relativeSlack } from "./internal/slack.js"
+
+/** @since 0.1.0 @category bounds */
+export interface HeadroomBound {
+  /**
+   * No plan on the problem's GPUs carries a larger multiple of all rates; below 1 they are too few. `Infinity` where no model has a rate.
+   */
+  readonly factor: number
+  /** What proves it, for people. */
+  readonly how: string
+}
+
+const cells = 24
+const looks = 12
+const mostProbes = 40
+/** The bound is looked for this closely. */
+const closeness = 1.002
+const widest = 1e6
+
+/**
+ * A bound that holds for every plan that `validatePlan` accepts for the problem with its rates multiplied by a factor. Best-effort models are left
+ * out.
+ *
+ * What all GPUs offer at some prices is less than what the demands cost at a factor: then neither that factor nor a larger one is possible. The
+ * smallest such factor is found by bisection.
+ * @since 0.1.0
+ * @category bounds
+ */
+export const headroomBound = (problem: PlanProblem): HeadroomBound => {
+  const { classes, demands, resources, tablesAt } = makeBoundModel(problem)
+  const how = "prices of time, places and memory"
+  if (demands.length === 0) return { factor: Infinity, how: "no model has a rate" }
+  const counts = classes.map(({ count }) => count)
+  let starts = firstPrices(resources, classes.map(() => 1))
+  const loadAt = (factor: number): number => {
+    const found = raisePrices(resources, tablesAt(factor, cells), (priced) => loadOf(priced, counts), starts, looks, 1 + 2 * relativeSlack)
+    starts = [found.prices]
+    return found.bound * (1 - relativeSlack)
+  }
+  let possible = 0
+  let impossible = Infinity
+  let factor = 1
+  for (let probe = 0; probe < mostProbes; probe++) {
+    const load = loadAt(factor)
+    if (load > 1) impossible = factor
+    else possible = factor
+    if (impossible <= 1 / widest || possible >= widest) break
+    if (impossible < possible * closeness) break
+    if (possible === 0) factor = Math.max(1 / widest, impossible / Math.max(1.02, Math.min(load, 64)))
+    else if (impossible === Infinity) factor = Math.min(widest, possible * Math.max(1.02, Math.min(1 / load, 64)))
+    else factor = Math.sqrt(possible * impossible)
+  }
+  return { factor: impossible, how }
+}
