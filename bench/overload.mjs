@@ -54,8 +54,8 @@ const closedRps = Math.max(...slices.slice(1))
 const memoryMb = () => processTree(server.pid).reduce((sum, pid) => sum + pssBytes(pid), 0) / 1e6
 
 const run = async (rateRps, durationMs, seed) => {
-  // Enough for all that may be answered in time, twice over.
-  const connections = Math.min(512, Math.max(64, Math.ceil((2 * rateRps * sloMs) / 1000)))
+  // Enough for all that may be answered in time, twice over: with fewer, the client would hold back what the server should refuse.
+  const connections = Math.min(3500, Math.max(64, Math.ceil((2 * rateRps * sloMs) / 1000)))
   const client = await openClient(server.port, connections)
   const { ends, arrived, unanswered, maxWaiting } = await client.openLoop(requests, { rateRps, durationMs, seed })
   client.close()

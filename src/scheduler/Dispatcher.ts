@@ -10,7 +10,7 @@ import type { BatchEnd } from "../core/Executor.js"
 import type { GletId, ModelName } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import type { InferRequest, RequestEnd } from "../core/Request.js"
-import type { DropReason, ModelUnavailable, RequestError, UnavailableReason } from "../core/RequestError.js"
+import type { DropReason, ModelUnavailable, RequestDropped, RequestError, UnavailableReason } from "../core/RequestError.js"
 import { ExecutionFailed, InvalidRequest, ModelNotFound } from "../core/RequestError.js"
 import type { BestEffortGate } from "./BestEffortGate.js"
 import { defaultGate } from "./BestEffortGate.js"
@@ -22,6 +22,7 @@ import { GletLane } from "./internal/gletLane.js"
 import type { LaneCounters } from "./internal/modelLane.js"
 import { ModelLane } from "./internal/modelLane.js"
 import { Route } from "./internal/route.js"
+import type { Asked } from "./internal/ticket.js"
 import { defaultPriority, Ticket } from "./internal/ticket.js"
 
 /** @since 0.1.0 @category dispatching */
@@ -56,6 +57,10 @@ export class Dispatcher {
   private readonly admission = new Admission()
   private readonly forming: BatchForming
   private readonly taken: Array<Ticket> = []
+  /** Asked about by `wouldRefuse`. */
+  private readonly least: { -readonly [K in keyof Asked]: Asked[K] } = {
+    priority: defaultPriority, deadlineMs: 0, sloMs: 0, seq: 0, items: 1
+  }
   private draining = false
   private sequence = 0
   private batches = 0
@@ -175,27 +180,40 @@ export class Dispatcher {
       }))
     }
     if (this.draining) return this.refuse(nowMs, ticket, lane.refusals.unavailable("draining"))
-    lane.counters.arrivedItems += items
-    if (lane.routes.length === 0) return this.refuse(nowMs, ticket, this.unavailable(lane))
-    if (lane.queuedRequests >= this.options.maxQueued) {
-      return this.drop(nowMs, ticket, "queue-full", this.admission.predictedEndMs(nowMs, lane, ticket, lane.queuedItems) - nowMs)
-    }
-    if (ticket.deadlineMs !== Infinity) {
-      const endMs = this.admission.predictedEndMs(nowMs, lane, ticket, lane.itemsBefore(ticket))
-      // Where it can run at once there is no queue to be wrong about; and the margin could never be unlearnt if it closed an idle glet.
-      const idle = lane.queuedRequests === 0 && lane.hasIdleGlet
-      const readyMs = idle ? endMs : endMs + lane.marginMs(ticket.sloMs)
-      if (readyMs > ticket.deadlineMs) {
-        if (!lane.hasReadyGlet) return this.refuse(nowMs, ticket, this.unavailable(lane))
-        if (idle) lane.doubt(nowMs, ticket)
-        return this.drop(nowMs, ticket, "deadline-unreachable", readyMs - ticket.deadlineMs)
-      }
-    } else if (lane.earliestEndMs(nowMs, items) === Infinity) {
-      return this.refuse(nowMs, ticket, this.unavailable(lane))
+    lane.countArrival(items)
+    const error = this.refusal(nowMs, lane, ticket)
+    if (error !== undefined) {
+      if (error._tag === "RequestDropped" && error.reason === "deadline-unreachable" && lane.isIdle) lane.doubt(nowMs, ticket)
+      return this.refuse(nowMs, ticket, error)
     }
     ticket.admitted = true
     lane.enqueue(ticket)
     return ticket
+  }
+
+  /**
+   * How `offer` would drop the least request of a model now: one item, no priority and no limit of its own, of which the last byte came at
+   * `arrivedAtMs`. Undefined where it would queue it, or answer otherwise. Nothing changes by asking. An idle glet is always offered what comes:
+   * what it measured may be wrong, and only trying tells.
+   */
+  wouldRefuse(nowMs: number, name: ModelName, arrivedAtMs: number): RequestDropped | undefined {
+    const lane = this.models.get(name)
+    if (lane === undefined || this.draining || lane.isIdle) return undefined
+    const least = this.least
+    least.seq = this.sequence
+    least.sloMs = lane.model.sloMs ?? Infinity
+    least.deadlineMs = this.deadlineMs(Math.min(arrivedAtMs, nowMs), least.sloMs)
+    const error = this.refusal(nowMs, lane, least)
+    return error?._tag === "RequestDropped" ? error : undefined
+  }
+
+  /** A request was dropped as `wouldRefuse` said, unread: counts it as offered and dropped. Answers its model. */
+  refusedUnread(name: ModelName, { reason }: RequestDropped): Model | undefined {
+    const lane = this.models.get(name)
+    if (lane === undefined) return undefined
+    lane.countUnreadArrival()
+    lane.counters.dropped[reason] += 1
+    return lane.model
   }
 
   /** The client went away: a queued request ends now, a running one when its batch does. */
@@ -322,12 +340,30 @@ export class Dispatcher {
   private ticketOf(nowMs: number, request: InferRequest, onEnd: (end: RequestEnd) => void, lane: ModelLane | undefined): Ticket {
     const arrivedMs = request.arrivedAtMs !== undefined && request.arrivedAtMs <= nowMs ? request.arrivedAtMs : nowMs
     const limitMs = request.timeoutMs ?? lane?.model.sloMs ?? Infinity
-    const deadlineMs = arrivedMs + limitMs - Math.min(this.options.answerMs, limitMs / 20)
+    const deadlineMs = this.deadlineMs(arrivedMs, limitMs)
     const priority = request.priority !== undefined && request.priority >= 1 ? request.priority : defaultPriority
     return new Ticket(
       request, onEnd, lane, this.sequence++, priority, deadlineMs, limitMs,
       { arrivedMs, queuedMs: nowMs, batchClosedMs: 0, startedMs: 0, endedMs: 0 }
     )
+  }
+
+  private deadlineMs(arrivedMs: number, limitMs: number): number {
+    return arrivedMs + limitMs - Math.min(this.options.answerMs, limitMs / 20)
+  }
+
+  /** Why a request cannot be queued now; undefined where it can. */
+  private refusal(nowMs: number, lane: ModelLane, asked: Asked): RequestDropped | ModelUnavailable | undefined {
+    if (lane.routes.length === 0) return this.unavailable(lane)
+    if (lane.queuedRequests >= this.options.maxQueued) {
+      return lane.refusals.dropped("queue-full", this.admission.predictedEndMs(nowMs, lane, asked, lane.queuedItems) - nowMs)
+    }
+    if (asked.deadlineMs === Infinity) return lane.earliestEndMs(nowMs, asked.items) === Infinity ? this.unavailable(lane) : undefined
+    const endMs = this.admission.predictedEndMs(nowMs, lane, asked, lane.itemsBefore(asked))
+    // Where it can run at once there is no queue to be wrong about; and the margin could never be unlearnt if it closed an idle glet.
+    const readyMs = lane.isIdle ? endMs : endMs + lane.marginMs(asked.sloMs)
+    if (readyMs <= asked.deadlineMs) return undefined
+    return lane.hasReadyGlet ? lane.refusals.dropped("deadline-unreachable", readyMs - asked.deadlineMs) : this.unavailable(lane)
   }
 
   private pullFor(nowMs: number, glet: GletLane): DispatchedBatch | undefined {

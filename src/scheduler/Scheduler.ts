@@ -12,7 +12,7 @@ import type { Model, ServiceClass } from "../core/Model.js"
 import type { Plan } from "../core/Plan.js"
 import type { ModelProfile } from "../core/Profile.js"
 import type { InferRequest, InferResult, RequestEnd, RequestTimes } from "../core/Request.js"
-import type { RequestError } from "../core/RequestError.js"
+import type { RequestDropped, RequestError } from "../core/RequestError.js"
 import type { GletStatus, ModelStatus, SchedulerStatus } from "./SchedulerStatus.js"
 
 /**
@@ -33,7 +33,8 @@ export type ModelReadiness =
 export interface SchedulerObserver {
   /** A request ended. `times.startedMs` is 0 where it never ran. `sloMs` is the limit it was held to (Infinity: none). */
   readonly requestEnded?: (event: {
-    readonly request: InferRequest
+    /** Undefined where it was refused before anybody read it. */
+    readonly request: InferRequest | undefined
     readonly model: Model
     readonly end: RequestEnd
     readonly times: RequestTimes
@@ -80,6 +81,14 @@ export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler
    * defers `onEnd` until the slot is free to reuse. The hot path: no Effect, no allocation beyond the request's own state.
    */
   readonly offer: (request: InferRequest, onEnd: (end: RequestEnd) => void) => () => void
+  /**
+   * Whether a request of which only the model is known, complete at `arrivedAtMs`, need not be read: how `offer` would drop the least request of
+   * that model now (one item, no priority and no limit of its own); undefined where it would not. Changes nothing. Who then drops it says so
+   * with `refusedUnread`. Under overload most requests end here: both together cost about a microsecond.
+   */
+  readonly wouldRefuse: (model: ModelName, arrivedAtMs: number) => RequestDropped | undefined
+  /** Counts a request as offered and dropped, as `wouldRefuse` said; observers are told of its end. */
+  readonly refusedUnread: (model: ModelName, arrivedAtMs: number, error: RequestDropped) => void
   /** `offer` as an Effect; interruption cancels. */
   readonly submit: (request: InferRequest) => Effect.Effect<InferResult, RequestError>
   /**

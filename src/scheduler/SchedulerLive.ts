@@ -177,6 +177,8 @@ export const make = (
     return {
       nowMs,
       offer: path.offer,
+      wouldRefuse: path.wouldRefuse,
+      refusedUnread: path.refusedUnread,
       submit: (request) =>
         Effect.async<InferResult, RequestError>((resume) => {
           let whenEnded = (): void => {}

@@ -16,6 +16,7 @@ import type { AddressInfo, Socket } from "node:net"
 import { Executor } from "../core/Executor.js"
 import type { GpuInventory } from "../core/Gpu.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
+import { ArrivalClock, loopView } from "./internal/arrivalClock.js"
 import { BufferBudget } from "./internal/bodyBuffer.js"
 import { Connection } from "./internal/connection.js"
 import type { InferContext } from "./internal/inferContext.js"
@@ -178,9 +179,9 @@ export const make = (
       catalog,
       arena,
       metrics,
-      offer: scheduler.offer,
+      scheduler,
       buffers: new BufferBudget(config.maxBufferedBytes),
-      nowMs: scheduler.nowMs,
+      arrival: new ArrivalClock(loopView(scheduler.nowMs)),
       onDefect: (defect) => runFork(Effect.logError("an infer request failed unexpectedly", defect)),
       draining: false
     }

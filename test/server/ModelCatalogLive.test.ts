@@ -50,6 +50,8 @@ class World {
     const scheduler = Layer.succeed(Scheduler, {
       nowMs: () => 0,
       offer: () => () => undefined,
+      wouldRefuse: () => undefined,
+      refusedUnread: () => undefined,
       submit: () => Effect.dieMessage("not asked"),
       register: (model, profiles) =>
         Effect.sync(() => {

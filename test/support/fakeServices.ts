@@ -11,7 +11,7 @@ import type { GletId, GpuId, ModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
 import { emptyPlan } from "../../src/core/Plan.js"
 import type { InferRequest, RequestEnd } from "../../src/core/Request.js"
-import { ModelNotFound, RequestCanceled, type RequestError } from "../../src/core/RequestError.js"
+import { type DropReason, ModelNotFound, RequestCanceled, RequestDropped, type RequestError } from "../../src/core/RequestError.js"
 import { makeSlotLayout, type SlotLayout } from "../../src/core/SlotLayout.js"
 import type { DataType, Dim } from "../../src/core/Tensor.js"
 import { makeHeapArena, type TensorArena } from "../../src/core/TensorArena.js"
@@ -54,6 +54,8 @@ export interface Fakes {
   canceled: number
   /** What becomes of the next requests; by default they are answered in the next turn. */
   behaviour: (request: InferRequest, answer: (end?: RequestError) => void) => void
+  /** How requests are dropped before they are read, while set. */
+  refusal: DropReason | undefined
   readonly arena: TensorArena
   readonly broken: Array<CatalogIndexEntry>
   drained: boolean
@@ -94,6 +96,7 @@ export const makeFakes = (arenaBytes = 64 * 1024 * 1024): Fakes => ({
   seen: [],
   canceled: 0,
   behaviour: (_, answer) => setImmediate(answer),
+  refusal: undefined,
   arena: makeHeapArena(arenaBytes),
   broken: [],
   drained: false,
@@ -154,6 +157,16 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
   return {
     nowMs: () => performance.now(),
     offer,
+    wouldRefuse: (model) =>
+      fakes.refusal === undefined || !entries.has(model) ? undefined : new RequestDropped({ model, reason: fakes.refusal, retryAfterMs: 1500 }),
+    refusedUnread: (name, arrivedMs, error) => {
+      const times = { arrivedMs, queuedMs: arrivedMs, batchClosedMs: 0, startedMs: 0, endedMs: arrivedMs + 1 }
+      for (const observer of fakes.observers) {
+        observer.requestEnded?.({
+          request: undefined, model: entries.get(name)!.model, end: { ok: false, error }, times, sloMs: 100, glet: undefined, batchId: 0
+        })
+      }
+    },
     submit: () => Effect.die("not used by the server"),
     register: () => Effect.die("not used by the server"),
     unregister: () => Effect.die("not used by the server"),

@@ -7,15 +7,15 @@
  */
 import type { ModelLane } from "./modelLane.js"
 import type { Route } from "./route.js"
-import type { Ticket } from "./ticket.js"
+import type { Asked } from "./ticket.js"
 
 /** Batches looked ahead one by one where several glets serve a model; further ones are taken as a fluid. */
 const batchesAhead = 64
 
 /** When `route` could begin a batch of its model: after what runs, and after the other models' requests that are more urgent. */
-const freeForMs = (route: Route, nowMs: number, ticket: Ticket): number => {
+const freeForMs = (route: Route, nowMs: number, asked: Asked): number => {
   const glet = route.glet
-  const laterThanMs = ticket.deadlineMs - route.typicalMs(ticket.request.items)
+  const laterThanMs = asked.deadlineMs - route.typicalMs(asked.items)
   let freeAt = glet.freeAtMs(nowMs)
   if (glet.critical.length > 1) {
     for (const other of glet.critical) {
@@ -36,20 +36,20 @@ export class Admission {
   private readonly routes: Array<Route> = []
   private readonly freeAtMs: Array<number> = []
 
-  /** Predicted end of `ticket` behind `itemsBefore` items of its lane; Infinity where no glet can make its deadline at all. */
-  predictedEndMs(nowMs: number, lane: ModelLane, ticket: Ticket, itemsBefore: number): number {
+  /** Predicted end of a request behind `itemsBefore` items of its lane; Infinity where no glet can make its deadline at all. */
+  predictedEndMs(nowMs: number, lane: ModelLane, asked: Asked, itemsBefore: number): number {
     const routes = this.routes
     const freeAtMs = this.freeAtMs
-    const items = ticket.request.items
+    const { items } = asked
     let count = 0
     let latest = Infinity
     for (const route of lane.routes) {
       route.glet.refresh(nowMs)
-      const free = freeForMs(route, nowMs, ticket)
+      const free = freeForMs(route, nowMs, asked)
       const end = free + route.safeOverheadMs + route.safeMs(items)
       if (end < latest) latest = end
       // A glet that could not make it even with nothing before it leaves the request to the others.
-      if (end > ticket.deadlineMs || free === Infinity) continue
+      if (end > asked.deadlineMs || free === Infinity) continue
       routes[count] = route
       freeAtMs[count] = free
       count += 1

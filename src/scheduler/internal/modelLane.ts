@@ -4,11 +4,11 @@ import type { DropReason, UnavailableReason } from "../../core/RequestError.js"
 import { Refusals } from "./refusals.js"
 import { goesBefore, RequestQueue } from "./requestQueue.js"
 import type { Route } from "./route.js"
-import type { Ticket } from "./ticket.js"
+import type { Asked, Ticket } from "./ticket.js"
 
 /** Requests counted since the model was registered. */
 export interface LaneCounters {
-  /** Items offered, refused ones included: what the rate is estimated from. */
+  /** Items offered, refused ones included: what the rate is estimated from. Not whole where requests were refused unread. */
   arrivedItems: number
   answered: number
   withinSlo: number
@@ -19,6 +19,8 @@ export interface LaneCounters {
 
 const keyOf = (bindings: ReadonlyArray<number>): string => (bindings.length === 0 ? "" : bindings.join(","))
 
+/** Weight of one request in the mean of items. */
+const itemsWeight = 1 / 64
 const missedPart = 0.01
 const marginStep = 0.01
 const largestMargin = 1 / 3
@@ -43,11 +45,23 @@ export class ModelLane {
     dropped: { "queue-full": 0, "deadline-unreachable": 0, expired: 0, "memory-full": 0 }
   }
   private readonly byKey = new Map<string, RequestQueue>()
+  private meanItems = 1
 
   readonly refusals: Refusals
 
   constructor(readonly model: Model) {
     this.refusals = new Refusals(model.name)
+  }
+
+  /** Counts a request that was offered. */
+  countArrival(items: number): void {
+    this.counters.arrivedItems += items
+    this.meanItems += itemsWeight * (items - this.meanItems)
+  }
+
+  /** Counts a request that nobody read as what requests of this model are on average: the rate must not depend on how they are refused. */
+  countUnreadArrival(): void {
+    this.counters.arrivedItems += this.meanItems
   }
 
   enqueue(ticket: Ticket): void {
@@ -96,10 +110,10 @@ export class ModelLane {
   }
 
   /** Items of queued requests that would run before this one. */
-  itemsBefore(ticket: Ticket): number {
-    if (this.last === undefined || goesBefore(this.last, ticket)) return this.queuedItems
+  itemsBefore(asked: Asked): number {
+    if (this.last === undefined || goesBefore(this.last, asked)) return this.queuedItems
     let items = 0
-    for (const queue of this.queues) items += queue.itemsBefore(ticket)
+    for (const queue of this.queues) items += queue.itemsBefore(asked)
     return items
   }
 
@@ -125,7 +139,12 @@ export class ModelLane {
     }
   }
 
-  get hasIdleGlet(): boolean {
+  /** Nothing waits and a glet is free: a request would run at once. */
+  get isIdle(): boolean {
+    return this.queuedRequests === 0 && this.hasIdleGlet
+  }
+
+  private get hasIdleGlet(): boolean {
     for (const route of this.routes) if (route.glet.ready && route.glet.running.length === 0) return true
     return false
   }

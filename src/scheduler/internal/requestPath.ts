@@ -1,7 +1,8 @@
 /** The hot path: requests in, batches to glets, answers out. No Effect per request; everything here is synchronous. */
 import type { BatchEnd, GletHandle } from "../../core/Executor.js"
 import type { GletId, ModelName } from "../../core/Ids.js"
-import type { InferRequest, RequestEnd } from "../../core/Request.js"
+import type { InferRequest, RequestEnd, RequestTimes } from "../../core/Request.js"
+import type { RequestDropped } from "../../core/RequestError.js"
 import type { DispatchedBatch } from "../DispatchedBatch.js"
 import type { Dispatcher } from "../Dispatcher.js"
 import type { SchedulerObserver } from "../Scheduler.js"
@@ -53,6 +54,22 @@ export class RequestPath {
     return () => {
       dispatcher.cancel(nowMs(), ticket)
       this.flush()
+    }
+  }
+
+  readonly wouldRefuse = (name: ModelName, arrivedAtMs: number): RequestDropped | undefined =>
+    this.options.dispatcher.wouldRefuse(this.options.nowMs(), name, arrivedAtMs)
+
+  readonly refusedUnread = (name: ModelName, arrivedAtMs: number, error: RequestDropped): void => {
+    const model = this.options.dispatcher.refusedUnread(name, error)
+    if (model === undefined) return
+    const now = this.options.nowMs()
+    const times: RequestTimes = { arrivedMs: arrivedAtMs, queuedMs: now, batchClosedMs: 0, startedMs: 0, endedMs: now }
+    const end: RequestEnd = { ok: false, error }
+    for (const observer of this.observers) {
+      if (observer.requestEnded === undefined) continue
+      this.guard(() =>
+        observer.requestEnded!({ request: undefined, model, end, times, sloMs: model.sloMs ?? Infinity, glet: undefined, batchId: 0 }))
     }
   }
 

@@ -1,7 +1,7 @@
 /** Requests that may run together, ordered by priority, deadline, arrival: a binary heap that knows each request's place. */
-import type { Ticket } from "./ticket.js"
+import type { Asked, Ticket } from "./ticket.js"
 
-export const goesBefore = (a: Ticket, b: Ticket): boolean =>
+export const goesBefore = (a: Asked, b: Asked): boolean =>
   a.priority !== b.priority
     ? a.priority < b.priority
     : a.deadlineMs !== b.deadlineMs
@@ -37,10 +37,10 @@ export class RequestQueue {
     else this.siftDown(last, at)
   }
 
-  /** Items of the requests that go before `ticket`, which need not be in the queue. */
-  itemsBefore(ticket: Ticket): number {
+  /** Items of the requests that go before `asked`, which need not be in the queue. */
+  itemsBefore(asked: Asked): number {
     let items = 0
-    for (const other of this.heap) if (goesBefore(other, ticket)) items += other.request.items
+    for (const other of this.heap) if (goesBefore(other, asked)) items += other.request.items
     return items
   }
 

@@ -6,7 +6,19 @@ import type { ModelLane } from "./modelLane.js"
 /** Where requests without a priority stand: 1 to 99 go before them, 101 and more after. */
 export const defaultPriority = 100
 
-export class Ticket {
+/** What admission and the order of a queue ask of a request. */
+export interface Asked {
+  readonly priority: number
+  /** Monotonic ms when the execution must have ended. */
+  readonly deadlineMs: number
+  /** The limit it is held to, in ms after arrival. */
+  readonly sloMs: number
+  /** Order of arrival. */
+  readonly seq: number
+  readonly items: number
+}
+
+export class Ticket implements Asked {
   /** Index in its queue's heap, -1 outside. */
   heapIndex = -1
   /** Executions that died under it. */
@@ -32,4 +44,8 @@ export class Ticket {
     readonly sloMs: number,
     readonly times: RequestTimes
   ) {}
+
+  get items(): number {
+    return this.request.items
+  }
 }

@@ -27,6 +27,9 @@ type Phase = "head" | "tensors" | "queued" | "done"
 
 const discard = () => {}
 
+const priorityKey = Buffer.from('"priority"')
+const timeoutKey = Buffer.from('"timeout"')
+
 export class InferCall {
   private phase: Phase = "head"
   private readonly head: BodyBuffer
@@ -138,8 +141,9 @@ export class InferCall {
   private onHead(): void {
     const { arena } = this.context
     const { contentLength, jsonBytes } = this.headers
-    const arrivedAtMs = this.context.nowMs()
+    const arrivedAtMs = this.context.arrival.read()
     const body = this.head.view()
+    if (this.refusesUnread(body, arrivedAtMs)) return
     let request: BoundRequest
     if (jsonBytes === 0) {
       const length = this.headBytes === Infinity ? body.length : contentLength!
@@ -179,6 +183,18 @@ export class InferCall {
     this.head.free()
   }
 
+  /** Under overload: the JSON need not be parsed, nor the rest be read, to say that there is no room. */
+  private refusesUnread(json: Buffer, arrivedAtMs: number): boolean {
+    const { scheduler } = this.context
+    const { name } = this.compiled.model
+    const error = scheduler.wouldRefuse(name, arrivedAtMs)
+    // Who brings a priority or a limit of its own is judged by it.
+    if (error === undefined || json.includes(priorityKey) || json.includes(timeoutKey)) return false
+    scheduler.refusedUnread(name, arrivedAtMs, error)
+    this.fail(error)
+    return true
+  }
+
   /** Moves on to the next input that comes as binary data. */
   private skipFilled(): void {
     const { inputs } = this.request!
@@ -208,7 +224,7 @@ export class InferCall {
     }
   }
 
-  private offer(arrivedAtMs = this.context.nowMs()): void {
+  private offer(arrivedAtMs = this.context.arrival.read()): void {
     if (this.phase === "done") return
     this.phase = "queued"
     this.head.free()
@@ -219,7 +235,7 @@ export class InferCall {
     if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
     if (priority !== undefined) request.priority = priority
     if (id !== undefined) request.id = id
-    const cancel = this.context.offer(request, this.onEnd)
+    const cancel = this.context.scheduler.offer(request, this.onEnd)
     if (!this.ended) this.cancel = cancel
   }
 

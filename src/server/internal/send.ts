@@ -1,7 +1,8 @@
 /** Puts answers on the wire. */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { gzip } from "node:zlib"
-import { errorResponse, type MappedError } from "../ErrorMapping.js"
+import type { RequestDropped } from "../../core/RequestError.js"
+import { errorResponse, type ErrorResponse, type MappedError } from "../ErrorMapping.js"
 import type { InferContext } from "./inferContext.js"
 import { acceptsGzip } from "./inferHeaders.js"
 import type { InferResponse } from "./inferResponse.js"
@@ -90,16 +91,30 @@ export const sendResponse = (
   guardSlowReader(context, res)
 }
 
+const withBodyHeaders = ({ body, headers, status }: ErrorResponse): ErrorResponse => ({
+  status, body, headers: ["Content-Type", "application/json", ...headers, "Content-Length", String(Buffer.byteLength(body))]
+})
+
+/** Under overload one and the same error goes to very many requests, and writing it down would cost as much as all else about them. */
+const ofDrops = new WeakMap<SendContext["config"], WeakMap<RequestDropped, ErrorResponse>>()
+
+const shown = ({ config }: SendContext, error: MappedError): ErrorResponse => {
+  if (error._tag !== "RequestDropped") return withBodyHeaders(errorResponse(error, config))
+  let known = ofDrops.get(config)
+  if (known === undefined) ofDrops.set(config, known = new WeakMap())
+  let response = known.get(error)
+  if (response === undefined) known.set(error, response = withBodyHeaders(errorResponse(error, config)))
+  return response
+}
+
 /** Sends an error. What is left of the request's body is forgotten, and where that is much, the connection ends. */
 export const sendError = (context: SendContext, req: IncomingMessage, res: ServerResponse, error: MappedError): void => {
-  const response = errorResponse(error, context.config)
+  const response = shown(context, error)
   context.metrics.responded(response.status)
   if (res.headersSent || res.destroyed) return
   const declared = req.headers["content-length"]
   const lingers = !req.complete && !(declared !== undefined && Number(declared) <= forgottenBytes)
-  const headers = ["Content-Type", "application/json", ...response.headers, "Content-Length", String(Buffer.byteLength(response.body))]
-  if (lingers || context.draining) headers.push("Connection", "close")
-  res.writeHead(response.status, headers)
+  res.writeHead(response.status, lingers || context.draining ? [...response.headers, "Connection", "close"] : response.headers as Array<string>)
   req.resume()
   if (!lingers) {
     res.end(response.body)
