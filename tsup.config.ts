@@ -18,6 +18,7 @@ export default defineConfig([
       index: "src/index.ts",
       core: "src/core/index.ts",
       scheduler: "src/scheduler/index.ts",
+      simulator: "src/simulator/index.ts",
       "node-cuda": "src/node-cuda/index.ts",
       server: "src/server/index.ts"
     },

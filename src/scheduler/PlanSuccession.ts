@@ -10,12 +10,26 @@ import type { GletId, GpuId, ModelName } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import type { Plan } from "../core/Plan.js"
 import { gletsOf } from "../core/Plan.js"
-import type { PlanProblem } from "../core/PlanProblem.js"
+import type { Demand, PlanProblem } from "../core/PlanProblem.js"
 import { validatePlan } from "../core/ValidatePlan.js"
+import { rateToPlanFor } from "./BurstHeadroom.js"
 import type { PlanChange } from "./PlanDiff.js"
 import { adoptPlan, diffPlans } from "./PlanDiff.js"
 import type { Culprit, PlannerAlgorithm } from "./Planner.js"
 import { routesOfPlan, warmBatches } from "./RoutesOfPlan.js"
+
+/**
+ * What a plan is asked for at the given rates (items per second): head-room for bursts included, in the order of names.
+ * @since 0.1.0
+ * @category planning
+ */
+export const demandsOf = (models: Iterable<Model>, rateOf: (model: ModelName) => number): ReadonlyArray<Demand> =>
+  [...models].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map(({ maxBatch, name, serviceClass, sloMs }) => {
+    const isBestEffort = serviceClass === "best-effort"
+    return {
+      model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name)), sloMs: isBestEffort ? Infinity : sloMs ?? Infinity
+    }
+  })
 
 /** Why there is no successor: the plan stays as it is. @since 0.1.0 @category planning */
 export interface NoSuccessor {
@@ -120,3 +134,17 @@ export const numberAfter = (id: GletId): number => {
 
 /** The first number that no glet of the plan has, and none before had. @since 0.1.0 @category rollout */
 export const nextNumber = (plan: Plan, before: number): number => Math.max(before, ...gletsOf(plan).map(({ glet }) => numberAfter(glet.id)))
+
+/**
+ * Models that are served now and would not be by this plan, since no glet it has for them is ready.
+ * @since 0.1.0
+ * @category rollout
+ */
+export const modelsLost = (
+  plan: Plan, models: Iterable<ModelName>, isServed: (model: ModelName) => boolean, isReady: (glet: GletId, model: ModelName) => boolean
+): ReadonlyArray<ModelName> =>
+  [...models].filter((model) => {
+    if (!isServed(model)) return false
+    const places = gletsOf(plan).filter(({ glet }) => [...glet.assignments, ...glet.bestEffort].some((work) => work.model === model))
+    return places.length > 0 && !places.some(({ glet }) => isReady(glet.id, model))
+  })

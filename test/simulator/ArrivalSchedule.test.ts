@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { makeSchedule, parseRates } from "../../src/simulator/ArrivalSchedule.js"
+import { makeSchedule, makeTrace, parseRates, parseTrace } from "../../src/simulator/ArrivalSchedule.js"
 
 const until = (next: () => number, endMs: number): Array<number> => {
   const times: Array<number> = []
@@ -32,6 +32,27 @@ describe("ArrivalSchedule", () => {
     const perWindow = times.length / counts.length
     const variance = counts.reduce((sum, count) => sum + (count - perWindow) ** 2, 0) / counts.length
     assert.closeTo(variance / perWindow, 1, 0.05)
+  })
+
+  it("gamma gaps have the mean and the deviation asked for, in bursts and evenly", () => {
+    for (const cv of [0.3, 1, 3]) {
+      const all = gaps(until(makeSchedule({ ratesRps: [1000], periodMs: 1000, distribution: "gamma", cv, seed: 11 }), 200_000))
+      const mean = all.reduce((sum, gap) => sum + gap, 0) / all.length
+      const deviation = Math.sqrt(all.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / all.length)
+      assert.closeTo(mean, 1, 0.03, `cv ${cv}`)
+      assert.closeTo(deviation / mean / cv, 1, 0.05, `cv ${cv}`)
+    }
+  })
+
+  it("a trace gives its times, faster and again from the start where asked", () => {
+    const take = (next: () => number, count: number) => Array.from({ length: count }, next)
+    assert.deepStrictEqual(take(makeTrace([1, 5, 5]), 4), [1, 5, 5, Infinity])
+    assert.deepStrictEqual(take(makeTrace([1, 5], { repeatMs: 10, speed: 2 }), 5), [0.5, 2.5, 5.5, 7.5, 10.5])
+    assert.strictEqual(makeTrace([], { repeatMs: 10 })(), Infinity)
+    assert.deepStrictEqual(parseTrace("0\n1.5 # late\n\n3\n"), { timesMs: [0, 1.5, 3] })
+    assert.deepInclude(parseTrace("2\n1\n"), { line: 2 })
+    assert.deepInclude(parseTrace("2\nx\n"), { line: 2 })
+    assert.property(parseTrace("# nothing\n"), "problem")
   })
 
   it("the same seed gives the same times, another seed others", () => {

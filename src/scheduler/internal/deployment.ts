@@ -17,7 +17,7 @@ import type { Dispatcher } from "../Dispatcher.js"
 import type { GletRoutes } from "../GletRoutes.js"
 import type { PlannerAlgorithm } from "../Planner.js"
 import type { GletToOpen } from "../PlanSuccession.js"
-import { nextNumber, numberAfter, rollOut, succeedPlan } from "../PlanSuccession.js"
+import { modelsLost, nextNumber, numberAfter, rollOut, succeedPlan } from "../PlanSuccession.js"
 import type { RestartOptions } from "../RestartPolicy.js"
 import { routesOfPlan } from "../RoutesOfPlan.js"
 import type { ModelReadiness } from "../Scheduler.js"
@@ -336,12 +336,11 @@ export class Deployment {
    */
   private wouldLose(plan: Plan, opened: ReadonlyArray<GletId>): ReadonlyArray<ModelName> {
     if (opened.some((id) => isShortOfMemory(this.glets.get(id)!))) return []
-    const lost: Array<ModelName> = []
-    for (const { model } of this.registry.values()) {
-      if (!this.options.dispatcher.isServed(model.name)) continue
-      if (this.isPlaced(plan, model.name) && this.readyGlets(plan, model).length === 0) lost.push(model.name)
-    }
-    return lost
+    return modelsLost(plan, this.registry.keys(), (model) => this.options.dispatcher.isServed(model), (id, name) => {
+      const glet = this.glets.get(id)
+      const entry = this.registry.get(name)
+      return glet?.handle !== undefined && entry !== undefined && glet.isLoaded(entry.model)
+    })
   }
 
   private readyGlets(plan: Plan, model: Model): ReadonlyArray<SupervisedGlet> {

@@ -5,7 +5,7 @@ import type { LatencyModel } from "../../core/LatencyModel.js"
 import type { Model } from "../../core/Model.js"
 import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import type { ModelProfile } from "../../core/Profile.js"
-import { rateToPlanFor } from "../BurstHeadroom.js"
+import { demandsOf } from "../PlanSuccession.js"
 
 export type ProfilesByType = ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>>
 
@@ -35,7 +35,6 @@ export const problemOf = (
   options: PlanOptions
 ): PlanProblem => {
   const planned = [...registrations].filter((entry) => !entry.unloadable)
-    .sort((a, b) => (a.model.name < b.model.name ? -1 : a.model.name > b.model.name ? 1 : 0))
   const profiles = new Map<string, Map<ModelName, ModelProfile>>()
   for (const { model, profiles: measured } of planned) {
     for (const [gpuType, profile] of measured) {
@@ -48,12 +47,6 @@ export const problemOf = (
     gpus,
     latency: latencyModel(profiles),
     options,
-    demands: planned.map(({ model }) => ({
-      model: model.name,
-      serviceClass: model.serviceClass,
-      rateRps: model.serviceClass === "best-effort" ? 0 : rateToPlanFor(rateOf(model.name)),
-      sloMs: model.serviceClass === "best-effort" ? Infinity : model.sloMs ?? Infinity,
-      maxBatch: model.maxBatch
-    }))
+    demands: demandsOf(planned.map(({ model }) => model), rateOf)
   }
 }

@@ -1,0 +1,10 @@
+/**
+ * A discrete-event simulator that makes its decisions with the functions of the online service. Runs in Node, Deno and browsers alike.
+ *
+ * @since 0.1.0
+ */
+export * from "./ArrivalSchedule.js"
+export * from "./Simulation.js"
+export * from "./SimulationInput.js"
+export * from "./SimulationReport.js"
+export type { Timeline, TimelineBatch } from "./Timeline.js"

@@ -1,0 +1,69 @@
+/** Requests in a simulation. What belongs to a request hangs on the request itself, so that an end finds it without a look-up. */
+import type { ModelName } from "../../core/Ids.js"
+import type { InferRequest } from "../../core/Request.js"
+import type { TensorSlot } from "../../core/TensorArena.js"
+import type { Application } from "../SimulationInput.js"
+import type { StreamStatistics } from "./statistics.js"
+
+const noSlot: TensorSlot = { bytes: new Uint8Array(0), offset: 0, release: () => {} }
+const noBindings: ReadonlyArray<number> = []
+
+/** One load's request of a model. All of a load's plain requests are the same object: the dispatcher only reads them. */
+export class SimulatedRequest implements InferRequest {
+  readonly slot = noSlot
+  readonly items = 1
+  readonly bindings = noBindings
+  readonly timeoutMs?: number
+
+  constructor(
+    readonly model: ModelName,
+    /** The model's index. */
+    readonly modelIndex: number,
+    /** The load's index. */
+    readonly load: number,
+    /** The application's request whose step this is. */
+    readonly whole: ApplicationRequest | undefined,
+    readonly step: number,
+    timeoutMs: number | undefined
+  ) {
+    if (timeoutMs !== undefined) this.timeoutMs = timeoutMs
+  }
+}
+
+/** An application as the simulator runs it. */
+export interface RunApplication {
+  readonly application: Application
+  readonly statistics: StreamStatistics
+  /** Model indices of the steps. */
+  readonly models: ReadonlyArray<number>
+  /** Steps that wait for each step. */
+  readonly followers: ReadonlyArray<ReadonlyArray<number>>
+  /** Steps that wait for none. */
+  readonly first: ReadonlyArray<number>
+}
+
+export const runApplication = (application: Application, statistics: StreamStatistics, indexOf: (model: ModelName) => number): RunApplication => {
+  const followers: Array<Array<number>> = application.steps.map(() => [])
+  application.steps.forEach(({ after }, step) => {
+    for (const before of after) followers[before]!.push(step)
+  })
+  return {
+    application, statistics, followers,
+    models: application.steps.map(({ model }) => indexOf(model)),
+    first: application.steps.flatMap(({ after }, step) => (after.length === 0 ? [step] : []))
+  }
+}
+
+/** One request of an application on its way. It ends once: with its last answer, or with the first step that gets none. */
+export class ApplicationRequest {
+  /** Answers that each step still waits for. */
+  readonly waiting: Uint8Array
+  left: number
+  ended = false
+
+  constructor(readonly run: RunApplication, readonly load: number, readonly arrivedMs: number) {
+    const { steps } = run.application
+    this.waiting = Uint8Array.from(steps, ({ after }) => after.length)
+    this.left = steps.length
+  }
+}
