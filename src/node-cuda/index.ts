@@ -1,10 +1,13 @@
 /**
- * The Node backend: runner processes that execute models on the CPU, an emulated executor, and the profiler with its store.
+ * The Node backend: runner processes that execute models on CPU or NVIDIA GPUs, an emulated executor, and the profiler with its store.
  *
  * @since 0.1.0
  */
 export * as CpuExecutor from "./CpuExecutor.js"
 export * as CpuInventory from "./CpuInventory.js"
+export { CudaUnavailable } from "./CudaError.js"
+export * as CudaExecutor from "./CudaExecutor.js"
+export * as CudaInventory from "./CudaInventory.js"
 export * as Emulated from "./Emulated.js"
 export * as Profiler from "./Profiler.js"
 export * as ProfileStoreFile from "./ProfileStoreFile.js"

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
+import { isAlive } from "./isAlive.js"
 
 /** Someone else holds it. */
 export interface Locked {
@@ -17,14 +18,6 @@ const pauseMs = 20
 
 const codeOf = (cause: unknown): string => cause instanceof Error && "code" in cause ? String(cause.code) : ""
 
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (cause) {
-    return codeOf(cause) === "EPERM"
-  }
-}
 
 /**
  * Removes a lock whose owner died or hangs. A lock that vanished meanwhile is fine. Two that break the same lock at the same moment may both

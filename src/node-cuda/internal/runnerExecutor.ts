@@ -42,8 +42,8 @@ export interface Placement {
   /** Looks at a runner that is ready; its refusal ends the runner again. */
   readonly check?: (ready: Ready) => GletRefusal | undefined
   readonly beforeKill?: (pid: number) => Effect.Effect<void>
-  /** Told of a runner that came up, e.g. to watch it; forked, and interrupted when the runner is closed in order. */
-  readonly watch?: (runner: RunnerProcess) => Effect.Effect<void>
+  /** Told of a runner that came up, e.g. to watch it; the scope closes right before the runner is closed in order. */
+  readonly watch?: (runner: RunnerProcess) => Effect.Effect<void, never, Scope.Scope>
 }
 
 /** What sets one executor apart from another. */
@@ -106,7 +106,7 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
         if (process.ready.fallback !== undefined) {
           yield* Effect.logWarning(`the C API of onnxruntime does not load, onnxruntime-node's own runs models: ${process.ready.fallback}`)
         }
-        if (watch !== undefined) yield* Effect.forkScoped(Effect.interruptible(watch(process)))
+        if (watch !== undefined) yield* watch(process)
         return process
       }).pipe(Scope.extend(own), Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(own, Exit.void)))
 

@@ -1,7 +1,7 @@
 /**
  * A runner: the process that hosts the glets of a GPU. Its only argument is `RunnerSettings` as JSON; descriptor 3 is the connection to the
  * agent, descriptor 4 the segment where memory is shared. It lives as long as that connection: an agent that dies, however, takes its
- * runners with it.
+ * runners with it. With `probe` as its argument it only says what the driver knows of the device (probe.ts).
  */
 import * as net from "node:net"
 import { isMainThread } from "node:worker_threads"
@@ -15,6 +15,7 @@ import { textOf } from "./Engine.js"
 import { makeOrtC } from "./OrtC.js"
 import { makeOrtJs } from "./OrtJs.js"
 import { runOrtJsWorker } from "./ortJsWorker.js"
+import { runProbe } from "./probe.js"
 import { Runner } from "./Runner.js"
 
 const chunkBytes = 64 << 10
@@ -85,5 +86,6 @@ const runRunner = (): void => {
   }
 }
 
-if (isMainThread) runRunner()
-else runOrtJsWorker()
+if (!isMainThread) runOrtJsWorker()
+else if (process.argv[2] === "probe") runProbe()
+else runRunner()

@@ -1,0 +1,74 @@
+/** ONNX Runtime's CUDA provider: two libraries that stand beside onnxruntime-node's libonnxruntime, of its exact version. */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import * as path from "node:path"
+import type { LibrarySearch } from "./cudaLibraries.js"
+import { findLibraries, libraryPath } from "./cudaLibraries.js"
+import { runCommand } from "./runCommand.js"
+
+/** Where the provider belongs. */
+export interface ProviderHome {
+  /** onnxruntime-node's version, which the provider must have. */
+  readonly version: string
+  /** The folder of its libonnxruntime. */
+  readonly folder: string
+}
+
+export const providerFiles = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"] as const
+const [, cudaFile] = providerFiles
+
+/** What stands where it was installed from, so that it can be checked later without the wheel. */
+export interface ProviderReceipt {
+  readonly version: string
+  readonly source: string
+  /** SHA-256 of the files, hexadecimal, by name. */
+  readonly sha256: Readonly<Record<string, string>>
+}
+
+export const receiptName = "libonnxruntime_providers.glet.json"
+
+/** Throws where onnxruntime-node is not installed. */
+export const providerHome = (): ProviderHome => {
+  const manifest = createRequire(import.meta.url).resolve("onnxruntime-node/package.json")
+  const { version } = JSON.parse(fs.readFileSync(manifest, "utf8")) as { readonly version: string }
+  const bin = path.join(path.dirname(manifest), "bin")
+  const abi = fs.readdirSync(bin).find((name) => name.startsWith("napi-"))
+  if (abi === undefined) throw new Error(`there is no napi-* folder in ${bin}`)
+  return { version, folder: path.join(bin, abi, process.platform, process.arch) }
+}
+
+/** How far the provider is from working. */
+export interface ProviderState {
+  readonly home: ProviderHome
+  readonly installed: boolean
+  /** The version that the receipt names; undefined where it was put there by hand. */
+  readonly version: string | undefined
+  /** Libraries that it needs and that the loader finds by itself or in `libraries`. */
+  readonly libraries: LibrarySearch
+}
+
+/** Loaded when first used, so that no linker knows of them. `libcudnn.so.9`'s own parts stand beside it. */
+const loadedLater = ["libcudnn.so.9"]
+
+/** Names that a library needs and the loader does not find, with what is in `LD_LIBRARY_PATH` besides. */
+const notFound = (file: string, folders: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
+  runCommand("ldd", [file], { timeoutMs: 30_000, env: { LD_LIBRARY_PATH: libraryPath(folders) } }).pipe(
+    Effect.map(({ stdout }) => [...stdout.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1]!)),
+    Effect.catchAll(() => Effect.succeed([]))
+  )
+
+/** Looks at the provider and at what it needs. */
+export const providerState = (home: ProviderHome = providerHome()): Effect.Effect<ProviderState> =>
+  Effect.gen(function*() {
+    const installed = providerFiles.every((file) => fs.existsSync(path.join(home.folder, file)))
+    let version: string | undefined
+    try {
+      version = (JSON.parse(fs.readFileSync(path.join(home.folder, receiptName), "utf8")) as ProviderReceipt).version
+    } catch {
+      version = undefined
+    }
+    const needed = installed ? yield* notFound(path.join(home.folder, cudaFile), []) : []
+    const libraries = yield* findLibraries([...needed.filter((name) => name !== providerFiles[0]), ...loadedLater])
+    return { home, installed, version, libraries }
+  })

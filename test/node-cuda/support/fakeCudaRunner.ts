@@ -1,0 +1,69 @@
+/**
+ * A CUDA runner without CUDA, for tests of everything around it: the real one's connection and control, an engine on the CPU, and what the driver
+ * would say of the device, also under MPS. It is a client of the fake daemon if that lives.
+ */
+import * as fs from "node:fs"
+import * as net from "node:net"
+import type { Ready, RunnerSettings } from "../../../src/node-cuda/internal/control.js"
+import { makeFrameReader } from "../../../src/node-cuda/internal/frameReader.js"
+import { connectionFd, mapSegment, segmentFd } from "../../../src/node-cuda/internal/segment.js"
+import { protocolVersion } from "../../../src/node-cuda/internal/wire.js"
+import { makeOrtC } from "../../../src/node-cuda/runner/OrtC.js"
+import type { Probed } from "../../../src/node-cuda/runner/probe.js"
+import { Runner } from "../../../src/node-cuda/runner/Runner.js"
+
+const folder = process.env["GLET_FAKE_NVIDIA"]!
+const probed = (): Probed => {
+  const own = `${folder}/probe-${process.env["CUDA_VISIBLE_DEVICES"] ?? ""}.json`
+  return JSON.parse(fs.readFileSync(fs.existsSync(own) ? own : `${folder}/probe.json`, "utf8")) as Probed
+}
+
+const isAlive = (pidFile: string): boolean => {
+  try {
+    process.kill(Number(fs.readFileSync(pidFile, "utf8")), 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** SMs: as many as the daemon gives a client, all where there is no daemon. */
+const unitsGiven = (all: number): number => {
+  const pipe = process.env["CUDA_MPS_PIPE_DIRECTORY"]
+  if (pipe === undefined || !isAlive(`${pipe}/nvidia-cuda-mps-control.pid`)) return all
+  if (fs.existsSync(`${pipe}/status`) && fs.readFileSync(`${pipe}/status`, "utf8").includes("FAULT")) {
+    const others = fs.readdirSync(`${pipe}/clients`).filter((pid) => fs.existsSync(`/proc/${pid}`))
+    if (others.length > 0) throw new Error("CUDA_ERROR_MPS_SERVER_NOT_READY")
+    fs.rmSync(`${pipe}/status`)
+  }
+  fs.writeFileSync(`${pipe}/clients/${process.pid}`, "")
+  return Math.floor((all * Number(process.env["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"])) / 200) * 2
+}
+
+const run = (): void => {
+  const settings = JSON.parse(process.argv[2]!) as RunnerSettings
+  fs.writeFileSync(`${folder}/env-${process.pid}.json`, JSON.stringify(process.env))
+  const device = probed()
+  if (!device.ok || settings.device?.provider !== "cuda") throw new Error("this runner is for CUDA")
+  const units = settings.device.isolation === "mps" ? unitsGiven(device.units) : device.units
+  const { address, memory } = mapSegment(segmentFd, settings.segmentBytes)
+  const bytes = new Uint8Array(memory)
+  const engine = makeOrtC({ bytes, address })
+  let read: (chunk: Buffer) => void = () => undefined
+  const socket = new net.Socket({ fd: connectionFd })
+  const vanish = () => process.kill(process.pid, "SIGKILL")
+  socket.on("data", (chunk) => read(chunk)).on("end", vanish).on("error", vanish)
+  // One that hangs: it neither drains nor heeds SIGTERM.
+  const stuck = fs.existsSync(`${folder}/runner-stuck`)
+  process.on("SIGTERM", () => stuck || vanish())
+  const runner = new Runner(
+    socket, { name: engine.name, openGlet: () => engine.openGlet(1) }, bytes, true, () => stuck || socket.end(() => process.exit(0))
+  )
+  read = makeFrameReader(runner)
+  const cuda = { name: device.name, units, memoryBytes: device.memoryBytes, driverVersion: device.driverVersion }
+  const ready: Ready = { type: "ready", protocol: protocolVersion, engine: engine.name, ...(fs.existsSync(`${folder}/runner-without-cuda`) ? {} : { cuda }) }
+  runner.send(ready)
+}
+
+if (process.argv[2] === "probe") process.stdout.write(JSON.stringify(probed()))
+else run()
