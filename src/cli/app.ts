@@ -36,6 +36,7 @@ const root = Command.make("glet").pipe(Command.withSubcommands([
   lazily(Specs.status, () => import("./commands/status.js")),
   lazily(Specs.models, () => import("./commands/models.js")),
   lazily(Specs.plan, () => import("./commands/plan.js")),
+  lazily(Specs.simulate, () => import("./commands/simulate.js")),
   lazily(Specs.profile, () => import("./commands/profile.js")),
   lazily(Specs.run, () => import("./commands/run.js")),
   lazily(Specs.doctor, () => import("./commands/doctor.js")),

@@ -4,7 +4,13 @@
  * @since 0.1.0
  */
 export * from "./ArrivalSchedule.js"
+export * from "./Hardware.js"
+export * from "./PeakLoad.js"
+export * from "./Scenario.js"
+export * from "./ScenarioFile.js"
+export * from "./ScenarioInput.js"
 export * from "./Simulation.js"
 export * from "./SimulationInput.js"
 export * from "./SimulationReport.js"
 export type { Timeline, TimelineBatch } from "./Timeline.js"
+export * from "./TimelinePicture.js"
