@@ -1,5 +1,6 @@
 /**
- * The HTTP server: one node:http listener. Infer requests take a path of their own, without fibers; all other routes are Effect's.
+ * The HTTP server: one listener. Plain infer requests are read from the socket, others by node:http; both take a path of their own, without
+ * fibers. All other routes are Effect's.
  *
  * @since 0.1.0
  */
@@ -19,8 +20,11 @@ import { Scheduler } from "../scheduler/Scheduler.js"
 import { ArrivalClock, loopView } from "./internal/arrivalClock.js"
 import { BufferBudget } from "./internal/bodyBuffer.js"
 import { Connection } from "./internal/connection.js"
+import { DirectConnections } from "./internal/directConnections.js"
 import type { InferContext } from "./internal/inferContext.js"
-import { inferTarget, startInfer } from "./internal/inferRoute.js"
+import { startInfer } from "./internal/inferRoute.js"
+import { inferTarget } from "./internal/inferTarget.js"
+import { NodeReply } from "./internal/nodeReply.js"
 import { sendError } from "./internal/send.js"
 import * as Metrics from "./Metrics.js"
 import { ModelCatalog } from "./ModelCatalog.js"
@@ -44,13 +48,16 @@ export class HttpServer extends Context.Tag("glet/server/HttpServer")<HttpServer
 /** What the server serves. @since 0.1.0 @category services */
 export type HttpServerServices = Scheduler | ModelCatalog | Executor | GpuInventory
 
+/** How often connections are looked at for what takes too long. */
+const checkMs = (config: ServerConfig): number => Math.max(50, Math.min(1000, config.headersTimeoutMs / 4, config.requestTimeoutMs / 4))
+
 const makeNodeServer = (config: ServerConfig): Server => {
   const server = createServer({
     maxHeaderSize: config.maxHeaderBytes,
     headersTimeout: Math.min(config.headersTimeoutMs, config.requestTimeoutMs),
     requestTimeout: config.requestTimeoutMs,
     keepAliveTimeout: config.keepAliveTimeoutMs,
-    connectionsCheckingInterval: Math.max(50, Math.min(1000, config.headersTimeoutMs / 4)),
+    connectionsCheckingInterval: checkMs(config),
     requireHostHeader: false,
     noDelay: true
   })
@@ -78,12 +85,16 @@ const listen = (server: Server, { host, port }: ServerConfig) =>
 /** A client whose request is not there as a whole when the server stops has this long for the rest; then nobody waits for it any more. */
 const lateMs = 1000
 
-type Connections = ReadonlyMap<Socket, Connection>
+/** What is open. */
+interface Connections {
+  readonly all: ReadonlyMap<Socket, Connection>
+  readonly direct: DirectConnections
+}
 
 /** Stops accepting and waits, within the bound, until what was accepted is answered and sent; then cuts what is left. */
 const shutDown = (
   server: Server,
-  connections: Connections,
+  { all, direct }: Connections,
   context: InferContext,
   drain: Effect.Effect<void>,
   stopped: Deferred.Deferred<void>
@@ -91,13 +102,14 @@ const shutDown = (
   Effect.gen(function*() {
     context.draining = true
     yield* Deferred.succeed(stopped, undefined)
+    direct.drain()
     const closed = Effect.async<void>((resume) => {
       server.close(() => resume(Effect.void))
     })
     // From here on node:http has no time limits of its own for clients that send slowly or nothing.
     const cutLate = Effect.delay(
       Effect.sync(() => {
-        for (const [socket, connection] of connections) if (!connection.isAnswering) socket.destroy()
+        for (const [socket, connection] of all) if (!connection.isAnswering) socket.destroy()
       }),
       lateMs
     )
@@ -112,6 +124,7 @@ const shutDown = (
       Effect.flatten
     )
     server.closeAllConnections()
+    direct.close()
   })
 
 /** Connects the listener's events with the two kinds of routes. */
@@ -130,7 +143,7 @@ const attach = (
     }
     return connection
   }
-  server.on("connection", connectionOf)
+  const direct = new DirectConnections(context, server, connectionOf, checkMs(context.config))
   const handle = (req: IncomingMessage, res: ServerResponse, continues: boolean): void => {
     const connection = connectionOf(req.socket)
     const target = req.method === "POST" ? inferTarget(req.url!) : undefined
@@ -145,13 +158,13 @@ const attach = (
   server.on("request", (req: IncomingMessage, res: ServerResponse) => handle(req, res, false))
   server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => handle(req, res, true))
   server.on("checkExpectation", (req: IncomingMessage, res: ServerResponse) => {
-    sendError(context, req, res, new RequestRefused({ reason: "malformed", subject: "Expect", detail: "only 100-continue is known" }))
+    sendError(context, new NodeReply(context, req, res), new RequestRefused({ reason: "malformed", subject: "Expect", detail: "only 100-continue is known" }))
   })
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     const status = connectionOf(socket).refuse(error)
     if (status !== undefined) context.metrics.responded(status)
   })
-  return connections
+  return { all: connections, direct }
 }
 
 /**

@@ -35,7 +35,7 @@ describe("under overload", () => {
         assert.strictEqual(metric(page, `glet_requests_dropped_total{model="digits",version="1",reason="deadline-unreachable"}`), 3)
         assert.strictEqual(metric(page, `nv_inference_request_failure{model="digits",version="1",reason="REJECTED"}`), 3)
         const stats = await call(port, { path: "/v2/models/digits/stats" })
-        assert.strictEqual(stats.json.model_stats[0].inference_stats.fail.count, 3)
+        assert.strictEqual(stats.json.model_stats[0]!.inference_stats.fail.count, 3)
       })
     }))
 

@@ -4,9 +4,8 @@
  * A body of JSON is collected and read once it is complete. Binary tensors are not collected: as soon as the JSON before them is there, the
  * slot is taken, and every chunk of the socket is copied straight into it; that is the only copy between socket and glet.
  */
-import type { IncomingMessage, ServerResponse } from "node:http"
+import type { IncomingMessage } from "node:http"
 import { createGunzip, createInflate } from "node:zlib"
-import type { Gunzip, Inflate } from "node:zlib"
 import type { InferRequest, RequestEnd } from "../../core/Request.js"
 import { ExecutionFailed, InvalidRequest, ModelUnavailable, RequestDropped } from "../../core/RequestError.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
@@ -20,6 +19,8 @@ import { type BodyHeaders, tooLarge } from "./inferHeaders.js"
 import { bindRawRequest, bindRequest, type BoundRequest, fillSlot } from "./inferRequest.js"
 import { makeResponse } from "./inferResponse.js"
 import { scanRequest } from "./inferScan.js"
+import { refuseUnread } from "./refuseUnread.js"
+import type { Reply } from "./reply.js"
 import { sendError, sendResponse } from "./send.js"
 
 /** `head`: reading JSON. `tensors`: copying binary data. `queued`: with the scheduler. `done`: answered or abandoned. */
@@ -27,8 +28,6 @@ type Phase = "head" | "tensors" | "queued" | "done"
 
 const discard = () => {}
 
-const priorityKey = Buffer.from('"priority"')
-const timeoutKey = Buffer.from('"timeout"')
 
 export class InferCall {
   private phase: Phase = "head"
@@ -41,15 +40,15 @@ export class InferCall {
   /** The binary input being copied, by position in the request, and the bytes of it that are there. */
   private tensor = 0
   private tensorBytes = 0
-  private inflater: Gunzip | Inflate | undefined
+  /** Set where the body comes compressed. */
+  private stopInflating: (() => void) | undefined
   private cancel: (() => void) | undefined
   private ended = false
 
   constructor(
     private readonly context: InferContext,
     private readonly connection: Connection,
-    private readonly req: IncomingMessage,
-    private readonly res: ServerResponse,
+    private readonly reply: Reply,
     private readonly compiled: CompiledModel,
     private readonly headers: BodyHeaders
   ) {
@@ -61,28 +60,38 @@ export class InferCall {
     this.head = new BodyBuffer(context.buffers, jsonBytes === undefined ? plainLength : raw ? undefined : jsonBytes)
   }
 
-  /** Reads the body; from here on the call answers, whatever comes. */
+  /** The body comes by `receive`, uncompressed and of known length; from here on the call answers, whatever comes. */
   start(): void {
     this.connection.add(this)
-    const { contentLength, encoding, jsonBytes } = this.headers
+    if (this.headers.jsonBytes === 0 && this.headers.contentLength !== undefined) this.guarded(() => this.onHead())
+  }
+
+  /** The body comes from a stream. */
+  readFrom(req: IncomingMessage): void {
+    const { encoding } = this.headers
     if (encoding === "identity") {
-      this.req.on("data", this.onData)
-      this.req.on("end", this.onBodyEnd)
-      if (jsonBytes === 0 && contentLength !== undefined) this.onHead()
-      return
+      req.on("data", this.receive)
+      req.on("end", this.onBodyEnd)
+      return this.start()
     }
+    this.connection.add(this)
     const inflater = encoding === "gzip" ? createGunzip() : createInflate()
-    this.inflater = inflater
-    inflater.on("data", this.onData)
+    this.stopInflating = () => {
+      req.unpipe(inflater)
+      inflater.removeAllListeners("data")
+      inflater.on("error", discard)
+      inflater.destroy()
+    }
+    inflater.on("data", this.receive)
     inflater.on("end", this.onBodyEnd)
     inflater.on("error", (cause: Error) => {
       this.fail(new InvalidRequest({ field: "body", problem: `cannot be inflated as the Content-Encoding says: ${cause.message}` }))
     })
-    this.req.pipe(inflater)
+    req.pipe(inflater)
   }
 
   /** The stations of a call, as callbacks of streams and of the scheduler. */
-  private readonly onData = (chunk: Buffer): void => this.guarded(() => this.take(chunk))
+  readonly receive = (chunk: Buffer): void => this.guarded(() => this.take(chunk))
   private readonly onBodyEnd = (): void => this.guarded(() => this.endOfBody())
   private readonly onEnd = (end: RequestEnd): void => this.guarded(() => this.answer(end))
 
@@ -92,7 +101,7 @@ export class InferCall {
       step()
     } catch (defect) {
       this.context.onDefect(defect)
-      if (this.phase === "done") this.res.destroy()
+      if (this.phase === "done") this.reply.destroy()
       else this.fail(new ExecutionFailed({ model: this.compiled.model.name, detail: "internal error; the server's log says more" }))
     }
   }
@@ -118,7 +127,7 @@ export class InferCall {
 
   // The stream's own `end` comes a turn later.
   private endIfComplete(): void {
-    if (this.inflater === undefined && this.received === this.headers.contentLength) this.endOfBody()
+    if (this.stopInflating === undefined && this.received === this.headers.contentLength) this.endOfBody()
   }
 
   private endOfBody(): void {
@@ -143,7 +152,8 @@ export class InferCall {
     const { contentLength, jsonBytes } = this.headers
     const arrivedAtMs = this.context.arrival.read()
     const body = this.head.view()
-    if (this.refusesUnread(body, arrivedAtMs)) return
+    const refused = refuseUnread(this.context, this.compiled.model.name, body, arrivedAtMs)
+    if (refused !== undefined) return this.fail(refused)
     let request: BoundRequest
     if (jsonBytes === 0) {
       const length = this.headBytes === Infinity ? body.length : contentLength!
@@ -156,7 +166,7 @@ export class InferCall {
       const bound = bindRequest(this.compiled, scanned, jsonBytes !== undefined, arena.capacityBytes)
       if (bound instanceof InvalidRequest || bound instanceof RequestRefused) return this.fail(bound)
       request = bound
-      if (jsonBytes !== undefined && this.inflater === undefined && contentLength !== undefined) {
+      if (jsonBytes !== undefined && this.stopInflating === undefined && contentLength !== undefined) {
         const binaryBytes = contentLength - jsonBytes
         if (binaryBytes !== bound.binaryBytes) {
           const problem = `has ${binaryBytes} bytes of binary data, its inputs say ${bound.binaryBytes}`
@@ -181,18 +191,6 @@ export class InferCall {
       return this.offer()
     }
     this.head.free()
-  }
-
-  /** Under overload: the JSON need not be parsed, nor the rest be read, to say that there is no room. */
-  private refusesUnread(json: Buffer, arrivedAtMs: number): boolean {
-    const { scheduler } = this.context
-    const { name } = this.compiled.model
-    const error = scheduler.wouldRefuse(name, arrivedAtMs)
-    // Who brings a priority or a limit of its own is judged by it.
-    if (error === undefined || json.includes(priorityKey) || json.includes(timeoutKey)) return false
-    scheduler.refusedUnread(name, arrivedAtMs, error)
-    this.fail(error)
-    return true
   }
 
   /** Moves on to the next input that comes as binary data. */
@@ -254,7 +252,7 @@ export class InferCall {
     const response = makeResponse(this.compiled, this.request!, this.slot!, end.result)
     if (response instanceof ExecutionFailed) return this.fail(response)
     this.phase = "done"
-    sendResponse(this.context, this.req, this.res, response, this.onSent)
+    sendResponse(this.context, this.reply, response, this.onSent)
   }
 
   /** The response's bytes are with the system, or nobody wants them. */
@@ -272,12 +270,7 @@ export class InferCall {
   private stopReading(): void {
     this.phase = "done"
     this.head.free()
-    if (this.inflater !== undefined) {
-      this.req.unpipe(this.inflater)
-      this.inflater.removeAllListeners("data")
-      this.inflater.on("error", discard)
-      this.inflater.destroy()
-    }
+    this.stopInflating?.()
   }
 
   private fail(error: MappedError): void {
@@ -287,7 +280,7 @@ export class InferCall {
     // The scheduler may still write into it: `onEnd` releases.
     if (!borrowed) this.release()
     this.connection.remove(this)
-    sendError(this.context, this.req, this.res, error)
+    sendError(this.context, this.reply, error)
   }
 
   get isReading(): boolean {
