@@ -31,8 +31,9 @@ export default defineConfig([
     ...common,
     entry: { glet: "src/cli/main.ts" },
     outDir: "dist/bin",
-    noExternal: [/.*/],
-    external: ["koffi", "onnxruntime-node", "onnxruntime-common"],
+    // All but what is native, or has a .wasm beside it.
+    noExternal: [/^(?!highs$)/],
+    external: ["koffi", "onnxruntime-node", "onnxruntime-common", "highs"],
     treeshake: true,
     // Its map would weigh ten times as much as the command.
     sourcemap: false,

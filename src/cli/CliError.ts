@@ -28,6 +28,7 @@ export const usageError = (problem: string, hint?: string): CliError =>
 const exitCodes: ReadonlyMap<string, number> = new Map([
   ["Infeasible", ExitCode.infeasible],
   ["UnknownPlanner", ExitCode.usage],
+  ["SolverNeeded", ExitCode.usage],
   ["ServerConfigError", ExitCode.usage]
 ])
 

@@ -16,7 +16,7 @@ import * as Emulated from "../node-cuda/Emulated.js"
 import * as Profiler from "../node-cuda/Profiler.js"
 import * as ProfileStoreFile from "../node-cuda/ProfileStoreFile.js"
 import { Planner } from "../scheduler/Planner.js"
-import type { UnknownPlanner } from "../scheduler/PlannerRegistry.js"
+import type { SolverNeeded, UnknownPlanner } from "../scheduler/PlannerRegistry.js"
 import { findPlanner } from "../scheduler/PlannerRegistry.js"
 import type { Scheduler } from "../scheduler/Scheduler.js"
 import * as SchedulerLive from "../scheduler/SchedulerLive.js"
@@ -94,7 +94,7 @@ const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backen
 /** The whole server. @since 0.1.0 @category layers */
 export const layerServing = (options: ServingOptions): Effect.Effect<
   Layer.Layer<HttpServer.HttpServer | ModelCatalog | Scheduler, RepositoryError | RequestLogError | ServerStartError>,
-  CliError | ProfileError | UnknownPlanner
+  CliError | ProfileError | UnknownPlanner | SolverNeeded
 > =>
   Effect.gen(function*() {
     const planner = yield* findPlanner(options.planner)

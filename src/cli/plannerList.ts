@@ -3,12 +3,12 @@
  *
  * @since 0.1.0
  */
-import { planners } from "../scheduler/PlannerRegistry.js"
+import { planners, solverPlanners } from "../scheduler/PlannerRegistry.js"
 
 /** @since 0.1.0 @category help */
 export const plannerList = (): string => `\
 Planners
-${planners.map((planner) => `  ${planner.name}: ${planner.summary}`).join("\n")}
+${[...planners, ...solverPlanners].map((planner) => `  ${planner.name}: ${planner.summary}`).join("\n")}
 
 A problem
   {

@@ -109,6 +109,10 @@ export const plan = commandSpec({
       description: "Planning algorithm, of those below (default: orion; with --sched-config the one it describes). With --cases several, comma-separated."
     },
     degrade: { kind: "boolean", description: "Plan what fits and list what does not, instead of failing." },
+    bound: {
+      kind: "choice", choices: ["quick", "thorough", "proof"],
+      description: "How hard to prove that no plan needs fewer GPUs: proof takes seconds where few are needed (default: thorough; with --cases proof)."
+    },
     explain: { kind: "boolean", description: "Say for each model why it is where it is, what limits it, and what the next GPU would buy." },
     svg: { kind: "text", placeholder: "FILE", description: "Write a picture of the plan; - is stdout." },
     output: { kind: "text", placeholder: "FILE", description: "Write the plan as gpulet's ModelList.txt, EMPTY where there is none; - is stdout." },

@@ -10,7 +10,7 @@ import type { Plan } from "../core/Plan.js"
 import { gpusUsed } from "../core/Plan.js"
 import type { PlanProblem } from "../core/PlanProblem.js"
 import { validatePlan } from "../core/ValidatePlan.js"
-import { makePlanTables } from "./internal/planTables.js"
+import { fewestBound } from "./bounds/FewestBound.js"
 import type { PlannerAlgorithm } from "./Planner.js"
 
 /** @since 0.1.0 @category planning */
@@ -19,33 +19,21 @@ export interface FewestGpus {
   readonly plan: Plan | undefined
   /** GPUs that carry a glet in it. */
   readonly gpus: number | undefined
-  /** No plan under the same model needs fewer. */
+  /** No plan under the same model needs fewer. `Infinity` where no number of GPUs is enough. */
   readonly lowerBound: number
 }
 
-/**
- * A bound for GPUs of one kind that holds for every planner: in a cycle of at least twice its latency no model does more than its best
- * throughput per percent on all the percents it is given (see `orion`). `Infinity` where a model cannot run at all.
- * @since 0.1.0
- * @category planning
- */
-export const shareBound = (problem: PlanProblem, gpu: Gpu): number => {
-  const tables = makePlanTables(problem)
-  let pct = 0
-  let least = 0
-  problem.demands.forEach(({ rateRps, serviceClass }, demand) => {
-    if (serviceClass !== "latency-critical") return
-    const perPct = Math.max(...gpu.sharesPct.map((share) => tables.saturation(gpu.type, demand, share).rateRps / share))
-    if (perPct === 0) pct = Infinity
-    else pct += rateRps / perPct
-    least = 1
-  })
-  return Math.max(least, Math.ceil(pct / 100 - 1e-6))
+/** The problem on `count` GPUs like its first of the type; undefined where it has none. @since 0.1.0 @category planning */
+export const onGpusOf = (problem: PlanProblem, type: string, count: number): PlanProblem | undefined => {
+  const pattern = problem.gpus.find((gpu) => gpu.type === type)
+  if (pattern === undefined) return undefined
+  const gpus = Array.from({ length: count }, (_, i): Gpu => ({ ...pattern, id: unsafeGpuId(`${type}:${i}`) }))
+  return { ...problem, gpus, options: { ...problem.options, whenShort: "fail" } }
 }
 
 /**
  * The fewest GPUs of a type, up to `limit`, on which a planner finds a plan for the problem's demands that `validatePlan` accepts. The problem's
- * first GPU of the type is the pattern for all.
+ * first GPU of the type is the pattern for all. The bound is the quick one; `fewestBound` proves more with more effort.
  *
  * Planners that give a bound look for the fewest themselves and are asked once. Others are asked with one GPU more each time: what they need does
  * not always fall with what they are given.
@@ -53,12 +41,11 @@ export const shareBound = (problem: PlanProblem, gpu: Gpu): number => {
  * @category planning
  */
 export const fewestGpus = (planner: PlannerAlgorithm, problem: PlanProblem, type: string, limit = 32): FewestGpus => {
-  const pattern = problem.gpus.find((gpu) => gpu.type === type)
-  if (pattern === undefined) return { plan: undefined, gpus: undefined, lowerBound: Infinity }
-  const bound = shareBound(problem, pattern)
+  const single = onGpusOf(problem, type, 1)
+  if (single === undefined) return { plan: undefined, gpus: undefined, lowerBound: Infinity }
+  const bound = fewestBound(single, { isUnlimited: true }).gpus
   const attempt = (count: number): Plan | undefined => {
-    const gpus = Array.from({ length: count }, (_, i): Gpu => ({ ...pattern, id: unsafeGpuId(`${type}:${i}`) }))
-    const asked: PlanProblem = { ...problem, gpus, options: { ...problem.options, whenShort: "fail" } }
+    const asked = onGpusOf(problem, type, count)!
     const answer = planner.plan(asked)
     return Either.isRight(answer) && validatePlan(answer.right, asked).length === 0 ? answer.right : undefined
   }

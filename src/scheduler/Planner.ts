@@ -13,7 +13,7 @@ import type { PlanProblem } from "../core/PlanProblem.js"
 /** What makes one model impossible to place. @since 0.1.0 @category errors */
 export const Culprit = Schema.Struct({
   model: ModelName,
-  reason: Schema.Literal("no-profile", "slo-too-short", "rate-too-high", "memory", "not-enough-gpus", "invalid"),
+  reason: Schema.Literal("no-profile", "slo-too-short", "rate-too-high", "memory", "not-enough-gpus", "invalid", "too-large"),
   detail: Schema.String,
   /** The smallest SLO in ms that could be kept at this rate on these GPUs, where one is known. */
   nearestSloMs: Schema.optionalWith(Schema.Number, { exact: true }),

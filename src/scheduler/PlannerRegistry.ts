@@ -7,14 +7,21 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { suggest } from "../core/internal/suggest.js"
 import { elastic, elasticInt } from "./planners/Elastic.js"
+import { exact, exactSummary } from "./planners/Exact.js"
 import { greedy } from "./planners/Greedy.js"
 import { orion } from "./planners/Orion.js"
 import { staticPartition } from "./planners/Static.js"
 import { timeShare } from "./planners/TimeShare.js"
 import type { PlannerAlgorithm } from "./Planner.js"
+import type { Solver } from "./solver/Solver.js"
 
-/** All planners, the default first. @since 0.1.0 @category planners */
+/** All planners that need no solver, the default first. @since 0.1.0 @category planners */
 export const planners: readonly [PlannerAlgorithm, ...Array<PlannerAlgorithm>] = [orion, elasticInt, elastic, greedy, timeShare, staticPartition]
+
+/** Planners that are made with a solver. @since 0.1.0 @category planners */
+export const solverPlanners: ReadonlyArray<{ readonly name: string; readonly summary: string; readonly make: (solver: Solver) => PlannerAlgorithm }> = [
+  { name: "exact", summary: exactSummary, make: exact }
+]
 
 /** Other names of planners: gpulet's front end calls them so. @since 0.1.0 @category planners */
 export const plannerAliases: ReadonlyMap<string, string> = new Map([
@@ -37,17 +44,27 @@ export class UnknownPlanner extends Schema.TaggedError<UnknownPlanner>()("Unknow
   }
 }
 
+/** A planner of that name is known, but makes its plans with a solver. @since 0.1.0 @category errors */
+export class SolverNeeded extends Schema.TaggedError<SolverNeeded>()("SolverNeeded", { name: Schema.String }) {
+  override get message(): string {
+    return `planner ${this.name} needs a solver: it plans on a desk (glet plan), not for a server; use ${defaultPlanner.name}`
+  }
+}
+
 /**
  * A planner by its name or alias, upper or lower case, `_` or `-`.
  * @since 0.1.0
  * @category planners
  */
-export const findPlanner = (name: string): Either.Either<PlannerAlgorithm, UnknownPlanner> => {
+export const findPlanner = (name: string, solver?: Solver): Either.Either<PlannerAlgorithm, UnknownPlanner | SolverNeeded> => {
   const wanted = name.slice(0, 64).trim().toLowerCase().replaceAll("_", "-")
   const canonical = plannerAliases.get(wanted) ?? wanted
   const found = planners.find((planner) => planner.name === canonical)
   if (found !== undefined) return Either.right(found)
-  const known = [...planners.map((planner) => planner.name), ...plannerAliases.keys()]
+  const withSolver = solverPlanners.find((planner) => planner.name === canonical)
+  if (withSolver !== undefined) return solver === undefined ? Either.left(new SolverNeeded({ name: canonical })) : Either.right(withSolver.make(solver))
+  const known = [...planners, ...solverPlanners].map((planner) => planner.name)
+  known.push(...plannerAliases.keys())
   const suggestion = suggest(wanted, known)
   return Either.left(new UnknownPlanner({ name, known, ...(suggestion === undefined ? {} : { suggestion }) }))
 }

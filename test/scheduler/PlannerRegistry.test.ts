@@ -9,17 +9,24 @@ describe("findPlanner", () => {
     assert.strictEqual(defaultPlanner.name, "orion")
   })
 
+  it("makes exact with a solver only", () => {
+    const without = findPlanner("exact")
+    assert.isTrue(Either.isLeft(without) && without.left._tag === "SolverNeeded")
+    const solver = { name: "none", solve: () => ({ status: "failed" as const, values: new Float64Array(0), rowDuals: new Float64Array(0), objective: NaN }) }
+    assert.strictEqual(Either.getOrThrow(findPlanner("Exact", solver)).name, "exact")
+  })
+
   it("does not mind case, spaces around it, or underscores", () => {
     assert.strictEqual(Either.getOrThrow(findPlanner(" Orion ")).name, "orion")
   })
 
   it("suggests what was meant and lists what there is", () => {
     const typo = findPlanner("oiron")
-    assert.isTrue(Either.isLeft(typo) && typo.left.suggestion === "orion")
+    assert.isTrue(Either.isLeft(typo) && typo.left._tag === "UnknownPlanner" && typo.left.suggestion === "orion")
     assert.match(Either.isLeft(typo) ? typo.left.message : "", /no planner "oiron"; did you mean "orion"\? Known planners: orion/)
     for (const name of ["something-else", "", "__proto__", "x".repeat(1e5)]) {
       const unknown = findPlanner(name)
-      assert.isTrue(Either.isLeft(unknown) && unknown.left.suggestion === undefined)
+      assert.isTrue(Either.isLeft(unknown) && unknown.left._tag === "UnknownPlanner" && unknown.left.suggestion === undefined)
     }
   })
 

@@ -5,7 +5,8 @@ import type { Plan } from "../../src/core/Plan.js"
 import { encodePlan, gletsOf, gpusUsed } from "../../src/core/Plan.js"
 import type { PlanProblem } from "../../src/core/PlanProblem.js"
 import { validatePlan } from "../../src/core/ValidatePlan.js"
-import { fewestGpus, shareBound } from "../../src/scheduler/FewestGpus.js"
+import { fewestBound } from "../../src/scheduler/bounds/FewestBound.js"
+import { fewestGpus } from "../../src/scheduler/FewestGpus.js"
 import { caseLine } from "../../src/scheduler/original/CasePlans.js"
 import { parseModelList, writeModelList } from "../../src/scheduler/original/ModelList.js"
 import { elastic, elasticInt } from "../../src/scheduler/planners/Elastic.js"
@@ -209,7 +210,7 @@ describe("fewestGpus", () => {
     assert.isAbove(fewestGpus(elastic, problem, "test").gpus!, 4)
     assert.strictEqual(fewestGpus(elastic, problem, "test", 2).gpus, undefined)
     const hopeless = problemOf(gpusOf(1), [demandOf("m", 1, 1)], latency)
-    assert.strictEqual(shareBound(hopeless, hopeless.gpus[0]!), Infinity)
+    assert.strictEqual(fewestBound(hopeless, { isUnlimited: true }).gpus, Infinity)
     const line = caseLine("set", "elastic", fewestGpus(elastic, hopeless, "test"), 1)
     assert.deepEqual([line.min_gpus, line.lower_bound, line.valid, line.gap, line.plan], [null, null, false, null, null])
   })

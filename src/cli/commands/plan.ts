@@ -4,21 +4,24 @@ import type { Plan } from "../../core/Plan.js"
 import { encodePlan, gpusUsed } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import { validatePlan } from "../../core/ValidatePlan.js"
+import type { BoundEffort } from "../../scheduler/bounds/FewestBound.js"
+import { fewestBound } from "../../scheduler/bounds/FewestBound.js"
 import { fewestGpus } from "../../scheduler/FewestGpus.js"
 import { withNearest } from "../../scheduler/NearestFeasible.js"
 import { writeModelList } from "../../scheduler/original/ModelList.js"
 import { explainPlan, nextGpu } from "../../scheduler/PlanExplanation.js"
 import type { Infeasible, PlannerAlgorithm } from "../../scheduler/Planner.js"
 import { planPicture } from "../../scheduler/PlanPicture.js"
-import { defaultPlanner, findPlanner } from "../../scheduler/PlannerRegistry.js"
+import { defaultPlanner } from "../../scheduler/PlannerRegistry.js"
 import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { flagName } from "../CommandSpec.js"
 import { checkWritable, writeText } from "../internal/files.js"
 import { readModelList, readOriginal } from "../internal/originalFiles.js"
 import { readProblem } from "../internal/planProblem.js"
+import { plannerNamed, solverFor } from "../internal/planners.js"
 import { renderPlan } from "../internal/planTable.js"
-import { bold, colourOut, ms, note, out, rps } from "../internal/terminal.js"
+import { bold, colourOut, ms, note, out, percent, rps } from "../internal/terminal.js"
 import type { plan } from "../specs.js"
 import { planCases } from "./planCases.js"
 import { renderExplanation } from "./planExplain.js"
@@ -78,9 +81,24 @@ const showCulprits = (error: Infeasible): void => {
 
 const show = (made: Plan, problem: PlanProblem): void => {
   const colour = colourOut()
-  const bound = made.lowerBound === undefined ? "" : `, no plan needs fewer than ${made.lowerBound}`
-  out(`${bold(`${gpusUsed(made)} of ${problem.gpus.length} GPUs`, colour)} by ${made.planner}${bound}\n${renderPlan(made, colour)}`)
+  const used = gpusUsed(made)
+  const bound = made.lowerBound === undefined || made.lowerBound === 0
+    ? ""
+    : made.lowerBound >= used ? ", no plan needs fewer" : `, no plan needs fewer than ${made.lowerBound} (gap ${percent(used / made.lowerBound - 1)})`
+  out(`${bold(`${used} of ${problem.gpus.length} GPUs`, colour)} by ${made.planner}${bound}\n${renderPlan(made, colour)}`)
 }
+
+/** The plan with the better of its own bound and ours: on GPUs without prices, where it carries all that is asked. */
+const withBound = (args: Args, problem: PlanProblem, made: Plan): Effect.Effect<Plan, CliError> =>
+  Effect.gen(function*() {
+    if (args.degrade || made.shortfalls.some(({ askedRps, plannedRps }) => plannedRps < askedRps) || problem.gpus.some(({ cost }) => cost !== undefined)) return made
+    const used = gpusUsed(made)
+    if ((made.lowerBound ?? 0) >= used) return made
+    const effort: BoundEffort = args.bound ?? "thorough"
+    const solver = yield* solverFor(effort)
+    const bound = fewestBound(problem, { effort, knownGpus: used, ...(solver === undefined ? {} : { solver }) })
+    return { ...made, lowerBound: Math.max(bound.gpus, made.lowerBound ?? 0) }
+  })
 
 /** Where there is no plan, GPUs are looked for up to this many. */
 const mostGpus = 128
@@ -129,12 +147,12 @@ export const handle = (args: Args): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
     const source = yield* sourceOf(args)
     if (source === "cases") return yield* planCases({ ...args, cases: args.cases! })
-    const given = args.planner === undefined ? undefined : yield* findPlanner(args.planner)
+    const given = args.planner === undefined ? undefined : yield* plannerNamed(args.planner)
     for (const [file, what] of [[args.output, "the model list"], [args.svg, "the picture"]] as const) {
       if (file !== undefined) yield* checkWritable(file, what)
     }
     const read = yield* readAny(args, source)
-    const planner = given ?? (read.planner === undefined ? defaultPlanner : yield* findPlanner(read.planner))
+    const planner = given ?? (read.planner === undefined ? defaultPlanner : yield* plannerNamed(read.planner))
     if (args.modelList !== undefined && planner.name !== "static") return yield* usageError("--model-list is for --planner static")
     const fixed = args.modelList === undefined ? {} : { fixedGlets: yield* readModelList(args.modelList) }
     const problem: PlanProblem = { ...read.problem, options: { ...read.problem.options, ...fixed, whenShort: args.degrade ? "degrade" : "fail" } }
@@ -144,5 +162,5 @@ export const handle = (args: Args): Effect.Effect<void, unknown> =>
     if (violations.length > 0) {
       return yield* Effect.dieMessage(`planner ${planner.name} broke a rule: ${violations.map((violation) => `${violation.kind} ${violation.message}`).join("; ")}`)
     }
-    yield* present(args, planner, problem, made.right)
+    yield* present(args, planner, problem, yield* withBound(args, problem, made.right))
   })

@@ -7,15 +7,19 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import { setImmediate } from "node:timers/promises"
-import { fewestGpus } from "../../scheduler/FewestGpus.js"
+import type { BoundEffort } from "../../scheduler/bounds/FewestBound.js"
+import { fewestBound } from "../../scheduler/bounds/FewestBound.js"
+import { fewestGpus, onGpusOf } from "../../scheduler/FewestGpus.js"
 import type { CaseLine } from "../../scheduler/original/CasePlans.js"
 import { caseLine, caseOptions, problemOfCase, publishedCaseOptions } from "../../scheduler/original/CasePlans.js"
+import type { PlanOptions } from "../../core/PlanProblem.js"
 import { parseCase } from "../../scheduler/original/Cases.js"
 import type { PlannerAlgorithm } from "../../scheduler/Planner.js"
-import { defaultPlanner, findPlanner } from "../../scheduler/PlannerRegistry.js"
+import { defaultPlanner } from "../../scheduler/PlannerRegistry.js"
 import { CliError, usageError } from "../CliError.js"
 import { checkWritable, reasonOf } from "../internal/files.js"
 import { linesOf } from "../internal/lines.js"
+import { plannerNamed, solverFor } from "../internal/planners.js"
 import { readResource } from "../internal/originalFiles.js"
 import { colourErr, makeProgress, ms, note, percent, table } from "../internal/terminal.js"
 
@@ -43,7 +47,7 @@ const summary = (results: ReadonlyMap<string, ReadonlyArray<Result>>): string =>
 
 const planners = (names: string): Effect.Effect<ReadonlyArray<PlannerAlgorithm>, unknown> =>
   Effect.gen(function*() {
-    const found = yield* Effect.forEach(names.split(","), findPlanner)
+    const found = yield* Effect.forEach(names.split(","), plannerNamed)
     const isStatic = found.find(({ name }) => name === "static")
     if (isStatic !== undefined) return yield* usageError("planner static does not search: it cannot say how few GPUs are enough")
     return [...new Set(found)]
@@ -64,6 +68,7 @@ export interface CasesArgs {
   readonly resourceDir: string | undefined
   readonly planner: string | undefined
   readonly out: string | undefined
+  readonly bound: BoundEffort | undefined
 }
 
 /** Plans every distinct set of the file, as it is read. @since 0.1.0 @category commands */
@@ -71,6 +76,8 @@ export const planCases = (args: CasesArgs): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
     const chosen = yield* planners(args.planner ?? defaultPlanner.name)
     const resource = yield* readResource(args)
+    const effort = args.bound ?? "proof"
+    const solver = yield* solverFor(effort)
     const write = yield* writer(args.out)
     const results = new Map<string, Array<Result>>(chosen.map(({ name }) => [name, []]))
     const seen = new Set<string>()
@@ -82,14 +89,27 @@ export const planCases = (args: CasesArgs): Effect.Effect<void, unknown> =>
           const each = yield* parseCase({ file: args.cases, text }, line)
           if (seen.has(each.setId)) return
           seen.add(each.setId)
+          // Of the widest model: it holds for planners with narrower options too.
+          let proved: number | undefined
           for (const planner of chosen) {
             // A signal is only seen between two plans.
             yield* Effect.promise(() => setImmediate())
-            const problem = yield* problemOfCase(resource, each, 1, planner === defaultPlanner ? caseOptions : publishedCaseOptions).pipe(
+            const problemWith = (options: PlanOptions) => problemOfCase(resource, each, 1, options).pipe(
               Effect.mapError((error) => new CliError({ reason: "input", problem: `${args.cases}:${line}: set ${each.setId}: ${error.message}` }))
             )
+            const isOurs = planner === defaultPlanner || planner.name === "exact"
+            const problem = yield* problemWith(isOurs ? caseOptions : publishedCaseOptions)
+            const widest = yield* problemWith(caseOptions)
+            const { type } = each.gpus[0]
             const start = performance.now()
-            const answer = caseLine(each.setId, planner.name, fewestGpus(planner, problem, each.gpus[0].type), performance.now() - start)
+            const found = fewestGpus(planner, problem, type)
+            if (proved === undefined && !(found.lowerBound >= (found.gpus ?? Infinity))) {
+              proved = fewestBound(onGpusOf(widest, type, 1)!, {
+                effort, isUnlimited: true, ...(solver === undefined ? {} : { solver }), ...(found.gpus === undefined ? {} : { knownGpus: found.gpus })
+              }).gpus
+            }
+            const lowerBound = Math.max(found.lowerBound, proved ?? 0)
+            const answer = caseLine(each.setId, planner.name, { ...found, lowerBound }, performance.now() - start)
             write(`${JSON.stringify(answer)}\n`)
             results.get(planner.name)!.push({ min_gpus: answer.min_gpus, lower_bound: answer.lower_bound, solve_ms: answer.solve_ms })
           }

@@ -4,12 +4,14 @@
  * @since 0.1.0
  */
 import type { PlanProblem } from "../../core/PlanProblem.js"
+import type { Solver } from "../solver/Solver.js"
 import { makeBoundModel } from "./internal/boundModel.js"
-import { firstPrices, leastPurchase, raisePrices } from "./internal/prices.js"
+import { proveTooFew } from "./internal/combinationProof.js"
+import { firstPrices, leastPurchase, priceAll, raisePrices } from "./internal/prices.js"
 import { relativeSlack, wholeAtLeast } from "./internal/slack.js"
 
 /** @since 0.1.0 @category bounds */
-export type BoundEffort = "quick" | "thorough"
+export type BoundEffort = "quick" | "thorough" | "proof"
 
 /** @since 0.1.0 @category bounds */
 export interface FewestBound {
@@ -23,14 +25,23 @@ export interface FewestBound {
 
 /** @since 0.1.0 @category bounds */
 export interface FewestBoundOptions {
-  /** `quick`: tens of milliseconds at a hundred models. `thorough`: several times that, and tighter. Default `quick`. */
+  /**
+   * `quick`: tens of milliseconds at a hundred models. `thorough`: several times that, and tighter. `proof`: then every combination of cuts of few GPUs,
+   * for which a solver is needed; seconds. Default `quick`.
+   */
   readonly effort?: BoundEffort
+  readonly solver?: Solver
   /** A plan with so many GPUs is known: nothing above it can be proved, so the search ends there. */
   readonly knownGpus?: number
+  /** Of each kind of GPU in the problem there are as many as it takes. */
+  readonly isUnlimited?: boolean
 }
 
-const cellsOf: Readonly<Record<BoundEffort, number>> = { quick: 24, thorough: 96 }
-const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 300 }
+const cellsOf: Readonly<Record<BoundEffort, number>> = { quick: 24, thorough: 96, proof: 96 }
+const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 300, proof: 300 }
+
+/** Combinations of more GPUs than this are too many. */
+const mostProved = 12
 
 /**
  * A bound that holds for every plan that `validatePlan` accepts for the problem.
@@ -39,19 +50,32 @@ const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 30
  */
 export const fewestBound = (problem: PlanProblem, options: FewestBoundOptions = {}): FewestBound => {
   const effort = options.effort ?? "quick"
-  const { classes, resources, tablesAt } = makeBoundModel(problem)
+  const model = makeBoundModel(problem)
+  const { classes, resources, tablesAt } = model
   const tables = tablesAt(1, cellsOf[effort])
   if (tables.length === 0) return { gpus: 0, cost: 0, how: "no model has a rate" }
-  const counts = classes.map(({ count }) => count)
-  const costs = classes.map(({ cost }) => cost)
-  const ones = classes.map(() => 1)
-  const proven = (unitCosts: ReadonlyArray<number>, enough: number): number => 
-    raisePrices(resources, tables, (priced) => leastPurchase(priced, unitCosts, counts), firstPrices(resources, unitCosts), looksOf[effort], enough).bound * (1 - relativeSlack)
-  const gpus = wholeAtLeast(proven(ones, options.knownGpus === undefined ? Infinity : options.knownGpus - 1 + 1e-3))
-  const [cost, ...others] = costs
+  const counts = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
+  const known = options.knownGpus ?? Infinity
+  const ascend = (unitCosts: ReadonlyArray<number>, enough: number) =>
+    raisePrices(resources, tables, (priced) => leastPurchase(priced, unitCosts, counts), firstPrices(resources, unitCosts), looksOf[effort], enough)
+  const priced = ascend(classes.map(() => 1), known - 1 + 1e-3)
+  let gpus = wholeAtLeast(priced.bound * (1 - relativeSlack))
+  let how = "prices of time, places and memory"
+  if (effort === "proof" && options.solver !== undefined) {
+    const inventory = counts.reduce((sum, count) => sum + count, 0)
+    const { cost } = priceAll(resources, tables, priced.prices)
+    while (gpus < Math.min(known, inventory + 1, mostProved)) {
+      const proof = proveTooFew(options.solver, model, counts, gpus, priced.prices, cost)
+      if (proof === "none") break
+      how = proof === "linear" ? "linear programs of every combination of cuts" : "integer programs of every combination of cuts"
+      gpus++
+    }
+    if (gpus > inventory) gpus = Infinity
+  }
+  const [cost, ...others] = classes.map((each) => each.cost)
   return {
     gpus,
-    cost: others.every((other) => other === cost) ? gpus * cost! : proven(costs, Infinity),
-    how: "prices of time, places and memory"
+    cost: others.every((other) => other === cost) ? gpus * cost! : ascend(classes.map((each) => each.cost), Infinity).bound * (1 - relativeSlack),
+    how
   }
 }

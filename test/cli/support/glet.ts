@@ -38,7 +38,7 @@ export const buildGlet = async (): Promise<Glet> => {
   const folder = fs.mkdtempSync(path.join(cache, "glet-test-"))
   const bin = path.join(folder, "bin")
   const options: BuildOptions = {
-    bundle: true, platform: "node", format: "esm", target: "node20", external: ["koffi", "onnxruntime-node", "onnxruntime-common"], logLevel: "error",
+    bundle: true, platform: "node", format: "esm", target: "node20", external: ["koffi", "onnxruntime-node", "onnxruntime-common", "highs"], logLevel: "error",
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
   }
   await build({ ...options, entryPoints: { glet: path.join(root, "src/cli/main.ts") }, outdir: bin, splitting: true })

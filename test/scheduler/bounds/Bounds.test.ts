@@ -1,4 +1,5 @@
 /** Bounds hold for every plan that the judge accepts, whoever made it. */
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
@@ -9,6 +10,7 @@ import { validatePlan } from "../../../src/core/ValidatePlan.js"
 import { fewestBound } from "../../../src/scheduler/bounds/FewestBound.js"
 import { headroomBound } from "../../../src/scheduler/bounds/HeadroomBound.js"
 import { planners } from "../../../src/scheduler/PlannerRegistry.js"
+import * as HighsSolver from "../../../src/scheduler/solver/HighsSolver.js"
 import { demandOf, gpuOf, gpusOf, latencyOf, problemOf, problems } from "../problems.js"
 
 const plansOf = (problem: PlanProblem): ReadonlyArray<Plan> =>
@@ -33,7 +35,7 @@ describe("fewestBound", () => {
         assert.isAtMost(bound.gpus, gpusUsed(plan))
         assert.isAtMost(bound.cost, gpusUsed(plan))
       }
-    }), { numRuns: 150 })
+    }), { numRuns: 80 })
   })
 
   it("holds for the cost where types have prices", () => {
@@ -86,6 +88,26 @@ describe("fewestBound", () => {
     assert.strictEqual(bound.gpus, 3)
     assert.approximately(bound.cost, 4.7, 0.05)
     assert.isAtMost(bound.cost, 4.7)
+  })
+})
+
+describe("fewestBound with a solver", async () => {
+  const solver = await Effect.runPromise(HighsSolver.load)
+
+  it("is at most what any planner needs, and at least what prices prove", () => {
+    fc.assert(fc.property(problems({ maxModels: 4, maxGpus: 3 }), (problem) => {
+      const bound = fewestBound(problem, { effort: "proof", solver })
+      assert.isAtLeast(bound.gpus, fewestBound(problem, { effort: "thorough" }).gpus)
+      for (const plan of plansOf(problem)) assert.isAtMost(bound.gpus, gpusUsed(plan))
+    }), { numRuns: 40 })
+  })
+
+  it("sees that models of unlike SLOs hold each other up", () => {
+    // Each is content with half of a glet alone, but one cannot wait for the other's batch.
+    const specs = [{ ...even, name: "slow", fixedMs: 20, itemMs: 0.1 }, { ...even, name: "fast", fixedMs: 1, itemMs: 0.1 }]
+    const problem = problemOf(gpusOf(4, { sharesPct: [100] }), [demandOf("slow", 10, 200), demandOf("fast", 10, 10)], latencyOf(specs))
+    assert.strictEqual(fewestBound(problem).gpus, 1)
+    assert.strictEqual(fewestBound(problem, { effort: "proof", solver }).gpus, 2)
   })
 })
 

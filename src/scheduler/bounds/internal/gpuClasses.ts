@@ -5,6 +5,8 @@ import type { Gpu } from "../../../core/Gpu.js"
 import type { PlanProblem } from "../../../core/PlanProblem.js"
 
 export interface GpuClass {
+  /** The same for GPUs that are alike. */
+  readonly key: string
   readonly type: string
   /** Shares on offer, percent, ascending. */
   readonly sharesPct: ReadonlyArray<number>
@@ -20,27 +22,27 @@ export interface GpuClass {
   readonly count: number
 }
 
-const classOf = ({ latency, options }: PlanProblem, gpu: Gpu): Omit<GpuClass, "count"> => ({
+export const classKeyOf = (gpu: Gpu): string => `${gpu.type} ${gpu.units} ${gpu.memoryBytes} ${gpu.cost ?? 1} ${gpu.sharesPct.join()}`
+
+const classOf = ({ latency, options }: PlanProblem, gpu: Gpu, key: string, count: number): GpuClass => ({
+  key,
   type: gpu.type,
   sharesPct: [...new Set(gpu.sharesPct)].sort((a, b) => a - b),
   memoryBytes: gpu.memoryBytes * options.memoryFraction,
   gletBytes: latency.gletMemoryBytes(gpu.type),
   maxGlets: Math.min(options.maxGletsPerGpu, gpu.units),
-  cost: gpu.cost ?? 1
+  cost: gpu.cost ?? 1,
+  count
 })
 
 /** In the order in which they first stand in the problem. */
 export const gpuClasses = (problem: PlanProblem): ReadonlyArray<GpuClass> => {
-  const counts = new Map<string, { readonly alike: Omit<GpuClass, "count">; count: number }>()
-  // Inventories repeat the same object often; making its key is what costs.
-  const known = new Map<unknown, string>()
+  const counts = new Map<string, { readonly gpu: Gpu; count: number }>()
   for (const gpu of problem.gpus) {
-    let key = known.get(gpu.sharesPct)
-    if (key === undefined) known.set(gpu.sharesPct, key = gpu.sharesPct.join())
-    key = `${gpu.type} ${gpu.units} ${gpu.memoryBytes} ${gpu.cost ?? 1} ${key}`
+    const key = classKeyOf(gpu)
     const entry = counts.get(key)
-    if (entry === undefined) counts.set(key, { alike: classOf(problem, gpu), count: 1 })
+    if (entry === undefined) counts.set(key, { gpu, count: 1 })
     else entry.count++
   }
-  return [...counts.values()].map(({ alike, count }) => ({ ...alike, count }))
+  return [...counts].map(([key, { count, gpu }]) => classOf(problem, gpu, key, count))
 }

@@ -1,8 +1,9 @@
 /**
  * Visits: one model on one glet. What a visit must take of its glet for the rate it carries, whatever else the glet runs.
  *
- * With batch b of latency L in a duty cycle d, the visit fills y = L / d of the glet's time and carries 1000 b / d = (1000 b / L) y. The SLO asks for
- * d + L <= SLO under either rule, so y >= L / (SLO - L): even the smallest rate costs one batch a cycle. And L <= d, so y <= 1.
+ * With batch b of latency L in a duty cycle d, the visit fills y = L / d of the glet's time and carries 1000 b / d = (1000 b / L) y. A cycle may be taken
+ * to be no longer than its batches, d = sum L: a shorter one carries more and waits less. Then all y of a glet sum to 1, and the SLO asks for
+ * d + L <= SLO (`cycle`), so y >= L / (SLO - L), or 2 d <= SLO (`strict`), so y >= 2 L / SLO: even the smallest rate costs one batch a cycle.
  */
 import type { PlanProblem } from "../../../core/PlanProblem.js"
 import type { GpuClass } from "./gpuClasses.js"
@@ -53,7 +54,7 @@ const curveOf = (problem: PlanProblem, demand: number, gpuType: string, sharePct
     // Above the largest batch that was measured nothing is known.
     if (!(ms < Infinity)) break
     if (!(ms > 0) || 2 * ms > limitMs) continue
-    const least = ms / (limitMs - ms)
+    const least = problem.options.dutyRule === "strict" ? (2 * ms) / limitMs : ms / (limitMs - ms)
     const rate = (1000 * batch) / ms
     while (leastTime.length > 0 && leastTime.at(-1)! >= least && rateRps.at(-1)! <= rate) {
       batches.pop()
