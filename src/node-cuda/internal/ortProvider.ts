@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import * as path from "node:path"
 import type { LibrarySearch } from "./cudaLibraries.js"
-import { findLibraries, libraryPath } from "./cudaLibraries.js"
+import { findLibraries } from "./cudaLibraries.js"
 import { runCommand } from "./runCommand.js"
 
 /** Where the provider belongs. */
@@ -44,19 +44,31 @@ export interface ProviderState {
   readonly installed: boolean
   /** The version that the receipt names; undefined where it was put there by hand. */
   readonly version: string | undefined
-  /** Libraries that it needs and that the loader finds by itself or in `libraries`. */
+  /** What it needs and the loader does not find by itself: where it is. */
   readonly libraries: LibrarySearch
+  /** Major versions that it is built for; undefined where that is not known. */
+  readonly cudaMajor: number | undefined
+  readonly cudnnMajor: number | undefined
 }
 
 /** Loaded when first used, so that no linker knows of them. `libcudnn.so.9`'s own parts stand beside it. */
 const loadedLater = ["libcudnn.so.9"]
 
-/** Names that a library needs and the loader does not find, with what is in `LD_LIBRARY_PATH` besides. */
-const notFound = (file: string, folders: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
-  runCommand("ldd", [file], { timeoutMs: 30_000, env: { LD_LIBRARY_PATH: libraryPath(folders) } }).pipe(
-    Effect.map(({ stdout }) => [...stdout.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1]!)),
-    Effect.catchAll(() => Effect.succeed([]))
+/** What the loader says of a library's needs: all names, and those it does not find. */
+const linked = (file: string): Effect.Effect<{ readonly names: ReadonlyArray<string>; readonly missing: ReadonlyArray<string> }> =>
+  runCommand("ldd", [file], { timeoutMs: 30_000 }).pipe(
+    Effect.map(({ stdout }) => ({
+      names: [...stdout.matchAll(/^\s*(\S+) =>/gm)].map((match) => match[1]!),
+      missing: [...stdout.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1]!)
+    })),
+    Effect.catchAll(() => Effect.succeed({ names: [], missing: [] }))
   )
+
+/** e.g. 13 for `libcudart.so.13`. */
+const majorOf = (names: ReadonlyArray<string>, library: string): number | undefined => {
+  const name = names.find((one) => one.startsWith(`${library}.so.`))
+  return name === undefined ? undefined : Number.parseInt(name.slice(library.length + 4), 10)
+}
 
 /** Looks at the provider and at what it needs. */
 export const providerState = (home: ProviderHome = providerHome()): Effect.Effect<ProviderState> =>
@@ -68,7 +80,8 @@ export const providerState = (home: ProviderHome = providerHome()): Effect.Effec
     } catch {
       version = undefined
     }
-    const needed = installed ? yield* notFound(path.join(home.folder, cudaFile), []) : []
-    const libraries = yield* findLibraries([...needed.filter((name) => name !== providerFiles[0]), ...loadedLater])
-    return { home, installed, version, libraries }
+    const { missing, names } = installed ? yield* linked(path.join(home.folder, cudaFile)) : { names: [], missing: [] }
+    const wanted = installed ? [...missing.filter((name) => name !== providerFiles[0]), ...loadedLater] : []
+    const libraries = yield* findLibraries(wanted)
+    return { home, installed, version, libraries, cudaMajor: majorOf(names, "libcudart"), cudnnMajor: majorOf(loadedLater, "libcudnn") }
   })
