@@ -29,7 +29,8 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
   ["Infeasible", ExitCode.infeasible],
   ["UnknownPlanner", ExitCode.usage],
   ["SolverNeeded", ExitCode.usage],
-  ["ServerConfigError", ExitCode.usage]
+  ["ServerConfigError", ExitCode.usage],
+  ["CudaUnavailable", ExitCode.unhealthy]
 ])
 
 const cliExitCodes: Readonly<Record<CliError["reason"], number>> = {

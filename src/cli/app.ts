@@ -40,6 +40,7 @@ const root = Command.make("glet").pipe(Command.withSubcommands([
   lazily(Specs.profile, () => import("./commands/profile.js")),
   lazily(Specs.run, () => import("./commands/run.js")),
   lazily(Specs.doctor, () => import("./commands/doctor.js")),
+  lazily(Specs.cuda, () => import("./commands/cuda.js")),
   lazily(Specs.config, () => import("./commands/config.js")),
   lazily(Specs.demoClient, () => import("./commands/demoClient.js"))
 ]))

@@ -12,6 +12,9 @@ import type { Profile, ProfileError, ProfileStore } from "../core/Profile.js"
 import type { Profiler as ProfilerTag } from "../core/Profiler.js"
 import * as CpuExecutor from "../node-cuda/CpuExecutor.js"
 import * as CpuInventory from "../node-cuda/CpuInventory.js"
+import type { CudaUnavailable } from "../node-cuda/CudaError.js"
+import * as CudaExecutor from "../node-cuda/CudaExecutor.js"
+import * as CudaInventory from "../node-cuda/CudaInventory.js"
 import * as Emulated from "../node-cuda/Emulated.js"
 import * as Profiler from "../node-cuda/Profiler.js"
 import * as ProfileStoreFile from "../node-cuda/ProfileStoreFile.js"
@@ -59,6 +62,21 @@ export interface CpuOptions extends MachineOptions {
 export const layerCpu = (options: CpuOptions): Layer.Layer<Backend> =>
   Layer.merge(layerMachine(options), Profiler.layer().pipe(Layer.provideMerge(CpuExecutor.layer({ engine: options.engine ?? "auto" }))))
 
+/** @since 0.2.0 @category layers */
+export interface CudaOptions {
+  readonly profiles?: string | undefined
+  readonly engine?: "auto" | "ort-c" | "ort-js" | undefined
+  readonly isolation: "auto" | "mps" | "green" | "stream"
+}
+
+/** This host's NVIDIA GPUs. @since 0.2.0 @category layers */
+export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavailable> =>
+  Layer.mergeAll(
+    CudaInventory.layer({ isolation: options.isolation }),
+    layerStore(options.profiles),
+    Profiler.layer().pipe(Layer.provideMerge(CudaExecutor.layer({ engine: options.engine ?? "auto" })))
+  )
+
 /** GPUs that only a profile knows, replayed in real time. @since 0.1.0 @category layers */
 export const layerEmulated = (profile: Profile, gpus: number): Layer.Layer<Backend> => {
   // Whatever isolation was measured: what runs here is its emulation.
@@ -72,7 +90,8 @@ export const layerEmulated = (profile: Profile, gpus: number): Layer.Layer<Backe
 
 /** @since 0.1.0 @category layers */
 export interface ServingOptions extends CpuOptions {
-  readonly executor: "cpu" | "emulated"
+  readonly executor: "cpu" | "cuda" | "emulated"
+  readonly isolation: "auto" | "mps" | "green" | "stream"
   /** Profile file to replay, and on how many GPUs. */
   readonly emulate?: string | undefined
   readonly gpus?: number | undefined
@@ -84,8 +103,9 @@ export interface ServingOptions extends CpuOptions {
   readonly onProgress: (event: CatalogProgress) => void
 }
 
-const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backend>, CliError | ProfileError> => {
+const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backend, CudaUnavailable>, CliError | ProfileError> => {
   if (options.executor === "cpu") return Effect.succeed(layerCpu(options))
+  if (options.executor === "cuda") return Effect.succeed(layerCuda(options))
   return options.emulate === undefined
     ? Effect.fail(usageError("--executor emulated needs --emulate FILE, the profile to replay", "glet profile --output FILE writes one"))
     : Effect.map(ProfileStoreFile.readProfile(options.emulate), (profile) => layerEmulated(profile, options.gpus ?? 1))
@@ -93,7 +113,7 @@ const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backen
 
 /** The whole server. @since 0.1.0 @category layers */
 export const layerServing = (options: ServingOptions): Effect.Effect<
-  Layer.Layer<HttpServer.HttpServer | ModelCatalog | Scheduler, RepositoryError | RequestLogError | ServerStartError>,
+  Layer.Layer<HttpServer.HttpServer | ModelCatalog | Scheduler, CudaUnavailable | RepositoryError | RequestLogError | ServerStartError>,
   CliError | ProfileError | UnknownPlanner | SolverNeeded
 > =>
   Effect.gen(function*() {

@@ -27,6 +27,7 @@ export const serve = commandSpec({
   examples: [
     { line: "glet serve --models ./models", does: "Serve every model of a folder on port 8000." },
     { line: "glet serve --models ./models --slo resnet50=50 --class embed=best-effort", does: "Say what must be fast and what may wait." },
+    { line: "glet serve --models ./models --executor cuda", does: "On this host's NVIDIA GPUs, after glet cuda install." },
     { line: "glet serve --models ./models --port 0 --json", does: "Take a free port; the ready line is JSON." }
   ],
   flags: {
@@ -34,7 +35,8 @@ export const serve = commandSpec({
     port: { kind: "integer", placeholder: "N", min: 0, max: 65535, description: "Port to listen on; 0 takes a free one (default: 8000)." },
     host: { kind: "text", placeholder: "ADDR", description: "Address to listen on (default: 127.0.0.1)." },
     planner: { kind: "text", placeholder: "NAME", default: "orion", description: "Planning algorithm; `glet plan --help` lists them." },
-    executor: { kind: "choice", choices: ["cpu", "emulated"], default: "cpu", description: "What runs the models: this CPU, or a replay of their profiles." },
+    executor: { kind: "choice", choices: ["cpu", "cuda", "emulated"], default: "cpu", description: "What runs the models: this CPU, the NVIDIA GPUs (all, or those of CUDA_VISIBLE_DEVICES), or a replay of profiles." },
+    isolation: { kind: "choice", choices: ["auto", "mps", "green", "stream"], default: "auto", description: "How shares of NVIDIA GPUs are enforced; auto says in the log what it takes, and why." },
     emulate: { kind: "text", placeholder: "FILE", description: "Profile that --executor emulated replays." },
     gpus: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "GPUs to emulate (default: 1)." },
     engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },
@@ -60,6 +62,8 @@ export const run = commandSpec({
     warmUp: { kind: "integer", placeholder: "N", default: 10, min: 0, max: 1_000_000, description: "Executions before measuring." },
     share: { kind: "integer", placeholder: "PCT", default: 100, min: 1, max: 100, description: "Share of the cores." },
     cores: backend.cores,
+    executor: { kind: "choice", choices: ["cpu", "cuda"], default: "cpu", description: "What runs the model: this CPU, or the first NVIDIA GPU." },
+    isolation: serve.flags.isolation,
     engine: serve.flags.engine,
     seed,
     json
@@ -222,8 +226,30 @@ export const models = commandSpec({
 export const doctor = commandSpec({
   name: "doctor",
   summary: "Check what this machine offers and how to mend what is missing.",
-  examples: [{ line: "glet doctor", does: "Exit code 4 where something essential is missing." }],
-  flags: { json }
+  examples: [
+    { line: "glet doctor", does: "Exit code 4 where something essential is missing." },
+    { line: "glet doctor --cuda --fix", does: "All that --executor cuda needs is essential; mend what can be mended safely." }
+  ],
+  flags: {
+    cuda: { kind: "boolean", description: "Count what --executor cuda needs as essential." },
+    fix: { kind: "boolean", description: "Mend what harms nothing: install the CUDA provider, remove what dead MPS daemons left." },
+    json
+  }
+})
+
+export const cuda = commandSpec({
+  name: "cuda",
+  summary: "Install ONNX Runtime's CUDA provider for --executor cuda.",
+  examples: [
+    { line: "glet cuda install", does: "Take it from PyPI by pip, in the version that fits." },
+    { line: "glet cuda install --from onnxruntime_gpu-1.30.0-cp312-cp312-manylinux_2_28_x86_64.whl", does: "From a wheel, on a host without network." }
+  ],
+  positional: { name: "ACTION", description: "What to do.", required: true, choices: ["install"] },
+  flags: {
+    from: { kind: "text", placeholder: "PATH", description: "A wheel of onnxruntime-gpu, a folder with one, or a folder with its libraries." },
+    force: { kind: "boolean", description: "Also where it is installed already." },
+    json
+  }
 })
 
 export const config = commandSpec({
@@ -261,4 +287,4 @@ export const demoClient = commandSpec({
 })
 
 /** In the order of help. */
-export const specs: ReadonlyArray<CommandSpec> = [serve, demo, bench, status, models, plan, simulate, profile, run, doctor, config, demoClient]
+export const specs: ReadonlyArray<CommandSpec> = [serve, demo, bench, status, models, plan, simulate, profile, run, doctor, cuda, config, demoClient]

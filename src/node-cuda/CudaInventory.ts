@@ -16,8 +16,8 @@ import { probeGpu } from "./internal/cudaProbe.js"
 import type { CudaIsolation, IsolationChoice } from "./internal/isolationChoice.js"
 import { chooseIsolation } from "./internal/isolationChoice.js"
 import { mpsControlPath, runningDaemon } from "./internal/mpsControl.js"
-import type { SmiGpu, SmiMig } from "./internal/nvidiaSmi.js"
-import { gpuTypeOf, smiGpus, smiMigs } from "./internal/nvidiaSmi.js"
+import type { SmiDevice } from "./internal/nvidiaSmi.js"
+import { gpuTypeOf, smiDevices, smiGpus } from "./internal/nvidiaSmi.js"
 import { sharesOfGroups } from "./internal/smGroups.js"
 
 /** @since 0.2.0 @category options */
@@ -43,18 +43,11 @@ const mpsShares = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100] as const
 /** Probes at a time: each initialises the driver. */
 const probesAtOnce = 4
 
-interface Device {
-  readonly uuid: string
-  readonly index: number
-  readonly smi: SmiGpu
-  readonly mig: SmiMig | undefined
-}
-
 /** What CUDA_VISIBLE_DEVICES or an option names, in the host's order. Like CUDA, an unknown name hides what follows it. */
-const visible = (devices: ReadonlyArray<Device>, wanted: ReadonlyArray<string>): ReadonlyArray<Device> => {
-  const chosen = new Set<Device>()
+const visible = (devices: ReadonlyArray<SmiDevice>, wanted: ReadonlyArray<string>): ReadonlyArray<SmiDevice> => {
+  const chosen = new Set<SmiDevice>()
   for (const name of wanted) {
-    const device = devices.find(({ index, mig, uuid }) => (/^\d+$/.test(name) ? mig === undefined && index === Number(name) : uuid.startsWith(name)))
+    const device = devices.find(({ mig, smi, uuid }) => (/^\d+$/.test(name) ? mig === undefined && smi.index === Number(name) : uuid.startsWith(name)))
     if (device === undefined) break
     chosen.add(device)
   }
@@ -67,7 +60,7 @@ const named = (text: string | undefined): ReadonlyArray<string> | undefined =>
 const sharesOf = (isolation: CudaIsolation, probed: ProbedGpu): readonly [number, ...ReadonlyArray<number>] =>
   isolation === "green" ? sharesOfGroups(probed.smGroups) : isolation === "mps" ? mpsShares : [100]
 
-const describe = ({ mig, smi, uuid }: Device, probed: ProbedGpu, { isolation, why }: IsolationChoice): DescribedGpu => ({
+const describe = ({ mig, smi, uuid }: SmiDevice, probed: ProbedGpu, { isolation, why }: IsolationChoice): DescribedGpu => ({
   gpu: {
     id: unsafeGpuId(uuid),
     type: gpuTypeOf(smi.name, mig?.profile),
@@ -89,13 +82,7 @@ const describe = ({ mig, smi, uuid }: Device, probed: ProbedGpu, { isolation, wh
  */
 export const describeGpus = (options: CudaInventoryOptions = {}): Effect.Effect<ReadonlyArray<DescribedGpu>, CudaUnavailable> =>
   Effect.gen(function*() {
-    const gpus = yield* smiGpus
-    const migs = gpus.some((gpu) => gpu.mig) ? yield* smiMigs : []
-    const all = gpus.flatMap((smi): ReadonlyArray<Device> =>
-      smi.mig
-        ? migs.filter((mig) => mig.parent === smi.uuid).map((mig) => ({ uuid: mig.uuid, index: smi.index, smi, mig }))
-        : [{ uuid: smi.uuid, index: smi.index, smi, mig: undefined }]
-    )
+    const all = yield* smiDevices
     const wanted = options.devices ?? named(process.env["CUDA_VISIBLE_DEVICES"])
     const devices = wanted === undefined ? all : visible(all, wanted)
     if (devices.length === 0) {

@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import * as os from "node:os"
@@ -15,6 +14,8 @@ export interface Check {
   readonly found: string
   /** What to do; absent where the state is ok. */
   readonly mend?: string
+  /** Does it, where that harms nothing; says what it did. */
+  readonly fix?: () => Promise<string>
 }
 
 const require = createRequire(import.meta.url)
@@ -141,17 +142,7 @@ const cacheFolder = (): Check => {
   }
 }
 
-const gpus = (): Promise<Check> =>
-  new Promise((resolve) => {
-    execFile("nvidia-smi", ["--query-gpu=name,memory.total", "--format=csv,noheader"], { timeout: 5000 }, (error, stdout) => {
-      const names = error === null ? stdout.trim().split("\n").filter((line) => line !== "") : []
-      resolve(names.length > 0
-        ? { name: "GPUs", state: "limited", essential: false, found: names.join("; "), mend: "this version serves on the CPU; it does not use these GPUs yet" }
-        : { name: "GPUs", state: "ok", essential: false, found: "none found: the CPU is the GPU" })
-    })
-  })
-
-/** Looks at everything. */
-export const runChecks = async (): Promise<ReadonlyArray<Check>> => [
-  node(), onnxruntime(), nativeLibrary(), sharedMemory(), cores(), memory(), openFiles(), files(), cacheFolder(), await gpus()
+/** Looks at everything but GPUs. */
+export const runChecks = (): ReadonlyArray<Check> => [
+  node(), onnxruntime(), nativeLibrary(), sharedMemory(), cores(), memory(), openFiles(), files(), cacheFolder()
 ]

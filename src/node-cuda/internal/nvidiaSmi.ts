@@ -119,6 +119,24 @@ export const smiGpus: Effect.Effect<ReadonlyArray<SmiGpu>, CudaUnavailable> = Ef
 /** All MIG instances. */
 export const smiMigs: Effect.Effect<ReadonlyArray<SmiMig>, CudaUnavailable> = Effect.flatMap(run(["-L"]), parseMigs)
 
+/** What can be computed on: a GPU, or an instance of one that MIG cuts. */
+export interface SmiDevice {
+  readonly uuid: string
+  readonly smi: SmiGpu
+  readonly mig: SmiMig | undefined
+}
+
+/** All devices, by the index of their GPU. */
+export const smiDevices: Effect.Effect<ReadonlyArray<SmiDevice>, CudaUnavailable> = Effect.gen(function*() {
+  const gpus = yield* smiGpus
+  const migs = gpus.some((gpu) => gpu.mig) ? yield* smiMigs : []
+  return gpus.flatMap((smi): ReadonlyArray<SmiDevice> =>
+    smi.mig
+      ? migs.filter((mig) => mig.parent === smi.uuid).map((mig) => ({ uuid: mig.uuid, smi, mig }))
+      : [{ uuid: smi.uuid, smi, mig: undefined }]
+  )
+})
+
 /** A GPU's type, the key of its profiles: `NVIDIA H200` is `h200`, a MIG instance of it `h200-mig-1g.18gb`. */
 export const gpuTypeOf = (name: string, migProfile?: string): string => {
   const plain = name.replace(/^NVIDIA\s+/i, "").toLowerCase().replace(/[^a-z0-9.]+/g, "-").replace(/^-|-$/g, "")
