@@ -13,7 +13,11 @@ export interface SampleOptions {
 }
 
 /** Writes valid elements: floats in [0, 1), small integers, booleans. `bytes` is aligned to 8. */
-const fill = (bytes: Uint8Array, datatype: DataType, { maxInteger, random }: SampleOptions): void => {
+export const fill = (
+  bytes: Uint8Array,
+  datatype: DataType,
+  { maxInteger, random }: Pick<SampleOptions, "maxInteger" | "random">
+): void => {
   const { buffer, byteLength, byteOffset } = bytes
   const integer = () => Math.floor(random() * (maxInteger + 1))
   const numbers = (array: { readonly length: number; [index: number]: number }, next: () => number) => {

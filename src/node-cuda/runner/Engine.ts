@@ -2,7 +2,7 @@
  * What runs models inside a runner. A runner is plain Node: callbacks and promises, no Effect.
  */
 import type { ModelSignature } from "../../core/Model.js"
-import type { EngineName, Loaded, LoadFailureReason } from "../internal/control.js"
+import type { CudaReady, EngineName, Loaded, LoadFailureReason, Opened, OpenFailureReason } from "../internal/control.js"
 
 /** A batch as the runner got it. */
 export interface RunBatch {
@@ -44,16 +44,34 @@ export class LoadFailure extends Error {
   }
 }
 
+/** A glet cannot be opened. */
+export class OpenFailure extends Error {
+  override readonly name = "OpenFailure"
+  constructor(readonly reason: OpenFailureReason, detail: string) {
+    super(detail)
+  }
+}
+
 /** A loaded model. */
 export interface EngineModel {
-  /** Runs a batch; `onEnd` is called once, possibly before `run` returns. Batches of a glet run one at a time, in order. */
+  /** Runs a batch; `onEnd` is called once, possibly before `run` returns. Batches of a glet compute one at a time. */
   readonly run: (batch: RunBatch, onEnd: (end: RunEnd) => void) => void
   /** Frees it. No batch may be in flight. */
   readonly release: () => Promise<void>
 }
 
-/** A glet: its models share its threads. */
+/** What to open. */
+export interface GletRequest {
+  /** Cores or SMs that its share stands for. */
+  readonly units: number
+  readonly sharePct: number
+  /** 0 normal, negative higher, positive lower. */
+  readonly priority: number
+}
+
+/** A glet: its models share its cores or SMs. */
 export interface EngineGlet {
+  readonly opened: Opened
   /** Rejects with `LoadFailure`. */
   readonly load: (request: LoadRequest) => Promise<{ readonly model: EngineModel; readonly loaded: Loaded }>
   /** Frees it; its models are released. */
@@ -62,7 +80,10 @@ export interface EngineGlet {
 
 export interface Engine {
   readonly name: EngineName
-  readonly openGlet: (threads: number) => Promise<EngineGlet>
+  /** Of an engine on CUDA. */
+  readonly cuda?: CudaReady
+  /** Rejects with `OpenFailure`. */
+  readonly openGlet: (request: GletRequest) => Promise<EngineGlet>
 }
 
 /** The text of whatever was thrown. */

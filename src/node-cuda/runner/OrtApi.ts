@@ -27,6 +27,7 @@ const table = {
   SessionGetOutputTypeInfo: [34, "void *SessionGetOutputTypeInfo(void *session, size_t index, _Out_ void **out)"],
   SessionGetInputName: [36, "void *SessionGetInputName(void *session, size_t index, void *allocator, _Out_ void **out)"],
   SessionGetOutputName: [37, "void *SessionGetOutputName(void *session, size_t index, void *allocator, _Out_ void **out)"],
+  CreateRunOptions: [39, "void *CreateRunOptions(_Out_ void **out)"],
   CreateTensorWithDataAsOrtValue: [
     49,
     "void *CreateTensorWithDataAsOrtValue(void *info, void *data, size_t bytes, void *shape, size_t rank, int type, _Out_ void **out)"
@@ -37,16 +38,28 @@ const table = {
   GetDimensionsCount: [61, "void *GetDimensionsCount(void *info, _Out_ size_t *out)"],
   GetDimensions: [62, "void *GetDimensions(void *info, void *dims, size_t rank)"],
   GetTensorTypeAndShape: [65, "void *GetTensorTypeAndShape(void *value, _Out_ void **out)"],
+  CreateMemoryInfo: [68, "void *CreateMemoryInfo(const char *name, int allocator_type, int device, int memory_type, _Out_ void **out)"],
   CreateCpuMemoryInfo: [69, "void *CreateCpuMemoryInfo(int allocator_type, int memory_type, _Out_ void **out)"],
   AllocatorFree: [76, "void *AllocatorFree(void *allocator, void *memory)"],
   GetAllocatorWithDefaultOptions: [78, "void *GetAllocatorWithDefaultOptions(_Out_ void **out)"],
   ReleaseStatus: [93, "void ReleaseStatus(void *status)"],
+  ReleaseMemoryInfo: [94, "void ReleaseMemoryInfo(void *info)"],
   ReleaseSession: [95, "void ReleaseSession(void *session)"],
   ReleaseValue: [96, "void ReleaseValue(void *value)"],
+  ReleaseRunOptions: [97, "void ReleaseRunOptions(void *options)"],
   ReleaseTypeInfo: [98, "void ReleaseTypeInfo(void *info)"],
   ReleaseTensorTypeAndShapeInfo: [99, "void ReleaseTensorTypeAndShapeInfo(void *info)"],
   ReleaseSessionOptions: [100, "void ReleaseSessionOptions(void *options)"],
-  AddSessionConfigEntry: [130, "void *AddSessionConfigEntry(void *options, const char *key, const char *value)"]
+  AddSessionConfigEntry: [130, "void *AddSessionConfigEntry(void *options, const char *key, const char *value)"],
+  AddRunConfigEntry: [165, "void *AddRunConfigEntry(void *options, const char *key, const char *value)"],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, "void *SessionOptionsAppendExecutionProvider_CUDA_V2(void *options, void *cuda)"],
+  CreateCUDAProviderOptions: [205, "void *CreateCUDAProviderOptions(_Out_ void **out)"],
+  UpdateCUDAProviderOptions: [206, "void *UpdateCUDAProviderOptions(void *cuda, void *keys, void *values, size_t n)"],
+  ReleaseCUDAProviderOptions: [208, "void ReleaseCUDAProviderOptions(void *cuda)"],
+  Session_GetEpGraphAssignmentInfo: [407, "void *Session_GetEpGraphAssignmentInfo(void *session, _Out_ void **subgraphs, void *count)"],
+  EpAssignedSubgraph_GetEpName: [408, "void *EpAssignedSubgraph_GetEpName(void *subgraph, _Out_ const char **name)"],
+  EpAssignedSubgraph_GetNodes: [409, "void *EpAssignedSubgraph_GetNodes(void *subgraph, _Out_ void **nodes, void *count)"],
+  EpAssignedNode_GetOperatorType: [412, "void *EpAssignedNode_GetOperatorType(void *node, _Out_ const char **type)"]
 } as const satisfies Record<string, readonly [number, string]>
 
 export type OrtFunctions = Readonly<Record<keyof typeof table, NativeFunction>>
@@ -87,8 +100,12 @@ export interface Ort {
   readonly makeAsync: (fn: NativeFunction, ...args: ReadonlyArray<unknown>) => Promise<bigint>
 }
 
-/** Loads the library. Throws where koffi or the library does not load. */
-export const loadOrt = (): Ort => {
+let loaded: Ort | undefined
+
+/** The library, loaded once. Throws where koffi or the library does not load. */
+export const loadOrt = (): Ort => loaded ??= load()
+
+const load = (): Ort => {
   const koffi = loadKoffi()
   const library = koffi.load(ortLibraryPath())
   const base: unknown = library.func("void *OrtGetApiBase()")()

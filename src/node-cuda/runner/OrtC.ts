@@ -2,13 +2,11 @@
  * The engine on ONNX Runtime's C API. A glet runs one batch at a time with the threads of its share, on a thread that is not JavaScript's;
  * meanwhile the inputs of the next batch are gathered, and the outputs of the last are scattered when the next already runs.
  */
-import { bytesPerElement } from "../../core/ElementSize.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
-import type { Loaded } from "../internal/control.js"
-import { loadKoffi } from "../internal/native.js"
+import type { Loaded, Opened } from "../internal/control.js"
 import type { DynamicOutput } from "./assembly.js"
-import { batchProblem, dynamicOutputs, gather, maxOverflowBytes, scatter, scatterDynamic, warmBindings } from "./assembly.js"
+import { batchProblem, dynamicOutputs, gather, scatter, scatterDynamic, warmBindings } from "./assembly.js"
 import type { Engine, EngineGlet, EngineModel, LoadRequest, RunBatch, RunEnd } from "./Engine.js"
 import { LoadFailure, textOf } from "./Engine.js"
 import type { Ort } from "./OrtApi.js"
@@ -17,6 +15,7 @@ import type { BatchBuffers } from "./OrtCBuffers.js"
 import { OrtCBufferPool } from "./OrtCBuffers.js"
 import type { OrtCSession } from "./OrtCSession.js"
 import { createSession } from "./OrtCSession.js"
+import { dropMadeValues, readValue } from "./ortValues.js"
 
 /**
  * A short batch is run on the JavaScript thread itself, which saves handing it to another thread and back. Round trips side by side on two busy
@@ -74,6 +73,8 @@ class OrtCGlet implements EngineGlet {
   /** Between a batch run inline and the next turn of the event loop. */
   private pausing = false
 
+  readonly opened: Opened
+
   constructor(
     private readonly ort: Ort,
     private readonly memory: SegmentMemory,
@@ -81,6 +82,7 @@ class OrtCGlet implements EngineGlet {
     private readonly peers: GletsOfProcess
   ) {
     peers.open++
+    this.opened = { units: threads }
   }
 
   async load(request: LoadRequest): Promise<{ readonly model: EngineModel; readonly loaded: Loaded }> {
@@ -114,7 +116,7 @@ class OrtCGlet implements EngineGlet {
   /** Creates a session and runs the batch sizes it is to be ready for. */
   private async open(request: LoadRequest, threads: number): Promise<LoadedModel> {
     const layout = makeSlotLayout(request.signature)
-    const session = await createSession(this.ort, request.path, request.signature, threads)
+    const session = await createSession(this.ort, request.path, request.signature, { threads })
     const model: LoadedModel = { layout, dynamicOutputs: dynamicOutputs(layout), session, pool: new OrtCBufferPool(this.ort, layout) }
     try {
       for (const items of request.warmBatches) await this.warm(model, items)
@@ -138,9 +140,9 @@ class OrtCGlet implements EngineGlet {
     const durations: Array<number> = []
     for (let i = 0; i < trialRuns; i++) {
       const start = performance.now()
-      this.call(model, buffers)
+      model.session.run(buffers, null)
       durations.push(performance.now() - start)
-      this.dropDynamic(model, buffers)
+      dropMadeValues(this.ort, model.dynamicOutputs, buffers)
       await new Promise((resolve) => setImmediate(resolve))
     }
     model.pool.put(buffers)
@@ -158,10 +160,10 @@ class OrtCGlet implements EngineGlet {
     try {
       const start = performance.now()
       await new Promise<void>((resolve, reject) => {
-        this.callAsync(model, buffers, (problem) => problem === undefined ? resolve() : reject(new Error(problem)))
+        model.session.runAsync(buffers, null, (problem) => problem === undefined ? resolve() : reject(new Error(problem)))
       })
       note(buffers, performance.now() - start - handOverMs)
-      this.dropDynamic(model, buffers)
+      dropMadeValues(this.ort, model.dynamicOutputs, buffers)
     } catch (error) {
       if (model.layout.isStatic) throw error
     } finally {
@@ -208,7 +210,7 @@ class OrtCGlet implements EngineGlet {
     const start = performance.now()
     const { open } = this.peers
     if (this.peers.busy === 0 && buffers.timing.inferMs < (open === 1 ? inlineBelowMs.alone : inlineBelowMs.amongOthers)) {
-      const problem = this.call(job.model, buffers)
+      const problem = job.model.session.run(buffers, null)
       const inferMs = performance.now() - start
       this.running = undefined
       note(buffers, inferMs)
@@ -222,7 +224,7 @@ class OrtCGlet implements EngineGlet {
       return
     }
     this.peers.busy++
-    this.callAsync(job.model, buffers, (problem) => {
+    job.model.session.runAsync(buffers, null, (problem) => {
       const inferMs = performance.now() - start
       this.running = undefined
       this.peers.busy--
@@ -265,7 +267,7 @@ class OrtCGlet implements EngineGlet {
     } catch (error) {
       end = { ok: false, detail: textOf(error) }
     }
-    this.dropDynamic(model, buffers)
+    dropMadeValues(this.ort, model.dynamicOutputs, buffers)
     model.pool.put(buffers)
     job.onEnd(end)
   }
@@ -274,62 +276,10 @@ class OrtCGlet implements EngineGlet {
   private takeDynamic(model: LoadedModel, batch: RunBatch, buffers: BatchBuffers): ReturnType<typeof scatterDynamic> | undefined {
     if (model.dynamicOutputs.length === 0) return undefined
     const outputs = model.layout.signature.outputs.map((): DynamicOutput | undefined => undefined)
-    for (const j of model.dynamicOutputs) outputs[j] = this.read(model, j, buffers.outputValues[j]!)
+    for (const j of model.dynamicOutputs) outputs[j] = readValue(this.ort, model.layout, j, buffers.outputValues[j]!)
     return scatterDynamic(model.layout, this.memory.bytes, batch, outputs)
   }
 
-  /** Releases outputs that the run made. */
-  private dropDynamic(model: LoadedModel, buffers: BatchBuffers): void {
-    for (const j of model.dynamicOutputs) {
-      if (buffers.outputValues[j] !== 0n) this.ort.functions.ReleaseValue(buffers.outputValues[j])
-      buffers.outputValues[j] = 0n
-    }
-  }
-
-  private read(model: LoadedModel, output: number, value: bigint): DynamicOutput {
-    const { check, functions: f, make } = this.ort
-    const info = make(f.GetTensorTypeAndShape, value)
-    let shape: Array<number>
-    try {
-      const rank = Number(make<number | bigint>(f.GetDimensionsCount, info))
-      const dims = new BigInt64Array(Math.max(1, rank))
-      check(f.GetDimensions(info, dims, rank) as bigint | null)
-      shape = Array.from(dims.subarray(0, rank), Number)
-    } finally {
-      f.ReleaseTensorTypeAndShapeInfo(info)
-    }
-    const size = shape.reduce((n, dim) => n * dim, bytesPerElement(model.layout.signature.outputs[output]!.datatype))
-    if (size > maxOverflowBytes) throw new Error(`an output of shape [${shape}] takes ${size} bytes; the limit is ${maxOverflowBytes}`)
-    const bytes = size === 0 ? new Uint8Array(0) : new Uint8Array(loadKoffi().view(make(f.GetTensorMutableData, value), size))
-    return { shape, bytes }
-  }
-
-  /** Runs on this thread; returns what went wrong. */
-  private call({ session, layout: { signature } }: LoadedModel, buffers: BatchBuffers): string | undefined {
-    return this.problemOf(this.ort.functions.Run(
-      session.handle, null, session.inputNames.address, buffers.inputs, signature.inputs.length,
-      session.outputNames.address, signature.outputs.length, buffers.outputs
-    ) as bigint | null)
-  }
-
-  /** Runs on another thread. */
-  private callAsync({ session, layout: { signature } }: LoadedModel, buffers: BatchBuffers, done: (problem: string | undefined) => void): void {
-    this.ort.functions.Run.async(
-      session.handle, null, session.inputNames.address, buffers.inputs, signature.inputs.length,
-      session.outputNames.address, signature.outputs.length, buffers.outputs,
-      (error: unknown, status: bigint | null) => done(error === null || error === undefined ? this.problemOf(status) : textOf(error))
-    )
-  }
-
-  private problemOf(status: bigint | null): string | undefined {
-    if (status === null) return undefined
-    try {
-      this.ort.check(status)
-      return undefined
-    } catch (error) {
-      return textOf(error)
-    }
-  }
 }
 
 const release = ({ pool, session }: LoadedModel): void => {
@@ -348,5 +298,5 @@ const note = ({ timing }: BatchBuffers, inferMs: number): void => {
 export const makeOrtC = (memory: SegmentMemory): Engine => {
   const ort = loadOrt()
   const glets: GletsOfProcess = { open: 0, busy: 0 }
-  return { name: "ort-c", openGlet: (threads) => Promise.resolve(new OrtCGlet(ort, memory, threads, glets)) }
+  return { name: "ort-c", openGlet: ({ units }) => Promise.resolve(new OrtCGlet(ort, memory, units, glets)) }
 }

@@ -3,11 +3,11 @@
  * batch's items, so a request that runs alone can be bound where it stands.
  */
 import type { SlotLayout, SlotPlacement } from "../../core/SlotLayout.js"
-import { boundShape, slotAlignment } from "../../core/SlotLayout.js"
-import type { TensorSpec } from "../../core/Tensor.js"
+import { slotAlignment } from "../../core/SlotLayout.js"
 import { loadKoffi } from "../internal/native.js"
 import type { Ort } from "./OrtApi.js"
-import { ortElementType } from "./OrtApi.js"
+import type { BoundValues } from "./ortValues.js"
+import { bindValues } from "./ortValues.js"
 
 /** How long batches of one size took lately, in ms; shared by all buffers of the size. */
 export interface Timing {
@@ -16,19 +16,12 @@ export interface Timing {
 }
 
 /** Values bound to memory. */
-export interface BatchBuffers {
+export interface BatchBuffers extends BoundValues {
   readonly key: string
   readonly timing: Timing
   readonly placement: SlotPlacement
   /** The memory, laid out as `placement`; undefined where it is a request's slot. */
   readonly bytes: Uint8Array | undefined
-  readonly inputs: bigint
-  readonly outputs: bigint
-  /** The values behind `inputs`. */
-  readonly inputValues: BigUint64Array
-  /** The values behind `outputs`. Those without room are 0 before a run and made by it. */
-  readonly outputValues: BigUint64Array
-  readonly release: () => void
 }
 
 /** Bytes and number of buffers that one model keeps while they are not used. */
@@ -114,39 +107,7 @@ export class OrtCBufferPool {
     address: bigint,
     bytes: Uint8Array | undefined
   ): BatchBuffers {
-    const { layout, ort } = this
-    const { inputs, outputs } = layout.signature
-    const made: Array<bigint> = []
-    const inputValues = new BigUint64Array(Math.max(1, inputs.length))
-    const outputValues = new BigUint64Array(Math.max(1, outputs.length))
-    const value = (spec: TensorSpec, offset: number, byteLength: number): bigint => {
-      const shape = boundShape(layout, spec, items, bindings)
-      if (shape === undefined) return 0n
-      const dims = new BigInt64Array(Math.max(1, shape.length))
-      shape.forEach((dim, axis) => dims[axis] = BigInt(dim))
-      const type = ortElementType[spec.datatype]
-      const handle = ort.make(
-        ort.functions.CreateTensorWithDataAsOrtValue, ort.cpuMemory, address + BigInt(offset), byteLength, dims, shape.length, type
-      )
-      made.push(handle)
-      return handle
-    }
-    const release = (): void => {
-      for (const handle of made) ort.functions.ReleaseValue(handle)
-    }
-    try {
-      inputs.forEach((spec, j) => inputValues[j] = value(spec, placement.inputOffsets[j]!, placement.inputBytes[j]!))
-      outputs.forEach((spec, j) => outputValues[j] = value(spec, placement.outputOffsets[j]!, placement.outputBytes[j]!))
-    } catch (error) {
-      release()
-      throw error
-    }
-    const koffi = loadKoffi()
-    return {
-      key, placement, bytes, inputValues, outputValues, release,
-      timing: this.timingOf(key),
-      inputs: koffi.address(inputValues.buffer),
-      outputs: koffi.address(outputValues.buffer)
-    }
+    const values = bindValues(this.ort, this.ort.cpuMemory, this.layout, items, bindings, placement, address)
+    return { ...values, key, placement, bytes, timing: this.timingOf(key) }
   }
 }

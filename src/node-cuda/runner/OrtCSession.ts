@@ -1,17 +1,19 @@
 /** One session of the C API: created on another thread, checked against the declared signature, with its names ready for `Run`. */
 import type { ModelSignature } from "../../core/Model.js"
 import { loadKoffi } from "../internal/native.js"
+import { textOf } from "./Engine.js"
 import { compareSignature, loadFailureOf } from "./loadFailure.js"
 import type { Ort } from "./OrtApi.js"
 import { ortElementType } from "./OrtApi.js"
+import type { BoundValues } from "./ortValues.js"
 
 /** C strings and the array of pointers to them; the addresses hold as long as this object does. */
-interface CNames {
+export interface CNames {
   readonly address: bigint
   readonly keep: ReadonlyArray<ArrayBufferLike>
 }
 
-const cNames = (names: ReadonlyArray<string>): CNames => {
+export const cNames = (names: ReadonlyArray<string>): CNames => {
   const koffi = loadKoffi()
   const strings = names.map((name) => {
     const text = Buffer.from(name, "utf8")
@@ -26,9 +28,19 @@ const cNames = (names: ReadonlyArray<string>): CNames => {
 
 export interface OrtCSession {
   readonly handle: bigint
-  readonly inputNames: CNames
-  readonly outputNames: CNames
+  /** Runs on this thread; returns what went wrong. `runOptions` is null or an OrtRunOptions. */
+  readonly run: (values: BoundValues, runOptions: bigint | null) => string | undefined
+  /** Runs on another thread. */
+  readonly runAsync: (values: BoundValues, runOptions: bigint | null, done: (problem: string | undefined) => void) => void
   readonly release: () => void
+}
+
+export interface SessionSettings {
+  readonly threads: number
+  /** More options, on an OrtSessionOptions. */
+  readonly configure?: (options: bigint) => void
+  /** Throws `LoadFailure` where a session that was created will not do. */
+  readonly verify?: (session: bigint) => void
 }
 
 /** What the file itself declares, by name. */
@@ -49,19 +61,21 @@ const declared = (ort: Ort, session: bigint, side: "Input" | "Output"): Map<stri
   return found
 }
 
-/** Creates a session with so many threads. Rejects with `LoadFailure`. */
-export const createSession = async (ort: Ort, path: string, signature: ModelSignature, threads: number): Promise<OrtCSession> => {
+/** Creates a session. Rejects with `LoadFailure`. */
+export const createSession = async (ort: Ort, path: string, signature: ModelSignature, settings: SessionSettings): Promise<OrtCSession> => {
   const { check, functions: f, make } = ort
   const options = make(f.CreateSessionOptions)
   let handle: bigint | undefined
   try {
-    check(f.SetIntraOpNumThreads(options, threads) as bigint | null)
+    check(f.SetIntraOpNumThreads(options, settings.threads) as bigint | null)
     check(f.SetInterOpNumThreads(options, 1) as bigint | null)
     // Threads that wait for work in a loop take the cores from other glets and from the server.
     check(f.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0") as bigint | null)
+    settings.configure?.(options)
     handle = await ort.makeAsync(f.CreateSession, ort.env, path, options)
     const found = { inputs: declared(ort, handle, "Input"), outputs: declared(ort, handle, "Output") }
     compareSignature(signature, found, (datatype) => ortElementType[datatype])
+    settings.verify?.(handle)
   } catch (error) {
     if (handle !== undefined) f.ReleaseSession(handle)
     throw loadFailureOf(error)
@@ -69,10 +83,26 @@ export const createSession = async (ort: Ort, path: string, signature: ModelSign
     f.ReleaseSessionOptions(options)
   }
   const session = handle
+  const inputNames = cNames(signature.inputs.map((spec) => spec.name))
+  const outputNames = cNames(signature.outputs.map((spec) => spec.name))
+  const argumentsOf = (values: BoundValues, runOptions: bigint | null) => [
+    session, runOptions, inputNames.address, values.inputs, signature.inputs.length, outputNames.address, signature.outputs.length, values.outputs
+  ]
+  const problemOf = (status: bigint | null): string | undefined => {
+    try {
+      check(status)
+      return undefined
+    } catch (error) {
+      return textOf(error)
+    }
+  }
   return {
     handle: session,
-    inputNames: cNames(signature.inputs.map((spec) => spec.name)),
-    outputNames: cNames(signature.outputs.map((spec) => spec.name)),
+    run: (values, runOptions) => problemOf(f.Run(...argumentsOf(values, runOptions)) as bigint | null),
+    runAsync: (values, runOptions, done) => {
+      f.Run.async(...argumentsOf(values, runOptions), (error: unknown, status: bigint | null) =>
+        done(error === null || error === undefined ? problemOf(status) : textOf(error)))
+    },
     release: () => f.ReleaseSession(session)
   }
 }

@@ -3,7 +3,7 @@
  * thread; this side only passes messages.
  */
 import { Worker } from "node:worker_threads"
-import type { Loaded } from "../internal/control.js"
+import type { Loaded, Opened } from "../internal/control.js"
 import type { Engine, EngineGlet, EngineModel, LoadRequest } from "./Engine.js"
 import { LoadFailure } from "./Engine.js"
 import type { WorkerReply, WorkerRequest, WorkerSetup } from "./ortJsProtocol.js"
@@ -13,7 +13,7 @@ class OrtJsGlet implements EngineGlet {
   /** What waits for the worker's replies, which come in the order of the requests. */
   private readonly waiting: Array<(reply: WorkerReply) => void> = []
 
-  constructor(private readonly worker: Worker) {
+  constructor(private readonly worker: Worker, readonly opened: Opened) {
     worker.on("message", (reply: WorkerReply) => this.waiting.shift()?.(reply))
   }
 
@@ -52,16 +52,16 @@ class OrtJsGlet implements EngineGlet {
 }
 
 /** `entry` is the runner's own file, which runs the worker's side when it finds itself in one. */
-export const makeOrtJs = (entry: URL, memory: WorkerSetup["memory"]): Engine => ({
+export const makeOrtJs = (entry: URL, memory: WorkerSetup["memory"], provider: WorkerSetup["provider"]): Engine => ({
   name: "ort-js",
-  openGlet: async (threads) => {
-    const setup: WorkerSetup = { threads, memory }
+  openGlet: async ({ units }) => {
+    const setup: WorkerSetup = { provider, threads: provider === "cpu" ? units : 1, memory }
     const worker = new Worker(entry, { workerData: setup })
     await new Promise<void>((resolve, reject) => worker.once("online", resolve).once("error", reject))
     // A worker that dies takes the runner with it: its supervisor tells, fails what is in flight, and starts another.
     worker.removeAllListeners("error").on("error", (error) => setImmediate(() => {
       throw error
     }))
-    return new OrtJsGlet(worker)
+    return new OrtJsGlet(worker, { units })
   }
 })

@@ -11,7 +11,7 @@ import { addOutputParts, inputPartBytes } from "../internal/slotParts.js"
 import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "../internal/wire.js"
 import { batchProblem } from "./assembly.js"
 import type { Engine, EngineGlet, EngineModel, RunBatch, RunEnd } from "./Engine.js"
-import { LoadFailure, textOf } from "./Engine.js"
+import { LoadFailure, OpenFailure, textOf } from "./Engine.js"
 
 interface RunnerModel {
   readonly glet: RunnerGlet
@@ -64,7 +64,7 @@ export class Runner implements FrameSink {
     this.control(request).then(
       (reply) => this.writer.control(id, reply),
       (error: unknown) => {
-        const reply: ControlReply = error instanceof LoadFailure
+        const reply: ControlReply = error instanceof LoadFailure || error instanceof OpenFailure
           ? { ok: false, reason: error.reason, detail: error.message }
           : { ok: false, detail: textOf(error) }
         this.writer.control(id, reply)
@@ -84,8 +84,9 @@ export class Runner implements FrameSink {
   private async control(request: ControlRequest): Promise<ControlReply> {
     switch (request.type) {
       case "open": {
-        this.glets.set(request.glet, { engine: await this.engine.openGlet(request.units), models: new Set() })
-        return { ok: true, opened: { units: request.units } }
+        const engine = await this.engine.openGlet(request)
+        this.glets.set(request.glet, { engine, models: new Set() })
+        return { ok: true, opened: engine.opened }
       }
       case "load": {
         const glet = this.glets.get(request.glet)

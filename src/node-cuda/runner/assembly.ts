@@ -26,8 +26,15 @@ export const batchProblem = (layout: SlotLayout, batch: RunBatch, segmentBytes: 
   return items === batch.items ? undefined : `the batch has ${items} items, not ${batch.items}`
 }
 
-/** Copies the entries' inputs into `target`, which is laid out as one slot of all items. */
-export const gather = (layout: SlotLayout, memory: Uint8Array, batch: RunBatch, target: Uint8Array, placement: SlotPlacement): void => {
+/** Copies the entries' inputs into `target`, which is laid out as one slot of `size` items, of which the batch's are the first. */
+export const gather = (
+  layout: SlotLayout,
+  memory: Uint8Array,
+  batch: RunBatch,
+  target: Uint8Array,
+  placement: SlotPlacement,
+  size = batch.items
+): void => {
   const inputs = placement.inputOffsets.length
   let before = 0
   for (let i = 0; i < batch.offsets.length; i++) {
@@ -36,15 +43,22 @@ export const gather = (layout: SlotLayout, memory: Uint8Array, batch: RunBatch, 
     const own = layout.placement(items, batch.bindings)
     for (let j = 0; j < inputs; j++) {
       const start = slot + own.inputOffsets[j]!
-      const at = placement.inputOffsets[j]! + (placement.inputBytes[j]! / batch.items) * before
+      const at = placement.inputOffsets[j]! + (placement.inputBytes[j]! / size) * before
       target.set(memory.subarray(start, start + own.inputBytes[j]!), at)
     }
     before += items
   }
 }
 
-/** Copies outputs with room in the slots from `source`, laid out as one slot of all items. */
-export const scatter = (layout: SlotLayout, memory: Uint8Array, batch: RunBatch, source: Uint8Array, placement: SlotPlacement): void => {
+/** Copies outputs with room in the slots from `source`, laid out as one slot of `size` items, of which the batch's are the first. */
+export const scatter = (
+  layout: SlotLayout,
+  memory: Uint8Array,
+  batch: RunBatch,
+  source: Uint8Array,
+  placement: SlotPlacement,
+  size = batch.items
+): void => {
   const outputs = placement.outputOffsets.length
   let before = 0
   for (let i = 0; i < batch.offsets.length; i++) {
@@ -52,10 +66,10 @@ export const scatter = (layout: SlotLayout, memory: Uint8Array, batch: RunBatch,
     const items = batch.entryItems[i]!
     const own = layout.placement(items, batch.bindings)
     for (let j = 0; j < outputs; j++) {
-      const size = own.outputBytes[j]!
-      if (size === 0) continue
-      const at = placement.outputOffsets[j]! + (placement.outputBytes[j]! / batch.items) * before
-      memory.set(source.subarray(at, at + size), slot + own.outputOffsets[j]!)
+      const bytes = own.outputBytes[j]!
+      if (bytes === 0) continue
+      const at = placement.outputOffsets[j]! + (placement.outputBytes[j]! / size) * before
+      memory.set(source.subarray(at, at + bytes), slot + own.outputOffsets[j]!)
     }
     before += items
   }

@@ -3,6 +3,7 @@
  * agent, descriptor 4 the segment where memory is shared. It lives as long as that connection: an agent that dies, however, takes its
  * runners with it. With `probe` as its argument it only says what the driver knows of the device (probe.ts).
  */
+import * as fs from "node:fs"
 import * as net from "node:net"
 import { isMainThread } from "node:worker_threads"
 import type { Ready, RunnerSettings } from "../internal/control.js"
@@ -10,6 +11,8 @@ import { makeFrameReader } from "../internal/frameReader.js"
 import { loadKoffi } from "../internal/native.js"
 import { connectionFd, mapSegment, segmentFd } from "../internal/segment.js"
 import { protocolVersion } from "../internal/wire.js"
+import { openLibcuda } from "./cuda/libcuda.js"
+import { makeOrtCuda } from "./cuda/OrtCuda.js"
 import type { Engine } from "./Engine.js"
 import { textOf } from "./Engine.js"
 import { makeOrtC } from "./OrtC.js"
@@ -30,14 +33,22 @@ const openMemory = ({ segmentBytes, shared }: RunnerSettings) => {
   return { bytes: new Uint8Array(memory), address: () => loadKoffi().address(new Uint8Array(memory)), worker: memory }
 }
 
+/** The device is lost for this process: the agent opens the glets anew in another. */
+const endFatally = (error: Error): never => {
+  fs.writeSync(process.stderr.fd, `${error.message}\n`)
+  return process.kill(process.pid, "SIGKILL") as never
+}
+
 const chooseEngine = (
   settings: RunnerSettings,
   memory: ReturnType<typeof openMemory>
 ): { readonly engine: Engine; readonly fallback?: string } => {
-  const ortJs = () => makeOrtJs(new URL(import.meta.url), memory.worker)
+  const device = settings.device ?? { provider: "cpu" }
+  const ortJs = () => makeOrtJs(new URL(import.meta.url), memory.worker, device.provider)
   if (settings.engine === "ort-js") return { engine: ortJs() }
   try {
-    return { engine: makeOrtC({ bytes: memory.bytes, address: memory.address() }) }
+    const segment = { bytes: memory.bytes, address: memory.address() }
+    return { engine: device.provider === "cpu" ? makeOrtC(segment) : makeOrtCuda(segment, device, openLibcuda(), endFatally) }
   } catch (error) {
     if (settings.engine === "ort-c") throw error
     return { engine: ortJs(), fallback: textOf(error) }
@@ -78,7 +89,13 @@ const runRunner = (): void => {
     const { engine, fallback } = chooseEngine(settings, memory)
     runner = new Runner(socket, engine, memory.bytes, settings.shared, () => socket.end(() => process.exit(0)))
     read = makeFrameReader(runner)
-    const ready: Ready = { type: "ready", protocol: protocolVersion, engine: engine.name, ...(fallback === undefined ? {} : { fallback }) }
+    const ready: Ready = {
+      type: "ready",
+      protocol: protocolVersion,
+      engine: engine.name,
+      ...(engine.cuda === undefined ? {} : { cuda: engine.cuda }),
+      ...(fallback === undefined ? {} : { fallback })
+    }
     runner.send(ready)
   } catch (error) {
     // The agent shows the end of stderr as the reason.

@@ -4,6 +4,7 @@ import type { LoadRequest, RunBatch, RunEnd } from "./Engine.js"
 
 /** What a worker is started with. */
 export interface WorkerSetup {
+  readonly provider: "cpu" | "cuda"
   readonly threads: number
   /** The segment: mapped again from the inherited descriptor, or the runner's copy. */
   readonly memory: { readonly fd: number; readonly byteLength: number } | SharedArrayBuffer

@@ -35,7 +35,7 @@ const typeOf = (datatype: DataType): (typeof tensorTypes)[keyof typeof tensorTyp
 
 /** Answers the runner's requests until the thread is ended. */
 export const runOrtJsWorker = (): void => {
-  const { memory, threads } = workerData as WorkerSetup
+  const { memory, provider, threads } = workerData as WorkerSetup
   const ort = createRequire(import.meta.url)("onnxruntime-node") as Ort
   const segment = new Uint8Array(memory instanceof SharedArrayBuffer ? memory : mapSegment(memory.fd, memory.byteLength).memory)
   const models = new Map<number, LoadedModel>()
@@ -62,8 +62,10 @@ export const runOrtJsWorker = (): void => {
     const session = await ort.InferenceSession.create(request.path, {
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
+      ...(provider === "cpu" ? {} : { executionProviders: ["cuda"] }),
       logSeverityLevel: 3,
-      extra: { session: { intra_op: { allow_spinning: "0" } } }
+      // On CUDA no node may run on the CPU. That refuses models whose shapes are computed there, too: this API cannot tell them apart.
+      extra: { session: { intra_op: { allow_spinning: "0" }, ...(provider === "cpu" ? {} : { disable_cpu_ep_fallback: "1" }) } }
     })
     try {
       compareSignature(request.signature, {
@@ -158,7 +160,7 @@ export const runOrtJsWorker = (): void => {
       type: "loaded",
       loaded: {
         memoryBytes: Math.max(0, process.memoryUsage.rss() - before),
-        detail: `ort-js, ${threads} ${threads === 1 ? "thread" : "threads"}`
+        detail: provider === "cpu" ? `ort-js, ${threads} ${threads === 1 ? "thread" : "threads"}` : "ort-js, cuda"
       }
     }
   }

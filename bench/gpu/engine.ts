@@ -1,0 +1,77 @@
+/**
+ * One glet on the whole GPU, through the runner's engine: latency, throughput with batches in flight, time the JavaScript thread is held, beside
+ * what the C API gives in a bare loop with the same session and nothing around it, and onnxruntime-node.
+ *
+ *   node engine.mjs ZOO OUT.json [MODEL...]          bundled as bench/gpu/README.md says
+ */
+import type { InferenceSession, Tensor } from "onnxruntime-common"
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import { bareLoop } from "./lib/bareLoop.js"
+import { openBench } from "./lib/engine.js"
+import { latencyOf, throughputOf } from "./lib/measure.js"
+import { zooModel, zooSignatures } from "./lib/zoo.js"
+
+const [zoo, out, ...asked] = process.argv.slice(2)
+if (zoo === undefined || out === undefined) throw new Error("usage: engine.mjs ZOO OUT.json [MODEL...]")
+const forMs = Number(process.env["GLET_BENCH_MS"] ?? 600)
+const batches = (process.env["GLET_BENCH_BATCHES"] ?? "1,8,32").split(",").map(Number)
+const largest = Math.max(...batches)
+const results: Array<unknown> = []
+const write = (result: object): void => {
+  results.push(result)
+  fs.writeFileSync(out, `${JSON.stringify(results, undefined, 1)}\n`)
+  console.log(JSON.stringify(result))
+}
+const round = (value: number): number => Number(value.toPrecision(4))
+
+/** onnxruntime-node on CUDA: its `run` holds this thread for the whole batch. */
+const nodeBaseline = async (file: string, name: string, items: number): Promise<object> => {
+  const ort = createRequire(import.meta.url)("onnxruntime-node") as typeof import("onnxruntime-node")
+  const session: InferenceSession = await ort.InferenceSession.create(file, { executionProviders: ["cuda"], logSeverityLevel: 3 })
+  const { inputs } = zooSignatures.get(name)!
+  const feeds: Record<string, Tensor> = {}
+  for (const { datatype, name: input, shape } of inputs) {
+    const dims = shape.map((dim) => typeof dim === "number" ? dim : items)
+    const count = dims.reduce((n, dim) => n * dim, 1)
+    feeds[input] = datatype === "INT64"
+      ? new ort.Tensor("int64", new BigInt64Array(count).fill(1n), dims)
+      : new ort.Tensor("float32", new Float32Array(count).fill(0.5), dims)
+  }
+  for (let i = 0; i < 5; i++) await session.run(feeds)
+  const latency = await latencyOf((done) => void session.run(feeds).then(done), forMs)
+  await session.release()
+  return { p50Ms: round(latency.p50Ms), p99Ms: round(latency.p99Ms) }
+}
+
+const bench = openBench("stream")
+write({ what: "device", ...bench.driver.device, forMs, node: process.version })
+for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
+  const model = zooModel(zoo, name, largest)
+  try {
+    const glet = await bench.openGlet(bench.driver.device.units)
+    const loaded = await glet.load(model, batches)
+    write({ what: "load", model: name, loadMs: round(loaded.loadMs), memoryMb: Math.round(loaded.memoryBytes / 2 ** 20), detail: loaded.detail })
+    for (const items of batches) {
+      const before = glet.heldMs()
+      const latency = await latencyOf(loaded.batch(items).start, forMs)
+      const heldMs = (glet.heldMs() - before) / (latency.count + 5)
+      const inFlight = Array.from({ length: glet.depth }, (_, set) => loaded.batch(items, set).start)
+      const heldBefore = glet.heldMs()
+      const perSecond = await throughputOf(inFlight, forMs)
+      const heldBusyMs = (glet.heldMs() - heldBefore) / ((perSecond * forMs) / 1000)
+      const bare = await bareLoop(bench.driver, model, items, loaded.detail.includes("nhwc"), forMs).catch((error: unknown) => ({ error: String(error) }))
+      const node = await nodeBaseline(model.path, name, items).catch((error: unknown) => ({ error: String(error) }))
+      write({
+        what: "engine", model: name, batch: items, p50Ms: round(latency.p50Ms), p99Ms: round(latency.p99Ms), count: latency.count,
+        itemsPerS: Math.round(perSecond * items), heldMs: round(heldMs), heldBusyMs: round(heldBusyMs), bare, node,
+        ...("p50Ms" in bare ? { ratio: round(bare.p50Ms / latency.p50Ms), throughputRatio: round((perSecond * items) / bare.itemsPerS) } : {})
+      })
+    }
+    await loaded.release()
+    await glet.close()
+  } catch (error) {
+    write({ what: "failed", model: name, error: error instanceof Error ? error.stack : String(error) })
+  }
+}
+process.exit(0)

@@ -1,0 +1,94 @@
+/** The runner's engine in this process: what the GPU does under it, without the way from and to the agent. */
+import { makeRandom } from "../../../src/core/internal/random.js"
+import type { Model } from "../../../src/core/Model.js"
+import { makeSlotLayout } from "../../../src/core/SlotLayout.js"
+import { fill } from "../../../src/node-cuda/internal/sampleInputs.js"
+import { createSegment } from "../../../src/node-cuda/internal/segment.js"
+import type { CudaGlet } from "../../../src/node-cuda/runner/cuda/CudaGlet.js"
+import { openLibcuda } from "../../../src/node-cuda/runner/cuda/libcuda.js"
+import { makeOrtCuda } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
+import type { RunBatch } from "../../../src/node-cuda/runner/Engine.js"
+import type { Start } from "./measure.js"
+
+export interface Bench {
+  readonly driver: ReturnType<typeof openLibcuda>
+  readonly openGlet: (units: number, priority?: number) => Promise<BenchGlet>
+}
+
+export interface BenchGlet {
+  readonly units: number
+  readonly depth: number
+  /** ms this thread has spent on batches. */
+  readonly heldMs: () => number
+  readonly load: (model: Model, warmBatches: ReadonlyArray<number>) => Promise<BenchModel>
+  readonly close: () => Promise<void>
+}
+
+export interface BenchModel {
+  readonly loadMs: number
+  readonly memoryBytes: number
+  readonly detail: string
+  /** Batches of requests of one item each, in slots of their own; `set` chooses the slots. */
+  readonly batch: (items: number, set?: number) => { readonly start: Start; readonly outputs: () => ReadonlyArray<Uint8Array> }
+  readonly release: () => Promise<void>
+}
+
+const align = (n: number): number => Math.ceil(n / 4096) * 4096
+
+/** Opens the engine with a segment of its own. */
+export const openBench = (isolation: "green" | "stream", segmentBytes = 768 << 20): Bench => {
+  const segment = createSegment(segmentBytes)
+  const bytes = new Uint8Array(segment.memory)
+  const driver = openLibcuda()
+  const engine = makeOrtCuda({ bytes, address: segment.address }, { isolation }, driver, (error) => {
+    process.stderr.write(`fatal: ${error.message}\n`)
+    process.exit(70)
+  })
+  let used = 0
+  return {
+    driver,
+    openGlet: async (units, priority = 0) => {
+      const glet = await engine.openGlet({ units, sharePct: Math.round((100 * units) / driver.device.units), priority }) as CudaGlet
+      return {
+        units: glet.opened.units,
+        depth: glet.opened.depth ?? 2,
+        heldMs: () => glet.heldMs,
+        close: () => glet.close(),
+        load: async (model, warmBatches) => {
+          const began = performance.now()
+          const { loaded, model: running } = await glet.load({ path: model.path, signature: model.signature, warmBatches })
+          const layout = makeSlotLayout(model.signature)
+          const slotBytes = align(layout.placement(1, []).totalBytes)
+          const base = used
+          const sets = Math.max(...warmBatches) * 3
+          used += slotBytes * sets
+          if (used > segmentBytes) throw new Error(`the bench's segment of ${segmentBytes} bytes is too small`)
+          const random = makeRandom(1)
+          const { inputBytes, inputOffsets, outputBytes, outputOffsets } = layout.placement(1, [])
+          const first = bytes.subarray(base, base + slotBytes)
+          model.signature.inputs.forEach(({ datatype }, j) => {
+            fill(first.subarray(inputOffsets[j]!, inputOffsets[j]! + inputBytes[j]!), datatype, { maxInteger: 1000, random })
+          })
+          for (let i = 1; i < sets; i++) bytes.copyWithin(base + i * slotBytes, base, base + slotBytes)
+          return {
+            loadMs: performance.now() - began,
+            memoryBytes: loaded.memoryBytes,
+            detail: loaded.detail,
+            release: () => running.release(),
+            batch: (items, set = 0) => {
+              const offsets = Array.from({ length: items }, (_, i) => base + ((set * Math.max(...warmBatches) + i) % sets) * slotBytes)
+              const batch: RunBatch = { items, bindings: [], offsets, entryItems: offsets.map(() => 1) }
+              return {
+                start: (done) => running.run(batch, (end) => {
+                  if (!end.ok) throw new Error(end.detail)
+                  done()
+                }),
+                outputs: () => offsets.flatMap((at) => outputOffsets.map((offset, j) => bytes.slice(at + offset, at + offset + outputBytes[j]!)))
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * What batches of one model and one size need on the GPU, made once and used again: memory laid out like a slot of so many items, OrtValues on
+ * it, events, and the executable graph of the model's kernels on just this memory.
+ */
+import type { SlotLayout, SlotPlacement } from "../../../core/SlotLayout.js"
+import type { Ort } from "../OrtApi.js"
+import type { BoundValues } from "../ortValues.js"
+import { bindValues } from "../ortValues.js"
+import { rangeOf } from "./copies.js"
+import type { CudaDriver, DevicePointer, Handle } from "./CudaDriver.js"
+
+/** One set of buffers: a batch has it from its first copy to its last. */
+export interface BufferSet {
+  readonly size: BatchSize
+  readonly device: DevicePointer
+  readonly values: BoundValues
+  /** Page-locked memory of the host, laid out alike, for small tensors: many small copies take longer than one and a few memory moves. */
+  readonly staging: { readonly address: number; readonly memory: Uint8Array } | undefined
+  readonly copiedIn: Handle
+  readonly computed: Handle
+  readonly done: Handle
+  /** Its kernels in one piece; undefined where they are launched one by one. */
+  executable: Handle | undefined
+}
+
+/** Batches of the same items and bindings. */
+export interface BatchSize {
+  readonly key: string
+  readonly items: number
+  readonly bindings: ReadonlyArray<number>
+  readonly placement: SlotPlacement
+  readonly stagedInputs: boolean
+  readonly stagedOutputs: boolean
+  readonly free: Array<BufferSet>
+  made: number
+  /** Batches of this size so far. */
+  uses: number
+  /** Duration of late, in ms, from when the GPU could begin; Infinity until known. */
+  typicalMs: number
+}
+
+/** Tensors whose part of one item is smaller are gathered on the host. */
+const stageBelowBytes = 16 << 10
+
+const isSmall = (bytes: ReadonlyArray<number>, items: number): boolean => items > 1 && bytes.every((size) => size / items < stageBelowBytes)
+
+export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>): BatchSize => {
+  const placement = layout.placement(items, bindings)
+  return {
+    key,
+    items,
+    bindings,
+    placement,
+    stagedInputs: isSmall(placement.inputBytes, items),
+    stagedOutputs: isSmall(placement.outputBytes, items),
+    free: [],
+    made: 0,
+    uses: 0,
+    typicalMs: Infinity
+  }
+}
+
+/** Makes a set; frees what it had made where something fails. */
+export const makeBufferSet = (driver: CudaDriver, ort: Ort, memoryInfo: bigint, layout: SlotLayout, size: BatchSize): BufferSet => {
+  const { bindings, items, placement } = size
+  const undo: Array<() => void> = []
+  const made = <A>(value: A, release: (value: A) => void): A => {
+    undo.push(() => release(value))
+    return value
+  }
+  try {
+    const device = made(driver.allocate(placement.totalBytes), driver.free)
+    const staging = size.stagedInputs || size.stagedOutputs
+      ? made(driver.allocateHost(placement.totalBytes), ({ address }) => driver.freeHost(address))
+      : undefined
+    const event = () => made(driver.createEvent(), driver.destroyEvent)
+    const values = made(bindValues(ort, memoryInfo, layout, items, bindings, placement, BigInt(device)), ({ release }) => release())
+    const set: BufferSet = { size, device, values, staging, copiedIn: event(), computed: event(), done: event(), executable: undefined }
+    size.made++
+    return set
+  } catch (error) {
+    for (const release of undo.reverse()) release()
+    throw error
+  }
+}
+
+/** Frees a set that no batch has. */
+export const freeBufferSet = (driver: CudaDriver, set: BufferSet): void => {
+  if (set.executable !== undefined) driver.destroyExecutable(set.executable)
+  set.values.release()
+  for (const event of [set.copiedIn, set.computed, set.done]) driver.destroyEvent(event)
+  if (set.staging !== undefined) driver.freeHost(set.staging.address)
+  driver.free(set.device)
+  set.size.made--
+}
+
+/** Bytes of the device that a set takes. */
+export const bytesOfSet = (size: BatchSize): number => size.placement.totalBytes
+
+/** All inputs, or all outputs, of a set: where they stand from its beginning. */
+export const inputsOf = (size: BatchSize) => rangeOf(size.placement, "inputs")
+export const outputsOf = (size: BatchSize) => rangeOf(size.placement, "outputs")

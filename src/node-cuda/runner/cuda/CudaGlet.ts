@@ -1,0 +1,311 @@
+/**
+ * A glet on the GPU. Two or three batches are in flight: while one computes, the inputs of the next are copied in and the outputs of the last
+ * are copied out, on streams of their own. A batch that comes when nothing is in flight has all its steps on one stream, which spares it
+ * the hand-overs. All kernels of a glet run one batch after the other, whichever model they belong to.
+ */
+import type { Loaded, Opened } from "../../internal/control.js"
+import { batchProblem, gather, scatter, scatterDynamic } from "../assembly.js"
+import type { DynamicOutput } from "../assembly.js"
+import type { EngineGlet, EngineModel, LoadRequest, RunBatch, RunEnd } from "../Engine.js"
+import { LoadFailure, textOf } from "../Engine.js"
+import type { SegmentMemory } from "../OrtC.js"
+import { dropMadeValues, readValue } from "../ortValues.js"
+import type { BatchSize, BufferSet } from "./BufferSets.js"
+import { inputsOf, outputsOf } from "./BufferSets.js"
+import type { CompletionPoll, Pollable } from "./CompletionPoll.js"
+import type { Side } from "./copies.js"
+import { isWhole, listCopies, mostPieces } from "./copies.js"
+import type { CopyList, Handle } from "./CudaDriver.js"
+import { CudaError, makeCopyList } from "./CudaDriver.js"
+import type { CudaModel, CudaRuntime } from "./CudaModel.js"
+import type { GletContext } from "./gletContext.js"
+
+/** Batches that the agent is to keep outstanding: one computes, one is copied, one is on its way here. */
+const depth = 3
+
+interface Job {
+  readonly model: CudaModel
+  readonly batch: RunBatch
+  readonly onEnd: (end: RunEnd) => void
+  readonly size: BatchSize
+  /** Undefined until its inputs are on their way. */
+  set: BufferSet | undefined
+  /** The stream that copies them, where it is not the model's own. */
+  apart: boolean
+  inputMs: number
+  startedMs: number
+  /** Its end is on the stream, `set.done` tells of it. */
+  isStarted: boolean
+  problem: string | undefined
+}
+
+/** Loads a model on a glet; `CudaLoader` is the one there is. */
+export type LoadModel = (context: GletContext, request: LoadRequest) => Promise<{ readonly model: CudaModel; readonly loaded: Loaded }>
+
+export class CudaGlet implements EngineGlet, Pollable {
+  readonly opened: Opened
+  /** Time that this thread has spent on batches, in ms. */
+  heldMs = 0
+  private readonly copyInStream: Handle
+  private readonly copyOutStream: Handle
+  private readonly queue: Array<Job> = []
+  /** Started and not ended, in order. */
+  private readonly inFlight: Array<Job> = []
+  /** Its kernels are just being launched, by another thread. */
+  private launching: Job | undefined
+  private lastModel: CudaModel | undefined
+  private lastComputed: Handle | undefined
+  private lastEndMs = 0
+  private copies: CopyList = makeCopyList(256)
+
+  constructor(
+    private readonly runtime: CudaRuntime,
+    private readonly memory: SegmentMemory,
+    private readonly poller: CompletionPoll,
+    private readonly context: GletContext,
+    private readonly loadModel: LoadModel
+  ) {
+    this.opened = { units: context.units, depth }
+    this.copyInStream = context.createStream()
+    this.copyOutStream = context.createStream()
+  }
+
+  async load(request: LoadRequest): Promise<{ readonly model: EngineModel; readonly loaded: Loaded }> {
+    try {
+      const { loaded, model } = await this.loadModel(this.context, request)
+      return {
+        loaded,
+        model: {
+          run: (batch, onEnd) => this.held(() => this.submit(model, batch, onEnd)),
+          release: () => {
+            if (this.lastModel === model) {
+              this.lastModel = undefined
+              this.lastComputed = undefined
+            }
+            model.release()
+            return Promise.resolve()
+          }
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof CudaError)) throw error
+      if (error.isFatal) this.runtime.onFatal(error)
+      throw new LoadFailure(error.isOutOfMemory ? "no-memory" : "warm-up-failed", error.message)
+    }
+  }
+
+  close(): Promise<void> {
+    this.runtime.driver.destroyStream(this.copyInStream)
+    this.runtime.driver.destroyStream(this.copyOutStream)
+    this.context.close()
+    return Promise.resolve()
+  }
+
+  poll(nowMs: number): number | undefined {
+    this.held(() => {
+      for (let job = this.inFlight[0]; job !== undefined && this.hasEnded(job); job = this.inFlight[0]) {
+        this.inFlight.shift()
+        this.finish(job)
+      }
+      this.pump()
+    })
+    const head = this.inFlight[0]
+    return head === undefined ? undefined : this.expectedEndMs(head, nowMs)
+  }
+
+  private held(work: () => void): void {
+    const start = performance.now()
+    work()
+    this.heldMs += performance.now() - start
+  }
+
+  private expectedEndMs(job: Job, nowMs: number): number {
+    const { typicalMs } = job.size
+    return Number.isFinite(typicalMs) ? Math.max(job.startedMs, this.lastEndMs) + typicalMs : nowMs
+  }
+
+  private hasEnded(job: Job): boolean {
+    if (!job.isStarted) return false
+    try {
+      return this.runtime.driver.isDone(job.set!.done)
+    } catch (error) {
+      this.fault(job, error)
+      return true
+    }
+  }
+
+  /** What a failure means: for the process, or for this batch only. */
+  private fault(job: Job, error: unknown): void {
+    if (error instanceof CudaError && error.isFatal) this.runtime.onFatal(error)
+    job.problem ??= textOf(error)
+  }
+
+  private submit(model: CudaModel, batch: RunBatch, onEnd: (end: RunEnd) => void): void {
+    const problem = batchProblem(model.layout, batch, this.memory.bytes.length)
+    if (problem !== undefined) return onEnd({ ok: false, detail: problem })
+    this.queue.push({
+      model, batch, onEnd, size: model.sizeFor(batch), set: undefined, apart: true, inputMs: 0, startedMs: 0,
+      isStarted: false, problem: undefined
+    })
+    this.pump()
+  }
+
+  /** Starts what can be started, and copies the inputs of what cannot yet. */
+  private pump(): void {
+    for (let job = this.queue[0]; job !== undefined; job = this.queue[0]) {
+      if (!this.prepare(job)) return
+      if (job.problem !== undefined) {
+        this.queue.shift()
+        this.finish(job)
+        continue
+      }
+      if (this.launching !== undefined) return
+      this.queue.shift()
+      this.start(job)
+    }
+  }
+
+  /** Takes buffers and puts the copies of the inputs on a stream. False where all buffers of the size are taken. */
+  private prepare(job: Job): boolean {
+    if (job.set !== undefined || job.problem !== undefined) return true
+    const { batch, model, size } = job
+    const startMs = performance.now()
+    try {
+      const set = model.takeSet(size)
+      if (set === undefined) return false
+      job.set = set
+      job.apart = this.inFlight.length > 0 || this.launching !== undefined
+      const stream = job.apart ? this.copyInStream : model.stream
+      if (size.stagedInputs && !isWhole(batch, size.items)) {
+        const { bytes, start } = inputsOf(size)
+        const { address, memory } = set.staging!
+        gather(model.layout, this.memory.bytes, batch, memory, size.placement, size.items)
+        this.runtime.driver.copyIn(set.device + start, address + start, bytes, stream)
+      } else {
+        this.runtime.driver.copyAllIn(this.list(job, set, "inputs"), stream)
+      }
+      if (job.apart) this.runtime.driver.record(set.copiedIn, stream)
+    } catch (error) {
+      this.fault(job, error)
+    }
+    job.inputMs = performance.now() - startMs
+    return true
+  }
+
+  private list({ batch, model: { layout }, size }: Job, set: BufferSet, side: Side): CopyList {
+    const most = mostPieces(layout, batch, side)
+    if (2 * most > this.copies.host.length) this.copies = makeCopyList(2 * most)
+    listCopies(this.copies, side, layout, batch, Number(this.memory.address), size.placement, size.items, set.device)
+    return this.copies
+  }
+
+  private start(job: Job): void {
+    const { driver } = this.runtime
+    const { model, set, size } = job
+    size.uses++
+    job.startedMs = performance.now()
+    this.inFlight.push(job)
+    try {
+      if (job.apart) driver.wait(model.stream, set!.copiedIn)
+      if (this.lastModel !== model && this.lastComputed !== undefined) driver.wait(model.stream, this.lastComputed)
+      this.launching = job
+      if (model.isToBeRecorded(set!)) {
+        model.record(set!).then(() => this.held(() => this.launch(job)), (error: unknown) => this.started(job, textOf(error)))
+      } else {
+        this.launch(job)
+      }
+    } catch (error) {
+      this.fault(job, error)
+      this.started(job, job.problem)
+    }
+  }
+
+  private launch(job: Job): void {
+    let isAsync = false
+    try {
+      job.model.compute(job.set!, (problem) => {
+        if (!isAsync) return this.started(job, problem)
+        this.held(() => {
+          this.started(job, problem)
+          this.pump()
+        })
+      })
+    } catch (error) {
+      this.fault(job, error)
+      this.started(job, job.problem)
+    }
+    isAsync = true
+  }
+
+  /** Its kernels are on the stream: the copies of the outputs follow. */
+  private started(job: Job, problem: string | undefined): void {
+    const { driver } = this.runtime
+    const { batch, model, size } = job
+    const set = job.set!
+    this.launching = undefined
+    job.isStarted = true
+    job.problem ??= problem
+    try {
+      driver.record(set.computed, model.stream)
+      this.lastModel = model
+      this.lastComputed = set.computed
+      // Outputs of a batch with others behind it must not hold up their kernels.
+      const apart = job.apart || this.queue.length > 0
+      const stream = apart ? this.copyOutStream : model.stream
+      if (apart) driver.wait(stream, set.computed)
+      if (job.problem === undefined) {
+        if (size.stagedOutputs && !isWhole(batch, size.items)) {
+          const { bytes, start } = outputsOf(size)
+          if (bytes > 0) driver.copyOut(set.staging!.address + start, set.device + start, bytes, stream)
+        } else {
+          driver.copyAllOut(this.list(job, set, "outputs"), stream)
+        }
+      }
+      driver.record(set.done, stream)
+    } catch (error) {
+      this.fault(job, error)
+    }
+    this.poller.watch(this)
+  }
+
+  /** Outputs to their places, buffers back, and the answer. */
+  private finish(job: Job): void {
+    const { batch, model, set, size } = job
+    const nowMs = performance.now()
+    const inferMs = nowMs - Math.max(job.startedMs, this.lastEndMs)
+    let end: RunEnd = { ok: false, detail: job.problem ?? "" }
+    if (job.problem === undefined) {
+      this.lastEndMs = nowMs
+      size.typicalMs = Number.isFinite(size.typicalMs) ? size.typicalMs + (inferMs - size.typicalMs) / 4 : inferMs
+      try {
+        if (size.stagedOutputs && !isWhole(batch, size.items)) {
+          scatter(model.layout, this.memory.bytes, batch, set!.staging!.memory, size.placement, size.items)
+        }
+        const dynamic = this.takeDynamic(job)
+        end = {
+          ok: true,
+          inputMs: job.inputMs,
+          inferMs,
+          outputMs: performance.now() - nowMs,
+          outputBindings: dynamic?.outputBindings ?? [],
+          overflow: dynamic?.overflow
+        }
+      } catch (error) {
+        end = { ok: false, detail: textOf(error) }
+      }
+    }
+    if (set !== undefined) {
+      dropMadeValues(this.runtime.ort, model.dynamicOutputs, set.values)
+      model.putSet(set)
+    }
+    job.onEnd(end)
+  }
+
+  /** Outputs whose shape only the run knew. */
+  private takeDynamic({ batch, model, set }: Job): ReturnType<typeof scatterDynamic> | undefined {
+    if (model.dynamicOutputs.length === 0) return undefined
+    const outputs = model.layout.signature.outputs.map((): DynamicOutput | undefined => undefined)
+    for (const j of model.dynamicOutputs) outputs[j] = readValue(this.runtime.ort, model.layout, j, set!.values.outputValues[j]!)
+    return scatterDynamic(model.layout, this.memory.bytes, batch, outputs)
+  }
+}

@@ -1,0 +1,149 @@
+/** The engine on ONNX Runtime's C API and its CUDA provider. */
+import type { CudaReady, DeviceSettings, Loaded } from "../../internal/control.js"
+import * as fs from "node:fs"
+import type { Engine, LoadRequest } from "../Engine.js"
+import { textOf } from "../Engine.js"
+import { loadOrt } from "../OrtApi.js"
+import type { Ort } from "../OrtApi.js"
+import type { SegmentMemory } from "../OrtC.js"
+import { CompletionPoll } from "./CompletionPoll.js"
+import type { CudaDriver } from "./CudaDriver.js"
+import { CudaError } from "./CudaDriver.js"
+import { CudaGlet } from "./CudaGlet.js"
+import type { CudaRuntime } from "./CudaModel.js"
+import { CudaModel, readySizes } from "./CudaModel.js"
+import { createCudaSession, hasConvolutions } from "./cudaSession.js"
+import type { GletContext } from "./gletContext.js"
+import { makeGletContexts } from "./gletContext.js"
+
+type CudaSettings = Extract<DeviceSettings, { readonly provider: "cuda" }>
+
+/** Choices of layout that are remembered, by file and SMs. */
+const rememberedChoices = 256
+
+/**
+ * Loads models. Whether channels-last is faster is measured, at the smallest and the largest batch, with a graph where there can be one; a
+ * choice holds for the file on as many SMs, so that opening a glet anew costs no second trial.
+ */
+const makeLoader = (runtime: CudaRuntime) => {
+  const choices = new Map<string, boolean>()
+  const keyOf = ({ path }: LoadRequest, units: number): string => {
+    const { mtimeMs, size } = fs.statSync(path)
+    return JSON.stringify([path, mtimeMs, size, units])
+  }
+
+  /** Product of the medians: what is faster in proportion wins. */
+  const score = async (model: CudaModel, sizes: ReadonlyArray<number>): Promise<number> => {
+    let product = 1
+    for (const items of sizes) {
+      await model.warm(items)
+      product *= await model.trial(items)
+    }
+    return product
+  }
+
+  const choose = async (context: GletContext, request: LoadRequest, key: string): Promise<CudaModel> => {
+    const open = (nhwc: boolean) => CudaModel.open(runtime, context, request, nhwc)
+    const known = choices.get(key)
+    const first = await open(known ?? false)
+    const isTried = known === undefined && first.layout.isStatic && hasConvolutions(request.path)
+    if (!isTried) return first
+    let other: CudaModel | undefined
+    try {
+      const sizes = [...new Set([1, Math.max(1, ...request.warmBatches)])]
+      const before = await score(first, sizes)
+      other = await open(true).catch(() => undefined)
+      const isFaster = other !== undefined && await score(other, sizes).then((after) => after < before, () => false)
+      if (choices.size >= rememberedChoices) choices.clear()
+      choices.set(key, isFaster)
+      const [kept, dropped] = isFaster ? [other!, first] : [first, other]
+      dropped?.release()
+      return kept
+    } catch (error) {
+      first.release()
+      throw error
+    }
+  }
+
+  return async (context: GletContext, request: LoadRequest): Promise<{ readonly model: CudaModel; readonly loaded: Loaded }> => {
+    const { driver } = runtime
+    const before = driver.freeBytes()
+    // A missing file is for the session to complain of.
+    const key = fs.existsSync(request.path) ? keyOf(request, context.units) : ""
+    const model = await choose(context, request, key)
+    try {
+      for (const items of model.layout.isStatic ? readySizes(request.warmBatches) : request.warmBatches) {
+        if (!model.isReady(items)) await model.warm(items)
+      }
+    } catch (error) {
+      model.release()
+      throw error
+    }
+    const shared = context.sharedUnits()
+    const note = shared === 0 ? "" : `, ${shared} of its ${context.units} SMs shared with another glet when loaded`
+    return { model, loaded: { memoryBytes: Math.max(0, before - driver.freeBytes()), detail: `${model.detail}${note}` } }
+  }
+}
+
+export const makeRuntime = (driver: CudaDriver, ort: Ort, onFatal: (error: CudaError) => void): CudaRuntime => {
+  const { check, functions: f, make } = ort
+  const unsynchronized = make(f.CreateRunOptions)
+  check(f.AddRunConfigEntry(unsynchronized, "disable_synchronize_execution_providers", "1") as bigint | null)
+  return {
+    driver,
+    ort,
+    memoryInfo: make(f.CreateMemoryInfo, "Cuda", 0, 0, 0),
+    openSession: (request, settings) => createCudaSession(ort, request.path, request.signature, settings),
+    unsynchronized,
+    onFatal
+  }
+}
+
+/** Without page-locked memory copies still work, by way of the driver's own. */
+const lockSegment = (driver: CudaDriver, memory: SegmentMemory): ReadonlyArray<string> => {
+  try {
+    driver.lockHost(Number(memory.address), memory.bytes.length)
+    return []
+  } catch (error) {
+    if (!(error instanceof CudaError) || error.isFatal) throw error
+    return [`the tensors' memory is not page-locked, which slows copies: ${error.message}; see \`ulimit -l\``]
+  }
+}
+
+/** Loads ONNX Runtime. Throws where it does not load. `onFatal` must end the process. */
+export const makeOrtCuda = (
+  memory: SegmentMemory,
+  settings: Pick<CudaSettings, "isolation">,
+  driver: CudaDriver,
+  onFatal: (error: CudaError) => void
+): Engine => makeCudaEngine(memory, settings, makeRuntime(driver, loadOrt(), onFatal))
+
+/** The engine on what is given. */
+export const makeCudaEngine = (memory: SegmentMemory, { isolation }: Pick<CudaSettings, "isolation">, runtime: CudaRuntime): Engine => {
+  const { driver } = runtime
+  const { device } = driver
+  const notes = lockSegment(driver, memory)
+  const contexts = makeGletContexts(driver, isolation)
+  const poller = new CompletionPoll()
+  const load = makeLoader(runtime)
+  const cuda: CudaReady = {
+    name: device.name,
+    units: device.units,
+    memoryBytes: device.memoryBytes,
+    driverVersion: device.driverVersion,
+    ...(notes.length === 0 ? {} : { notes })
+  }
+  return {
+    name: "ort-c",
+    cuda,
+    openGlet: ({ priority, units }) =>
+      new Promise((resolve, reject) => {
+        try {
+          const context = contexts.open(units, priority)
+          resolve(new CudaGlet(runtime, memory, poller, context, load))
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(textOf(error)))
+        }
+      })
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Graphs of a model's kernels. They are recorded by this process, not by ONNX Runtime's own option: that one binds a graph to the thread that
+ * recorded it, and refuses models with any node on the CPU, though such nodes only make shapes, which are the same in every run of a size.
+ *
+ * A graph is used only where it can do nothing else than the run that it was recorded from: kernels and copies within the device
+ * (`CudaDriver.graphProblem`), and outputs that agree with a run without it on other inputs (`differs`).
+ */
+import type { DataType } from "../../../core/Tensor.js"
+import type { OrtCSession } from "../OrtCSession.js"
+import { textOf } from "../Engine.js"
+import type { BufferSet } from "./BufferSets.js"
+import type { CudaDriver, Handle } from "./CudaDriver.js"
+import { CudaError } from "./CudaDriver.js"
+
+/**
+ * Records a run on a set's buffers, which must have run before. Resolves with why there is no graph; sets `executable` where there is. Rejects
+ * where the device is lost.
+ */
+export const recordGraph = (
+  driver: CudaDriver,
+  session: OrtCSession,
+  runOptions: bigint,
+  set: BufferSet,
+  stream: Handle
+): Promise<string | undefined> =>
+  new Promise((resolve, reject) => {
+    driver.beginCapture(stream)
+    session.runAsync(set.values, runOptions, (problem) => {
+      try {
+        resolve(finish(driver, set, stream, problem))
+      } catch (error) {
+        reject(error as Error)
+      }
+    })
+  })
+
+const finish = (driver: CudaDriver, set: BufferSet, stream: Handle, runProblem: string | undefined): string | undefined => {
+  let graph: Handle
+  try {
+    graph = driver.endCapture(stream)
+  } catch (error) {
+    if (error instanceof CudaError && error.isFatal) throw error
+    return runProblem ?? textOf(error)
+  }
+  try {
+    const problem = runProblem ?? driver.graphProblem(graph)
+    if (problem !== undefined) return problem
+    set.executable = driver.instantiate(graph)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof CudaError) || error.isFatal) throw error
+    return error.isClusterTooLarge ? "a kernel needs more SMs side by side than the glet's context has" : error.message
+  } finally {
+    driver.destroyGraph(graph)
+  }
+}
+
+/** Relative to the largest value: runs may choose other algorithms, whose TF32 sums differ by some 1e-3. */
+const tolerance = 0.02
+
+const halfValue = (bits: number): number => {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >> 10) & 0x1f
+  const fraction = bits & 0x3ff
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+}
+
+const asFloats = (bytes: Uint8Array, datatype: DataType): Float32Array | Float64Array | undefined => {
+  const { buffer, byteLength, byteOffset } = bytes
+  if (datatype === "FP32") return new Float32Array(buffer, byteOffset, byteLength / 4)
+  if (datatype === "FP64") return new Float64Array(buffer, byteOffset, byteLength / 8)
+  if (datatype === "FP16") return Float32Array.from(new Uint16Array(buffer, byteOffset, byteLength / 2), halfValue)
+  if (datatype !== "BF16") return undefined
+  const words = Uint32Array.from(new Uint16Array(buffer, byteOffset, byteLength / 2), (bits) => bits * 65536)
+  return new Float32Array(words.buffer)
+}
+
+/** Whether two results of the same computation are not the same. `bytes` are aligned to 8. */
+export const differs = (datatype: DataType, one: Uint8Array, other: Uint8Array): boolean => {
+  const a = asFloats(one, datatype)
+  const b = asFloats(other, datatype)
+  if (a === undefined || b === undefined) return one.some((byte, i) => byte !== other[i])
+  let largest = 0
+  for (const value of a) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
+  return a.some((value, i) => {
+    const against = b[i]!
+    return value !== against && !(Number.isNaN(value) && Number.isNaN(against)) && !(Math.abs(value - against) <= tolerance * largest)
+  })
+}

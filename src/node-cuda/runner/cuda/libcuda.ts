@@ -1,0 +1,265 @@
+/** `CudaDriver` on the driver's own library, libcuda.so.1, through koffi. */
+import type { NativeFunction } from "../../internal/native.js"
+import { loadKoffi } from "../../internal/native.js"
+import type { CopyList, CudaDevice, CudaDriver, GreenContext, SmGroups } from "./CudaDriver.js"
+import { CudaError } from "./CudaDriver.js"
+
+/** The functions, as of CUDA 12.8 and later. Pointers and handles travel as 64-bit numbers, except where the driver writes through them. */
+const signatures = {
+  cuInit: "int cuInit(unsigned int flags)",
+  cuDriverGetVersion: "int cuDriverGetVersion(void *version)",
+  cuGetErrorName: "int cuGetErrorName(int error, _Out_ const char **name)",
+  cuDeviceGet: "int cuDeviceGet(void *device, int ordinal)",
+  cuDeviceGetName: "int cuDeviceGetName(void *name, int length, int device)",
+  cuDeviceGetAttribute: "int cuDeviceGetAttribute(void *value, int attribute, int device)",
+  cuDeviceTotalMem: "int cuDeviceTotalMem_v2(void *bytes, int device)",
+  cuDevicePrimaryCtxRetain: "int cuDevicePrimaryCtxRetain(void *context, int device)",
+  cuCtxSetCurrent: "int cuCtxSetCurrent(uint64_t context)",
+  cuCtxGetStreamPriorityRange: "int cuCtxGetStreamPriorityRange(void *least, void *greatest)",
+  cuMemGetInfo: "int cuMemGetInfo_v2(void *free, void *total)",
+  cuMemHostRegister: "int cuMemHostRegister_v2(uint64_t address, uint64_t bytes, unsigned int flags)",
+  cuMemHostUnregister: "int cuMemHostUnregister(uint64_t address)",
+  cuMemHostAlloc: "int cuMemHostAlloc(void *address, uint64_t bytes, unsigned int flags)",
+  cuMemFreeHost: "int cuMemFreeHost(uint64_t address)",
+  cuMemAlloc: "int cuMemAlloc_v2(void *pointer, uint64_t bytes)",
+  cuMemFree: "int cuMemFree_v2(uint64_t pointer)",
+  cuMemsetD8: "int cuMemsetD8_v2(uint64_t pointer, uint8_t value, uint64_t bytes)",
+  cuPointerGetAttribute: "int cuPointerGetAttribute(void *value, int attribute, uint64_t pointer)",
+  cuDeviceGetDevResource: "int cuDeviceGetDevResource(int device, void *resource, int type)",
+  cuDevSmResourceSplitByCount:
+    "int cuDevSmResourceSplitByCount(void *result, void *groups, void *input, void *remainder, unsigned int flags, unsigned int least)",
+  cuDevResourceGenerateDesc: "int cuDevResourceGenerateDesc(void *description, void *resources, unsigned int count)",
+  cuGreenCtxCreate: "int cuGreenCtxCreate(void *context, uint64_t description, int device, unsigned int flags)",
+  cuGreenCtxDestroy: "int cuGreenCtxDestroy(uint64_t context)",
+  cuGreenCtxGetDevResource: "int cuGreenCtxGetDevResource(uint64_t context, void *resource, int type)",
+  cuGreenCtxStreamCreate: "int cuGreenCtxStreamCreate(void *stream, uint64_t context, unsigned int flags, int priority)",
+  cuStreamCreateWithPriority: "int cuStreamCreateWithPriority(void *stream, unsigned int flags, int priority)",
+  cuStreamDestroy: "int cuStreamDestroy_v2(uint64_t stream)",
+  cuEventCreate: "int cuEventCreate(void *event, unsigned int flags)",
+  cuEventDestroy: "int cuEventDestroy_v2(uint64_t event)",
+  cuEventRecord: "int cuEventRecord(uint64_t event, uint64_t stream)",
+  cuEventQuery: "int cuEventQuery(uint64_t event)",
+  cuStreamWaitEvent: "int cuStreamWaitEvent(uint64_t stream, uint64_t event, unsigned int flags)",
+  cuMemcpyHtoDAsync: "int cuMemcpyHtoDAsync_v2(uint64_t to, uint64_t from, uint64_t bytes, uint64_t stream)",
+  cuMemcpyDtoHAsync: "int cuMemcpyDtoHAsync_v2(uint64_t to, uint64_t from, uint64_t bytes, uint64_t stream)",
+  cuStreamBeginCapture: "int cuStreamBeginCapture_v2(uint64_t stream, int mode)",
+  cuStreamEndCapture: "int cuStreamEndCapture(uint64_t stream, void *graph)",
+  cuGraphGetNodes: "int cuGraphGetNodes(uint64_t graph, void *nodes, void *count)",
+  cuGraphNodeGetType: "int cuGraphNodeGetType(uint64_t node, void *type)",
+  cuGraphMemcpyNodeGetParams: "int cuGraphMemcpyNodeGetParams(uint64_t node, void *params)",
+  cuGraphInstantiate: "int cuGraphInstantiateWithFlags(void *executable, uint64_t graph, uint64_t flags)",
+  cuGraphLaunch: "int cuGraphLaunch(uint64_t executable, uint64_t stream)",
+  cuGraphDestroy: "int cuGraphDestroy(uint64_t graph)",
+  cuGraphExecDestroy: "int cuGraphExecDestroy(uint64_t executable)"
+} as const
+
+/** Absent from older drivers: without it every piece is a call. */
+const batchSignature =
+  "int cuMemcpyBatchAsync(void *to, void *from, void *bytes, uint64_t count, void *attributes, void *indices, uint64_t kinds, void *failed, uint64_t stream)"
+
+type Functions = Readonly<Record<keyof typeof signatures, NativeFunction>>
+
+const success = 0
+const notReady = 600
+const attribute = { multiprocessorCount: 16 } as const
+const nonBlocking = 1
+const withoutTiming = 2
+const relaxed = 2
+/** Other than the driver's own allocations may be copied from by it: mapped memory of all contexts. */
+const portable = 1
+const smResource = 1
+/** sizeof(CUdevResource) and where `sm.smCount` stands in it. */
+const resource = { bytes: 144, smCountAt: 96 } as const
+const splitForClusters = 2
+const mostGroups = 64
+const defaultStream = 1
+
+const node = { kernel: 0, memcpy: 1, memset: 2, host: 3, child: 4, empty: 5, alloc: 10, free: 11 } as const
+/** Nodes that do the same each time they run. */
+const repeatable = new Set<number>([node.kernel, node.memcpy, node.memset, node.empty, node.alloc, node.free])
+/** sizeof(CUDA_MEMCPY3D) and where memory types, host and device pointers stand in it. */
+const memcpy3d = { bytes: 200, source: 32, target: 120 } as const
+const memoryType = { host: 1, device: 2, unified: 4 } as const
+const pointerMemoryType = 2
+
+/** Opens the driver for device 0 of those that the process sees, and makes its primary context current. Throws where there is none. */
+export const openLibcuda = (): CudaDriver => {
+  const koffi = loadKoffi()
+  const library = koffi.load("libcuda.so.1")
+  const f = Object.fromEntries(Object.entries(signatures).map(([name, signature]) => [name, library.func(signature)])) as Functions
+  let copyBatch: NativeFunction | undefined
+  try {
+    copyBatch = library.func(batchSignature)
+  } catch {
+    copyBatch = undefined
+  }
+
+  const fail = (call: string, code: number): never => {
+    const name: [string | null] = [null]
+    f.cuGetErrorName(code, name)
+    throw new CudaError(call, code, name[0] ?? "an unknown error")
+  }
+  const check = (call: keyof Functions, code: number): void => {
+    if (code !== success) fail(call, code)
+  }
+  const words = new BigUint64Array(2)
+  /** Calls a function that writes a handle or number of 64 bits through its first argument. */
+  const make = (call: keyof Functions, ...args: ReadonlyArray<unknown>): number => {
+    words[0] = 0n
+    check(call, f[call](words, ...args) as number)
+    return Number(words[0])
+  }
+  const ints = new Int32Array(2)
+  const int = (call: keyof Functions, ...args: ReadonlyArray<unknown>): number => {
+    check(call, f[call](ints, ...args) as number)
+    return ints[0]!
+  }
+
+  check("cuInit", f.cuInit(0) as number)
+  const ordinal = int("cuDeviceGet", 0)
+  const context = make("cuDevicePrimaryCtxRetain", ordinal)
+  check("cuCtxSetCurrent", f.cuCtxSetCurrent(context) as number)
+
+  const describe = (): CudaDevice => {
+    const name = Buffer.alloc(256)
+    check("cuDeviceGetName", f.cuDeviceGetName(name, name.length, ordinal) as number)
+    check("cuCtxGetStreamPriorityRange", f.cuCtxGetStreamPriorityRange(ints.subarray(0, 1), ints.subarray(1, 2)) as number)
+    const [lowest, highest] = [ints[0]!, ints[1]!]
+    return {
+      name: name.toString("utf8", 0, name.indexOf(0)),
+      units: int("cuDeviceGetAttribute", attribute.multiprocessorCount, ordinal),
+      memoryBytes: make("cuDeviceTotalMem", ordinal),
+      driverVersion: int("cuDriverGetVersion"),
+      priorities: { highest, lowest }
+    }
+  }
+
+  const smCount = (resources: Uint8Array, i: number): number =>
+    new DataView(resources.buffer, resources.byteOffset).getUint32(i * resource.bytes + resource.smCountAt, true)
+
+  const splitSms = (least: number, forClusters: boolean): SmGroups => {
+    const whole = new Uint8Array(resource.bytes)
+    check("cuDeviceGetDevResource", f.cuDeviceGetDevResource(ordinal, whole, smResource) as number)
+    const resources = new Uint8Array((mostGroups + 1) * resource.bytes)
+    const remainder = new Uint8Array(resource.bytes)
+    ints[0] = mostGroups
+    const code = f.cuDevSmResourceSplitByCount(resources, ints, whole, remainder, forClusters ? splitForClusters : 0, least) as number
+    check("cuDevSmResourceSplitByCount", code)
+    const count = ints[0]!
+    resources.set(remainder, count * resource.bytes)
+    const units = Array.from({ length: count }, (_, i) => smCount(resources, i))
+    const left = smCount(remainder, 0)
+    return { units: left === 0 ? units : [...units, left], resources }
+  }
+
+  const createGreen = (groups: SmGroups, indices: ReadonlyArray<number>): GreenContext => {
+    const chosen = new Uint8Array(indices.length * resource.bytes)
+    indices.forEach((index, i) => chosen.set(groups.resources.subarray(index * resource.bytes, (index + 1) * resource.bytes), i * resource.bytes))
+    const description = make("cuDevResourceGenerateDesc", chosen, indices.length)
+    const handle = make("cuGreenCtxCreate", description, ordinal, defaultStream)
+    const given = new Uint8Array(resource.bytes)
+    check("cuGreenCtxGetDevResource", f.cuGreenCtxGetDevResource(handle, given, smResource) as number)
+    return { handle, units: smCount(given, 0) }
+  }
+
+  /** CUmemcpyAttributes: source access in stream order, no hints of places, copies beside kernels preferred. */
+  const attributes = new Uint32Array([1, 0, 0, 0, 0, 1])
+  const firstOnly = new BigUint64Array(1)
+  const failedAt = new BigUint64Array(1)
+  const copyAll = (list: CopyList, to: Uint32Array, from: Uint32Array, one: NativeFunction, name: keyof Functions, stream: number): void => {
+    const { bytes, count } = list
+    if (copyBatch !== undefined && count > 1) {
+      const code = copyBatch(to, from, bytes, count, attributes, firstOnly, 1, failedAt, stream) as number
+      return code === success ? undefined : fail("cuMemcpyBatchAsync", code)
+    }
+    for (let i = 0; i < count; i++) {
+      const at = 2 * i
+      check(name, one(
+        to[at]! + 2 ** 32 * to[at + 1]!, from[at]! + 2 ** 32 * from[at + 1]!, bytes[at]! + 2 ** 32 * bytes[at + 1]!, stream
+      ) as number)
+    }
+  }
+
+  const isHost = (params: DataView, at: number): boolean => {
+    const type = params.getInt32(at, true)
+    if (type !== memoryType.unified) return type === memoryType.host
+    // Not known to the driver: memory of the host that is not page-locked.
+    return f.cuPointerGetAttribute(ints, pointerMemoryType, params.getBigUint64(at + 16, true)) !== success || ints[0] === memoryType.host
+  }
+  const graphProblem = (graph: number): string | undefined => {
+    check("cuGraphGetNodes", f.cuGraphGetNodes(graph, null, words) as number)
+    const nodes = new BigUint64Array(Number(words[0]))
+    if (nodes.length === 0) return "it is empty"
+    check("cuGraphGetNodes", f.cuGraphGetNodes(graph, nodes, words) as number)
+    const params = new DataView(new ArrayBuffer(memcpy3d.bytes))
+    for (const each of nodes) {
+      const type = int2("cuGraphNodeGetType", each)
+      if (!repeatable.has(type)) return type === node.host ? "it calls back into the host" : `it has a node of type ${type}`
+      if (type !== node.memcpy) continue
+      check("cuGraphMemcpyNodeGetParams", f.cuGraphMemcpyNodeGetParams(each, new Uint8Array(params.buffer)) as number)
+      if (isHost(params, memcpy3d.source) || isHost(params, memcpy3d.target)) return "it copies from or to memory of the host"
+    }
+    return undefined
+  }
+  /** As `int`, where the result comes as the second argument. */
+  const int2 = (call: keyof Functions, argument: bigint): number => {
+    check(call, f[call](argument, ints) as number)
+    return ints[0]!
+  }
+
+  return {
+    device: describe(),
+    freeBytes: () => {
+      check("cuMemGetInfo", f.cuMemGetInfo(words.subarray(0, 1), words.subarray(1, 2)) as number)
+      return Number(words[0])
+    },
+    lockHost: (address, bytes) => check("cuMemHostRegister", f.cuMemHostRegister(address, bytes, portable) as number),
+    unlockHost: (address) => check("cuMemHostUnregister", f.cuMemHostUnregister(address) as number),
+    allocateHost: (bytes) => {
+      const address = make("cuMemHostAlloc", bytes, portable)
+      return { address, memory: new Uint8Array(koffi.view(BigInt(address), bytes)) }
+    },
+    freeHost: (address) => check("cuMemFreeHost", f.cuMemFreeHost(address) as number),
+    allocate: (bytes) => {
+      const pointer = make("cuMemAlloc", bytes)
+      check("cuMemsetD8", f.cuMemsetD8(pointer, 0, bytes) as number)
+      return pointer
+    },
+    free: (pointer) => check("cuMemFree", f.cuMemFree(pointer) as number),
+    splitSms,
+    createGreen,
+    destroyGreen: ({ handle }) => check("cuGreenCtxDestroy", f.cuGreenCtxDestroy(handle) as number),
+    createStream: (priority, green) =>
+      green === undefined
+        ? make("cuStreamCreateWithPriority", nonBlocking, priority)
+        : make("cuGreenCtxStreamCreate", green.handle, nonBlocking, priority),
+    destroyStream: (stream) => check("cuStreamDestroy", f.cuStreamDestroy(stream) as number),
+    createEvent: () => make("cuEventCreate", withoutTiming),
+    destroyEvent: (event) => check("cuEventDestroy", f.cuEventDestroy(event) as number),
+    record: (event, stream) => check("cuEventRecord", f.cuEventRecord(event, stream) as number),
+    wait: (stream, event) => check("cuStreamWaitEvent", f.cuStreamWaitEvent(stream, event, 0) as number),
+    isDone: (event) => {
+      const code = f.cuEventQuery(event) as number
+      if (code === success) return true
+      if (code !== notReady) fail("cuEventQuery", code)
+      return false
+    },
+    copyIn: (to, from, bytes, stream) => check("cuMemcpyHtoDAsync", f.cuMemcpyHtoDAsync(to, from, bytes, stream) as number),
+    copyOut: (to, from, bytes, stream) => check("cuMemcpyDtoHAsync", f.cuMemcpyDtoHAsync(to, from, bytes, stream) as number),
+    copyAllIn: (list, stream) => copyAll(list, list.device, list.host, f.cuMemcpyHtoDAsync, "cuMemcpyHtoDAsync", stream),
+    copyAllOut: (list, stream) => copyAll(list, list.host, list.device, f.cuMemcpyDtoHAsync, "cuMemcpyDtoHAsync", stream),
+    beginCapture: (stream) => check("cuStreamBeginCapture", f.cuStreamBeginCapture(stream, relaxed) as number),
+    endCapture: (stream) => {
+      words[0] = 0n
+      const code = f.cuStreamEndCapture(stream, words) as number
+      check("cuStreamEndCapture", code)
+      if (words[0] === 0n) throw new CudaError("cuStreamEndCapture", 901, "no graph")
+      return Number(words[0])
+    },
+    graphProblem,
+    instantiate: (graph) => make("cuGraphInstantiate", graph, 0),
+    launch: (executable, stream) => check("cuGraphLaunch", f.cuGraphLaunch(executable, stream) as number),
+    destroyGraph: (graph) => check("cuGraphDestroy", f.cuGraphDestroy(graph) as number),
+    destroyExecutable: (executable) => check("cuGraphExecDestroy", f.cuGraphExecDestroy(executable) as number)
+  }
+}
