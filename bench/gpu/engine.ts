@@ -60,6 +60,7 @@ for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
       const heldBefore = glet.heldMs()
       const perSecond = await throughputOf(inFlight, forMs)
       const heldBusyMs = (glet.heldMs() - heldBefore) / ((perSecond * forMs) / 1000)
+      write({ what: "runner's engine", model: name, batch: items, p50Ms: round(latency.p50Ms), itemsPerS: Math.round(perSecond * items) })
       const bare = await bareLoop(bench.driver, model, items, loaded.detail.includes("nhwc"), forMs).catch((error: unknown) => ({ error: String(error) }))
       const node = await nodeBaseline(model.path, name, items).catch((error: unknown) => ({ error: String(error) }))
       write({

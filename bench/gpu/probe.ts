@@ -2,7 +2,7 @@
  * What this GPU and driver do, for the choices that the engine makes: how SMs can be split, how small copies are best made, how an end is best
  * learnt, and which contexts run graphs of channels-last convolutions.
  *
- *   node probe.mjs ZOO OUT.json          bundled as bench/gpu/README.md says
+ *   node probe.mjs ZOO OUT.json [split|green|copies|completion|contexts|search ...]          bundled as bench/gpu/README.md says
  */
 import * as fs from "node:fs"
 import { loadKoffi } from "../../src/node-cuda/internal/native.js"
@@ -14,7 +14,7 @@ import { loadOrt } from "../../src/node-cuda/runner/OrtApi.js"
 import { summary } from "./lib/measure.js"
 import { zooModel } from "./lib/zoo.js"
 
-const [zoo, out] = process.argv.slice(2)
+const [zoo, out, ...parts] = process.argv.slice(2)
 if (zoo === undefined || out === undefined) throw new Error("usage: probe.mjs ZOO OUT.json")
 const results: Array<unknown> = []
 const write = (result: object): void => {
@@ -23,6 +23,7 @@ const write = (result: object): void => {
   console.log(JSON.stringify(result))
 }
 const guarded = async (what: string, work: () => Promise<void> | void): Promise<void> => {
+  if (parts.length > 0 && !parts.includes(what)) return
   try {
     await work()
   } catch (error) {
@@ -166,21 +167,52 @@ for (const name of ["resnet50", "bert-base"]) {
   ]
   for (const [least, forClusters, indices] of variants) {
     for (const nhwc of name === "resnet50" ? [true, false] : [false]) {
-      await guarded("variant", async () => {
+      await guarded("contexts", async () => {
         const green = driver.createGreen(driver.splitSms(least, forClusters), indices)
         const context = { units: green.units, sharedUnits: () => 0, createStream: () => driver.createStream(0, green), close: () => undefined }
         const began = performance.now()
-        const loaded = await CudaModel.open(runtime, context, { path: model.path, signature: model.signature, warmBatches: [8] }, nhwc)
+        const loaded = await CudaModel.open(runtime, context, { path: model.path, signature: model.signature, warmBatches: [8] }, {
+          nhwc,
+          isPerSize: false
+        })
         const openedMs = performance.now() - began
         await loaded.warm(8)
         const warmMs = performance.now() - began - openedMs
         const ms = await loaded.trial(8)
         write({
-          what: "variant", model: name, least, forClusters, groups: indices.length, units: green.units, nhwc, ms: round(ms), openedMs: round(openedMs),
+          what: "context", model: name, least, forClusters, groups: indices.length, units: green.units, nhwc, ms: round(ms), openedMs: round(openedMs),
           warmMs: round(warmMs), detail: loaded.detail
         })
         loaded.release()
         driver.destroyGreen(green)
+      })
+    }
+  }
+}
+for (const name of ["resnet50", "mobilenet_v2", "googlenet", "densenet161", "ssd-mobilenetv1"]) {
+  for (const search of ["EXHAUSTIVE", "HEURISTIC", "DEFAULT"] as const) {
+    for (const nhwc of [false, true]) {
+      await guarded("search", async () => {
+        const model = zooModel(zoo, name, 8)
+        const context = {
+          units: driver.device.units, sharedUnits: () => 0, createStream: () => driver.createStream(0, undefined), close: () => undefined
+        }
+        const request = { path: model.path, signature: model.signature, warmBatches: [8] }
+        const began = performance.now()
+        const loaded = await CudaModel.open(runtime, context, request, { nhwc, isPerSize: true, search })
+        const openedMs = performance.now() - began
+        await loaded.warm(8)
+        const warmMs = performance.now() - began - openedMs
+        const ms = await loaded.trial(8)
+        const before = performance.now()
+        await loaded.warm(1)
+        const warm1Ms = performance.now() - before
+        const ms1 = await loaded.trial(1)
+        write({
+          what: "search", model: name, search, nhwc, ms: round(ms), ms1: round(ms1), openedMs: round(openedMs), warmMs: round(warmMs),
+          warm1Ms: round(warm1Ms), detail: loaded.detail
+        })
+        loaded.release()
       })
     }
   }

@@ -190,7 +190,7 @@ describe("CudaGlet", () => {
     await model.release()
     const again = await load(await another(132), contract, [1, 8])
     assert.include(again.loaded.detail, "nhwc")
-    assert.strictEqual(fake.calls.get("openSession"), sessions + 1)
+    assert.strictEqual(fake.calls.get("openSession"), sessions + 2, "one for each of the two sizes")
     const other = await open({ spinMs: (nhwc) => nhwc ? 1 : 0.1 })
     assert.include((await load(other.glet, convolution(), [1, 8])).loaded.detail, "nchw")
   })

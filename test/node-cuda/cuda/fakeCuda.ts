@@ -210,6 +210,10 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       known(graphs, graph, "graphProblem")
       return options.graphProblem?.()
     },
+    keepHostSources: () => {
+      called("keepHostSources")
+      return [addressed(64, kinds.host)]
+    },
     instantiate: (graph) => {
       called("instantiate")
       executables.set(++handles, [...known(graphs, graph, "instantiate")])

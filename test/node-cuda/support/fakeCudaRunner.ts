@@ -8,6 +8,7 @@ import type { Ready, RunnerSettings } from "../../../src/node-cuda/internal/cont
 import { makeFrameReader } from "../../../src/node-cuda/internal/frameReader.js"
 import { connectionFd, mapSegment, segmentFd } from "../../../src/node-cuda/internal/segment.js"
 import { protocolVersion } from "../../../src/node-cuda/internal/wire.js"
+import type { Engine } from "../../../src/node-cuda/runner/Engine.js"
 import { makeOrtC } from "../../../src/node-cuda/runner/OrtC.js"
 import type { Probed } from "../../../src/node-cuda/runner/probe.js"
 import { Runner } from "../../../src/node-cuda/runner/Runner.js"
@@ -56,9 +57,11 @@ const run = (): void => {
   // One that hangs: it neither drains nor heeds SIGTERM.
   const stuck = fs.existsSync(`${folder}/runner-stuck`)
   process.on("SIGTERM", () => stuck || vanish())
-  const runner = new Runner(
-    socket, { name: engine.name, openGlet: () => engine.openGlet(1) }, bytes, true, () => stuck || socket.end(() => process.exit(0))
-  )
+  const openGlet: Engine["openGlet"] = async (request) => {
+    const glet = await engine.openGlet({ ...request, units: 1 })
+    return { opened: { units: request.units }, load: (model) => glet.load(model), close: () => glet.close() }
+  }
+  const runner = new Runner(socket, { name: engine.name, openGlet }, bytes, true, () => stuck || socket.end(() => process.exit(0)))
   read = makeFrameReader(runner)
   const cuda = { name: device.name, units, memoryBytes: device.memoryBytes, driverVersion: device.driverVersion }
   const ready: Ready = { type: "ready", protocol: protocolVersion, engine: engine.name, ...(fs.existsSync(`${folder}/runner-without-cuda`) ? {} : { cuda }) }

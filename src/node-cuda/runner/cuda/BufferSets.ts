@@ -4,6 +4,7 @@
  */
 import type { SlotLayout, SlotPlacement } from "../../../core/SlotLayout.js"
 import type { Ort } from "../OrtApi.js"
+import type { OrtCSession } from "../OrtCSession.js"
 import type { BoundValues } from "../ortValues.js"
 import { bindValues } from "../ortValues.js"
 import { rangeOf } from "./copies.js"
@@ -20,7 +21,18 @@ export interface BufferSet {
   readonly computed: Handle
   readonly done: Handle
   /** Its kernels in one piece; undefined where they are launched one by one. */
-  executable: Handle | undefined
+  graph: RunnableGraph | undefined
+}
+
+export interface RunnableGraph {
+  readonly executable: Handle
+  /** Page-locked memory that it copies from. */
+  readonly sources: ReadonlyArray<number>
+}
+
+export const freeGraph = (driver: CudaDriver, { executable, sources }: RunnableGraph): void => {
+  driver.destroyExecutable(executable)
+  for (const source of sources) driver.freeHost(source)
 }
 
 /** Batches of the same items and bindings. */
@@ -32,6 +44,8 @@ export interface BatchSize {
   readonly stagedInputs: boolean
   readonly stagedOutputs: boolean
   readonly free: Array<BufferSet>
+  /** The session that runs it; undefined until the first run. */
+  session: OrtCSession | undefined
   made: number
   /** Batches of this size so far. */
   uses: number
@@ -54,6 +68,7 @@ export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bi
     stagedInputs: isSmall(placement.inputBytes, items),
     stagedOutputs: isSmall(placement.outputBytes, items),
     free: [],
+    session: undefined,
     made: 0,
     uses: 0,
     typicalMs: Infinity
@@ -75,7 +90,7 @@ export const makeBufferSet = (driver: CudaDriver, ort: Ort, memoryInfo: bigint, 
       : undefined
     const event = () => made(driver.createEvent(), driver.destroyEvent)
     const values = made(bindValues(ort, memoryInfo, layout, items, bindings, placement, BigInt(device)), ({ release }) => release())
-    const set: BufferSet = { size, device, values, staging, copiedIn: event(), computed: event(), done: event(), executable: undefined }
+    const set: BufferSet = { size, device, values, staging, copiedIn: event(), computed: event(), done: event(), graph: undefined }
     size.made++
     return set
   } catch (error) {
@@ -86,7 +101,7 @@ export const makeBufferSet = (driver: CudaDriver, ort: Ort, memoryInfo: bigint, 
 
 /** Frees a set that no batch has. */
 export const freeBufferSet = (driver: CudaDriver, set: BufferSet): void => {
-  if (set.executable !== undefined) driver.destroyExecutable(set.executable)
+  if (set.graph !== undefined) freeGraph(driver, set.graph)
   set.values.release()
   for (const event of [set.copiedIn, set.computed, set.done]) driver.destroyEvent(event)
   if (set.staging !== undefined) driver.freeHost(set.staging.address)

@@ -85,8 +85,13 @@ export interface CudaDriver {
   readonly beginCapture: (stream: Handle) => void
   /** Ends it, also where it failed, and gives the graph; throws where there is none. */
   readonly endCapture: (stream: Handle) => Handle
-  /** Why the graph would not do the same when run again: it calls the host, or copies from or to memory of the host. */
+  /** Why the graph would not do the same when run again: it calls the host, or copies to its memory. */
   readonly graphProblem: (graph: Handle) => string | undefined
+  /**
+   * Lets copies from the host's memory copy from page-locked copies of it, as it is now: it belongs to whoever launched them, and may hold
+   * something else later. Gives the addresses of the copies, to be freed when the graph is no longer run.
+   */
+  readonly keepHostSources: (graph: Handle) => ReadonlyArray<number>
   readonly instantiate: (graph: Handle) => Handle
   readonly launch: (executable: Handle, stream: Handle) => void
   readonly destroyGraph: (graph: Handle) => void

@@ -44,7 +44,7 @@ export type LoadModel = (context: GletContext, request: LoadRequest) => Promise<
 
 export class CudaGlet implements EngineGlet, Pollable {
   readonly opened: Opened
-  /** Time that this thread has spent on batches, in ms. */
+  /** Time that this thread was held by batches, in ms. */
   heldMs = 0
   private readonly copyInStream: Handle
   private readonly copyOutStream: Handle
@@ -102,13 +102,17 @@ export class CudaGlet implements EngineGlet, Pollable {
   }
 
   poll(nowMs: number): number | undefined {
-    this.held(() => {
-      for (let job = this.inFlight[0]; job !== undefined && this.hasEnded(job); job = this.inFlight[0]) {
-        this.inFlight.shift()
-        this.finish(job)
-      }
-      this.pump()
-    })
+    const first = this.inFlight[0]
+    // Asking is not counted as held: the thread is free for others between two questions.
+    if (first !== undefined && this.hasEnded(first)) {
+      this.held(() => {
+        for (let job: Job | undefined = first; job !== undefined && (job === first || this.hasEnded(job)); job = this.inFlight[0]) {
+          this.inFlight.shift()
+          this.finish(job)
+        }
+        this.pump()
+      })
+    }
     const head = this.inFlight[0]
     return head === undefined ? undefined : this.expectedEndMs(head, nowMs)
   }
@@ -209,8 +213,11 @@ export class CudaGlet implements EngineGlet, Pollable {
       if (job.apart) driver.wait(model.stream, set!.copiedIn)
       if (this.lastModel !== model && this.lastComputed !== undefined) driver.wait(model.stream, this.lastComputed)
       this.launching = job
-      if (model.isToBeRecorded(set!)) {
-        model.record(set!).then(() => this.held(() => this.launch(job)), (error: unknown) => this.started(job, textOf(error)))
+      if (model.isToBePrepared(set!)) {
+        model.prepare(set!).then(() => this.held(() => {
+          this.launch(job)
+          this.pump()
+        }), (error: unknown) => this.started(job, textOf(error)))
       } else {
         this.launch(job)
       }

@@ -1,4 +1,10 @@
-/** One model on one glet's SMs: its session, its stream, its buffers and graphs by batch size. */
+/**
+ * One model on one glet's SMs: its sessions, its stream, its buffers and graphs by batch size.
+ *
+ * A convolution of ONNX Runtime holds cuDNN's plan for the shape that it ran last, and makes it anew for another: that takes up to tens of
+ * milliseconds a convolution, and a graph that was recorded with the plan before would run kernels that are no longer there. So where a model
+ * has convolutions every batch size has a session of its own; other models have one for all.
+ */
 import { makeRandom } from "../../../core/internal/random.js"
 import type { SlotLayout } from "../../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../../core/SlotLayout.js"
@@ -9,8 +15,8 @@ import { LoadFailure, textOf } from "../Engine.js"
 import type { Ort } from "../OrtApi.js"
 import type { OrtCSession } from "../OrtCSession.js"
 import { dropMadeValues } from "../ortValues.js"
-import type { BatchSize, BufferSet } from "./BufferSets.js"
-import { bytesOfSet, freeBufferSet, makeBatchSize, makeBufferSet } from "./BufferSets.js"
+import type { BatchSize, BufferSet, RunnableGraph } from "./BufferSets.js"
+import { bytesOfSet, freeBufferSet, freeGraph, makeBatchSize, makeBufferSet } from "./BufferSets.js"
 import type { CudaSessionSettings } from "./cudaSession.js"
 import type { CudaDriver, Handle } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
@@ -29,6 +35,15 @@ export interface CudaRuntime {
   readonly unsynchronized: bigint
   /** The device is lost for this process. */
   readonly onFatal: (error: CudaError) => void
+}
+
+/** How a model is run. */
+export interface ModelChoice {
+  /** Convolutions on channels-last tensors. */
+  readonly nhwc: boolean
+  /** A session for every batch size. */
+  readonly isPerSize: boolean
+  readonly search?: CudaSessionSettings["search"]
 }
 
 /** Sets of a size that exist at most: one computes while another is filled; small ones come and go faster than one can be filled. */
@@ -66,24 +81,26 @@ export class CudaModel {
 
   private constructor(
     private readonly runtime: CudaRuntime,
+    private readonly request: LoadRequest,
     readonly layout: SlotLayout,
-    readonly session: OrtCSession,
+    /** A session that no size has yet, or that all have. */
+    private spare: OrtCSession | undefined,
     /** All its kernels run here, one batch after the other. */
     readonly stream: Handle,
-    readonly nhwc: boolean
+    readonly choice: ModelChoice
   ) {
     this.dynamicOutputs = dynamicOutputs(layout)
     if (this.dynamicOutputs.length > 0) this.graphProblem = "the shape of an output depends on data"
   }
 
   /** Creates a session in the glet's context. Rejects with `LoadFailure`. */
-  static async open(runtime: CudaRuntime, context: GletContext, request: LoadRequest, nhwc: boolean): Promise<CudaModel> {
+  static async open(runtime: CudaRuntime, context: GletContext, request: LoadRequest, choice: ModelChoice): Promise<CudaModel> {
     const { driver } = runtime
     const layout = makeSlotLayout(request.signature)
     const stream = context.createStream()
     try {
-      const session = await runtime.openSession(request, { stream, nhwc, memoryLimitBytes: driver.freeBytes() })
-      return new CudaModel(runtime, layout, session, stream, nhwc)
+      const session = await runtime.openSession(request, { ...choice, stream, memoryLimitBytes: driver.freeBytes() })
+      return new CudaModel(runtime, request, layout, session, stream, choice)
     } catch (error) {
       driver.destroyStream(stream)
       throw error
@@ -114,24 +131,44 @@ export class CudaModel {
     set.size.free.push(set)
   }
 
-  /** Whether the next batch on this set is to be recorded. */
-  isToBeRecorded(set: BufferSet): boolean {
-    return set.executable === undefined && this.graphProblem === undefined && this.isVerified && set.size.uses >= recordAfterUses
+  /** Whether something is to be done before the next batch on this set can run as it should. */
+  isToBePrepared(set: BufferSet): boolean {
+    return set.size.session === undefined || this.isToBeRecorded(set)
   }
 
-  /** Records the kernels for a set; where that is not possible, never again. Nothing else may use the stream meanwhile. */
-  async record(set: BufferSet): Promise<void> {
+  /** Opens the size's session, or records the set's kernels, if it is time. Nothing else may use the stream meanwhile. */
+  async prepare(set: BufferSet): Promise<void> {
+    set.size.session ??= await this.takeSession()
+    if (this.isToBeRecorded(set)) await this.record(set)
+  }
+
+  private isToBeRecorded(set: BufferSet): boolean {
+    return set.graph === undefined && this.graphProblem === undefined && this.isVerified && set.size.uses >= recordAfterUses
+  }
+
+  private async takeSession(): Promise<OrtCSession> {
+    const { spare } = this
+    if (spare !== undefined) {
+      if (this.choice.isPerSize) this.spare = undefined
+      return spare
+    }
+    const settings = { ...this.choice, stream: this.stream, memoryLimitBytes: this.runtime.driver.freeBytes() }
+    return this.runtime.openSession(this.request, settings)
+  }
+
+  /** Records the kernels for a set; where that is not possible, never again. */
+  private async record(set: BufferSet): Promise<void> {
     if (this.graphProblem !== undefined) return
-    this.graphProblem = await recordGraph(this.runtime.driver, this.session, this.runtime.unsynchronized, set, this.stream)
+    this.graphProblem = await recordGraph(this.runtime.driver, set.size.session!, this.runtime.unsynchronized, set, this.stream)
   }
 
   /** Starts the computation of a set; `onStarted` may be called at once. */
   compute(set: BufferSet, onStarted: (problem: string | undefined) => void): void {
-    if (set.executable === undefined) {
-      this.session.runAsync(set.values, this.dynamicOutputs.length === 0 ? this.runtime.unsynchronized : null, onStarted)
+    if (set.graph === undefined) {
+      set.size.session!.runAsync(set.values, this.dynamicOutputs.length === 0 ? this.runtime.unsynchronized : null, onStarted)
       return
     }
-    this.runtime.driver.launch(set.executable, this.stream)
+    this.runtime.driver.launch(set.graph.executable, this.stream)
     onStarted(undefined)
   }
 
@@ -143,11 +180,12 @@ export class CudaModel {
     try {
       const first = this.takeSet(size)!
       sets.push(first)
+      size.session ??= await this.takeSession()
       await this.runOnce(first)
       dropMadeValues(this.runtime.ort, this.dynamicOutputs, first.values)
       await this.record(first)
-      if (first.executable !== undefined) await this.verify(first)
-      while (first.executable !== undefined && size.made < setsOf(size)) {
+      if (first.graph !== undefined) await this.verify(first)
+      while (first.graph !== undefined && size.made < setsOf(size)) {
         const another = this.makeSet(size)
         sets.push(another)
         await this.record(another)
@@ -182,19 +220,19 @@ export class CudaModel {
   /** Frees everything. No batch may be in flight. */
   release(): void {
     const { driver } = this.runtime
-    for (const size of this.sizes.values()) this.freeSets(size)
+    for (const size of this.sizes.values()) this.freeSize(size)
     this.sizes.clear()
-    this.session.release()
+    this.spare?.release()
     driver.destroyStream(this.stream)
   }
 
   /** In words, for `glet status`. */
   get detail(): string {
-    const sizes = this.ready.filter(({ free }) => free.some(({ executable }) => executable !== undefined)).map(({ items }) => items)
+    const sizes = this.ready.filter(({ free }) => free.some(({ graph }) => graph !== undefined)).map(({ items }) => items)
     const graphs = this.graphProblem === undefined
       ? sizes.length === 0 ? "graphs when sizes recur" : `graphs for ${sizes.join(" ")}`
       : `${sizes.length === 0 ? "no graphs" : `graphs for ${sizes.join(" ")} only`} because ${this.graphProblem}`
-    return `ort-c, cuda, ${this.nhwc ? "nhwc" : "nchw"}, ${graphs}`
+    return `ort-c, cuda, ${this.choice.nhwc ? "nhwc" : "nchw"}, ${graphs}`
   }
 
   private async runOnce(set: BufferSet): Promise<void> {
@@ -210,10 +248,10 @@ export class CudaModel {
     const { layout: { signature } } = this
     const { placement } = set.size
     const host = driver.allocateHost(placement.totalBytes)
-    const graph = set.executable!
+    const graph = set.graph!
     /** Runs with all the buffer as it stands in `host`, and gives it as it stands afterwards. */
-    const run = async (executable: Handle | undefined): Promise<Uint8Array> => {
-      set.executable = executable
+    const run = async (graph: RunnableGraph | undefined): Promise<Uint8Array> => {
+      set.graph = graph
       driver.copyIn(set.device, host.address, placement.totalBytes, this.stream)
       await this.runOnce(set)
       driver.copyOut(host.address, set.device, placement.totalBytes, this.stream)
@@ -240,14 +278,14 @@ export class CudaModel {
         return differs(datatype, part(expected), part(found))
       })
       if (isOther) {
-        set.executable = undefined
-        driver.destroyExecutable(graph)
+        set.graph = undefined
+        freeGraph(driver, graph)
         this.graphProblem = `a graph of batch ${set.size.items} gave other outputs than a run without it`
       } else {
         this.isVerified = true
       }
     } finally {
-      if (this.graphProblem === undefined) set.executable = graph
+      if (this.graphProblem === undefined) set.graph = graph
       driver.freeHost(host.address)
     }
   }
@@ -275,7 +313,7 @@ export class CudaModel {
     for (const [key, size] of this.sizes) {
       if (others <= mostOtherSizes) return
       if (this.ready.includes(size) || size.made === 0 || size.free.length < size.made) continue
-      this.freeSets(size)
+      this.freeSize(size)
       this.sizes.delete(key)
       others--
     }
@@ -286,7 +324,9 @@ export class CudaModel {
     return makeBufferSet(driver, ort, memoryInfo, this.layout, size)
   }
 
-  private freeSets(size: BatchSize): void {
+  private freeSize(size: BatchSize): void {
     for (const set of size.free.splice(0)) freeBufferSet(this.runtime.driver, set)
+    if (size.session !== this.spare) size.session?.release()
+    size.session = undefined
   }
 }

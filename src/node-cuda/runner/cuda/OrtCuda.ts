@@ -1,6 +1,7 @@
 /** The engine on ONNX Runtime's C API and its CUDA provider. */
 import type { CudaReady, DeviceSettings, Loaded } from "../../internal/control.js"
 import * as fs from "node:fs"
+import { makeSlotLayout } from "../../../core/SlotLayout.js"
 import type { Engine, LoadRequest } from "../Engine.js"
 import { textOf } from "../Engine.js"
 import { loadOrt } from "../OrtApi.js"
@@ -43,11 +44,12 @@ const makeLoader = (runtime: CudaRuntime) => {
   }
 
   const choose = async (context: GletContext, request: LoadRequest, key: string): Promise<CudaModel> => {
-    const open = (nhwc: boolean) => CudaModel.open(runtime, context, request, nhwc)
     const known = choices.get(key)
+    const isConvolution = key !== "" && hasConvolutions(request.path)
+    const isStatic = makeSlotLayout(request.signature).isStatic
+    const open = (nhwc: boolean) => CudaModel.open(runtime, context, request, { nhwc, isPerSize: isStatic && isConvolution })
     const first = await open(known ?? false)
-    const isTried = known === undefined && first.layout.isStatic && hasConvolutions(request.path)
-    if (!isTried) return first
+    if (known !== undefined || !isStatic || !isConvolution) return first
     let other: CudaModel | undefined
     try {
       const sizes = [...new Set([1, Math.max(1, ...request.warmBatches)])]

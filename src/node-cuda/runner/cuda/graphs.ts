@@ -2,8 +2,9 @@
  * Graphs of a model's kernels. They are recorded by this process, not by ONNX Runtime's own option: that one binds a graph to the thread that
  * recorded it, and refuses models with any node on the CPU, though such nodes only make shapes, which are the same in every run of a size.
  *
- * A graph is used only where it can do nothing else than the run that it was recorded from: kernels and copies within the device
- * (`CudaDriver.graphProblem`), and outputs that agree with a run without it on other inputs (`differs`).
+ * A graph is used only where it can do nothing else than the run that it was recorded from: kernels, copies within the device, and copies from
+ * the host's memory as it was at the time (`CudaDriver.graphProblem`, `keepHostSources`); and whose outputs agree with a run without it on other
+ * inputs (`differs`).
  */
 import type { DataType } from "../../../core/Tensor.js"
 import type { OrtCSession } from "../OrtCSession.js"
@@ -13,7 +14,7 @@ import type { CudaDriver, Handle } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
 
 /**
- * Records a run on a set's buffers, which must have run before. Resolves with why there is no graph; sets `executable` where there is. Rejects
+ * Records a run on a set's buffers, which must have run before. Resolves with why there is no graph; sets `graph` where there is. Rejects
  * where the device is lost.
  */
 export const recordGraph = (
@@ -42,12 +43,15 @@ const finish = (driver: CudaDriver, set: BufferSet, stream: Handle, runProblem: 
     if (error instanceof CudaError && error.isFatal) throw error
     return runProblem ?? textOf(error)
   }
+  let sources: ReadonlyArray<number> = []
   try {
     const problem = runProblem ?? driver.graphProblem(graph)
     if (problem !== undefined) return problem
-    set.executable = driver.instantiate(graph)
+    sources = driver.keepHostSources(graph)
+    set.graph = { executable: driver.instantiate(graph), sources }
     return undefined
   } catch (error) {
+    for (const source of sources) driver.freeHost(source)
     if (!(error instanceof CudaError) || error.isFatal) throw error
     return error.isClusterTooLarge ? "a kernel needs more SMs side by side than the glet's context has" : error.message
   } finally {

@@ -47,6 +47,7 @@ const signatures = {
   cuGraphGetNodes: "int cuGraphGetNodes(uint64_t graph, void *nodes, void *count)",
   cuGraphNodeGetType: "int cuGraphNodeGetType(uint64_t node, void *type)",
   cuGraphMemcpyNodeGetParams: "int cuGraphMemcpyNodeGetParams(uint64_t node, void *params)",
+  cuGraphMemcpyNodeSetParams: "int cuGraphMemcpyNodeSetParams(uint64_t node, void *params)",
   cuGraphInstantiate: "int cuGraphInstantiateWithFlags(void *executable, uint64_t graph, uint64_t flags)",
   cuGraphLaunch: "int cuGraphLaunch(uint64_t executable, uint64_t stream)",
   cuGraphDestroy: "int cuGraphDestroy(uint64_t graph)",
@@ -74,11 +75,13 @@ const splitForClusters = 2
 const mostGroups = 64
 const defaultStream = 1
 
-const node = { kernel: 0, memcpy: 1, memset: 2, host: 3, child: 4, empty: 5, alloc: 10, free: 11 } as const
+const nodeType = { kernel: 0, memcpy: 1, memset: 2, host: 3, child: 4, empty: 5, alloc: 10, free: 11 } as const
 /** Nodes that do the same each time they run. */
-const repeatable = new Set<number>([node.kernel, node.memcpy, node.memset, node.empty, node.alloc, node.free])
-/** sizeof(CUDA_MEMCPY3D) and where memory types, host and device pointers stand in it. */
-const memcpy3d = { bytes: 200, source: 32, target: 120 } as const
+const repeatable = new Set<number>([
+  nodeType.kernel, nodeType.memcpy, nodeType.memset, nodeType.empty, nodeType.alloc, nodeType.free
+])
+/** sizeof(CUDA_MEMCPY3D), where each side's memory type stands in it, and from there its pointers; where the width and height of it stand. */
+const memcpy3d = { bytes: 200, source: 32, target: 120, hostAt: 8, deviceAt: 16, widthAt: 176, heightAt: 184 } as const
 const memoryType = { host: 1, device: 2, unified: 4 } as const
 const pointerMemoryType = 2
 
@@ -180,26 +183,62 @@ export const openLibcuda = (): CudaDriver => {
     }
   }
 
-  const isHost = (params: DataView, at: number): boolean => {
-    const type = params.getInt32(at, true)
-    if (type !== memoryType.unified) return type === memoryType.host
-    // Not known to the driver: memory of the host that is not page-locked.
-    return f.cuPointerGetAttribute(ints, pointerMemoryType, params.getBigUint64(at + 16, true)) !== success || ints[0] === memoryType.host
-  }
-  const graphProblem = (graph: number): string | undefined => {
+  const nodesOf = (graph: number): ReadonlyArray<{ readonly node: bigint; readonly type: number }> => {
     check("cuGraphGetNodes", f.cuGraphGetNodes(graph, null, words) as number)
     const nodes = new BigUint64Array(Number(words[0]))
+    if (nodes.length > 0) check("cuGraphGetNodes", f.cuGraphGetNodes(graph, nodes, words) as number)
+    return Array.from(nodes, (node) => ({ node, type: int2("cuGraphNodeGetType", node) }))
+  }
+  /** Copies of a graph, with their parameters. */
+  const copiesOf = (graph: number): ReadonlyArray<{ readonly node: bigint; readonly params: DataView }> =>
+    nodesOf(graph).flatMap(({ node, type }) => {
+      if (type !== nodeType.memcpy) return []
+      const params = new DataView(new ArrayBuffer(memcpy3d.bytes))
+      check("cuGraphMemcpyNodeGetParams", f.cuGraphMemcpyNodeGetParams(node, new Uint8Array(params.buffer)) as number)
+      return [{ node, params }]
+    })
+  /** The address, where a side of a copy is the host's memory. */
+  const hostAddress = (params: DataView, side: number): bigint | undefined => {
+    const type = params.getInt32(side, true)
+    if (type === memoryType.host) return params.getBigUint64(side + memcpy3d.hostAt, true)
+    if (type !== memoryType.unified) return undefined
+    const address = params.getBigUint64(side + memcpy3d.deviceAt, true)
+    // Not known to the driver: memory of the host that is not page-locked.
+    const isHost = f.cuPointerGetAttribute(ints, pointerMemoryType, address) !== success || ints[0] === memoryType.host
+    return isHost ? address : undefined
+  }
+  const graphProblem = (graph: number): string | undefined => {
+    const nodes = nodesOf(graph)
     if (nodes.length === 0) return "it is empty"
-    check("cuGraphGetNodes", f.cuGraphGetNodes(graph, nodes, words) as number)
-    const params = new DataView(new ArrayBuffer(memcpy3d.bytes))
-    for (const each of nodes) {
-      const type = int2("cuGraphNodeGetType", each)
-      if (!repeatable.has(type)) return type === node.host ? "it calls back into the host" : `it has a node of type ${type}`
-      if (type !== node.memcpy) continue
-      check("cuGraphMemcpyNodeGetParams", f.cuGraphMemcpyNodeGetParams(each, new Uint8Array(params.buffer)) as number)
-      if (isHost(params, memcpy3d.source) || isHost(params, memcpy3d.target)) return "it copies from or to memory of the host"
+    const other = nodes.find(({ type }) => !repeatable.has(type))
+    if (other !== undefined) return other.type === nodeType.host ? "it calls back into the host" : `it has a node of type ${other.type}`
+    for (const { params } of copiesOf(graph)) {
+      if (hostAddress(params, memcpy3d.target) !== undefined) return "it copies to memory of the host"
+      const rows = params.getBigUint64(memcpy3d.heightAt, true) * params.getBigUint64(memcpy3d.heightAt + 8, true)
+      if (rows !== 1n && hostAddress(params, memcpy3d.source) !== undefined) return "it copies rows from memory of the host"
     }
     return undefined
+  }
+  const keepHostSources = (graph: number): ReadonlyArray<number> => {
+    const kept: Array<number> = []
+    try {
+      for (const { node, params } of copiesOf(graph)) {
+        const source = hostAddress(params, memcpy3d.source)
+        if (source === undefined) continue
+        const skipped = Number(params.getBigUint64(0, true))
+        const bytes = skipped + Number(params.getBigUint64(memcpy3d.widthAt, true))
+        const copy = make("cuMemHostAlloc", bytes, portable)
+        kept.push(copy)
+        new Uint8Array(koffi.view(BigInt(copy), bytes)).set(new Uint8Array(koffi.view(source, bytes)))
+        params.setInt32(memcpy3d.source, memoryType.host, true)
+        params.setBigUint64(memcpy3d.source + memcpy3d.hostAt, BigInt(copy), true)
+        check("cuGraphMemcpyNodeSetParams", f.cuGraphMemcpyNodeSetParams(node, new Uint8Array(params.buffer)) as number)
+      }
+      return kept
+    } catch (error) {
+      for (const copy of kept) f.cuMemFreeHost(copy)
+      throw error
+    }
   }
   /** As `int`, where the result comes as the second argument. */
   const int2 = (call: keyof Functions, argument: bigint): number => {
@@ -257,6 +296,7 @@ export const openLibcuda = (): CudaDriver => {
       return Number(words[0])
     },
     graphProblem,
+    keepHostSources,
     instantiate: (graph) => make("cuGraphInstantiate", graph, 0),
     launch: (executable, stream) => check("cuGraphLaunch", f.cuGraphLaunch(executable, stream) as number),
     destroyGraph: (graph) => check("cuGraphDestroy", f.cuGraphDestroy(graph) as number),
