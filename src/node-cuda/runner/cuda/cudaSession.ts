@@ -14,7 +14,7 @@ export interface CudaSessionSettings {
   /** Convolutions on channels-last tensors, which Hopper's kernels prefer. */
   readonly nhwc: boolean
   /** How cuDNN's kernels are chosen. */
-  readonly search?: "EXHAUSTIVE" | "HEURISTIC" | "DEFAULT"
+  readonly search?: "EXHAUSTIVE" | "HEURISTIC" | "DEFAULT" | undefined
   /** Bound of the session's arena, in bytes. */
   readonly memoryLimitBytes: number
 }
