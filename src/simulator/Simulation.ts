@@ -268,6 +268,7 @@ class Simulation {
       statistics.notAnswered(this.isOver ? "unfinished" : reasonOf(end.error))
     }
     this.timeline.ended(this.nowMs, request.modelIndex, isGood)
+    this.input.onRequestEnd?.(request.model, arrivedMs, ticket.times.endedMs, end.ok)
     if (request.whole !== undefined) this.stepEnded(request.whole, request.step, end.ok)
     else this.askAgain(request.load, end.ok)
   }

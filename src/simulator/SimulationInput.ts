@@ -92,6 +92,8 @@ export interface SimulationInput {
   /** Requests that arrive before are served and not counted, ms. */
   readonly warmUpMs: number
   readonly seed: number
+  /** Told of every request of a model that ends, warm-up included; times in ms. */
+  readonly onRequestEnd?: (model: ModelName, arrivedMs: number, endedMs: number, answered: boolean) => void
   /** Batches that begin between these times are kept for the timeline, ms. */
   readonly window?: { readonly fromMs: number; readonly toMs: number }
 }

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 
-/** Counts are per interval, in the order of `models`. @since 0.1.0 @category timeline */
+/** Counts are per interval, in the order of `models`; the last one is what came after the last arrival. @since 0.1.0 @category timeline */
 export interface Timeline {
   readonly intervalMs: number
   readonly models: ReadonlyArray<string>
@@ -59,11 +59,11 @@ export class TimelineRecorder {
     private readonly window: { readonly fromMs: number; readonly toMs: number }
   ) {
     this.intervalMs = Math.max(1e-3, durationMs / intervals)
-    const counts = () => models.map(() => new Uint32Array(intervals))
+    const counts = () => models.map(() => new Uint32Array(intervals + 1))
     this.offered = counts()
     this.good = counts()
     this.bad = counts()
-    this.busyMs = gpus.map(() => new Float64Array(intervals))
+    this.busyMs = gpus.map(() => new Float64Array(intervals + 1))
   }
 
   arrived(nowMs: number, model: number): void {
@@ -104,6 +104,6 @@ export class TimelineRecorder {
   }
 
   private at(nowMs: number): number {
-    return Math.min(intervals - 1, Math.floor(nowMs / this.intervalMs))
+    return Math.min(intervals, Math.floor(nowMs / this.intervalMs))
   }
 }

@@ -8,7 +8,7 @@ import type { SimulationReport } from "./SimulationReport.js"
 
 const widthPx = 1100
 const leftPx = 150
-const rightPx = 16
+const rightPx = 28
 const plotPx = widthPx - leftPx - rightPx
 const panelPx = 54
 const lanePx = 18
@@ -34,7 +34,8 @@ const seconds = (ms: number): string => `${Number((ms / 1000).toPrecision(4))} s
 const clipped = (text: string, letters: number): string => (text.length <= letters ? text : `${text.slice(0, letters - 1)}…`)
 
 /** A line over intervals: steps from the left to the right edge. */
-const steps = (values: ReadonlyArray<number>, top: number, height: number, most: number): string => {
+const steps = (all: ReadonlyArray<number>, top: number, height: number, most: number): string => {
+  const values = all.slice(0, -1)
   const each = plotPx / values.length
   return values.map((value, i) => {
     const y = px(top + height - (height * Math.min(value, most)) / most)
@@ -82,7 +83,7 @@ export const timelinePicture = (report: SimulationReport, title?: string): strin
     const offered = perSecond(timeline.offered[i]!)
     const good = perSecond(timeline.good[i]!)
     const bad = perSecond(timeline.bad[i]!)
-    const most = Math.max(1e-9, ...offered, ...good, ...bad)
+    const most = Math.max(1e-9, ...offered.slice(0, -1), ...good.slice(0, -1), ...bad.slice(0, -1))
     const bottom = top + panelPx
     const hue = hues.get(i)!
     const stream = report.models[i]

@@ -165,7 +165,8 @@ export class Fleet {
   }
 
   private born(id: GletId, gpu: number, sharePct: number): SimulatedGlet {
-    const seed = this.input.seed ^ hash(`${id} ${this.deaths}`)
+    // The first life of a glet draws what an emulated glet of that id and seed draws.
+    const seed = this.input.seed ^ hash(this.deaths === 0 ? id : `${id} ${this.deaths}`)
     const glet = new SimulatedGlet({ id, gpu, sharePct, seed: numberAfter(id) }, this.input, makeRandom(seed))
     glet.slot = this.freeSlots.pop() ?? this.slots.length
     this.slots[glet.slot] = glet

@@ -1,0 +1,34 @@
+/** Scenarios and hardware for benches: what the package brings, and the original's tables where a folder of them is given. */
+import * as Either from "effect/Either"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { Profile } from "../../src/core/Profile.js"
+import { loadResource } from "../../src/scheduler/original/Resource.js"
+import type { Hardware, HardwareDescription } from "../../src/simulator/Hardware.js"
+import { originalHardware, profileHardware } from "../../src/simulator/Hardware.js"
+import type { Scenario } from "../../src/simulator/Scenario.js"
+import { parseScenario } from "../../src/simulator/ScenarioFile.js"
+
+const resource = path.join(process.cwd(), "resource")
+const json = <A>(...parts: ReadonlyArray<string>): A => JSON.parse(fs.readFileSync(path.join(resource, ...parts), "utf8")) as A
+
+export const shippedHardware = (gridPct?: number): Hardware =>
+  profileHardware(json<Profile>("profiles", "h200", "mps.json"), json<HardwareDescription>("profiles", "h200", "hardware.json"), gridPct)
+
+/** A device of a folder of the original's tables. */
+export const tablesHardware = (folder: string, type: string): Hardware => {
+  const tables = Either.getOrThrow(loadResource((file) => Either.right(fs.readFileSync(path.join(folder, file), "utf8"))))
+  const hardware = originalHardware(tables, type)
+  if (hardware === undefined) throw new Error(`${folder} describes no ${type}`)
+  return hardware
+}
+
+export const shippedScenario = (name: string): Scenario => {
+  const file = path.join(resource, "scenarios", `${name}.json`)
+  return Either.getOrThrow(parseScenario({ file, text: fs.readFileSync(file, "utf8") }, () => {
+    throw new Error("scenarios that come along name no files")
+  }))
+}
+
+/** The original's workloads. */
+export const originalScenarios = ["scen1", "scen2", "scen3", "scen4", "scen5", "game", "traffic"] as const
