@@ -42,6 +42,7 @@ export const serve = commandSpec({
     engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },
     requestLog: { kind: "text", placeholder: "FILE", description: "Append one line per request." },
     compatTritonErrors: { kind: "boolean", description: "Answer dropped requests with 503, as Triton does, instead of 429." },
+    sharedMemory: { kind: "boolean", description: "Let clients on this host pass tensors in shared memory (Linux)." },
     config: { kind: "text", placeholder: "FILE", description: "JSON file with settings; flags and GLET_* variables win." },
     json
   }
@@ -260,7 +261,7 @@ export const config = commandSpec({
     { line: "glet config show --config glet.json --json", does: "With a file, as JSON." }
   ],
   positional: { name: "ACTION", description: "What to do.", required: true, choices: ["show"] },
-  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, compatTritonErrors: serve.flags.compatTritonErrors, json }
+  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, compatTritonErrors: serve.flags.compatTritonErrors, sharedMemory: serve.flags.sharedMemory, json }
 })
 
 export const demo = commandSpec({

@@ -25,6 +25,7 @@ import type { InferContext } from "./internal/inferContext.js"
 import { startInfer } from "./internal/inferRoute.js"
 import { inferTarget } from "./internal/inferTarget.js"
 import { NodeReply } from "./internal/nodeReply.js"
+import { SharedRegions } from "./internal/sharedRegions.js"
 import { sendError } from "./internal/send.js"
 import * as Metrics from "./Metrics.js"
 import { ModelCatalog } from "./ModelCatalog.js"
@@ -187,6 +188,9 @@ export const make = (
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const stopped = yield* Deferred.make<void>()
     if (config.requestLog !== "") yield* RequestLog.observe(config.requestLog)
+    const regions = config.sharedMemory
+      ? yield* Effect.acquireRelease(Effect.sync(() => new SharedRegions()), (all) => Effect.sync(() => all.unregister()))
+      : undefined
     const context: InferContext = {
       config,
       catalog,
@@ -195,6 +199,7 @@ export const make = (
       scheduler,
       buffers: new BufferBudget(config.maxBufferedBytes),
       arrival: new ArrivalClock(loopView(scheduler.nowMs)),
+      regions,
       onDefect: (defect) => runFork(Effect.logError("an infer request failed unexpectedly", defect)),
       draining: false
     }
@@ -202,6 +207,7 @@ export const make = (
       compatTritonErrors: config.compatTritonErrors,
       responded: metrics.responded,
       isDraining: () => context.draining,
+      regions,
       stopped: Deferred.await(stopped)
     })
     const route = yield* NodeHttpServer.makeHandler(app)

@@ -18,6 +18,8 @@ import type { MappedError } from "./ErrorMapping.js"
 import { type Endpoint, endpoint, type RouteServices, type RouteSettings, toApp } from "./internal/endpoint.js"
 import { notServed } from "./internal/inferRoute.js"
 import { json, readObject } from "./internal/responses.js"
+import { sharedMemoryRoutes } from "./internal/sharedMemoryRoutes.js"
+import type { SharedRegions } from "./internal/sharedRegions.js"
 import { Metrics } from "./Metrics.js"
 import { type CatalogEntry, ModelCatalog } from "./ModelCatalog.js"
 import { RequestRefused } from "./ServerError.js"
@@ -171,7 +173,12 @@ const watchStatus = (stopped: Effect.Effect<void>) =>
  * @category routes
  */
 export const make = (
-  options: RouteSettings & { readonly isDraining: () => boolean; readonly stopped: Effect.Effect<void> }
+  options: RouteSettings & {
+    readonly isDraining: () => boolean
+    readonly stopped: Effect.Effect<void>
+    /** Memory that clients share; undefined where that is off. */
+    readonly regions: SharedRegions | undefined
+  }
 ): Effect.Effect<
   Effect.Effect<HttpServerResponse.HttpServerResponse, never, RouteServices | HttpServerRequest.HttpServerRequest>
 > => {
@@ -185,7 +192,7 @@ export const make = (
     endpoint(`${path}/infer`, infer)
   ]
   const routes: ReadonlyArray<Endpoint> = [
-    endpoint("/v2", { GET: Effect.succeed(json({ name: serverName, version, extensions })) }),
+    endpoint("/v2", { GET: Effect.succeed(json({ name: serverName, version, extensions: options.regions === undefined ? extensions : [...extensions, "system_shared_memory"] })) }),
     endpoint("/v2/health/live", { GET: Effect.succeed(json({ live: true })) }),
     endpoint("/v2/health/ready", { GET: ready }),
     endpoint("/v2/models", { GET: modelNames }),
@@ -195,6 +202,7 @@ export const make = (
     endpoint("/v2/repository/index", { POST: repositoryIndex }),
     endpoint("/v2/repository/models/:model/load", { POST: loadModel }),
     endpoint("/v2/repository/models/:model/unload", { POST: unloadModel }),
+    ...sharedMemoryRoutes(options.regions),
     endpoint("/metrics", { GET: metricsPage }),
     endpoint("/glet/v1alpha1/plan", { GET: Effect.flatMap(Scheduler, ({ plan }) => Effect.map(plan, (value) => json(encodePlan(value)))) }),
     endpoint("/glet/v1alpha1/status", { GET: Effect.flatMap(Scheduler, ({ status }) => Effect.map(status, json)) }),

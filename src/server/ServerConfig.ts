@@ -47,6 +47,8 @@ export const ServerConfig = Schema.Struct({
   gzipMinBytes: Schema.NonNegativeInt,
   /** Dropped requests get 503, as Triton answers, instead of 429. */
   compatTritonErrors: Schema.Boolean,
+  /** Clients on this host may register shared memory (Linux). */
+  sharedMemory: Schema.Boolean,
   /** File for the request log; none where empty. */
   requestLog: Schema.String
 })
@@ -82,6 +84,7 @@ export const settings: ReadonlyArray<Setting> = [
   setting("drainTimeoutMs", 30_000, "GLET_DRAIN_TIMEOUT_MS", "time accepted requests have to end when the server stops"),
   setting("gzipMinBytes", 16 * 1024, "GLET_GZIP_MIN_BYTES", "smallest response that is compressed for clients that ask"),
   setting("compatTritonErrors", false, "GLET_COMPAT_TRITON_ERRORS", "answer dropped requests with 503 instead of 429"),
+  setting("sharedMemory", false, "GLET_SHARED_MEMORY", "clients on this host may pass tensors in shared memory"),
   setting("requestLog", "", "GLET_REQUEST_LOG", "file for the request log; none where empty")
 ]
 

@@ -10,7 +10,7 @@ export const serverName = "glet-orion"
 /** The package's version. @since 0.1.0 @category version */
 export const version = "0.1.0"
 
-/** Extensions of the Open Inference Protocol that are served. @since 0.1.0 @category version */
+/** Extensions of the Open Inference Protocol that are always served. @since 0.1.0 @category version */
 export const extensions: ReadonlyArray<string> = [
   "binary_tensor_data", "model_configuration", "model_repository", "parameters", "schedule_policy", "statistics"
 ]

@@ -36,6 +36,7 @@ export const resolveServerConfig = (args: {
   readonly host: string | undefined
   readonly requestLog: string | undefined
   readonly compatTritonErrors: boolean
+  readonly sharedMemory: boolean
 }): Effect.Effect<ResolvedConfig, CliError | ServerConfigError> =>
   Effect.gen(function*() {
     const file = yield* readConfigFile(args.config)
@@ -43,7 +44,8 @@ export const resolveServerConfig = (args: {
       ...(args.port === undefined ? {} : { port: args.port }),
       ...(args.host === undefined ? {} : { host: args.host }),
       ...(args.requestLog === undefined ? {} : { requestLog: args.requestLog }),
-      ...(args.compatTritonErrors ? { compatTritonErrors: true } : {})
+      ...(args.compatTritonErrors ? { compatTritonErrors: true } : {}),
+      ...(args.sharedMemory ? { sharedMemory: true } : {})
     }
     const env = new Map(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
     return yield* resolveConfig({ flags, env, file: file.server })

@@ -16,15 +16,19 @@ import type { CompiledModel } from "./compiledModel.js"
 import type { Connection } from "./connection.js"
 import type { InferContext } from "./inferContext.js"
 import { type BodyHeaders, tooLarge } from "./inferHeaders.js"
-import { bindRawRequest, bindRequest, type BoundRequest, fillSlot } from "./inferRequest.js"
-import { makeResponse } from "./inferResponse.js"
+import { bindRawRequest, bindRequest, type BoundRequest, fillSlot, sharedInputs } from "./inferRequest.js"
+import { type InferResponse, makeResponse } from "./inferResponse.js"
 import { scanRequest } from "./inferScan.js"
 import { refuseUnread } from "./refuseUnread.js"
 import type { Reply } from "./reply.js"
 import { sendError, sendResponse } from "./send.js"
+import { copyShared, type SharedCopy, type Transfer } from "./sharedRegions.js"
 
-/** `head`: reading JSON. `tensors`: copying binary data. `queued`: with the scheduler. `done`: answered or abandoned. */
-type Phase = "head" | "tensors" | "queued" | "done"
+/**
+ * `head`: reading JSON. `tensors`: copying binary data. `sharing`: copying from or to the client's memory. `queued`: with the scheduler. `done`:
+ * answered or abandoned.
+ */
+type Phase = "head" | "tensors" | "sharing" | "queued" | "done"
 
 const discard = () => {}
 
@@ -163,7 +167,7 @@ export class InferCall {
     } else {
       const scanned = scanRequest(body, jsonBytes === undefined ? "body" : `body (its first ${jsonBytes} bytes)`)
       if (scanned instanceof InvalidRequest) return this.fail(scanned)
-      const bound = bindRequest(this.compiled, scanned, jsonBytes !== undefined, arena.capacityBytes)
+      const bound = bindRequest(this.compiled, scanned, jsonBytes !== undefined, arena.capacityBytes, this.context.regions)
       if (bound instanceof InvalidRequest || bound instanceof RequestRefused) return this.fail(bound)
       request = bound
       if (jsonBytes !== undefined && this.stopInflating === undefined && contentLength !== undefined) {
@@ -181,6 +185,7 @@ export class InferCall {
     }
     this.request = request
     this.slot = slot
+    for (const region of request.regions) region.retain()
     const wrong = fillSlot(this.compiled, request, body, slot)
     if (wrong !== undefined) return this.fail(wrong)
     if (jsonBytes === undefined) return this.offer(arrivedAtMs)
@@ -196,7 +201,9 @@ export class InferCall {
   /** Moves on to the next input that comes as binary data. */
   private skipFilled(): void {
     const { inputs } = this.request!
-    while (this.tensor < inputs.length && (inputs[this.tensor]!.range !== undefined || this.sizeOf(this.tensor) === this.tensorBytes)) {
+    while (this.tensor < inputs.length) {
+      const { range, shared } = inputs[this.tensor]!
+      if (range === undefined && shared === undefined && this.sizeOf(this.tensor) !== this.tensorBytes) return
       this.tensor++
       this.tensorBytes = 0
     }
@@ -222,10 +229,17 @@ export class InferCall {
     }
   }
 
+  /** All that came with the request is in its slot. */
   private offer(arrivedAtMs = this.context.arrival.read()): void {
     if (this.phase === "done") return
-    this.phase = "queued"
     this.head.free()
+    const shared = this.request!.regions.length === 0 ? [] : sharedInputs(this.request!, this.slot!)
+    if (shared.length === 0) this.enqueue(arrivedAtMs)
+    else this.share("read", shared, () => this.enqueue(arrivedAtMs))
+  }
+
+  private enqueue(arrivedAtMs: number): void {
+    this.phase = "queued"
     const { bindings, id, items, priority, timeoutMs } = this.request!
     const request: { -readonly [K in keyof InferRequest]: InferRequest[K] } = {
       model: this.compiled.model.name, slot: this.slot!, items, bindings, arrivedAtMs
@@ -250,9 +264,25 @@ export class InferCall {
       return this.fail(error)
     }
     const response = makeResponse(this.compiled, this.request!, this.slot!, end.result)
-    if (response instanceof ExecutionFailed) return this.fail(response)
+    if (response instanceof ExecutionFailed || response instanceof InvalidRequest) return this.fail(response)
+    if (response.shared.length === 0) this.respond(response)
+    else this.share("write", response.shared, () => this.respond(response))
+  }
+
+  private respond(response: InferResponse): void {
     this.phase = "done"
     sendResponse(this.context, this.reply, response, this.onSent)
+  }
+
+  /** Copies from or to the client's memory; slot and regions are in use until then, also where the client is gone meanwhile. */
+  private share(transfer: Transfer, copies: ReadonlyArray<SharedCopy>, next: () => void): void {
+    this.phase = "sharing"
+    copyShared(transfer, copies, (problem) =>
+      this.guarded(() => {
+        if (this.phase === "done") this.release()
+        else if (problem !== undefined) this.fail(problem)
+        else next()
+      }))
   }
 
   /** The response's bytes are with the system, or nobody wants them. */
@@ -263,8 +293,10 @@ export class InferCall {
 
   private release(): void {
     const { slot } = this
+    if (slot === undefined) return
     this.slot = undefined
-    slot?.release()
+    slot.release()
+    for (const region of this.request!.regions) region.release()
   }
 
   private stopReading(): void {
@@ -293,7 +325,7 @@ export class InferCall {
     this.stopReading()
     // Where the scheduler has the request, its slot may be in a running batch: `onEnd` releases it.
     if (phase === "queued") this.cancel?.()
-    else this.release()
+    else if (phase !== "sharing") this.release()
   }
 }
 

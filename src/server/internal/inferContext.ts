@@ -6,6 +6,7 @@ import type { Metrics } from "../Metrics.js"
 import type { ServerConfig } from "../ServerConfig.js"
 import type { ArrivalClock } from "./arrivalClock.js"
 import type { BufferBudget } from "./bodyBuffer.js"
+import type { SharedRegions } from "./sharedRegions.js"
 
 export interface InferContext {
   readonly config: ServerConfig
@@ -16,6 +17,8 @@ export interface InferContext {
   readonly buffers: BufferBudget
   /** When what is read now came, in monotonic ms of the scheduler's clock. */
   readonly arrival: ArrivalClock
+  /** Memory that clients share; undefined where that is off. */
+  readonly regions: SharedRegions | undefined
   /** Told of exceptions on the way of a request: bugs, which must end that request only. */
   readonly onDefect: (defect: unknown) => void
   /** True once the server stops: readiness is 503, connections close after their answers. */

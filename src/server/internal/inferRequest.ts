@@ -8,6 +8,7 @@ import type { DataRange, ScannedRequest } from "./inferScan.js"
 import { hasJsonForm, readNumbers } from "./jsonNumbers.js"
 import { invalid, isCount, isObject, type Json, notImplemented, parametersOf, type RequestProblem, shown } from "./jsonValue.js"
 import { type RequestedOutput, requestedOutputs } from "./requestedOutputs.js"
+import { type SharedCopy, sharedRange, type SharedRange, type SharedRegion, type SharedRegions } from "./sharedRegions.js"
 import { describe, ShapeBinder } from "./shapeBinder.js"
 
 export interface BoundInput {
@@ -15,8 +16,10 @@ export interface BoundInput {
   readonly index: number
   readonly shape: ReadonlyArray<number>
   readonly count: number
-  /** Where its numbers are in the JSON; undefined where they follow as binary data. */
+  /** Where its numbers are in the JSON; undefined where they follow as binary data, or are shared. */
   readonly range: DataRange | undefined
+  /** Where its bytes are in a region of its client. */
+  readonly shared: SharedRange | undefined
   readonly field: string
 }
 
@@ -33,7 +36,22 @@ export interface BoundRequest {
   readonly outputs: ReadonlyArray<RequestedOutput>
   /** Bytes of binary data that follow the JSON. */
   readonly binaryBytes: number
+  /** Regions of its client that hold inputs or take outputs, once per tensor. */
+  readonly regions: ReadonlyArray<SharedRegion>
 }
+
+const noRegions: ReadonlyArray<SharedRegion> = []
+
+const regionsOf = (tensors: ReadonlyArray<{ readonly shared: SharedRange | undefined }>): ReadonlyArray<SharedRegion> =>
+  tensors.flatMap(({ shared }) => shared?.region ?? [])
+
+/** The inputs that are to be copied from their client's memory into the slot. */
+export const sharedInputs = (request: BoundRequest, slot: TensorSlot): ReadonlyArray<SharedCopy> =>
+  request.inputs.flatMap(({ field, index, shared }) => {
+    if (shared === undefined) return []
+    const from = request.placement.inputOffsets[index]!
+    return { range: shared, bytes: slot.bytes.subarray(from, from + shared.byteLength), field }
+  })
 
 /** `timeout`, `priority` and what is refused clearly; other parameters pass. */
 const checkParameters = (parameters: Json): RequestProblem | undefined => {
@@ -62,8 +80,7 @@ const product = (shape: ReadonlyArray<number>): number => {
 const inputData = (input: Json, spec: TensorSpec, range: DataRange | undefined, count: number, field: string): RequestProblem | undefined => {
   const parameters = parametersOf(input, `${field}.`)
   if (parameters instanceof InvalidRequest) return parameters
-  const { binary_data_size: size, shared_memory_region: region } = parameters
-  if (region !== undefined) return notImplemented(`${field}.parameters.shared_memory_region`, "shared memory of clients is not supported")
+  const { binary_data_size: size } = parameters
   if (size === undefined) {
     if (range === undefined) {
       const data = input["data"]
@@ -85,6 +102,25 @@ const inputData = (input: Json, spec: TensorSpec, range: DataRange | undefined, 
   return undefined
 }
 
+/** The region that an input's bytes are in; undefined where they come with the request. */
+const sharedInput = (
+  input: Json, spec: TensorSpec, range: DataRange | undefined, count: number, field: string, regions: SharedRegions | undefined
+): SharedRange | RequestProblem | undefined => {
+  const parameters = parametersOf(input, `${field}.`)
+  if (parameters instanceof InvalidRequest) return parameters
+  const shared = sharedRange(regions, parameters, field, false)
+  if (shared === undefined || !("region" in shared)) return shared
+  if (range !== undefined || parameters["binary_data_size"] !== undefined) {
+    return invalid(`${field}.parameters.shared_memory_region`, "stands beside data of the request; send one of them")
+  }
+  const expected = count * bytesPerElement(spec.datatype)
+  return shared.byteLength === expected
+    ? shared
+    : invalid(
+      `${field}.parameters.shared_memory_byte_size`, `is ${shared.byteLength}, its shape and type ${spec.datatype} need ${expected} bytes`
+    )
+}
+
 const place = (compiled: CompiledModel, binder: ShapeBinder, capacityBytes: number): SlotPlacement | InvalidRequest => {
   const placement = compiled.layout.placement(binder.items, binder.bindings)
   return placement.totalBytes <= capacityBytes
@@ -93,13 +129,15 @@ const place = (compiled: CompiledModel, binder: ShapeBinder, capacityBytes: numb
 }
 
 /**
- * Checks a request against its model. `binary` says that binary data follow the JSON; `capacityBytes` is the most that a slot can have.
+ * Checks a request against its model. `binary` says that binary data follow the JSON; `capacityBytes` is the most that a slot can have;
+ * `regions` are those that clients may name, undefined where shared memory is off.
  */
 export const bindRequest = (
   compiled: CompiledModel,
   scanned: ScannedRequest,
   binary: boolean,
-  capacityBytes: number
+  capacityBytes: number,
+  regions?: SharedRegions
 ): BoundRequest | RequestProblem => {
   const { json } = scanned
   if (!isObject(json)) return invalid("body", `must be a JSON object, found ${shown(json)}`)
@@ -109,7 +147,7 @@ export const bindRequest = (
   if (parameters instanceof InvalidRequest) return parameters
   const problem = checkParameters(parameters)
   if (problem !== undefined) return problem
-  const outputs = requestedOutputs(compiled, json, parameters["binary_data_output"] === true)
+  const outputs = requestedOutputs(compiled, json, parameters["binary_data_output"] === true, regions)
   if (!Array.isArray(outputs)) return outputs
   if (!Array.isArray(inputs)) return invalid("inputs", inputs === undefined ? "is missing" : `must be an array, found ${shown(inputs)}`)
 
@@ -134,15 +172,19 @@ export const bindRequest = (
     const sizes = shape as ReadonlyArray<number>
     const count = product(sizes)
     const range = scanned.data[i]
-    const wrong = inputData(input, spec, range, count, field)
-    if (wrong !== undefined) return wrong
-    if (range === undefined) {
+    const shared = sharedInput(input, spec, range, count, field, regions)
+    if (shared !== undefined && !("region" in shared)) return shared
+    if (shared === undefined) {
+      const wrong = inputData(input, spec, range, count, field)
+      if (wrong !== undefined) return wrong
+    }
+    if (range === undefined && shared === undefined) {
       if (!binary) {
         return invalid(`${field}.parameters.binary_data_size`, "binary data need the header Inference-Header-Content-Length")
       }
       binaryBytes += count * bytesPerElement(spec.datatype)
     }
-    bound.push({ index, shape: sizes, count, range, field })
+    bound.push({ index, shape: sizes, count, range, shared, field })
   }
   for (let index = 0; index < specs.length; index++) {
     if (!seen.has(index)) return invalid("inputs", `input ${JSON.stringify(specs[index]!.name)} is missing`)
@@ -160,7 +202,8 @@ export const bindRequest = (
     placement,
     inputs: bound,
     outputs,
-    binaryBytes
+    binaryBytes,
+    regions: regions === undefined ? noRegions : [...regionsOf(bound), ...regionsOf(outputs)]
   }
 }
 
@@ -193,9 +236,10 @@ export const bindRawRequest = (compiled: CompiledModel, byteLength: number, capa
     items: 1,
     bindings: binder.bindings,
     placement,
-    inputs: [{ index: 0, shape, count: product(shape), range: undefined, field: "body" }],
-    outputs: outputs.map((_, index) => ({ index, binary: true })),
-    binaryBytes: byteLength
+    inputs: [{ index: 0, shape, count: product(shape), range: undefined, shared: undefined, field: "body" }],
+    outputs: outputs.map((_, index) => ({ index, binary: true, shared: undefined })),
+    binaryBytes: byteLength,
+    regions: noRegions
   }
 }
 

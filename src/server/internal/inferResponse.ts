@@ -1,11 +1,12 @@
 /** From an ended request to the parts of its HTTP response. */
-import { ExecutionFailed } from "../../core/RequestError.js"
+import { ExecutionFailed, InvalidRequest } from "../../core/RequestError.js"
 import type { InferResult } from "../../core/Request.js"
 import { boundShape } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement } from "../../core/Tensor.js"
 import type { CompiledModel } from "./compiledModel.js"
 import type { BoundRequest } from "./inferRequest.js"
+import type { SharedCopy } from "./sharedRegions.js"
 import { tensorText } from "./tensorText.js"
 
 export interface InferResponse {
@@ -14,9 +15,12 @@ export interface InferResponse {
   /** Binary outputs in order: views on the slot, or on buffers of their own. Empty where all outputs are JSON. */
   readonly binary: ReadonlyArray<Uint8Array>
   readonly binaryBytes: number
+  /** Outputs to be written into their client's regions before the response is sent. */
+  readonly shared: ReadonlyArray<SharedCopy>
 }
 
 const noBinary: ReadonlyArray<Uint8Array> = []
+const noShared: ReadonlyArray<SharedCopy> = []
 
 /** Numbers of a JSON-form output; the bytes are copied where they do not stand as typed arrays want them. */
 const outputText = (compiled: CompiledModel, index: number, bytes: Uint8Array, count: number): string => {
@@ -31,12 +35,13 @@ export const makeResponse = (
   request: BoundRequest,
   slot: TensorSlot,
   result: InferResult
-): InferResponse | ExecutionFailed => {
+): InferResponse | ExecutionFailed | InvalidRequest => {
   const specs = compiled.model.signature.outputs
   let json = request.id === undefined ? "{" : `{"id":${JSON.stringify(request.id)},`
   json += `${compiled.responseHead},"outputs":[`
   let binary: Array<Uint8Array> | undefined
   let binaryBytes = 0
+  let shared: Array<SharedCopy> | undefined
   for (let i = 0; i < request.outputs.length; i++) {
     const output = request.outputs[i]!
     const spec = specs[output.index]!
@@ -54,7 +59,16 @@ export const makeResponse = (
     }
     const bytes = beside === undefined ? slot.bytes.subarray(offset, offset + byteLength) : beside.subarray(0, byteLength)
     json += `${i === 0 ? "" : ","}${compiled.outputHeads[output.index]!}${shape.join()}],`
-    if (output.binary) {
+    if (output.shared !== undefined) {
+      const { byteLength: room, offset, region } = output.shared
+      if (room < byteLength) {
+        const problem = `is ${room}, output ${JSON.stringify(spec.name)} has ${byteLength} bytes`
+        return new InvalidRequest({ field: `outputs[${i}].parameters.shared_memory_byte_size`, problem })
+      }
+      json += `"parameters":{"shared_memory_region":${JSON.stringify(region.status.name)},"shared_memory_offset":${offset},"shared_memory_byte_size":${byteLength}}}`
+      shared ??= []
+      shared.push({ range: output.shared, bytes, field: `outputs[${i}]` })
+    } else if (output.binary) {
       json += `"parameters":{"binary_data_size":${byteLength}}}`
       binary ??= []
       binary.push(bytes)
@@ -63,5 +77,5 @@ export const makeResponse = (
       json += `"data":${outputText(compiled, output.index, bytes, count)}}`
     }
   }
-  return { json: `${json}]}`, binary: binary ?? noBinary, binaryBytes }
+  return { json: `${json}]}`, binary: binary ?? noBinary, binaryBytes, shared: shared ?? noShared }
 }

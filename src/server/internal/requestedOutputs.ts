@@ -3,19 +3,27 @@ import { InvalidRequest } from "../../core/RequestError.js"
 import type { CompiledModel } from "./compiledModel.js"
 import { hasJsonForm } from "./jsonNumbers.js"
 import { invalid, isObject, type Json, notImplemented, parametersOf, type RequestProblem, shown } from "./jsonValue.js"
+import { sharedRange, type SharedRange, type SharedRegions } from "./sharedRegions.js"
 
 export interface RequestedOutput {
   readonly index: number
   readonly binary: boolean
+  /** Where in a region of its client it goes, instead of into the response. */
+  readonly shared: SharedRange | undefined
 }
 
 /** `byDefault`: whether outputs that do not say come back as binary data. */
-export const requestedOutputs = (compiled: CompiledModel, json: Json, byDefault: boolean): Array<RequestedOutput> | RequestProblem => {
+export const requestedOutputs = (
+  compiled: CompiledModel,
+  json: Json,
+  byDefault: boolean,
+  regions: SharedRegions | undefined
+): Array<RequestedOutput> | RequestProblem => {
   const asked = json["outputs"]
   const specs = compiled.model.signature.outputs
   const result: Array<RequestedOutput> = []
   if (asked === undefined || (Array.isArray(asked) && asked.length === 0)) {
-    for (let index = 0; index < specs.length; index++) result.push({ index, binary: byDefault })
+    for (let index = 0; index < specs.length; index++) result.push({ index, binary: byDefault, shared: undefined })
   } else {
     if (!Array.isArray(asked)) return invalid("outputs", `must be an array, found ${shown(asked)}`)
     const seen = new Set<number>()
@@ -30,20 +38,21 @@ export const requestedOutputs = (compiled: CompiledModel, json: Json, byDefault:
       seen.add(index)
       const parameters = parametersOf(output, `${field}.`)
       if (parameters instanceof InvalidRequest) return parameters
-      const { binary_data: binary, classification, shared_memory_region: region } = parameters
+      const { binary_data: binary, classification } = parameters
       if (classification !== undefined && classification !== 0) {
         return notImplemented(`${field}.parameters.classification`, "classification is not supported; ask for the plain tensor")
       }
-      if (region !== undefined) return notImplemented(`${field}.parameters.shared_memory_region`, "shared memory of clients is not supported")
+      const shared = sharedRange(regions, parameters, field, true)
+      if (shared !== undefined && !("region" in shared)) return shared
       if (binary !== undefined && typeof binary !== "boolean") {
         return invalid(`${field}.parameters.binary_data`, `must be true or false, found ${shown(binary)}`)
       }
-      result.push({ index, binary: binary ?? byDefault })
+      result.push({ index, binary: binary ?? byDefault, shared })
     }
   }
-  for (const { binary, index } of result) {
+  for (const { binary, index, shared } of result) {
     const spec = specs[index]!
-    if (!binary && !hasJsonForm(spec.datatype)) {
+    if (!binary && shared === undefined && !hasJsonForm(spec.datatype)) {
       return invalid("outputs", `output ${JSON.stringify(spec.name)} is ${spec.datatype}, which has no JSON form: ask for it with "binary_data": true`)
     }
   }

@@ -1,0 +1,214 @@
+/**
+ * Memory that clients on this host share with the server (the system shared-memory extension): a client registers a POSIX shared-memory object,
+ * and its requests then say where in it a tensor is.
+ *
+ * A region is never mapped here. Its owner may shrink it at any time, and touching a page that is gone kills the process (SIGBUS), which no
+ * check before can rule out. It is read and written by position through its file: that copies once, as a socket's bytes are copied once, at the
+ * speed of memory, and a region that has shrunk is a short read.
+ */
+import * as fs from "node:fs"
+import type { InvalidRequest } from "../../core/RequestError.js"
+import { invalid, isCount, type Json, notImplemented, type RequestProblem, shown } from "./jsonValue.js"
+
+/** Where Linux keeps POSIX shared-memory objects. */
+const folder = "/dev/shm"
+const keyPattern = /^\/?([A-Za-z0-9][A-Za-z0-9._-]{0,200})$/
+const namePattern = /^[^\u0000-\u001f]{1,256}$/
+/** What is said where the extension is not on. */
+export const sharedMemoryIsOff = "shared memory of clients is off; start the server with --shared-memory"
+/** Every region holds a file open. */
+const maxRegions = 256
+/** Up to here a copy takes less time than handing it to another thread. */
+const syncBytes = 64 * 1024
+
+/** As the status shows it. */
+export interface RegionStatus {
+  readonly name: string
+  readonly key: string
+  readonly offset: number
+  readonly byte_size: number
+}
+
+export class SharedRegion {
+  private users = 1
+
+  constructor(readonly status: RegionStatus, readonly fd: number, readonly isWritable: boolean) {}
+
+  retain(): void {
+    this.users += 1
+  }
+
+  /** The file closes with its last user. */
+  release(): void {
+    this.users -= 1
+    if (this.users === 0) fs.closeSync(this.fd)
+  }
+}
+
+/** A piece of a region. */
+export interface SharedRange {
+  readonly region: SharedRegion
+  /** From the beginning of the region. */
+  readonly offset: number
+  readonly byteLength: number
+}
+
+/** One tensor to copy. */
+export interface SharedCopy {
+  readonly range: SharedRange
+  readonly bytes: Uint8Array
+  /** Where in the request it is. */
+  readonly field: string
+}
+
+/** Told what went wrong; for small pieces before the call returns. */
+type CopyEnd = (problem: string | undefined) => void
+
+export type Transfer = "read" | "write"
+
+const problemOf = (transfer: Transfer, error: unknown): string =>
+  `cannot be ${transfer === "read" ? "read" : "written"}: ${error instanceof Error ? error.message : String(error)}`
+
+const shrunk = "is shorter than when it was registered: its owner has shrunk it"
+
+const copySync = (transfer: Transfer, fd: number, bytes: Uint8Array, position: number): string | undefined => {
+  try {
+    for (let done = 0; done < bytes.byteLength;) {
+      const left = bytes.byteLength - done
+      const count = transfer === "read"
+        ? fs.readSync(fd, bytes, done, left, position + done)
+        : fs.writeSync(fd, bytes, done, left, position + done)
+      if (count === 0) return shrunk
+      done += count
+    }
+    return undefined
+  } catch (error) {
+    return problemOf(transfer, error)
+  }
+}
+
+const copyAsync = (transfer: Transfer, fd: number, bytes: Uint8Array, position: number, done: number, end: CopyEnd): void => {
+  const step = (error: NodeJS.ErrnoException | null, count: number): void => {
+    if (error !== null) end(problemOf(transfer, error))
+    else if (count === 0) end(shrunk)
+    else if (done + count === bytes.byteLength) end(undefined)
+    else copyAsync(transfer, fd, bytes, position, done + count, end)
+  }
+  if (transfer === "read") fs.read(fd, bytes, done, bytes.byteLength - done, position + done, step)
+  else fs.write(fd, bytes, done, bytes.byteLength - done, position + done, step)
+}
+
+const copyOne = (transfer: Transfer, { bytes, range: { offset, region } }: SharedCopy, end: CopyEnd): void => {
+  const position = region.status.offset + offset
+  if (bytes.byteLength <= syncBytes) end(copySync(transfer, region.fd, bytes, position))
+  else copyAsync(transfer, region.fd, bytes, position, 0, end)
+}
+
+/**
+ * Copies between regions and `bytes`, which are as long as their ranges or shorter. Calls back once, when nothing is being copied any more, with
+ * the first that went wrong.
+ */
+export const copyShared = (transfer: Transfer, copies: ReadonlyArray<SharedCopy>, end: (problem: InvalidRequest | undefined) => void): void => {
+  let left = copies.length
+  let wrong: InvalidRequest | undefined
+  for (const copy of copies) {
+    copyOne(transfer, copy, (problem) => {
+      if (problem !== undefined) wrong ??= invalid(`${copy.field}.parameters.shared_memory_region`, problem)
+      left -= 1
+      if (left === 0) end(wrong)
+    })
+  }
+}
+
+const openObject = (file: string): { readonly fd: number; readonly isWritable: boolean } => {
+  // A link in that folder could lead out of it; and opening a pipe must not wait for its other end.
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
+  try {
+    return { fd: fs.openSync(file, O_RDWR | O_NOFOLLOW | O_NONBLOCK), isWritable: true }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error
+    return { fd: fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), isWritable: false }
+  }
+}
+
+export class SharedRegions {
+  private readonly regions = new Map<string, SharedRegion>()
+
+  /** `root` is where the objects are. */
+  constructor(private readonly root = folder) {}
+
+  find(name: string): SharedRegion | undefined {
+    return this.regions.get(name)
+  }
+
+  status(): ReadonlyArray<RegionStatus> {
+    return [...this.regions.values()].map(({ status }) => status)
+  }
+
+  /** Makes a region known, or says what is wrong with it. */
+  register(name: string, body: ReadonlyMap<string, unknown>): InvalidRequest | undefined {
+    const key = body.get("key")
+    const offset = body.get("offset") ?? 0
+    const size = body.get("byte_size")
+    if (!namePattern.test(name)) return invalid("region", "needs a name of 1 to 256 characters")
+    const object = typeof key === "string" ? keyPattern.exec(key)?.[1] : undefined
+    if (typeof key !== "string" || object === undefined) {
+      return invalid("key", `must be the name of a shared-memory object, as shm_open takes it: letters, digits, ".", "_" and "-", at most 200`)
+    }
+    if (!isCount(offset)) return invalid("offset", "must be a whole number of bytes")
+    if (!isCount(size) || size === 0) return invalid("byte_size", "must be a whole number of bytes above 0")
+    if (this.regions.has(name)) return invalid("region", `"${name}" is registered already; unregister it first`)
+    if (this.regions.size >= maxRegions) return invalid("region", `${maxRegions} regions are registered, more are not possible; unregister some`)
+    let opened: ReturnType<typeof openObject>
+    try {
+      opened = openObject(`${this.root}/${object}`)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      const why = code === "ENOENT"
+        ? "there is no such shared-memory object"
+        : code === "EACCES" ? "the server's user may not read it" : `it cannot be opened (${code ?? String(error)})`
+      return invalid("key", `${JSON.stringify(key)}: ${why}`)
+    }
+    const region = new SharedRegion({ name, key, offset, byte_size: size }, opened.fd, opened.isWritable)
+    const stat = fs.fstatSync(opened.fd)
+    if (!stat.isFile() || offset + size > stat.size) {
+      region.release()
+      return stat.isFile()
+        ? invalid("byte_size", `the object has ${stat.size} bytes, offset and byte_size ask for ${offset + size}`)
+        : invalid("key", `${JSON.stringify(key)} is no shared-memory object`)
+    }
+    this.regions.set(name, region)
+    return undefined
+  }
+
+  /** Forgets a region, or all; requests that use it end first. Unknown names are ignored, as in Triton. */
+  unregister(name?: string): void {
+    for (const region of name === undefined ? [...this.regions.values()] : [this.regions.get(name)]) {
+      if (region === undefined) continue
+      this.regions.delete(region.status.name)
+      region.release()
+    }
+  }
+}
+
+/** The range that a tensor's parameters name; undefined where they name none. */
+export const sharedRange = (
+  regions: SharedRegions | undefined,
+  parameters: Json,
+  field: string,
+  needsWrite: boolean
+): SharedRange | RequestProblem | undefined => {
+  const { shared_memory_byte_size: size, shared_memory_offset: offset = 0, shared_memory_region: name } = parameters
+  if (name === undefined) return undefined
+  const wrong = (parameter: string, problem: string) => invalid(`${field}.parameters.${parameter}`, problem)
+  if (regions === undefined) return notImplemented(`${field}.parameters.shared_memory_region`, sharedMemoryIsOff)
+  const region = typeof name === "string" ? regions.find(name) : undefined
+  if (region === undefined) return wrong("shared_memory_region", `is no registered region, found ${shown(name)}`)
+  if (!isCount(size)) return wrong("shared_memory_byte_size", `must be a whole number of bytes, found ${shown(size)}`)
+  if (!isCount(offset)) return wrong("shared_memory_offset", `must be a whole number of bytes, found ${shown(offset)}`)
+  if (offset + size > region.status.byte_size) {
+    return wrong("shared_memory_byte_size", `${size} bytes from ${offset} on are more than the ${region.status.byte_size} of the region`)
+  }
+  if (needsWrite && !region.isWritable) return wrong("shared_memory_region", "the server's user may read it but not write it")
+  return { region, offset, byteLength: size }
+}
