@@ -1,4 +1,4 @@
-// command: node bench/run.mjs http [--only lenet,dense,image] [--quick] [--json] [--check]
+// command: node bench/run.mjs http [--only lenet,dense,image,shared] [--quick] [--json] [--check]
 /**
  * Requests over HTTP through server, scheduler and runner, against "bare" (lib/bare.mjs) on the same cores. Both servers stay up, slices of
  * them are measured in turn, and the figure is the median over rounds of the ratio within a round: noise of the machine hits both sides.
@@ -6,6 +6,7 @@
  * - lenet: one-item JSON requests; latency of one connection, throughput of 64 connections.
  * - dense: four 2048x2048 layers, one item a request; throughput of 64 connections. Bound by memory bandwidth, so batching must pay.
  * - image: 602,112 bytes (1x3x224x224) as binary tensor data; median latency above that of a server that only reads the body.
+ * - shared: the same image in memory that the client shares with the server, against binary tensor data, both with this server.
  *
  * bare runs twice, with one thread and with onnxruntime's default; the better of the two, figure by figure, is the baseline.
  */
@@ -13,8 +14,8 @@ import { parseArgs } from "node:util"
 import { alternate, openClient } from "./lib/load.mjs"
 import { denseModel, imageModel, lenetModel } from "./lib/models.mjs"
 import { cpuMs, processTree } from "./lib/proc.mjs"
-import { binaryRequest, digitImages, jsonRequest, outputsOf, randomFloats } from "./lib/requests.mjs"
-import { modelReady, startBare, startGlet, startReader } from "./lib/servers.mjs"
+import { binaryRequest, digitImages, jsonRequest, outputsOf, randomFloats, sharedRequests } from "./lib/requests.mjs"
+import { modelReady, postJson, startBare, startGlet, startReader } from "./lib/servers.mjs"
 import { conclude, median, printTable, sorted, quantile } from "./lib/stats.mjs"
 
 const { values: options } = parseArgs({
@@ -22,7 +23,7 @@ const { values: options } = parseArgs({
 })
 const rounds = options.quick ? 3 : 11
 const sliceMs = options.quick ? 500 : 1500
-const wanted = new Set((options.only ?? "lenet,dense,image").split(","))
+const wanted = new Set((options.only ?? "lenet,dense,image,shared").split(","))
 
 /** The answer's numbers; fails where the server did not answer 200. */
 const askFor = async (client, bytes) => {
@@ -32,9 +33,9 @@ const askFor = async (client, bytes) => {
 }
 
 /** Both sides must compute the same before their speed means anything. */
-const compareAnswers = async (bare, ours, requests) => {
-  for (const bytes of requests) {
-    const [expected, actual] = [await askFor(bare, bytes), await askFor(ours, bytes)]
+const compareAnswers = async (bare, ours, requests, oursRequests = requests) => {
+  for (const [i, bytes] of requests.entries()) {
+    const [expected, actual] = [await askFor(bare, bytes), await askFor(ours, oursRequests[i])]
     expected.forEach((data, output) =>
       data.forEach((value, i) => {
         if (!(Math.abs(actual[output][i] - value) <= 1e-3 * (1 + Math.abs(value)))) {
@@ -150,6 +151,42 @@ if (wanted.has("image")) {
       // The model picks four numbers of the image: its own run (some 10 µs) stays in the figure instead of being estimated away.
       bars.push({ name: "image: median added over reading, ms", value: latency.ours - latency.bare, rule: "<=", limit: 1 })
     }), false)
+}
+
+if (wanted.has("shared")) {
+  const model = await imageModel()
+  const shape = [1, 3, 224, 224]
+  const images = [1, 2, 3, 4].map((seed) => randomFloats(3 * 224 * 224, seed))
+  const { register, requests } = sharedRequests(model.name, model.input, shape, images)
+  const server = await startGlet(model.folder, ["--shared-memory", "--slo", `${model.name}=${model.sloMs}`])
+  await modelReady(server.port, model.name)
+  await postJson(server.port, register.path, register.body)
+  const kinds = { binary: images.map((image) => binaryRequest(model.name, model.input, shape, image)), shared: requests }
+  for (const [connections, figure, unit, what, best] of [[1, medianMs, "ms", "median latency", "low"], [8, rateRps, "1/s", "throughput", "high"]]) {
+    const client = await openClient(server.port, connections)
+    await compareAnswers(client, client, kinds.binary, kinds.shared)
+    const cpu = { binary: 0, shared: 0 }
+    const answered = { binary: 0, shared: 0 }
+    const slice = (kind) => async () => {
+      const before = cpuOf(server)
+      const result = allOk(await client.closedLoop(kinds[kind], { durationMs: sliceMs }), server)
+      cpu[kind] += cpuOf(server) - before
+      answered[kind] += result.latenciesMs.length
+      return figure(result)
+    }
+    const { binary, shared } = await alternate(rounds, { binary: slice("binary"), shared: slice("shared") })
+    client.close()
+    const ratios = sorted(shared.map((value, i) => value / binary[i]))
+    const ratio = median(ratios)
+    const cpuUs = (kind) => Math.round((cpu[kind] / answered[kind]) * 1000)
+    rows.push({
+      figure: `image in shared memory, ${connections} connection${connections === 1 ? "" : "s"}: ${what}`, unit, baseline: "binary over HTTP",
+      bare: median(binary), ours: median(shared), ratio, ratioP10: quantile(ratios, 0.1), ratioP90: quantile(ratios, 0.9),
+      bareCpuUs: cpuUs("binary"), oursCpuUs: cpuUs("shared")
+    })
+    bars.push({ name: `image: ${what}, shared memory/binary`, value: ratio, rule: best === "low" ? "<=" : ">=", limit: 1 })
+  }
+  await server.stop()
 }
 
 printTable("http: medians over slices measured in turn; ratio = ours/bare within a round: median, 10th and 90th percentile; CPU time per request", rows)

@@ -30,6 +30,25 @@ export const binaryRequest = (model, input, shape, data) => {
   )
 }
 
+/**
+ * FP32 inputs of one shape in a shared-memory object, as POSIX's shm_open makes it on Linux, and the requests that name them there. `register` is
+ * the request that makes the object known; it is removed at exit.
+ */
+export const sharedRequests = (model, input, shape, tensors) => {
+  const key = `glet-bench-${process.pid}`
+  const file = `/dev/shm/${key}`
+  fs.writeFileSync(file, Buffer.concat(tensors.map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))))
+  process.once("exit", () => fs.rmSync(file, { force: true }))
+  const size = tensors[0].byteLength
+  return {
+    register: { path: "/v2/systemsharedmemory/region/inputs/register", body: { key: `/${key}`, offset: 0, byte_size: size * tensors.length } },
+    requests: tensors.map((_, i) => {
+      const parameters = { shared_memory_region: "inputs", shared_memory_offset: i * size, shared_memory_byte_size: size }
+      return post(model, ["Content-Type: application/json"], Buffer.from(JSON.stringify({ inputs: [{ name: input, shape, datatype: "FP32", parameters }] })))
+    })
+  }
+}
+
 /** The numbers of an answer's FP32 outputs. */
 export const outputsOf = ({ head, body }) => {
   const headerBytes = Number(/inference-header-content-length: *(\d+)/.exec(head)?.[1] ?? body.length)

@@ -84,6 +84,12 @@ export const getJson = async (port, route) => {
   return response.json()
 }
 
+/** POST of JSON. */
+export const postJson = async (port, route, body) => {
+  const response = await fetch(`http://127.0.0.1:${port}${route}`, { method: "POST", body: JSON.stringify(body) })
+  if (!response.ok) throw new Error(`POST ${route}: ${response.status} ${await response.text()}`)
+}
+
 /** Waits until a model answers ready. */
 export const modelReady = async (port, model, timeoutMs = 60_000) => {
   const until = performance.now() + timeoutMs
