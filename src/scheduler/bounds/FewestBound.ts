@@ -37,7 +37,8 @@ export interface FewestBoundOptions {
   readonly isUnlimited?: boolean
 }
 
-const cellsOf: Readonly<Record<BoundEffort, number>> = { quick: 24, thorough: 96, proof: 96 }
+/** Fine cells tell few models' visits apart; of many models' visits the sum hardly changes. */
+const cellsOf = (effort: BoundEffort, models: number): number => (effort === "quick" ? (models <= 32 ? 24 : 6) : models <= 200 ? 96 : 24)
 const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 300, proof: 300 }
 
 /** Combinations of more GPUs than this are too many. */
@@ -52,7 +53,7 @@ export const fewestBound = (problem: PlanProblem, options: FewestBoundOptions = 
   const effort = options.effort ?? "quick"
   const model = makeBoundModel(problem)
   const { classes, resources, tablesAt } = model
-  const tables = tablesAt(1, cellsOf[effort])
+  const tables = tablesAt(1, cellsOf(effort, model.demands.length))
   if (tables.length === 0) return { gpus: 0, cost: 0, how: "no model has a rate" }
   const counts = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
   const known = options.knownGpus ?? Infinity

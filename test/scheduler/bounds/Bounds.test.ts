@@ -111,7 +111,18 @@ describe("fewestBound with a solver", async () => {
   })
 })
 
-describe("headroomBound", () => {
+describe("headroomBound", async () => {
+  const solver = await Effect.runPromise(HighsSolver.load)
+
+  it("is at least every factor with a plan when combinations are looked at too, and no more than prices prove", () => {
+    fc.assert(fc.property(problems({ maxModels: 3, maxGpus: 2 }), fc.double({ min: -1, max: 1.5, noNaN: true }), (problem, exponent) => {
+      const factor = 10 ** exponent
+      const proved = headroomBound(problem, { effort: "proof", solver }).factor
+      assert.isAtMost(proved, headroomBound(problem, { effort: "thorough" }).factor)
+      if (plansOf(scaled(problem, factor)).length > 0) assert.isAtLeast(proved, factor)
+    }), { numRuns: 20 })
+  }, 60_000)
+
   it("is at least every factor for which a planner finds a plan", () => {
     fc.assert(fc.property(problems({ maxModels: 5, maxGpus: 3 }), fc.double({ min: -2, max: 2, noNaN: true }), (problem, exponent) => {
       const factor = 10 ** exponent

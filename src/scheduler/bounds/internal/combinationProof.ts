@@ -12,6 +12,9 @@ import { combinationsWorth, maximalCuts } from "./cuts.js"
 /** Looking goes no further than this. */
 const mostCuts = 1000
 const mostCombinations = 600
+/** Of all combinations together, glets times models. */
+const mostVisits = 5000
+const mostWhole = 40
 const mostNodes = 400
 /** Shortages are parts of rates; less than this is rounding. */
 const leastShortage = 1e-6
@@ -49,10 +52,13 @@ export const proveTooFew = (
   }
   const combinations = combinationsWorth(model.resources, cuts, counts, prices, count, cost * (1 - 1e-5), mostCombinations)
   if (combinations === undefined) return "none"
+  const glets = combinations.reduce((sum, combination) => sum + combination.reduce((all, { shares }) => all + shares.length, 0), 0)
+  if (glets * model.demands.length > mostVisits) return "none"
   const byTightest = kindsOf(model, "by-tightest")
   const alone = kindsOf(model, "one")
   const left = combinations.filter((combination) =>
     !isImpossible(solver, model, combination, alone, false) && !isImpossible(solver, model, combination, byTightest, false))
+  if (left.length > mostWhole) return "none"
   for (const combination of left) {
     if (!isImpossible(solver, model, combination, byTightest, true)) return "none"
   }
