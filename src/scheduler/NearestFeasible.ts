@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
-import type { PlanProblem } from "../core/PlanProblem.js"
+import type { Demand, PlanProblem } from "../core/PlanProblem.js"
 import type { Culprit, PlannerAlgorithm } from "./Planner.js"
 import { Infeasible } from "./Planner.js"
 
@@ -23,25 +23,49 @@ const closest = (works: number, fails: number, holds: (value: number) => boolean
   return good
 }
 
+/** Rates are lowered to this part of what is asked. */
+const leastFactor = 1e-3
+
 /** SLOs are relaxed up to this multiple. */
 const mostRelaxed = 64
 
+/** Their rates can be lowered, or their SLOs relaxed, to some effect. */
+const isOpen = ({ nearestRateRps, nearestSloMs, reason }: Culprit): boolean =>
+  reason !== "invalid" && reason !== "no-profile" && reason !== "too-large" && nearestRateRps === undefined && nearestSloMs === undefined
+
+/** Four digits, rounded down: what is offered is possible. */
+const shown = (value: number): string => {
+  const unit = 10 ** (Math.floor(Math.log10(value)) - 3)
+  return String(Number((Math.floor(value / unit) * unit).toPrecision(4)))
+}
+
 /**
  * The same failure, with the largest rate or else the smallest SLO that each culprit could have while all other demands stay as they are, as the
- * planner itself finds it: what is offered was planned. Culprits that name something nearest already, or for which neither helps, are kept.
+ * planner itself finds it: what is offered was planned. Where that helps some culprit in neither way, because others are too much as well, it has the
+ * largest factor by which all rates together could be multiplied. Culprits that name something nearest already are kept.
  * @since 0.1.0
  * @category planning
  */
 export const withNearest = (planner: PlannerAlgorithm, problem: PlanProblem, failure: Infeasible): Infeasible => {
+  const plans = (demands: ReadonlyArray<Demand>): boolean => Either.isRight(planner.plan({ ...problem, demands }))
   const improve = (culprit: Culprit): Culprit => {
     const demand = problem.demands.find(({ model }) => model === culprit.model)
-    if (demand === undefined || culprit.reason === "invalid" || culprit.nearestRateRps !== undefined || culprit.nearestSloMs !== undefined) return culprit
-    const plans = (change: { readonly rateRps?: number; readonly sloMs?: number }): boolean =>
-      Either.isRight(planner.plan({ ...problem, demands: problem.demands.map((other) => (other === demand ? { ...other, ...change } : other)) }))
-    if (plans({ rateRps: 0 })) return { ...culprit, nearestRateRps: closest(0, demand.rateRps, (rateRps) => plans({ rateRps })) }
+    if (demand === undefined || !isOpen(culprit)) return culprit
+    const plansWith = (change: { readonly rateRps?: number; readonly sloMs?: number }): boolean =>
+      plans(problem.demands.map((other) => (other === demand ? { ...other, ...change } : other)))
+    if (plansWith({ rateRps: 0 })) return { ...culprit, nearestRateRps: closest(0, demand.rateRps, (rateRps) => plansWith({ rateRps })) }
     const relaxedMs = demand.sloMs * mostRelaxed
-    return plans({ sloMs: relaxedMs }) ? { ...culprit, nearestSloMs: closest(relaxedMs, demand.sloMs, (sloMs) => plans({ sloMs })) } : culprit
+    return plansWith({ sloMs: relaxedMs }) ? { ...culprit, nearestSloMs: closest(relaxedMs, demand.sloMs, (sloMs) => plansWith({ sloMs })) } : culprit
   }
-  const [first, ...others] = failure.culprits
-  return new Infeasible({ planner: failure.planner, culprits: [improve(first), ...others.map((culprit, i) => (i + 1 < examined ? improve(culprit) : culprit))] })
+  const culprits = failure.culprits.map((culprit, i) => (i < examined ? improve(culprit) : culprit))
+  const plansAt = (factor: number): boolean => plans(problem.demands.map((demand) => ({ ...demand, rateRps: demand.rateRps * factor })))
+  // A rate of 0 takes no glet; the least that does shows whether there is room for every model.
+  const factor = culprits.some(isOpen) && plansAt(leastFactor) ? closest(leastFactor, 1, plansAt) : undefined
+  const together = (culprit: Culprit): Culprit => {
+    const demand = problem.demands.find(({ model }) => model === culprit.model)
+    if (factor === undefined || demand === undefined || !isOpen(culprit)) return culprit
+    return { ...culprit, detail: `${culprit.detail}; ${shown(demand.rateRps * factor)} items/s would fit if all rates came down to ${shown(100 * factor)} %` }
+  }
+  const [first, ...others] = culprits.map(together)
+  return new Infeasible({ planner: failure.planner, culprits: [first!, ...others], ...(factor === undefined ? {} : { nearestFactor: factor }) })
 }

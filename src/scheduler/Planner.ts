@@ -30,7 +30,9 @@ export type Culprit = typeof Culprit.Type
  */
 export class Infeasible extends Schema.TaggedError<Infeasible>()("Infeasible", {
   planner: Schema.String,
-  culprits: Schema.NonEmptyArray(Culprit)
+  culprits: Schema.NonEmptyArray(Culprit),
+  /** The largest factor on all rates together for which a plan was found, where no change of one model is enough. */
+  nearestFactor: Schema.optionalWith(Schema.Number, { exact: true })
 }) {
   override get message(): string {
     return `planner ${this.planner} found no plan: ${this.culprits.map((c) => `model "${c.model}" ${c.detail}`).join("; ")}`

@@ -4,7 +4,7 @@ import * as fc from "fast-check"
 import { withNearest } from "../../src/scheduler/NearestFeasible.js"
 import { elasticInt } from "../../src/scheduler/planners/Elastic.js"
 import { greedy } from "../../src/scheduler/planners/Greedy.js"
-import { problems } from "./problems.js"
+import { demandOf, gpusOf, latencyOf, problemOf, problems } from "./problems.js"
 
 describe("withNearest", () => {
   it("offers what the planner itself then plans", () => {
@@ -29,5 +29,22 @@ describe("withNearest", () => {
       })
     }), { numRuns: 150 })
     assert.isAbove(offers.rates, 0)
+  })
+
+  it("offers a factor on all rates where several models are too much", () => {
+    const spec = (name: string) => ({ name, fixedMs: 2, itemMs: 1, usefulPct: 100, largestBatch: 8, memoryBytes: 1e8 })
+    const demands = [demandOf("a", 3000, 100), demandOf("b", 3000, 100), demandOf("c", 1500, 100)]
+    const problem = problemOf(gpusOf(2, { sharesPct: [50, 100] }), demands, latencyOf(["a", "b", "c"].map(spec)))
+    for (const planner of [elasticInt, greedy]) {
+      const answer = planner.plan(problem)
+      if (Either.isRight(answer)) return assert.fail("there is a plan")
+      const nearer = withNearest(planner, problem, answer.left)
+      const factor = nearer.nearestFactor ?? NaN
+      const plansAt = (factor: number) =>
+        Either.isRight(planner.plan({ ...problem, demands: demands.map((demand) => ({ ...demand, rateRps: demand.rateRps * factor })) }))
+      assert.isTrue(plansAt(factor))
+      assert.isFalse(plansAt(factor * 1.01))
+      assert.match(nearer.message, /items\/s would fit if all rates came down to [\d.]+ %/)
+    }
   })
 })

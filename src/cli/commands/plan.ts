@@ -115,7 +115,7 @@ const refuse = (args: Args, planner: PlannerAlgorithm, problem: PlanProblem, fai
     if (args.output !== undefined) yield* writeText(args.output, writeModelList(undefined), "the model list")
     // A search of searches: what is offered stands without --full-search too.
     const nearest = withNearest(planner, { ...problem, options: { ...problem.options, fullSearch: false } }, failure)
-    if (args.json) out(JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "Infeasible", planner: nearest.planner, culprits: nearest.culprits }))
+    if (args.json) out(JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "Infeasible", planner: nearest.planner, culprits: nearest.culprits, nearestFactor: nearest.nearestFactor }))
     else showCulprits(nearest)
     if (args.explain) note(enough(planner, problem))
     return yield* new CliError({

@@ -53,7 +53,8 @@ export const impossibleAlone = (tables: PlanTables, gpus: ReadonlyArray<GpuDraft
   }
   if (gpus.length === 0) return { model, reason: "not-enough-gpus", detail: "has no GPU to run on" }
   if (fastestMs === Infinity) {
-    return { model, reason: "no-profile", detail: `was never measured on ${[...new Set(gpus.map(({ gpu }) => gpu.type))].join(" or ")}; run \`glet profile\`` }
+    const asked = [...new Set(gpus.map(({ gpu }) => `${gpu.type} at ${gpu.sharesPct.join(", ")} %`))]
+    return { model, reason: "no-profile", detail: `was never measured on ${asked.join(" or ")}; run \`glet profile\`, or offer shares that were measured` }
   }
   if (!keepsSlo) {
     return {

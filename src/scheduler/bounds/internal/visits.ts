@@ -53,7 +53,7 @@ const curveOf = (problem: PlanProblem, demand: number, gpuType: string, sharePct
     const ms = problem.latency.latencyMs({ gpuType, model, sharePct, batch }) * problem.options.latencyHeadroom
     // Above the largest batch that was measured nothing is known.
     if (!(ms < Infinity)) break
-    if (!(ms > 0) || 2 * ms > limitMs) continue
+    if (!(ms > 0) || !(2 * ms <= limitMs)) continue
     const least = problem.options.dutyRule === "strict" ? (2 * ms) / limitMs : ms / (limitMs - ms)
     const rate = (1000 * batch) / ms
     while (leastTime.length > 0 && leastTime.at(-1)! >= least && rateRps.at(-1)! <= rate) {
