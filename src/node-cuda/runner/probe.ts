@@ -82,7 +82,10 @@ const probe = (): Probed => {
     const whole = new Uint8Array(resource.bytes)
     const rest = new Uint8Array(resource.bytes)
     if (green.cuDeviceGetDevResource(device, whole, smResource) !== 0) return 0
-    if (green.cuDevSmResourceSplitByCount(null, int, whole, rest, 0, leastSms(major)) !== 0) return 0
+    // Without room for the groups it only counts them; with it, it also says what is left over.
+    if (green.cuDevSmResourceSplitByCount(null, int, whole, null, 0, leastSms(major)) !== 0) return 0
+    const groups = new Uint8Array(Math.max(1, int[0]!) * resource.bytes)
+    if (green.cuDevSmResourceSplitByCount(groups, int, whole, rest, 0, leastSms(major)) !== 0) return 0
     return int[0]! + (new DataView(rest.buffer).getUint32(resource.smCountAt, true) >= leastSms(major) ? 1 : 0)
   }
   return {
