@@ -12,6 +12,9 @@ import type { TensorArena } from "../../../src/core/TensorArena.js"
 import type { CpuExecutorOptions } from "../../../src/node-cuda/CpuExecutor.js"
 import * as CpuExecutor from "../../../src/node-cuda/CpuExecutor.js"
 import * as CpuInventory from "../../../src/node-cuda/CpuInventory.js"
+import type { CudaExecutorOptions } from "../../../src/node-cuda/CudaExecutor.js"
+import * as CudaExecutor from "../../../src/node-cuda/CudaExecutor.js"
+import * as CudaInventory from "../../../src/node-cuda/CudaInventory.js"
 import * as Emulated from "../../../src/node-cuda/Emulated.js"
 import * as Profiler from "../../../src/node-cuda/Profiler.js"
 import * as ProfileStoreFile from "../../../src/node-cuda/ProfileStoreFile.js"
@@ -92,6 +95,22 @@ export const cpuStack = (options: StackOptions & { readonly cores: number; reado
     Profiler.layer().pipe(
       Layer.provideMerge(CpuExecutor.layer(options.executor ?? {})),
       Layer.merge(Layer.merge(CpuInventory.layer({ cores: options.cores }), ProfileStoreFile.layerMemory([])))
+    )
+  ).pipe(Effect.map(({ stack }) => stack))
+
+/** On NVIDIA GPUs, as a fake of the host has them. */
+export const cudaStack = (options: StackOptions & {
+  readonly profile: Profile
+  readonly isolation: "mps" | "green"
+  readonly executor: CudaExecutorOptions & { readonly runnerPath: string }
+}) =>
+  serve(
+    options,
+    Profiler.layer().pipe(
+      Layer.provideMerge(CudaExecutor.layer(options.executor)),
+      Layer.merge(CudaInventory.layer({ isolation: options.isolation, runnerPath: options.executor.runnerPath })),
+      Layer.orDie,
+      Layer.merge(ProfileStoreFile.layerMemory([options.profile]))
     )
   ).pipe(Effect.map(({ stack }) => stack))
 
