@@ -71,10 +71,11 @@ export interface CudaOptions {
 
 /** This host's NVIDIA GPUs. @since 0.2.0 @category layers */
 export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavailable> =>
-  Layer.mergeAll(
-    CudaInventory.layer({ isolation: options.isolation }),
-    layerStore(options.profiles),
-    Profiler.layer().pipe(Layer.provideMerge(CudaExecutor.layer({ engine: options.engine ?? "auto" })))
+  Profiler.layer().pipe(
+    Layer.provideMerge(CudaExecutor.layer({ engine: options.engine ?? "auto" })),
+    // First of all: where there is no GPU, that is what is told.
+    Layer.provideMerge(CudaInventory.layer({ isolation: options.isolation })),
+    Layer.merge(layerStore(options.profiles))
   )
 
 /** GPUs that only a profile knows, replayed in real time. @since 0.1.0 @category layers */

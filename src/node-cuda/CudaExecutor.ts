@@ -49,9 +49,10 @@ const mpsEnv = (spec: GletSpec, pipeDirectory: string, memoryBytes: number | und
   ...(memoryBytes === undefined ? {} : { CUDA_MPS_PINNED_DEVICE_MEM_LIMIT: `0=${Math.max(1, Math.floor(memoryBytes / mebibyte))}M` })
 })
 
-/** Whether the runner has what it was started for. */
-const checkReady = ({ gpu, sharePct }: GletSpec) => ({ cuda }: Ready): GletRefusal | undefined => {
-  if (cuda === undefined) return { reason: "device-missing", detail: "its runner came up without CUDA: build it again (npm run build)" }
+/** Whether the runner has what it was started for. onnxruntime-node's own engine cannot tell; it is taken where it was asked for, not as a fallback. */
+const checkReady = ({ gpu, sharePct }: GletSpec, engine: CudaExecutorOptions["engine"]) => ({ cuda, fallback }: Ready): GletRefusal | undefined => {
+  if (cuda === undefined && engine === "ort-js") return undefined
+  if (cuda === undefined) return { reason: "device-missing", detail: fallback ?? "its runner knows nothing of CUDA: build it again (npm run build)" }
   // A client that finds no daemon runs without MPS and says nothing: then it has all SMs.
   if (gpu.isolation === "mps" && sharePct < 100 && cuda.units >= gpu.units) {
     return { reason: "share-unsupported", detail: `the driver gives its process all ${cuda.units} SMs instead of ${sharePct} %: it is no client of the MPS daemon` }
@@ -106,7 +107,7 @@ export const make = (options: CudaExecutorOptions = {}): Effect.Effect<Executor[
       if (!isCuda(gpu)) return Effect.fail({ reason: "share-unsupported", detail: `CUDA enforces shares by mps, green or stream, not by ${gpu.isolation}` })
       const device: DeviceSettings = { provider: "cuda", uuid: gpu.id, isolation: gpu.isolation }
       const env = { CUDA_VISIBLE_DEVICES: gpu.id, CUDA_DEVICE_ORDER: "PCI_BUS_ID", LD_LIBRARY_PATH: libraryPath(folders) }
-      const common = { device, env, check: checkReady(spec) }
+      const common = { device, env, check: checkReady(spec, options.engine) }
       if (gpu.isolation === "mps") return placeUnderMps(mps, spec, common, options.gletMemoryBytes)
       // Not to become a client of a daemon that happens to run.
       const alone = { ...env, CUDA_MPS_PIPE_DIRECTORY: noPipeDirectory }

@@ -98,8 +98,12 @@ export interface CudaDriver {
   readonly destroyExecutable: (executable: Handle) => void
 }
 
-/** Results after which the context is of no use any more (CUresult): every further call fails, the process must go. */
-const fatalCodes = new Set([4, 46, 214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 810, 999])
+/**
+ * Results after which the context is of no use any more (CUresult): every further call fails, the process must go. Under MPS an H200's driver
+ * gave 700 to all clients after one's fault, 806 when daemon or server died, 807 to new clients until the last old one had ended, 810 to one that
+ * was taken off the GPU.
+ */
+const fatalCodes = new Set([4, 46, 214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 805, 806, 807, 810, 999])
 const outOfMemory = 2
 /** A kernel of the graph wants more SMs side by side (a cluster) than the context has. */
 const clusterTooLarge = 912
