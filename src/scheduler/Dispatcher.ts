@@ -193,16 +193,17 @@ export class Dispatcher {
 
   /**
    * How `offer` would drop the least request of a model now: one item, no priority and no limit of its own, of which the last byte came at
-   * `arrivedAtMs`. Undefined where it would queue it, or answer otherwise. Nothing changes by asking. An idle glet is always offered what comes:
-   * what it measured may be wrong, and only trying tells.
+   * `arrivedAtMs`. Undefined where it would queue it, or answer otherwise. Nothing changes by asking. What an idle glet could make by its profile is
+   * always offered to it: what it measured may be wrong, and only trying tells.
    */
   wouldRefuse(nowMs: number, name: ModelName, arrivedAtMs: number): RequestDropped | undefined {
     const lane = this.models.get(name)
-    if (lane === undefined || this.draining || lane.isIdle) return undefined
+    if (lane === undefined || this.draining) return undefined
     const least = this.least
     least.seq = this.sequence
     least.sloMs = lane.model.sloMs ?? Infinity
     least.deadlineMs = this.deadlineMs(Math.min(arrivedAtMs, nowMs), least.sloMs)
+    if (lane.isIdle && lane.mayDoubt(nowMs, least)) return undefined
     const error = this.refusal(nowMs, lane, least)
     return error?._tag === "RequestDropped" ? error : undefined
   }

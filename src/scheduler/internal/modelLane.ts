@@ -133,10 +133,19 @@ export class ModelLane {
   }
 
   /** A request was refused by idle glets because of what they measured: that counts less from now, or it could never be measured again. */
-  doubt(nowMs: number, ticket: Ticket): void {
-    for (const route of this.routes) {
-      if (route.glet.ready && nowMs + route.profiledMs(ticket.request.items) <= ticket.deadlineMs) route.doubt()
-    }
+  doubt(nowMs: number, asked: Asked): void {
+    for (const route of this.routes) if (this.couldMake(nowMs, asked, route)) route.doubt()
+  }
+
+  /** Whether refusing this request would be for `doubt` to learn from. */
+  mayDoubt(nowMs: number, asked: Asked): boolean {
+    for (const route of this.routes) if (this.couldMake(nowMs, asked, route)) return true
+    return false
+  }
+
+  /** By its profile. */
+  private couldMake(nowMs: number, { deadlineMs, items }: Asked, route: Route): boolean {
+    return route.glet.ready && nowMs + route.profiledMs(items) <= deadlineMs
   }
 
   /** Nothing waits and a glet is free: a request would run at once. */
