@@ -3,9 +3,13 @@
  * workloads of the original on the profile that comes along, or on a folder of the original's tables. All planners are served by the same
  * dispatcher; plans are made for the load that is simulated.
  *
- * command: node bench/run.mjs peak [--tables FOLDER --device 2080ti] [--planners a,b,c] [--scenarios a,b] [--replications 3] [--rule cycle|strict] [--json] [--check]
+ * command: node bench/run.mjs peak [--tables FOLDER --device 2080ti] [--planners a,b,c] [--scenarios a,b] [--replications 3] [--rule cycle|strict] [--without headroom,interference,overhead,spread] [--json] [--check]
+ *
+ * `--without` leaves out what costs load, to see how much: the plan's head-room on latencies, the slow-down by neighbours (in plans and in
+ * truth), the way to the glet and back, the spread of execution times.
  */
 import * as Either from "effect/Either"
+import type { Execution } from "../src/core/LatencyModel.js"
 import type { PlanOptions } from "../src/core/PlanProblem.js"
 import { publishedCaseOptions } from "../src/scheduler/original/CasePlans.js"
 import { findPlanner } from "../src/scheduler/PlannerRegistry.js"
@@ -25,6 +29,7 @@ const hardware = tables === undefined ? shippedHardware() : tablesHardware(table
 const planners = (value("--planners") ?? "time-share,elastic-int,orion").split(",").map((name) => Either.getOrThrow(findPlanner(name)))
 const scenarios = value("--scenarios")?.split(",") ?? originalScenarios
 const replications = Number(value("--replications") ?? 3)
+const without = new Set(value("--without")?.split(",") ?? [])
 const rule = value("--rule") === "strict" ? "strict" : "cycle"
 
 /** Simulated requests a run: a percent of the rarest stream's is then known to a tenth of itself or so. */
@@ -33,7 +38,10 @@ const warmUpMs = 1000
 
 /** The original puts at most three models on a partition; else the same for all. */
 const planOptions = (planner: string): Partial<PlanOptions> => ({
-  dutyRule: rule, ...(planner === "orion" ? {} : { maxModelsPerGlet: publishedCaseOptions.maxModelsPerGlet })
+  dutyRule: rule,
+  ...(without.has("headroom") ? { latencyHeadroom: 1 } : {}),
+  ...(without.has("interference") ? { interference: false } : {}),
+  ...(planner === "orion" ? {} : { maxModelsPerGlet: publishedCaseOptions.maxModelsPerGlet })
 })
 
 interface Row {
@@ -50,9 +58,24 @@ const measure = (name: string, planner: typeof planners[number], startFactor: nu
   const scenario = shippedScenario(name)
   const startMs = performance.now()
   const at = (loadFactor: number, replication: number) => {
-    const input = (durationMs: number) => Either.getOrThrow(scenarioInput(scenario, hardware, {
-      planner, seed: 1 + replication, loadFactor, durationMs, warmUpMs, replans: false, plan: planOptions(planner.name)
-    }))
+    const input = (durationMs: number) => {
+      const made = Either.getOrThrow(scenarioInput(scenario, hardware, {
+        planner, seed: 1 + replication, loadFactor, durationMs, warmUpMs, replans: false, plan: planOptions(planner.name),
+        ...(without.has("overhead") ? { overheadMs: 0 } : {})
+      }))
+      return {
+        ...made,
+        ...(without.has("interference") ? { slowdown: () => 1 } : {}),
+        ...(without.has("spread")
+          ? {
+            distribution: (execution: Execution) => {
+              const ms = made.latency.typicalMs(execution)
+              return Number.isFinite(ms) ? { lowestMs: ms, p50Ms: ms, p90Ms: ms, p99Ms: ms } : undefined
+            }
+          }
+          : {})
+      }
+    }
     const perSecond = input(1).models.reduce((sum, model) => sum + model.expectedRateRps, 0)
     return simulate(input(warmUpMs + Math.max(3000, (1000 * requestsPerRun) / perSecond)))
   }

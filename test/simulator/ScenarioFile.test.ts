@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import type { SourceFile } from "../../src/scheduler/original/FormatError.js"
 import { FormatError } from "../../src/scheduler/original/FormatError.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import { aliased, profileHardware } from "../../src/simulator/Hardware.js"
+import { schemaFiles, schemaFolder } from "../../scripts/schemas.js"
 import { parseScenario } from "../../src/simulator/ScenarioFile.js"
 import { scenarioInput } from "../../src/simulator/ScenarioInput.js"
 import type { Profile } from "../../src/core/Profile.js"
@@ -90,6 +92,12 @@ describe("ScenarioFile", () => {
       for (const model of input.models) {
         if (model.serviceClass === "latency-critical") assert.isAbove(model.expectedRateRps, 0, `${file} ${model.name}`)
       }
+    }
+  })
+
+  it("the JSON Schemas that come along are those of the code", () => {
+    for (const [file, text] of schemaFiles()) {
+      assert.strictEqual(fs.readFileSync(path.join(schemaFolder, file), "utf8"), text, `${file}: run scripts/make-schemas.ts`)
     }
   })
 
