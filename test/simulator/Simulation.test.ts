@@ -19,7 +19,7 @@ const assertConserved = (report: SimulationReport): void => {
 }
 
 const scene = fc.record({
-  rates: fc.array(fc.double({ min: 1, max: 3000, noNaN: true }), { minLength: 1, maxLength: 4 }),
+  rates: fc.array(fc.double({ min: 1, max: 1500, noNaN: true }), { minLength: 1, maxLength: 3 }),
   sloMs: fc.double({ min: 4, max: 300, noNaN: true }),
   distribution: fc.constantFrom("uniform" as const, "exp" as const, "gamma" as const),
   gpuCount: fc.integer({ min: 1, max: 3 }),
@@ -27,7 +27,7 @@ const scene = fc.record({
   bestEffort: fc.boolean(),
   slowdown: fc.constantFrom(0, 0.3),
   failures: fc.array(fc.record({
-    atMs: fc.double({ min: 0, max: 3000, noNaN: true }),
+    atMs: fc.double({ min: 0, max: 2000, noNaN: true }),
     gpu: fc.constant(0),
     glet: fc.option(fc.integer({ min: 0, max: 2 }), { nil: undefined }),
     forMs: fc.constantFrom(0, 500, 1e6)
@@ -40,11 +40,11 @@ const sceneInput = (given: typeof scene extends fc.Arbitrary<infer A> ? A : neve
   const { sloMs: _, ...batch } = idle
   const all = given.bestEffort ? [...models, batch] : models
   const loads: Array<Load> = given.rates.map((rate, i) =>
-    open(name(`m${i}`), [rate, 2 * rate], { distribution: given.distribution, cv: 3, seed: given.seed + i, periodMs: 2000 }))
+    open(name(`m${i}`), [rate, 2 * rate], { distribution: given.distribution, cv: 3, seed: given.seed + i, periodMs: 1000 }))
   if (given.bestEffort) loads.push({ target: name("idle"), kind: "closed", clients: 4, thinkMs: 0 })
   return inputOf(all, loads, {
-    latency: latencyFor(all, given.slowdown), gpuCount: given.gpuCount, failures: given.failures, seed: given.seed, durationMs: 4000, warmUpMs: 500,
-    window: { fromMs: 0, toMs: 4000 }
+    latency: latencyFor(all, given.slowdown), gpuCount: given.gpuCount, failures: given.failures, seed: given.seed, durationMs: 2500, warmUpMs: 500,
+    window: { fromMs: 0, toMs: 2500 }
   })
 }
 
@@ -89,7 +89,7 @@ describe("Simulation", () => {
       const model = modelOf("m", { maxBatch: 1, sloMs: 1e6, expectedRateRps: rate })
       const exact = { ...latencyFor([model]), latencyMs: () => serviceMs, typicalMs: () => serviceMs }
       const report = simulate(inputOf([model], [open(model.name, [rate], { seed: 1 })], {
-        latency: exact, depth: 1, replans: false, durationMs: 500_000, warmUpMs: 10_000,
+        latency: exact, depth: 1, replans: false, durationMs: 300_000, warmUpMs: 10_000,
         gpu: { sharesPct: [100], units: 1 }, costs: { overheadMs: 0, openMs: 0, loadMs: () => 0, planningMs: 0 }
       }))
       const waitMs = (load * serviceMs) / (2 * (1 - load))
