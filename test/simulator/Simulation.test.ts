@@ -84,12 +84,12 @@ describe("Simulation", () => {
 
   it("waits as an M/D/1 queue where batches are single and executions all alike (Pollaczek and Khinchine)", () => {
     const serviceMs = 2.5
-    for (const load of [0.3, 0.6, 0.8]) {
+    for (const load of [0.3, 0.5, 0.7]) {
       const rate = (1000 * load) / serviceMs
       const model = modelOf("m", { maxBatch: 1, sloMs: 1e6, expectedRateRps: rate })
       const exact = { ...latencyFor([model]), latencyMs: () => serviceMs, typicalMs: () => serviceMs }
       const report = simulate(inputOf([model], [open(model.name, [rate], { seed: 1 })], {
-        latency: exact, depth: 1, replans: false, durationMs: 300_000, warmUpMs: 10_000,
+        latency: exact, depth: 1, replans: false, durationMs: 400_000, warmUpMs: 10_000,
         gpu: { sharesPct: [100], units: 1 }, costs: { overheadMs: 0, openMs: 0, loadMs: () => 0, planningMs: 0 }
       }))
       const waitMs = (load * serviceMs) / (2 * (1 - load))
