@@ -47,6 +47,8 @@ export const GletStatus = Schema.Struct({
   detail: Schema.String,
   restarts: Schema.NonNegativeInt,
   pid: Schema.optionalWith(Schema.Int, { exact: true }),
+  /** Cores or SMs that it really has, where its executor can tell. */
+  units: Schema.optionalWith(Schema.Int, { exact: true }),
   /** Part of the time with a batch running, over the last minute. */
   busyRatio: Schema.NonNegative,
   assignments: Schema.Array(AssignmentStatus)

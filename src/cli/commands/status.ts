@@ -12,14 +12,14 @@ const measured = (valueMs: number): string => (valueMs === 0 ? "-" : ms(valueMs)
 
 const glets = (value: Status, colour: boolean): string => {
   const rows = value.glets.flatMap((glet) => {
-    const head = [glet.id, `${glet.sharePct} %`, glet.state, percent(glet.busyRatio)]
+    const head = [glet.id, `${glet.sharePct} %`, glet.units === undefined ? "-" : String(glet.units), glet.state, percent(glet.busyRatio)]
     const works = glet.assignments.map((work) => [
       work.model, String(work.batch), work.measured.count === 0 ? "-" : work.meanBatch.toFixed(1), ms(work.predictedMs), measured(work.measured.p50Ms), measured(work.measured.p99Ms), String(work.measured.count)
     ])
-    const lines = works.length === 0 ? [[...head, "-"]] : works.map((work, i) => [...(i === 0 ? head : ["", "", "", ""]), ...work])
-    return glet.detail === "" ? lines : [...lines, ["", "", glet.restarts > 0 ? `${glet.restarts} restarts: ${glet.detail}` : glet.detail]]
+    const lines = works.length === 0 ? [[...head, "-"]] : works.map((work, i) => [...(i === 0 ? head : head.map(() => "")), ...work])
+    return glet.detail === "" ? lines : [...lines, ["", "", "", glet.restarts > 0 ? `${glet.restarts} restarts: ${glet.detail}` : glet.detail]]
   })
-  return table(["glet", "share", "state", "busy", "model", "batch", "mean", "predicted ms", "p50 ms", "p99 ms", "batches"], rows, { align: "lrlrlrrrrrr", colour })
+  return table(["glet", "share", "units", "state", "busy", "model", "batch", "mean", "predicted ms", "p50 ms", "p99 ms", "batches"], rows, { align: "lrrlrlrrrrrr", colour })
 }
 
 const models = (value: Status, colour: boolean): string => {

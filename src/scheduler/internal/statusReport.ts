@@ -50,12 +50,13 @@ const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: Plann
     const measured = sources.path.executions.get(glet.spec.id)
     let busyMs = 0
     for (const histogram of measured?.values() ?? []) busyMs += histogram.sumMs(nowMs)
-    const pid = Option.getOrUndefined(Option.flatMapNullable(stats, (known) => known.pid))
+    const { pid, units } = Option.getOrElse(stats, (): { readonly pid?: number; readonly units?: number } => ({}))
     return {
       id: glet.spec.id, gpu: glet.spec.gpu.id, sharePct: glet.spec.sharePct,
       state: planned === undefined && glet.state === "ready" ? "draining" : glet.state,
       detail: glet.detail, restarts: glet.restarts,
       ...(pid === undefined ? {} : { pid }),
+      ...(units === undefined ? {} : { units }),
       busyRatio: Math.min(1, busyMs / Math.min(windowMs, Math.max(1, nowMs - glet.openedAtMs))),
       assignments: planned === undefined ? [] : assignments(planned, measured, nowMs)
     }
