@@ -1,8 +1,8 @@
 /**
  * The least that carrying a demand can cost at given prices: a knapsack of visits that covers its rate.
  *
- * The rate is cut into cells. A visit that carries more than k - 1 cells and at most k counts as k, but pays only for k - 1: never more than it does
- * pay. Many small visits would be counted far too high by that; for them the best price of an item, times the rate, is the better bound. Both hold,
+ * The rate is cut into cells, at least two. A visit that carries more than k - 1 cells and at most k counts as k, but pays only for k - 1: never more
+ * than it does pay. Only a visit that carries the whole rate counts for all cells: one that nearly does leaves something to another. Many small visits would be counted far too high by that; for them the best price of an item, times the rate, is the better bound. Both hold,
  * so the larger does.
  */
 import type { Resources } from "./resources.js"
@@ -18,7 +18,7 @@ export interface CoverTable {
   readonly places: Int32Array
   readonly memoryAt: Int32Array
   readonly memory: Float64Array
-  /** Least time by curve and cell, from 1; at the last the whole rate in one visit. */
+  /** Least time by curve and cell, from 1; at the last that of the whole rate. */
   readonly cellTime: Float64Array
   /** By curve, the visit with the least cost per item whatever the prices: as much as the glet or the rate allows, in the least time. */
   readonly fullTime: Float64Array

@@ -21,7 +21,8 @@ const nextIsBetter = (problem: PlanProblem, gpuClass: GpuClass, demands: Readonl
       const { maxBatch, model, sloMs } = problem.demands[demand]!
       for (let batch = 1; batch <= maxBatch; batch++) {
         const ms = problem.latency.latencyMs({ gpuType: gpuClass.type, model, sharePct, batch })
-        if (!(ms < Infinity) || ms > sloMs) return true
+        if (!(ms < Infinity)) return true
+        if (ms > sloMs) continue
         if (!(problem.latency.latencyMs({ gpuType: gpuClass.type, model, sharePct: larger, batch }) <= ms)) return false
       }
       return true
