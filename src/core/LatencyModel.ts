@@ -15,6 +15,22 @@ export interface Execution {
 }
 
 /**
+ * Slow-down by pressure on shared resources: 1 + the sum, or the largest, over the neighbouring glets of the largest excess that one of their
+ * executions causes; an excess is max(0, base + sum_r sensitivity_r pressure_r) over resources r.
+ * @since 0.1.0
+ * @category latency
+ */
+export interface LinearInterference {
+  readonly combine: "sum" | "largest"
+  /** Number of resources. */
+  readonly resources: number
+  /** What an execution does to others, by resource. */
+  readonly pressure: (execution: Execution) => ReadonlyArray<number>
+  /** What it suffers from any neighbour, then by resource. `base` is `Infinity` where nothing is known. */
+  readonly sensitivity: (execution: Execution) => { readonly base: number; readonly by: ReadonlyArray<number> }
+}
+
+/**
  * Predictions. All are pure and total: what is not known is `Infinity`, never a guess of zero.
  * @since 0.1.0
  * @category latency
@@ -29,6 +45,8 @@ export interface LatencyModel {
    * the executions it may run, of which one runs at a time.
    */
   readonly slowdown: (execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>) => number
+  /** What `slowdown` is made of, where it is made so: searches tabulate it, which is many times faster than asking. */
+  readonly interference?: LinearInterference
   /** Device memory in bytes of one loaded copy. */
   readonly memoryBytes: (gpuType: string, model: ModelName) => number
   /** Device memory in bytes that a glet takes before any model is loaded. */

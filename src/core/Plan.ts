@@ -110,7 +110,13 @@ export const Plan = Schema.Struct({
   gpus: Schema.Array(PlannedGpu),
   shortfalls: Schema.Array(Shortfall),
   /** No plan under the same model uses fewer GPUs (or costs less) than this. */
-  lowerBound: Schema.optionalWith(Schema.NonNegative, { exact: true })
+  lowerBound: Schema.optionalWith(Schema.NonNegative, { exact: true }),
+  /** What the planner looked for, where it can look for several things. */
+  objective: Schema.optionalWith(Schema.Literal("fewest", "headroom"), { exact: true }),
+  /** All rates can grow by this factor on the planned glets. */
+  headroom: Schema.optionalWith(Schema.NonNegative, { exact: true }),
+  /** No plan on the same GPUs under the same model has more head-room than this. */
+  headroomBound: Schema.optionalWith(Schema.NonNegative, { exact: true })
 })
 /** @since 0.1.0 @category plans */
 export type Plan = typeof Plan.Type

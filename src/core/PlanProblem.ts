@@ -49,6 +49,13 @@ export interface PlanOptions {
   readonly whenShort: "fail" | "degrade"
   /** Seed of planners that search. */
   readonly seed: number
+  /**
+   * What planners that search look for. `fewest`: the fewest GPUs, or the least cost. `headroom`: the GPUs are given, all rates can grow by the
+   * largest factor. Default: `fewest` where `whenShort` is `fail`, else `headroom`.
+   */
+  readonly objective?: "fewest" | "headroom"
+  /** How long planners search, as a multiple of the usual number of steps; default 1, which takes up to a second for a thousand models. */
+  readonly effort?: number
   /** Planner `static`: the glets there are. */
   readonly fixedGlets?: ReadonlyArray<FixedGlet>
   /** Planners `elastic` and `elastic-int`: try every way to cut the GPUs in two first. */

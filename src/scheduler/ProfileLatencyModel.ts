@@ -15,7 +15,7 @@
  * @since 0.1.0
  */
 import type { ModelName } from "../core/Ids.js"
-import type { Execution, LatencyModel } from "../core/LatencyModel.js"
+import type { Execution, LatencyModel, LinearInterference } from "../core/LatencyModel.js"
 import type { ModelProfile, ProfilePoint, WorkloadType } from "../core/Profile.js"
 import { nondecreasing } from "./internal/isotonic.js"
 
@@ -179,10 +179,27 @@ export const make = (
     return 1 + contention + unknown
   }
 
+  const interference: LinearInterference = {
+    combine: "sum",
+    resources: 2,
+    pressure: ({ gpuType, model, sharePct }) => {
+      const type = find(gpuType, model)?.workloadType
+      return type === undefined ? [0, 0] : [(type.memory * sharePct) / 100, (type.compute * sharePct) / 100]
+    },
+    sensitivity: ({ gpuType, model }) => {
+      const { compute, memory } = options.interference?.get(gpuType) ?? noInterference
+      const type = find(gpuType, model)?.workloadType
+      return { base: 0, by: type === undefined ? [0, 0] : [memory * type.memory, compute * type.compute] }
+    }
+  }
+  // What is not known counts once, however many neighbours are unknown: that is no sum over neighbours.
+  const isLinear = [...(options.interference?.values() ?? [])].every(({ unknown }) => unknown === 0)
+
   return {
     latencyMs,
     typicalMs,
     slowdown,
+    ...(isLinear ? { interference } : {}),
     memoryBytes: (gpuType, model) => find(gpuType, model)?.memoryBytes ?? Infinity,
     gletMemoryBytes: (gpuType) => options.gletMemoryBytes?.get(gpuType) ?? 0
   }

@@ -4,7 +4,7 @@
 import * as fc from "fast-check"
 import type { Gpu } from "../../src/core/Gpu.js"
 import { unsafeGpuId, unsafeModelName } from "../../src/core/Ids.js"
-import type { LatencyModel } from "../../src/core/LatencyModel.js"
+import type { Execution, LatencyModel } from "../../src/core/LatencyModel.js"
 import type { Demand, PlanOptions, PlanProblem } from "../../src/core/PlanProblem.js"
 import { defaultPlanOptions } from "../../src/core/PlanProblem.js"
 
@@ -21,9 +21,10 @@ export interface ModelSpec {
 
 export const mb = 1e6
 
+/** `isLinear`: what the slow-down is made of is told, as real latency models do. */
 export const latencyOf = (
   specs: ReadonlyArray<ModelSpec>,
-  options: { readonly slowdownPerNeighbour?: number; readonly gletMemoryBytes?: number } = {}
+  options: { readonly slowdownPerNeighbour?: number; readonly gletMemoryBytes?: number; readonly isLinear?: boolean } = {}
 ): LatencyModel => {
   const models = new Map(specs.map((spec) => [spec.name, spec]))
   const at = (model: string, sharePct: number, batch: number): number => {
@@ -39,6 +40,14 @@ export const latencyOf = (
         (factor, group) => factor + (options.slowdownPerNeighbour ?? 0) * Math.max(...group.map((other) => (other.batch * other.sharePct) / 1600)),
         1
       ),
+    ...(options.isLinear === false ? {} : {
+      interference: {
+        combine: "sum" as const,
+        resources: 1,
+        pressure: ({ batch, sharePct }: Execution) => [(batch * sharePct) / 1600],
+        sensitivity: () => ({ base: 0, by: [options.slowdownPerNeighbour ?? 0] })
+      }
+    }),
     memoryBytes: (_, model) => models.get(model)?.memoryBytes ?? Infinity,
     gletMemoryBytes: () => options.gletMemoryBytes ?? 0
   }
@@ -121,6 +130,7 @@ export const problems = (options: {
       grid: fc.constantFrom<Partial<Gpu>>({}, { sharesPct: [50, 100], units: 2 }, { sharesPct: [100], units: 1 }, { sharesPct: [20, 40, 50, 60, 80, 100] }),
       slowdownPerNeighbour: fc.constantFrom(0, 0.05, 0.5),
       gletMemoryBytes: fc.constantFrom(0, 1_200 * mb),
+      isLinear: fc.boolean(),
       dutyRule: fc.constantFrom("cycle" as const, "strict" as const),
       whenShort: fc.constantFrom("fail" as const, "degrade" as const),
       maxModelsPerGlet: fc.constantFrom(1, 2, 8),
@@ -138,7 +148,8 @@ export const problems = (options: {
           dutyRule: given.dutyRule,
           whenShort: options.whenShort ?? given.whenShort,
           maxModelsPerGlet: given.maxModelsPerGlet,
-          seed: given.seed
+          seed: given.seed,
+          effort: 0.3
         }
       )
     )

@@ -1,12 +1,10 @@
 /**
- * Why a demand cannot be met, and what would be possible instead.
+ * What is wrong with a demand by itself, and what would be possible instead.
  */
 import type { Culprit } from "../Planner.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
-import type { GpuDraft, PackingStart } from "./packing.js"
-import { pack } from "./packing.js"
+import type { GpuDraft } from "./gletSolver.js"
 import type { PlanTables } from "./planTables.js"
-import { makePlanTables } from "./planTables.js"
 
 const isCount = (value: number): boolean => Number.isInteger(value) && value >= 1
 
@@ -65,45 +63,4 @@ export const impossibleAlone = (tables: PlanTables, gpus: ReadonlyArray<GpuDraft
     }
   }
   return { model, reason: "memory", detail: `needs ${Math.ceil(leastBytes / 1e6)} MB, more than a GPU may be filled with` }
-}
-
-/** The largest rate of one demand, in items per second, with which the demands of `start` can be packed; undefined where none is. */
-const nearestRate = (tables: PlanTables, gpus: ReadonlyArray<GpuDraft>, start: PackingStart, demand: number): number | undefined => {
-  const packsAt = (rateRps: number): boolean => {
-    const demands = tables.problem.demands.map((other, i) => (i === demand ? { ...other, rateRps } : other))
-    return pack(makePlanTables({ ...tables.problem, demands }), { start, factor: 1, gpus }) !== undefined
-  }
-  if (!packsAt(0)) return undefined
-  let low = 0
-  let high = tables.demands[demand]!.rateRps
-  for (let step = 0; step < 12; step++) {
-    const middle = (low + high) / 2
-    if (packsAt(middle)) low = middle
-    else high = middle
-  }
-  return low
-}
-
-/** Demands for which the nearest rate is searched. */
-const examined = 4
-
-/** Why demands that are possible one by one do not fit together, or not at their rates. */
-export const shortage = (
-  tables: PlanTables,
-  gpus: ReadonlyArray<GpuDraft>,
-  start: PackingStart
-): ReadonlyArray<Culprit> => {
-  const unplaced = pack(tables, { start: { ...start, spread: true }, factor: 1, gpus, partial: true })?.unplaced ?? []
-  const culprits = unplaced.length === 0 ? start.order.slice(-1) : unplaced
-  return culprits.map((demand, i): Culprit => {
-    const { model, rateRps } = tables.demands[demand]!
-    const alone = { order: [demand], spread: true }
-    const isTooMuch = pack(tables, { start: alone, factor: 1, gpus }) === undefined
-    const nearest = i < examined ? nearestRate(tables, gpus, isTooMuch ? alone : { ...start, spread: true }, demand) : undefined
-    const nearestField = nearest === undefined ? {} : { nearestRateRps: nearest }
-    const instead = nearest === undefined ? "" : `; ${shown(nearest)} items/s would fit`
-    return isTooMuch
-      ? { model, reason: "rate-too-high", detail: `asks for ${shown(rateRps)} items/s, more than all GPUs can carry of it${instead}`, ...nearestField }
-      : { model, reason: "not-enough-gpus", detail: `asks for ${shown(rateRps)} items/s, which do not fit beside the other models${instead}`, ...nearestField }
-  })
 }

@@ -3,9 +3,8 @@
  */
 import { unsafeGletId } from "../../core/Ids.js"
 import type { Assignment, Plan, PlannedGlet, Shortfall } from "../../core/Plan.js"
-import type { GletDraft, GletSolution } from "./gletSolver.js"
+import type { GletDraft, GletSolution, GpuDraft } from "./gletSolver.js"
 import { solveGpu } from "./gletSolver.js"
-import type { GpuDraft } from "./packing.js"
 import type { PlanTables } from "./planTables.js"
 
 export interface PlanOutline {
@@ -14,7 +13,10 @@ export interface PlanOutline {
   /** Why demands that are not carried in full are not, by number; those without an entry get `shortReason`. */
   readonly reasons: ReadonlyMap<number, string>
   readonly shortReason: string
+  readonly objective?: "fewest" | "headroom"
   readonly lowerBound?: number
+  readonly headroom?: number
+  readonly headroomBound?: number
 }
 
 const capacityOf = (solution: GletSolution, i: number): number => (1000 * solution.batches[i]!) / solution.dutyMs
@@ -91,6 +93,9 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
       glets: glets.map((glet, g) => gletOf(glet, solved[at]![g]!, `${gpu.id}/${g}`))
     })),
     shortfalls,
-    ...(outline.lowerBound === undefined ? {} : { lowerBound: outline.lowerBound })
+    ...(outline.lowerBound === undefined ? {} : { lowerBound: outline.lowerBound }),
+    ...(outline.objective === undefined ? {} : { objective: outline.objective }),
+    ...(outline.headroom === undefined ? {} : { headroom: outline.headroom }),
+    ...(outline.headroomBound === undefined ? {} : { headroomBound: outline.headroomBound })
   }
 }

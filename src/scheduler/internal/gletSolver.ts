@@ -28,6 +28,14 @@ export interface GletDraft {
   readonly bestEffort: ReadonlyArray<BestEffortWork>
   /** Multiple of the works' rates that it is made to carry. */
   readonly factor: number
+  /** The works' batches, where they are given instead of searched for. */
+  readonly batches?: ReadonlyArray<number>
+}
+
+/** A GPU in the making. */
+export interface GpuDraft {
+  readonly gpu: Gpu
+  readonly glets: ReadonlyArray<GletDraft>
 }
 
 /** How a glet runs: by work, and by best-effort work. */
@@ -70,13 +78,13 @@ export const solveGlet = (
   )
   const blockingMs = blockingsMs.reduce((longest, ms) => Math.max(longest, ms), 0)
   if (blockingMs === Infinity) return undefined
-  const batches = new Array<number>(count).fill(1)
+  const batches = glet.batches === undefined ? new Array<number>(count).fill(1) : [...glet.batches]
   const latenciesMs = new Array<number>(count).fill(0)
   for (;;) {
     let sumMs = 0
     for (let i = 0; i < count; i++) {
       const { demand, rateRps } = works[i]!
-      batches[i] = Math.max(1, Math.ceil((rateRps * factor * dutyMs) / 1000 - slack))
+      if (glet.batches === undefined) batches[i] = Math.max(1, Math.ceil((rateRps * factor * dutyMs) / 1000 - slack))
       latenciesMs[i] = tables.latencyMs(gpuType, demand, sharePct, batches[i]!) * (slowdowns?.works[i] ?? 1)
       sumMs += latenciesMs[i]!
     }

@@ -2,9 +2,8 @@
  * What to do with what a packing leaves: lend slack and idle share to best-effort work, and let glets grow into the rest.
  */
 import type { Gpu } from "../../core/Gpu.js"
-import type { BestEffortWork, GletDraft, GletSolution } from "./gletSolver.js"
+import type { BestEffortWork, GletDraft, GletSolution, GpuDraft } from "./gletSolver.js"
 import { gletsAllowed, solveGlet, solveGpu } from "./gletSolver.js"
-import type { GpuDraft } from "./packing.js"
 import type { PlanTables } from "./planTables.js"
 
 /** Head-room a glet keeps for itself when it lends the rest of its slack to best-effort work. */
@@ -103,6 +102,41 @@ export const fillBestEffort = (
   }
   const isUsed = (glet: GletDraft): boolean => glet.works.length + glet.bestEffort.length > 0
   return { gpus: drafts.map(({ glets, gpu }) => ({ gpu, glets: glets.filter(isUsed) })), unplaced }
+}
+
+/** The glet that does what two do, on the larger share of the two. */
+const merged = (a: GletDraft, b: GletDraft): GletDraft => {
+  const works = [...a.works]
+  for (const work of b.works) {
+    const at = works.findIndex(({ demand }) => demand === work.demand)
+    if (at < 0) works.push(work)
+    else works[at] = { ...work, rateRps: work.rateRps + works[at]!.rateRps }
+  }
+  return { sharePct: Math.max(a.sharePct, b.sharePct), works, bestEffort: [], factor: Math.max(a.factor, b.factor) }
+}
+
+/** The same works on as little share of the GPU as they need: glets become one where they can, and smaller. */
+export const tightenGlets = (tables: PlanTables, draft: GpuDraft): GpuDraft => {
+  const { gpu } = draft
+  let glets = draft.glets
+  const holds = (next: ReadonlyArray<GletDraft>): boolean =>
+    next.every(({ works }) => works.length <= tables.problem.options.maxModelsPerGlet) && solveGpu(tables, gpu, next) !== undefined
+  const attempt = (next: ReadonlyArray<GletDraft>): boolean => {
+    if (!holds(next)) return false
+    glets = next
+    return true
+  }
+  for (let i = 0; i < glets.length; i++) {
+    for (let j = glets.length - 1; j > i; j--) {
+      attempt(glets.filter((_, g) => g !== j).map((glet, g) => (g === i ? merged(glets[i]!, glets[j]!) : glet)))
+    }
+  }
+  for (let i = 0; i < glets.length; i++) {
+    for (const sharePct of gpu.sharesPct) {
+      if (sharePct >= glets[i]!.sharePct || attempt(glets.map((glet, g) => (g === i ? { ...glet, sharePct } : glet)))) break
+    }
+  }
+  return { gpu, glets }
 }
 
 /** What a glet can carry as a multiple of what it is asked, over the work where that is least. */

@@ -147,6 +147,27 @@ export const make = (profile: OriginalProfile): OriginalLatencyModel => {
       const overhead = overheadMs(execution.model, execution.batch)
       return table === Infinity ? 1 : (table * alpha + overhead) / (table + overhead)
     },
+    interference: {
+      combine: "largest",
+      resources: 1,
+      pressure: (other) => {
+        const constants = profile.devices.get(other.gpuType)?.interference
+        const used = utilization(other)
+        if (constants === undefined || used === undefined) return [Infinity]
+        return [((constants.otherL2 * used.l2 + constants.otherDram * used.dram) * other.sharePct) / 100]
+      },
+      sensitivity: (execution) => {
+        const constants = profile.devices.get(execution.gpuType)?.interference
+        const used = utilization(execution)
+        const table = tableMs(execution)
+        if (table === Infinity) return { base: 0, by: [0] }
+        if (constants === undefined || used === undefined) return { base: Infinity, by: [0] }
+        // Only the table's part of the latency is slowed down.
+        const part = table / (table + overheadMs(execution.model, execution.batch))
+        const own = ((constants.ownL2 * used.l2 + constants.ownDram * used.dram) * execution.sharePct) / 100
+        return { base: part * (own + constants.constant - 1), by: [part] }
+      }
+    },
     memoryBytes: (_, model) => profile.memoryBytes.get(model) ?? Infinity,
     gletMemoryBytes: () => partitionBytes
   }

@@ -1,110 +1,130 @@
 /**
- * The default planner: any number of glets per GPU, models over several glets, several models on a glet.
+ * The default planner: any number of glets per GPU, models over several glets, several models on a glet, found by a search over complete plans.
  *
- * It packs the latency-critical demands on the fewest GPUs (`whenShort: "fail"`) or takes all GPUs as given (`"degrade"`). On these GPUs it
- * looks for the packing that carries the largest multiple of all rates, up to tenfold; best-effort models get slack and idle share; what
- * share is still left makes glets larger. Where the rates do not fit on given GPUs, the largest part of them that does is planned, and the plan
- * says what it could not do.
+ * Objective `fewest`: the fewest GPUs, or the cheapest, that carry the rates. Objective `headroom`: the GPUs are given, and all rates may grow by the
+ * largest factor, up to tenfold; where they do not fit, the largest part of them that does is planned and the plan says what it could not do. Then
+ * best-effort models get slack and idle share, and what share is still left makes glets larger.
  *
- * A deployed plan that carries nearly as much as the best one found is kept as it is, with new rates: moving models costs more than it gains.
- *
- * The lower bound on the number of GPUs: in a duty cycle d a model runs one batch b for L <= d within d + L <= SLO, so 2 L <= SLO; it gets the
- * part y = L / d of the glet's time, and the parts sum to at most 1. Its rate there is at most b / d = y (b / L), so at most y times the
- * throughput of its best batch with 2 L <= SLO on that share, hence at most y times the share times its best throughput per percent. Summed over
- * a GPU, the rates divided by the best throughputs per percent are at most 100.
+ * A deployed plan is kept as far as it goes: changed rates change only GPUs that have to do with them, and another plan must be better by more than
+ * its moves cost.
  *
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
+import { makeRandom } from "../../core/internal/random.js"
 import type { Plan } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
-import { impossibleAlone, invalidDemands, shortage } from "../internal/diagnosis.js"
+import { fewestBound } from "../bounds/FewestBound.js"
+import { headroomBound } from "../bounds/HeadroomBound.js"
+import { impossibleAlone, invalidDemands } from "../internal/diagnosis.js"
 import { draftToPlan } from "../internal/draftToPlan.js"
-import type { GpuDraft, Packing, PackingStart } from "../internal/packing.js"
-import { pack } from "../internal/packing.js"
-import type { Carried } from "../internal/packingSearch.js"
-import { attemptCurrent, attemptStarts, factorFrom, fewestGpus, largestFactor, leastSharesPct, packingStarts } from "../internal/packingSearch.js"
-import type { PlanTables } from "../internal/planTables.js"
+import type { GpuDraft } from "../internal/gletSolver.js"
 import { makePlanTables } from "../internal/planTables.js"
-import { fillBestEffort, growGlets } from "../internal/spareCapacity.js"
+import { climb, worthOf } from "../internal/search/climb.js"
+import type { Direction } from "../internal/search/direction.js"
+import { directionOf, likelyLength, scaled } from "../internal/search/direction.js"
+import { attemptSteps, climbAttempts, fewest } from "../internal/search/fewest.js"
+import type { GpuSolver, GpuState } from "../internal/search/gpuState.js"
+import { makeGpuSolver } from "../internal/search/gpuState.js"
+import { balancedPrices } from "../internal/search/prices.js"
+import { repair, statesOfPlan } from "../internal/search/repair.js"
+import type { SearchSpace } from "../internal/search/searchSpace.js"
+import { makeSearchSpace } from "../internal/search/searchSpace.js"
+import { carryMost, shortageOf } from "../internal/search/shortage.js"
+import { toDrafts } from "../internal/search/toDrafts.js"
+import { fillBestEffort, growGlets, tightenGlets } from "../internal/spareCapacity.js"
 import type { Culprit, PlannerAlgorithm } from "../Planner.js"
 import { Infeasible } from "../Planner.js"
 
 const name = "orion"
 
-/** Beyond this multiple of the rates more replicas only cost memory; share that is left makes glets faster instead. */
+/** Beyond this multiple of the rates more capacity is of no use; share that is left makes glets faster instead. */
 const headroomLimit = 10
 
-/** A deployed structure is kept if it carries this part of what the best one found does. */
+/** A deployed structure is kept if it carries this part of what is likely to be possible. */
 const keepRatio = 0.8
 
-const bisections = 6
+/** Of the bound on the head-room: nobody looks for the last percent. */
+const nearEnough = 0.99
 
-/** A packing, as good as any found, of as many demands as have a place at all, however small their rates. */
-const placeable = (
-  tables: PlanTables,
-  gpus: ReadonlyArray<GpuDraft>,
-  starts: ReadonlyArray<PackingStart>
-): { readonly packing: Packing; readonly start: PackingStart } => {
-  const [first] = starts
-  let best = { packing: { gpus, unplaced: first?.order ?? [] } as Packing, order: first?.order ?? [] }
-  for (const start of starts.slice(0, 6)) {
-    const packing = pack(tables, { start, factor: 0, gpus, partial: true })
-    if (packing !== undefined && packing.unplaced.length < best.packing.unplaced.length) best = { packing, order: start.order }
-  }
-  const unplaced = new Set(best.packing.unplaced)
-  return { packing: best.packing, start: { order: best.order.filter((demand) => !unplaced.has(demand)), spread: true } }
-}
+const diagnosisSteps = 20_000
 
+/** GPUs and what they carry, by place in the problem. */
 interface Structure {
-  readonly carried: Carried
-  /** The way it was found, for other factors. */
-  readonly attempt: (factor: number) => Packing | undefined
+  readonly states: ReadonlyArray<GpuState | undefined>
+  /** Every model gets this multiple of its rate. */
+  readonly factor: number
 }
 
-/** The structure that carries the largest factor, or the deployed one where that is nearly as good. */
-const bestStructure = (
-  tables: PlanTables,
-  gpus: ReadonlyArray<GpuDraft>,
-  demands: ReadonlyArray<number>,
-  starts: ReadonlyArray<PackingStart>,
-  current: Plan | undefined
-): Structure | undefined => {
-  const leastPct = leastSharesPct(tables, gpus, demands).reduce((sum, pct) => sum + pct, 0)
-  const most = Math.min(headroomLimit, leastPct > 0 ? (100 * gpus.length) / leastPct : headroomLimit)
-  const kept = current === undefined || current.gpus.every((gpu) => gpu.glets.length === 0)
-    ? undefined
-    : attemptCurrent(tables, gpus, demands, current)
-  const keptCarries = kept === undefined ? undefined : largestFactor(kept, most, bisections)
-  const attempt = attemptStarts(tables, gpus, starts)
-  if (kept === undefined || keptCarries === undefined) {
-    const carried = largestFactor(attempt, most, bisections)
-    return carried === undefined ? undefined : { carried, attempt }
+/** States of kinds on the GPUs there are, the first ones first. */
+const onGpus = (space: SearchSpace, states: ReadonlyArray<GpuState>): ReadonlyArray<GpuState | undefined> => {
+  const placed = new Array<GpuState | undefined>(space.tables.problem.gpus.length).fill(undefined)
+  const next = space.kinds.map(() => 0)
+  for (const state of states) if (state.glets.length > 0) placed[space.kinds[state.kind]!.members[next[state.kind]!++]!] = state
+  return placed
+}
+
+const factorOf = (direction: Direction, states: ReadonlyArray<GpuState | undefined>): number => {
+  const carried = new Float64Array(direction.unit.length)
+  for (const state of states) state?.models.forEach((model, i) => carried[model]! += state.rps[i]!)
+  return carried.reduce((least, rps, model) => {
+    const unit = direction.unit[model]!
+    return unit > 0 ? Math.min(least, rps / (unit * direction.length)) : least
+  }, Infinity)
+}
+
+/** The deployed plan with as few changes as the rates need; undefined where a few do not do. */
+const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, current: Plan, objective: "fewest" | "headroom"): Structure | undefined => {
+  const states = statesOfPlan(space, solver, current)
+  if (states.every(({ glets }) => glets.length === 0)) return undefined
+  const cost = space.kinds.reduce((sum, kind) => sum + kind.cost * kind.members.length, 0)
+  const likely = objective === "fewest" ? direction.length : likelyLength(space, direction.unit, cost)
+  const wanted = objective === "fewest" ? direction.length : Math.max(direction.length, Math.min(keepRatio * likely, headroomLimit * direction.length))
+  const target = scaled(direction.unit, wanted)
+  const weights = worthOf(balancedPrices(space, target).costs, target)
+  const repaired = repair(space, solver, { states, target, weights, spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed) })
+  return repaired === undefined ? undefined : { states: repaired, factor: factorOf(direction, repaired) }
+}
+
+/** The GPUs are given: the largest factor, and the models that have no place at any. */
+const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArray<number>, critical: ReadonlyArray<number>, bound: number, effort: number) => {
+  const kinds = space.kinds.flatMap(({ members }, kind) => members.map(() => kind))
+  let placed = critical
+  const homeless: Array<number> = []
+  for (;;) {
+    const direction = directionOf(rates, placed)
+    const climbed = climb(space, solver, {
+      kinds,
+      unit: direction.unit,
+      enough: Math.min(headroomLimit, bound * nearEnough) * direction.length,
+      random: makeRandom(space.tables.problem.options.seed),
+      smallestRaise: 0.01,
+      patience: 2,
+      attempts: climbAttempts,
+      steps: Math.min(0.5 * attemptSteps(kinds.length, effort), effort * 10_000)
+    })
+    if (climbed.length > 0 || placed.length === 0) {
+      return { homeless, direction, structure: { states: onGpus(space, climbed.states), factor: placed.length === 0 ? 1 : climbed.length / direction.length } }
+    }
+    homeless.push(...climbed.unmet)
+    placed = placed.filter((model) => !climbed.unmet.includes(model))
   }
-  // Another structure must be clearly better, or carry in full what the deployed one does not.
-  const wanted = keptCarries.factor < 1 ? Math.min(1, keptCarries.factor / keepRatio) : keptCarries.factor / keepRatio
-  const better = wanted > 0 && wanted <= most ? factorFrom(attempt, wanted, most, bisections) : undefined
-  return better === undefined ? { carried: keptCarries, attempt: kept } : { carried: better, attempt }
 }
 
-/** Best-effort models beside the structure at its own factor, else beside what carries less. */
-const withBestEffort = (
-  tables: PlanTables,
-  structure: Structure,
-  demands: ReadonlyArray<number>,
-  useIdle: boolean
-): ReturnType<typeof fillBestEffort> => {
-  const { factor, packing } = structure.carried
-  let best = fillBestEffort(tables, packing.gpus, demands, useIdle)
-  const lesser = factor > 1 ? [Math.sqrt(factor), 1] : []
-  for (const less of lesser) {
+/** Best-effort models beside the structure at its own factor, else at less. */
+const withBestEffort = (space: SearchSpace, structure: Structure, demands: ReadonlyArray<number>, useIdle: boolean) => {
+  const { factor, states } = structure
+  const draftsAt = (multiple: number): ReadonlyArray<GpuDraft> => toDrafts(space, states, multiple)
+  const most = Math.min(factor, headroomLimit)
+  let best = fillBestEffort(space.tables, draftsAt(most), demands, useIdle)
+  for (const less of most > 1 ? [Math.sqrt(most), 1] : []) {
     if (best.unplaced.length === 0) break
-    const other = structure.attempt(less)
-    if (other === undefined) continue
-    const filled = fillBestEffort(tables, other.gpus, demands, useIdle)
+    const filled = fillBestEffort(space.tables, draftsAt(less), demands, useIdle)
     if (filled.unplaced.length < best.unplaced.length) best = filled
   }
-  return best
+  if (best.unplaced.length === 0 || states.every((state) => state === undefined)) return best
+  const tight = fillBestEffort(space.tables, draftsAt(Math.min(most, 1)).map((draft) => tightenGlets(space.tables, draft)), demands, useIdle)
+  return tight.unplaced.length < best.unplaced.length ? tight : best
 }
 
 const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasible> => {
@@ -113,12 +133,17 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   const invalid = invalidDemands(problem)
   if (invalid.length > 0) return infeasible(invalid)
 
+  const { options } = problem
   const tables = makePlanTables(problem)
-  const all: ReadonlyArray<GpuDraft> = problem.gpus.map((gpu) => ({ gpu, glets: [] }))
-  const mustFit = problem.options.whenShort === "fail"
+  const space = makeSearchSpace(tables)
+  const solver = makeGpuSolver(space)
+  const mustFit = options.whenShort === "fail"
+  const objective = options.objective ?? (mustFit ? "fewest" : "headroom")
+  const effort = options.effort ?? 1
   const numbers = problem.demands.map((_, demand) => demand)
   const isCritical = (demand: number): boolean => problem.demands[demand]!.serviceClass === "latency-critical"
   const impossible = new Map<number, Culprit>()
+  const all: ReadonlyArray<GpuDraft> = space.kinds.map(({ gpu }) => ({ gpu, glets: [] }))
   for (const demand of numbers) {
     const culprit = impossibleAlone(tables, all, demand)
     if (culprit !== undefined) impossible.set(demand, culprit)
@@ -129,46 +154,59 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   if (mustFit && hopeless.length > 0) return infeasible(hopeless.map((demand) => impossible.get(demand)!))
   const reasons = new Map([...impossible].map(([demand, culprit]) => [demand, culprit.detail]))
 
-  let gpus = all
-  let demands: ReadonlyArray<number> = critical
-  let starts = packingStarts(tables, all, critical)
-  let lowerBound: number | undefined
-  let fallback: Carried | undefined
-  if (mustFit) {
-    const leastPct = leastSharesPct(tables, all, critical).reduce((sum, pct) => sum + pct, 0)
-    const bound = Math.max(critical.some((demand) => problem.demands[demand]!.rateRps > 0) ? 1 : 0, Math.ceil(leastPct / 100 - 1e-6))
-    if (problem.gpus.every((gpu) => gpu.cost === undefined)) lowerBound = bound
-    const fewest = fewestGpus(tables, all, starts, bound)
-    if (fewest === undefined) return infeasible(shortage(tables, all, starts[0]!))
-    gpus = all.slice(0, fewest.used)
-    starts = [fewest.start, ...starts.filter((start) => start !== fewest.start)]
-  } else {
-    const placed = placeable(tables, all, starts)
-    if (placed.packing.unplaced.length > 0) {
-      for (const demand of placed.packing.unplaced) {
-        reasons.set(demand, "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs")
-      }
-      demands = [...placed.start.order].sort((a, b) => a - b)
-      starts = [placed.start, ...packingStarts(tables, all, demands)]
+  const rates = problem.demands.map(({ rateRps, serviceClass }) => (serviceClass === "latency-critical" ? rateRps : 0))
+  const direction = directionOf(rates, critical)
+  let structure: Structure | undefined = critical.length === 0 ? { states: problem.gpus.map(() => undefined), factor: 1 } : undefined
+  let lowerBound: number | undefined = objective === "fewest" && critical.length === 0 ? 0 : undefined
+  let upperBound: number | undefined
+
+  if (structure === undefined && current !== undefined) structure = keep(space, solver, direction, current, objective)
+  if (structure === undefined && objective === "fewest") {
+    const bound = fewestBound(problem)
+    lowerBound = bound.cost
+    const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction, bound, seed: options.seed, effort })
+    if (found !== undefined) structure = { states: onGpus(space, found.states), factor: found.length / direction.length }
+    else if (mustFit) {
+      const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)
+      if (fleet.unmet.length > 0) return infeasible(shortageOf(space, fleet))
+      structure = { states: onGpus(space, fleet.gpus), factor: factorOf(direction, fleet.gpus) }
     }
-    fallback = { factor: 0, packing: placed.packing }
+  }
+  if (structure === undefined) {
+    upperBound = headroomBound(problem).factor
+    const most = mostHeadroom(space, solver, rates, critical, upperBound, effort)
+    if (mustFit && (most.homeless.length > 0 || most.structure.factor < 1)) {
+      const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)
+      if (fleet.unmet.length > 0) return infeasible(shortageOf(space, fleet))
+      structure = { states: onGpus(space, fleet.gpus), factor: factorOf(direction, fleet.gpus) }
+    } else {
+      for (const demand of most.homeless) reasons.set(demand, "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs")
+      structure = most.structure
+    }
   }
 
-  const structure = bestStructure(tables, gpus, demands, starts, current) ??
-    (fallback === undefined ? undefined : { carried: fallback, attempt: () => undefined })
-  if (structure === undefined) return infeasible(shortage(tables, gpus, starts[0]!))
-  const filled = withBestEffort(tables, structure, bestEffort, !mustFit)
+  let filled = withBestEffort(space, structure, bestEffort, objective === "headroom")
+  if (objective === "headroom" && filled.unplaced.length > 0 && structure.factor >= 1) {
+    // Room for best-effort models is searched for as for models that hardly anybody asks for.
+    const wider = mostHeadroom(space, solver, rates, [...critical, ...filled.unplaced].sort((a, b) => a - b), 1 / nearEnough, effort)
+    if (wider.homeless.length === 0 && wider.structure.factor >= 1) {
+      structure = { ...wider.structure, factor: factorOf(direction, wider.structure.states) }
+      const standing = new Set(filled.unplaced)
+      filled = withBestEffort(space, structure, bestEffort.filter((demand) => !standing.has(demand)), true)
+    }
+  }
+  const { factor } = structure
   for (const demand of filled.unplaced) reasons.set(demand, "no glet has slack for a batch of it, and no share is left for a glet of its own")
-  const grown = filled.gpus.map((draft) => growGlets(tables, draft))
-  const unused = all.slice(grown.length)
   const planned = draftToPlan(tables, {
     planner: name,
-    gpus: [...grown, ...unused],
+    gpus: filled.gpus.map((draft) => growGlets(tables, draft)),
     reasons,
-    shortReason: `the GPUs carry ${Math.floor(100 * structure.carried.factor)} % of what all models ask for together`,
-    ...(lowerBound === undefined ? {} : { lowerBound })
+    shortReason: `the GPUs carry ${Math.floor(100 * factor)} % of what all models ask for together`,
+    objective,
+    ...(lowerBound === undefined ? {} : { lowerBound }),
+    ...(upperBound === undefined || upperBound === Infinity ? {} : { headroom: factor, headroomBound: upperBound })
   })
-  return planned === undefined ? infeasible(shortage(tables, gpus, starts[0]!)) : Either.right(planned)
+  return planned === undefined ? infeasible(shortageOf(space, carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps))) : Either.right(planned)
 }
 
 /**

@@ -1,0 +1,84 @@
+/**
+ * The fewest GPUs, or the cheapest, that carry given rates.
+ *
+ * Where GPUs are of one kind and few, each number from the bound upward is climbed: the answer is the smallest number whose climb reaches the rates. A
+ * climb depends on the direction of the rates alone, so rates grown by a factor never need fewer GPUs. Elsewhere GPUs are built one after the other and
+ * then shrunk.
+ */
+import { makeRandom } from "../../../core/internal/random.js"
+import { climb, worthOf } from "./climb.js"
+import { constructBest } from "./construct.js"
+import { scaled } from "./direction.js"
+import type { Direction } from "./direction.js"
+import type { GpuSolver, GpuState } from "./gpuState.js"
+import { balancedPrices } from "./prices.js"
+import type { SearchSpace } from "./searchSpace.js"
+import { shrink } from "./shrink.js"
+
+export interface FewestRequest {
+  readonly direction: Direction
+  /** No plan uses fewer GPUs, or costs less. */
+  readonly bound: { readonly gpus: number; readonly cost: number }
+  readonly seed: number
+  /** Multiple of the usual number of steps. */
+  readonly effort: number
+}
+
+export interface Found {
+  readonly states: ReadonlyArray<GpuState>
+  /** Every model gets this multiple of its part of the direction. */
+  readonly length: number
+}
+
+/** Models times GPUs up to which every number of GPUs is climbed. */
+export const climbedUpTo = 320
+
+/** Annealing steps of a climb's attempt on some GPUs. */
+export const attemptSteps = (gpus: number, effort: number): number => Math.round(effort * (2000 + 1000 * gpus))
+export const climbAttempts = 30
+
+const shrinkSteps = 150_000
+
+const factorOf = (space: SearchSpace, states: ReadonlyArray<GpuState>, unit: Float64Array): number => {
+  const carried = new Float64Array(space.models)
+  for (const { models, rps } of states) models.forEach((model, i) => carried[model]! += rps[i]!)
+  return carried.reduce((least, rps, model) => (unit[model]! > 0 ? Math.min(least, rps / unit[model]!) : least), Infinity)
+}
+
+const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
+  const available = space.kinds[0]!.members.length
+  for (let count = Math.max(1, bound.gpus); count <= available; count++) {
+    const climbed = climb(space, solver, {
+      kinds: new Array<number>(count).fill(0),
+      unit: direction.unit,
+      enough: direction.length,
+      mayFail: true,
+      smallestRaise: 0.002,
+      patience: 4,
+      random: makeRandom(seed),
+      attempts: climbAttempts,
+      steps: attemptSteps(count, effort)
+    })
+    if (climbed.length >= direction.length) return climbed
+  }
+  return undefined
+}
+
+const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
+  const random = makeRandom(seed)
+  const target = scaled(direction.unit, direction.length)
+  const { costs, prices } = balancedPrices(space, target)
+  const weights = worthOf(costs, target)
+  const available = space.kinds.map(({ members }) => members.length)
+  const built = constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random, polishing: 0 }, available)
+  if (built === undefined) return undefined
+  const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, steps: effort * shrinkSteps, random })
+  return { states, length: factorOf(space, states, direction.unit) }
+}
+
+export const fewest = (space: SearchSpace, solver: GpuSolver, request: FewestRequest): Found | undefined => {
+  const { bound, direction } = request
+  const asked = direction.unit.reduce((count, rps) => count + (rps > 0 ? 1 : 0), 0)
+  if (space.kinds.length === 1 && asked * bound.gpus <= climbedUpTo) return climbUpward(space, solver, request)
+  return buildAndShrink(space, solver, request)
+}

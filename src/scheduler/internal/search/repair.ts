@@ -1,0 +1,67 @@
+/**
+ * A deployed plan for changed rates: what it does is kept, and only GPUs that have to do with what is lacking are changed, a few at a time.
+ */
+import type { Plan } from "../../../core/Plan.js"
+import { anneal } from "./anneal.js"
+import { makeFleet } from "./fleet.js"
+import type { GletState, GpuSolver, GpuState } from "./gpuState.js"
+import type { SearchSpace } from "./searchSpace.js"
+
+/** What a plan's GPUs do, by place in the problem; what the problem does not have any more is left out. */
+export const statesOfPlan = (space: SearchSpace, solver: GpuSolver, plan: Plan): ReadonlyArray<GpuState> => {
+  const { demands, problem } = space.tables
+  const numbers = new Map<string, number>()
+  demands.forEach(({ model, serviceClass }, number) => serviceClass === "latency-critical" && numbers.set(model, number))
+  const planned = new Map(plan.gpus.map((each) => [each.gpu as string, each]))
+  const kindOf = new Int32Array(problem.gpus.length)
+  space.kinds.forEach(({ members }, kind) => members.forEach((at) => kindOf[at] = kind))
+  return problem.gpus.map((gpu, at): GpuState => {
+    const kind = kindOf[at]!
+    const { sharesPct } = space.kinds[kind]!
+    const old = planned.get(gpu.id)
+    if (old === undefined || old.type !== gpu.type) return solver.empty(kind)
+    const glets = old.glets.flatMap(({ assignments, sharePct }): ReadonlyArray<GletState> => {
+      const share = sharesPct.indexOf(sharePct)
+      if (share < 0) return []
+      const works = assignments.flatMap(({ batch, model }) => {
+        const number = numbers.get(model)
+        const largest = number === undefined ? 0 : space.rows.largest(kind, number, share)
+        return largest === 0 ? [] : [{ model: number!, batch: Math.min(batch, largest) }]
+      })
+      return works.length === 0 ? [] : [{ share, models: works.map(({ model }) => model), batches: works.map(({ batch }) => batch) }]
+    })
+    return solver.settle(kind, glets) ?? solver.empty(kind)
+  })
+}
+
+export interface RepairRequest {
+  /** All GPUs of the problem, in its order. */
+  readonly states: ReadonlyArray<GpuState>
+  readonly target: Float64Array
+  readonly weights: Float64Array
+  /** Whether GPUs that are empty may be used before those in use were tried. */
+  readonly spread: boolean
+  readonly random: () => number
+}
+
+const rounds = 5
+const firstSteps = 400
+const neighbours = 6
+
+/** The repaired states, or undefined where a few changes are not enough. */
+export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, states, target, weights }: RepairRequest): ReadonlyArray<GpuState> | undefined => {
+  const fleet = makeFleet(space, states, weights, target)
+  const among = new Set<number>()
+  for (let round = 0; round < rounds && fleet.unmet.length > 0; round++) {
+    // GPUs that serve what is lacking, and a few with most room, more of them each round; then empty ones.
+    const lacking = new Set(fleet.unmet)
+    fleet.gpus.forEach(({ models }, at) => models.some((model) => lacking.has(model)) && among.add(at))
+    const isOffered = (at: number): boolean => !among.has(at) && (spread || fleet.gpus[at]!.glets.length > 0)
+    const roomy = fleet.gpus.map((_, at) => at).filter(isOffered).sort((a, b) => fleet.gpus[b]!.freePct - fleet.gpus[a]!.freePct || a - b)
+    for (const at of roomy.slice(0, neighbours)) among.add(at)
+    const empty = fleet.gpus.findIndex(({ glets }, at) => glets.length === 0 && !among.has(at))
+    if (round >= 2 && empty >= 0) among.add(empty)
+    anneal(space, solver, fleet, random, { steps: firstSteps * 2 ** round, hot: 0.01, cold: 0.001, among: [...among].sort((a, b) => a - b) })
+  }
+  return fleet.unmet.length === 0 ? [...fleet.gpus] : undefined
+}

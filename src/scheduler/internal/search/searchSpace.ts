@@ -1,0 +1,158 @@
+/**
+ * A problem as the search sees it: GPUs by kind, models and shares by number, latencies and interference of pairs tabulated.
+ */
+import type { Gpu } from "../../../core/Gpu.js"
+import type { Execution } from "../../../core/LatencyModel.js"
+import { gletsAllowed } from "../gletSolver.js"
+import type { PlanTables } from "../planTables.js"
+
+/** GPUs that are alike in all that planning looks at. */
+export interface GpuKind {
+  /** Any of them. */
+  readonly gpu: Gpu
+  /** Their places in the problem, ascending. */
+  readonly members: ReadonlyArray<number>
+  readonly sharesPct: ReadonlyArray<number>
+  readonly maxGlets: number
+  /** What plans may fill of its memory, in bytes. */
+  readonly roomBytes: number
+  readonly gletBytes: number
+  readonly modelBytes: Float64Array
+  readonly cost: number
+}
+
+/** What a model does at most on a share alone. */
+export interface Best {
+  /** 0 where it cannot run. */
+  readonly batch: number
+  readonly rps: number
+}
+
+/**
+ * What is known of every (kind, model, share) by batch, in one array, filled as it is asked for. An entry has the latency alone in ms, the base of the
+ * interference, then by resource sensitivity, then by resource pressure. Batches end with the largest for which 2 L <= SLO, which no glet may exceed.
+ */
+export interface Rows {
+  data: Float64Array
+  /** Numbers of an entry. */
+  readonly stride: number
+  /** Where the entry of batch 0, which is none, stands. */
+  readonly start: (kind: number, model: number, share: number) => number
+  /** The largest batch; 0 where the model cannot run. */
+  readonly largest: (kind: number, model: number, share: number) => number
+}
+
+export interface SearchSpace {
+  readonly tables: PlanTables
+  readonly kinds: ReadonlyArray<GpuKind>
+  readonly models: number
+  readonly isStrict: boolean
+  readonly maxModels: number
+  readonly sloMs: Float64Array
+  readonly rows: Rows
+  readonly best: (kind: number, model: number, share: number) => Best
+  /** `groups`: the latency model is asked for every slow-down. */
+  readonly combine: "none" | "sum" | "largest" | "groups"
+  readonly resources: number
+  readonly execution: (kind: number, model: number, share: number, batch: number) => Execution
+}
+
+const kindsOf = (tables: PlanTables): ReadonlyArray<GpuKind> => {
+  const { demands, problem } = tables
+  const members = new Map<string, Array<number>>()
+  problem.gpus.forEach((gpu, i) => {
+    const key = `${gpu.type} ${gpu.sharesPct.join()} ${gpu.memoryBytes} ${gpu.units} ${gpu.cost ?? 1}`
+    const known = members.get(key)
+    if (known === undefined) members.set(key, [i])
+    else known.push(i)
+  })
+  return [...members.values()].map((all) => {
+    const gpu = problem.gpus[all[0]!]!
+    return {
+      gpu,
+      members: all,
+      sharesPct: gpu.sharesPct,
+      maxGlets: gletsAllowed(tables, gpu),
+      roomBytes: gpu.memoryBytes * problem.options.memoryFraction,
+      gletBytes: tables.gletMemoryBytes(gpu.type),
+      modelBytes: Float64Array.from(demands, (_, demand) => tables.memoryBytes(gpu.type, demand)),
+      cost: gpu.cost ?? 1
+    }
+  })
+}
+
+export const makeSearchSpace = (tables: PlanTables): SearchSpace => {
+  const { demands, problem } = tables
+  const { latency, options } = problem
+  const { interference } = latency
+  const kinds = kindsOf(tables)
+  const models = demands.length
+  const sloMs = Float64Array.from(demands, (demand) => demand.sloMs)
+  const shares = Math.max(1, ...kinds.map((kind) => kind.sharesPct.length))
+  const resources = options.interference ? interference?.resources ?? 0 : 0
+
+  const stride = 2 + 2 * resources
+  const starts = new Int32Array(kinds.length * models * shares).fill(-1)
+  const largest = new Int32Array(kinds.length * models * shares)
+  let filled = 0
+  const execution = (kind: number, model: number, share: number, batch: number): Execution =>
+    tables.execution(kinds[kind]!.gpu.type, model, kinds[kind]!.sharesPct[share]!, batch)
+  const fill = (at: number, kind: number, model: number, share: number): void => {
+    const { gpu, sharesPct } = kinds[kind]!
+    const most = tables.largestBatch(model)
+    if (rows.data.length < filled + (most + 1) * stride) {
+      const more = new Float64Array(2 * rows.data.length + (most + 1) * stride)
+      more.set(rows.data)
+      rows.data = more
+    }
+    const { data } = rows
+    starts[at] = filled
+    let batch = 1
+    for (; batch <= most; batch++) {
+      const ms = tables.latencyMs(gpu.type, model, sharesPct[share]!, batch)
+      if (ms === Infinity || 2 * ms > sloMs[model]!) break
+      const entry = filled + batch * stride
+      data[entry] = ms
+      if (resources > 0 && interference !== undefined) {
+        const run = execution(kind, model, share, batch)
+        const { base, by } = interference.sensitivity(run)
+        data[entry + 1] = base
+        data.set(by, entry + 2)
+        data.set(interference.pressure(run), entry + 2 + resources)
+      }
+    }
+    largest[at] = batch - 1
+    filled += batch * stride
+  }
+  const placeOf = (kind: number, model: number, share: number): number => {
+    const at = (kind * models + model) * shares + share
+    if (starts[at]! < 0) fill(at, kind, model, share)
+    return at
+  }
+  const rows: Rows = {
+    data: new Float64Array(1 << 12),
+    stride,
+    start: (kind, model, share) => starts[placeOf(kind, model, share)]!,
+    largest: (kind, model, share) => largest[placeOf(kind, model, share)]!
+  }
+  const bests = new Array<Best | undefined>(kinds.length * models * shares)
+  const best = (kind: number, model: number, share: number): Best => {
+    const at = (kind * models + model) * shares + share
+    const known = bests[at]
+    if (known !== undefined) return known
+    const start = rows.start(kind, model, share)
+    const most = rows.largest(kind, model, share)
+    let found: Best = { batch: 0, rps: 0 }
+    for (let batch = 1; batch <= most; batch++) {
+      const rps = (1000 * batch) / rows.data[start + batch * stride]!
+      if (rps > found.rps) found = { batch, rps }
+    }
+    return bests[at] = found
+  }
+  return {
+    tables, kinds, models, sloMs, rows, best, execution, resources,
+    isStrict: options.dutyRule === "strict",
+    maxModels: options.maxModelsPerGlet,
+    combine: options.interference ? interference?.combine ?? "groups" : "none"
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Drafts of what the search found: with the shortest duty cycles that carry a multiple of the rates, else as they are.
+ */
+import type { GletDraft, GpuDraft } from "../gletSolver.js"
+import { solveGpu } from "../gletSolver.js"
+import type { GpuState } from "./gpuState.js"
+import type { SearchSpace } from "./searchSpace.js"
+
+/** `states` by place of the GPU in the problem; `factor` is what every model gets of its rate at the least. */
+export const toDrafts = (space: SearchSpace, states: ReadonlyArray<GpuState | undefined>, factor: number): ReadonlyArray<GpuDraft> => {
+  const { demands, problem } = space.tables
+  const carried = new Float64Array(space.models)
+  for (const state of states) state?.models.forEach((model, i) => carried[model]! += state.rps[i]!)
+  return states.map((state, at): GpuDraft => {
+    const gpu = problem.gpus[at]!
+    if (state === undefined) return { gpu, glets: [] }
+    let next = 0
+    const pinned = state.glets.map((glet): GletDraft => {
+      const first = next
+      next += glet.models.length
+      const numbers = glet.models.map((_, i) => i)
+      const critical = numbers.filter((i) => demands[glet.models[i]!]!.serviceClass === "latency-critical")
+      // A best-effort model's part of the cycle is the time for which it may be in the way.
+      const others = numbers.filter((i) => !critical.includes(i))
+      return {
+        sharePct: gpu.sharesPct[glet.share]!,
+        works: critical.map((i) => {
+          const demand = glet.models[i]!
+          return { demand, rateRps: (demands[demand]!.rateRps * state.rps[first + i]!) / carried[demand]! }
+        }),
+        bestEffort: others.map((i) => ({ demand: glet.models[i]!, batch: glet.batches[i]! })),
+        factor,
+        batches: critical.map((i) => glet.batches[i]!)
+      }
+    })
+    const free = pinned.map(({ batches: _, ...glet }): GletDraft => glet)
+    return { gpu, glets: solveGpu(space.tables, gpu, free) === undefined ? pinned : free }
+  })
+}
