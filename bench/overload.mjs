@@ -12,7 +12,7 @@
 import { parseArgs } from "node:util"
 import { alternate, openClient } from "./lib/load.mjs"
 import { denseModel, heavyModel, lenetModel } from "./lib/models.mjs"
-import { processTree, pssBytes } from "./lib/proc.mjs"
+import { cpuMs, processTree, pssBytes } from "./lib/proc.mjs"
 import { binaryRequest, randomFloats } from "./lib/requests.mjs"
 import { modelReady, startGlet } from "./lib/servers.mjs"
 import { conclude, median, printTable, slope, summary } from "./lib/stats.mjs"
@@ -53,12 +53,23 @@ const closedRps = Math.max(...slices.slice(1))
 
 const memoryMb = () => processTree(server.pid).reduce((sum, pid) => sum + pssBytes(pid), 0) / 1e6
 
+/** CPU time so far of agent, runners and this client, in ms. */
+const spentMs = () => {
+  const { system, user } = process.cpuUsage()
+  const [agent, ...runners] = processTree(server.pid).map(cpuMs)
+  return { agent, runner: runners.reduce((sum, ms) => sum + ms, 0), client: (system + user) / 1000 }
+}
+
 const run = async (rateRps, durationMs, seed) => {
   // Enough for all that may be answered in time, twice over: with fewer, the client would hold back what the server should refuse.
   const connections = Math.min(3500, Math.max(64, Math.ceil((2 * rateRps * sloMs) / 1000)))
   const client = await openClient(server.port, connections)
+  const before = spentMs()
+  const began = performance.now()
   const { ends, arrived, unanswered, maxWaiting } = await client.openLoop(requests, { rateRps, durationMs, seed })
+  const [after, tookMs] = [spentMs(), performance.now() - began]
   client.close()
+  const cores = (part) => (after[part] - before[part]) / tookMs
   const answered = ends.filter((end) => end.status === 200)
   const inTime = answered.filter((end) => end.latencyMs <= sloMs)
   const refused = ends.filter((end) => end.status === 429)
@@ -73,7 +84,13 @@ const run = async (rateRps, durationMs, seed) => {
     p99Ms: latency.p99Ms,
     refusalMs: refused.length === 0 ? NaN : median(refused.map((end) => end.latencyMs)),
     unanswered,
-    clientQueue: maxWaiting
+    clientQueue: maxWaiting,
+    agentCores: cores("agent"),
+    runnerCores: cores("runner"),
+    clientCores: cores("client"),
+    agentMs: after.agent - before.agent,
+    answers: answered.length,
+    refusals: refused.length
   }
 }
 
@@ -99,6 +116,20 @@ const sampler = setInterval(() => {
 }, 500)
 const sustained = await run(2 * capacityRps, sustainedMs, 99)
 clearInterval(sampler)
+/** CPU time of the agent per answer and per refusal, in µs: what fits its time in all runs best (least squares). */
+const agentCosts = (runs) => {
+  let [aa, ar, rr, at, rt] = [0, 0, 0, 0, 0]
+  for (const { agentMs, answers, refusals } of runs) {
+    aa += answers * answers
+    ar += answers * refusals
+    rr += refusals * refusals
+    at += answers * agentMs
+    rt += refusals * agentMs
+  }
+  const determinant = aa * rr - ar * ar
+  return { answerUs: (1000 * (at * rr - rt * ar)) / determinant, refusalUs: (1000 * (rt * aa - at * ar)) / determinant }
+}
+const costs = agentCosts([...rows, ...peak, ...twice, sustained])
 const end = await server.stop()
 if (end.code !== 0) throw new Error(`glet serve ended with ${end.signal ?? end.code}`)
 
@@ -106,14 +137,20 @@ if (end.code !== 0) throw new Error(`glet serve ended with ${end.signal ?? end.c
 const from = Math.floor(seconds.length / 3)
 const growthMbPerMinute = slope(seconds.slice(from), megabytes.slice(from)) * 60
 
+const shown = (row) => Object.fromEntries(Object.entries(row).filter(([column]) => !["agentMs", "answers", "refusals"].includes(column)))
 printTable(`overload (${model.name}): Poisson arrivals, latency from the due time, SLO ${sloMs} ms; capacity is ${capacityRps.toFixed(0)}/s`, [
-  ...rows.map((row) => ({ step: "ramp", ...row })),
-  ...peak.flatMap((row, i) => [{ step: "best load", ...row }, { step: "twice", ...twice[i] }]),
-  { step: "sustained", ...sustained }
+  ...rows.map((row) => ({ step: "ramp", ...shown(row) })),
+  ...peak.flatMap((row, i) => [{ step: "best load", ...shown(row) }, { step: "twice", ...shown(twice[i]) }]),
+  { step: "sustained", ...shown(sustained) }
 ])
 console.log(
   `  memory over the last two thirds of ${sustainedMs / 1000} s: ${megabytes[from].toFixed(0)} -> ${megabytes.at(-1).toFixed(0)} MB, ` +
     `${growthMbPerMinute.toFixed(1)} MB a minute`
+)
+
+console.log(
+  `  the agent's thread takes ${costs.answerUs.toFixed(0)} µs for an answer and ${costs.refusalUs.toFixed(0)} µs for a refusal; ` +
+    `at the peak of ${capacityRps.toFixed(0)}/s that is ${((capacityRps * costs.answerUs) / 1e6).toFixed(2)} of a core`
 )
 
 conclude(
@@ -124,5 +161,5 @@ conclude(
     { name: "neither answered nor refused at 2x, %", value: Math.max(...twice.map((row) => row.otherPct)), rule: "<=", limit: 0 },
     { name: "memory growth at 2x, MB a minute", value: growthMbPerMinute, rule: "<=", limit: 20 }
   ],
-  { capacityRps, rows, peak, twice, sustained, seconds, megabytes }
+  { capacityRps, costs, rows, peak, twice, sustained, seconds, megabytes }
 )

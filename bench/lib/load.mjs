@@ -7,6 +7,7 @@ import { performance } from "node:perf_hooks"
 import { random } from "./stats.mjs"
 
 const headerEnd = Buffer.from("\r\n\r\n")
+const lengthField = Buffer.from("\nContent-Length: ")
 
 /** One keep-alive connection with at most one request under way. */
 class Connection {
@@ -59,13 +60,14 @@ class Connection {
         return
       }
       this.held = undefined
-      const head = chunk.latin1Slice(0, end + 2).toLowerCase()
-      const at = head.indexOf("\r\ncontent-length:")
-      if (at < 0) throw new Error(`the answer has no Content-Length: ${head}`)
-      this.head = head
-      this.status = Number(head.slice(9, 12))
-      if (this.status !== 200) this.keepBody ??= []
-      this.missing = Number(head.slice(at + 17, head.indexOf("\r\n", at + 17)))
+      // All servers here write it so. Looked for as bytes: a string of every head would cost the client more than all else it does with it.
+      const at = chunk.indexOf(lengthField)
+      if (at < 0 || at > end) throw new Error(`the answer has no Content-Length: ${chunk.latin1Slice(0, end)}`)
+      this.status = (chunk[9] - 48) * 100 + (chunk[10] - 48) * 10 + (chunk[11] - 48)
+      if (this.keepBody !== undefined) this.head = chunk.latin1Slice(0, end + 2).toLowerCase()
+      else if (this.status !== 200) this.keepBody = []
+      this.missing = 0
+      for (let i = at + lengthField.length; chunk[i] >= 48 && chunk[i] <= 57; i++) this.missing = this.missing * 10 + chunk[i] - 48
       if (this.missing === 0) return this.#end()
       chunk = chunk.subarray(end + 4)
       if (chunk.length === 0) return

@@ -2,6 +2,7 @@
 import type { Model } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import type { CatalogEntry } from "../ModelCatalog.js"
+import type { BoundRequest } from "./inferRequest.js"
 
 export interface CompiledModel {
   readonly model: Model
@@ -15,6 +16,8 @@ export interface CompiledModel {
   readonly responseHead: string
   /** JSON text of each output up to its shape's numbers. */
   readonly outputHeads: ReadonlyArray<string>
+  /** What the JSON before binary data said last: clients send the same again and again. */
+  readonly last: { json: Buffer; request: BoundRequest | undefined }
 }
 
 const compile = (model: Model, layout: SlotLayout): CompiledModel => {
@@ -28,7 +31,8 @@ const compile = (model: Model, layout: SlotLayout): CompiledModel => {
     inputNames: names(inputs),
     outputNames: names(outputs),
     responseHead: `"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}"`,
-    outputHeads: outputs.map((spec) => `{"name":${JSON.stringify(spec.name)},"datatype":"${spec.datatype}","shape":[`)
+    outputHeads: outputs.map((spec) => `{"name":${JSON.stringify(spec.name)},"datatype":"${spec.datatype}","shape":[`),
+    last: { json: Buffer.alloc(0), request: undefined }
   }
 }
 

@@ -124,7 +124,7 @@ export class DirectConnection implements Reply {
       this.closing = true
       this.untilMs = performance.now() + lingerMs
     }
-    this.socket.write(this.heads.failure(response, this.closes), "latin1")
+    this.socket.write(this.heads.failure(response, this.closes))
     this.sent()
   }
 

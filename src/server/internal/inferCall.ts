@@ -16,9 +16,9 @@ import type { CompiledModel } from "./compiledModel.js"
 import type { Connection } from "./connection.js"
 import type { InferContext } from "./inferContext.js"
 import { type BodyHeaders, tooLarge } from "./inferHeaders.js"
-import { bindRawRequest, bindRequest, type BoundRequest, fillSlot, sharedInputs } from "./inferRequest.js"
+import { bindRawRequest, type BoundRequest, fillSlot, sharedInputs } from "./inferRequest.js"
 import { type InferResponse, makeResponse } from "./inferResponse.js"
-import { scanRequest } from "./inferScan.js"
+import { readRequest } from "./readRequest.js"
 import { refuseUnread } from "./refuseUnread.js"
 import type { Reply } from "./reply.js"
 import { sendError, sendResponse } from "./send.js"
@@ -165,9 +165,7 @@ export class InferCall {
       if (bound instanceof InvalidRequest) return this.fail(bound)
       request = bound
     } else {
-      const scanned = scanRequest(body, jsonBytes === undefined ? "body" : `body (its first ${jsonBytes} bytes)`)
-      if (scanned instanceof InvalidRequest) return this.fail(scanned)
-      const bound = bindRequest(this.compiled, scanned, jsonBytes !== undefined, arena.capacityBytes, this.context.regions)
+      const bound = readRequest(this.compiled, body, jsonBytes !== undefined, arena.capacityBytes, this.context.regions)
       if (bound instanceof InvalidRequest || bound instanceof RequestRefused) return this.fail(bound)
       request = bound
       if (jsonBytes !== undefined && this.stopInflating === undefined && contentLength !== undefined) {

@@ -11,14 +11,16 @@ export const lineOf = (headers: ReadonlyArray<string>): string => {
 
 const statusLine = (status: number): string => `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`
 
+const wholeOf = ({ body, headers, status }: ErrorResponse, end: string): Buffer => Buffer.from(statusLine(status) + lineOf(headers) + end + body)
+
 export class ResponseHeads {
   readonly ok = statusLine(200)
   private readonly kept: string
   private second = -1
   private keptEnd = ""
   private closedEnd = ""
-  /** The whole text of errors that are sent again and again: those of dropped requests. */
-  private failures = new WeakMap<ErrorResponse, string>()
+  /** The bytes of errors that are sent again and again: those of dropped requests. */
+  private failures = new WeakMap<ErrorResponse, Buffer>()
 
   constructor(keepAliveTimeoutMs: number, private readonly unixMs: () => number = Date.now) {
     this.kept = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveTimeoutMs / 1000)}\r\n\r\n`
@@ -30,17 +32,13 @@ export class ResponseHeads {
     return closes ? this.closedEnd : this.keptEnd
   }
 
-  /** A whole error response in ASCII or UTF-8 as latin1. */
-  failure(response: ErrorResponse, closes: boolean): string {
+  /** A whole error response. */
+  failure(response: ErrorResponse, closes: boolean): Buffer {
     this.refresh()
-    if (closes) return this.make(response, this.closedEnd)
-    let text = this.failures.get(response)
-    if (text === undefined) this.failures.set(response, text = this.make(response, this.keptEnd))
-    return text
-  }
-
-  private make({ body, headers, status }: ErrorResponse, end: string): string {
-    return statusLine(status) + lineOf(headers) + end + Buffer.from(body).toString("latin1")
+    if (closes) return wholeOf(response, this.closedEnd)
+    let bytes = this.failures.get(response)
+    if (bytes === undefined) this.failures.set(response, bytes = wholeOf(response, this.keptEnd))
+    return bytes
   }
 
   private refresh(): void {
