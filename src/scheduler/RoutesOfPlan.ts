@@ -41,10 +41,26 @@ const largestWithin = (latencyMs: Float64Array, planBatch: number, limitMs: numb
   return largest
 }
 
+/** Less throughput than this part of the best is a loss; what is between is noise of the profile. */
+const efficientRatio = 0.98
+
+/**
+ * The largest batch up to `limit` that carries about as much as the best one does. Where throughput falls again beyond some batch, a larger one
+ * serves nobody: those in it wait longer, and fewer are served. Never below the planned batch.
+ */
+const largestEfficient = (latencyMs: Float64Array, planBatch: number, limit: number): number => {
+  let most = 0
+  for (let batch = 1; batch <= limit; batch++) most = Math.max(most, batch / latencyMs[batch]!)
+  let largest = limit
+  while (largest > planBatch && largest / latencyMs[largest]! < efficientRatio * most) largest -= 1
+  return largest
+}
+
 const smallest = (values: ReadonlyArray<number>): number => values.reduce((least, value) => Math.min(least, value), Infinity)
 
 /**
- * The routes of one glet. A batch may be larger than planned as far as the others on the glet can bear it by the slack the plan leaves them.
+ * The routes of one glet. A batch may be larger than planned as far as it is worth it, and the others on the glet can bear it by the slack the
+ * plan leaves them.
  * Works whose model is not in `models`, or of whose latency nothing is known, have no route.
  */
 const routesOfGlet = (
@@ -59,7 +75,7 @@ const routesOfGlet = (
     if (table.latencyMs.length < 2) return
     routes.push({
       model, ...route, ...table, planBatch: work.batch,
-      batchLimit: largestWithin(table.latencyMs, work.batch, limitMs)
+      batchLimit: largestEfficient(table.latencyMs, work.batch, largestWithin(table.latencyMs, work.batch, limitMs))
     })
   }
   for (const work of glet.assignments) {
