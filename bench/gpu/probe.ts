@@ -176,7 +176,7 @@ for (const name of ["resnet50", "bert-base"]) {
           isPerSize: false
         })
         const openedMs = performance.now() - began
-        await loaded.warm(8)
+        await loaded.warm([8])
         const warmMs = performance.now() - began - openedMs
         const ms = await loaded.trial(8)
         write({
@@ -201,11 +201,11 @@ for (const name of ["resnet50", "mobilenet_v2", "googlenet", "densenet161", "ssd
         const began = performance.now()
         const loaded = await CudaModel.open(runtime, context, request, { nhwc, isPerSize: true, search })
         const openedMs = performance.now() - began
-        await loaded.warm(8)
+        await loaded.warm([8])
         const warmMs = performance.now() - began - openedMs
         const ms = await loaded.trial(8)
         const before = performance.now()
-        await loaded.warm(1)
+        await loaded.warm([1])
         const warm1Ms = performance.now() - before
         const ms1 = await loaded.trial(1)
         write({

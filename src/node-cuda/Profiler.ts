@@ -67,6 +67,9 @@ const spread = (ascending: ReadonlyArray<number>, most: number): ReadonlyArray<n
 /** The largest share that fits beside another one; undefined where none does. */
 const shareBeside = (gpu: Gpu, sharePct: number): number | undefined => gpu.sharesPct.findLast((share) => share <= 100 - sharePct)
 
+/** Sizes to load with: a GPU runs others as the next larger one of these, as it will when it serves. */
+const warmBatches = ({ gpu, model }: ProfileRequest): ReadonlyArray<number> => gpu.isolation === "threads" ? [1] : firstBatches(model.maxBatch)
+
 /** Resident memory that the loaded copies took each, where the executor can tell. */
 const growthBytes = Effect.fnUntraced(function*(handle: GletHandle, neighbour: GletHandle | undefined, beforeBytes: number | undefined) {
   const after = yield* handle.stats
@@ -111,10 +114,10 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     const { gpu, model } = request
     const { handle, run } = yield* open(request, sharePct)
     const { residentBytes } = yield* handle.stats
-    const report: LoadReport = yield* handle.load(model, [1])
+    const report: LoadReport = yield* handle.load(model, warmBatches(request))
     const besidePct = (options.busyNeighbour ?? gpu.isolation === "threads") ? shareBeside(gpu, sharePct) : undefined
     const neighbour = besidePct === undefined ? undefined : yield* open(request, besidePct)
-    if (neighbour !== undefined) yield* neighbour.handle.load(model, [1])
+    if (neighbour !== undefined) yield* neighbour.handle.load(model, warmBatches(request))
 
     let size = 1
     const startedMs = yield* Clock.currentTimeMillis

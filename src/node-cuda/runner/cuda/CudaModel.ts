@@ -55,13 +55,19 @@ const recordAfterUses = 3
 /** Trial runs of a size; the median counts. */
 const trialRuns = 9
 
-/** Sizes to be ready for: those asked for, and some between, as a batch of another size runs as the next larger one. */
+/** Sizes to be ready for: those asked for and, where they cost little, some between, as a batch of another size runs as the next larger one. */
 export const readySizes = (warmBatches: ReadonlyArray<number>): ReadonlyArray<number> => {
   const asked = [...new Set(warmBatches)].sort((a, b) => a - b)
   const largest = asked[asked.length - 1] ?? 0
   const between = asked.map((size) => 1.5 * size).filter((size) => Number.isInteger(size) && size < largest)
   return [...new Set([...asked, ...between])].sort((a, b) => a - b)
 }
+
+/** First runs at a time, each of which keeps a core busy. */
+const compilations = 6
+
+const partsOf = <A>(all: ReadonlyArray<A>, length: number): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(all.length / length) }, (_, i) => all.slice(i * length, (i + 1) * length))
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -172,17 +178,43 @@ export class CudaModel {
     onStarted(undefined)
   }
 
-  /** Makes a size ready: runs it, records all its sets, compares. Rejects with `LoadFailure`. */
-  async warm(items: number): Promise<void> {
+  /**
+   * Makes sizes ready: runs each, records all its sets, compares. Rejects with `LoadFailure`. Where each has a session of its own the first runs,
+   * in which cuDNN compiles for seconds, go on side by side.
+   */
+  async warm(batches: ReadonlyArray<number>): Promise<void> {
     const { layout } = this
-    const size = this.sizeOf(items, layout.isStatic ? [] : warmBindings(layout))
-    const sets: Array<BufferSet> = []
+    const bindings = layout.isStatic ? [] : warmBindings(layout)
+    const sizes = batches.filter((items) => !this.isReady(items)).map((items) => this.sizeOf(items, bindings))
     try {
-      const first = this.takeSet(size)!
-      sets.push(first)
+      for (const part of this.choice.isPerSize ? partsOf(sizes, compilations) : partsOf(sizes, 1)) {
+        const ends = await Promise.allSettled(part.map((size) => this.runFirst(size)))
+        for (const end of ends) if (end.status === "rejected") throw end.reason
+      }
+      for (const size of sizes) await this.recordSize(size)
+      if (layout.isStatic) this.ready = [...this.ready, ...sizes].sort((a, b) => a.items - b.items)
+    } catch (error) {
+      if (error instanceof CudaError && error.isFatal) this.runtime.onFatal(error)
+      // Where shapes have symbols the sizes are a guess, and that they do not fit says nothing about the model.
+      if (layout.isStatic) throw error instanceof LoadFailure || error instanceof CudaError ? error : new LoadFailure("warm-up-failed", textOf(error))
+    }
+  }
+
+  private async runFirst(size: BatchSize): Promise<void> {
+    const set = this.takeSet(size)!
+    try {
       size.session ??= await this.takeSession()
-      await this.runOnce(first)
-      dropMadeValues(this.runtime.ort, this.dynamicOutputs, first.values)
+      await this.runOnce(set)
+      dropMadeValues(this.runtime.ort, this.dynamicOutputs, set.values)
+    } finally {
+      this.putSet(set)
+    }
+  }
+
+  private async recordSize(size: BatchSize): Promise<void> {
+    const sets = [this.takeSet(size)!]
+    try {
+      const first = sets[0]!
       await this.record(first)
       if (first.graph !== undefined) await this.verify(first)
       while (first.graph !== undefined && size.made < setsOf(size)) {
@@ -190,11 +222,6 @@ export class CudaModel {
         sets.push(another)
         await this.record(another)
       }
-      if (layout.isStatic) this.ready = [...this.ready, size].sort((a, b) => a.items - b.items)
-    } catch (error) {
-      if (error instanceof CudaError && error.isFatal) this.runtime.onFatal(error)
-      // Where shapes have symbols the sizes are a guess, and that they do not fit says nothing about the model.
-      if (layout.isStatic) throw error instanceof LoadFailure || error instanceof CudaError ? error : new LoadFailure("warm-up-failed", textOf(error))
     } finally {
       for (const set of sets) this.putSet(set)
     }

@@ -35,11 +35,9 @@ const makeLoader = (runtime: CudaRuntime) => {
 
   /** Product of the medians: what is faster in proportion wins. */
   const score = async (model: CudaModel, sizes: ReadonlyArray<number>): Promise<number> => {
+    await model.warm(sizes)
     let product = 1
-    for (const items of sizes) {
-      await model.warm(items)
-      product *= await model.trial(items)
-    }
+    for (const items of sizes) product *= await model.trial(items)
     return product
   }
 
@@ -74,9 +72,7 @@ const makeLoader = (runtime: CudaRuntime) => {
     const key = fs.existsSync(request.path) ? keyOf(request, context.units) : ""
     const model = await choose(context, request, key)
     try {
-      for (const items of model.layout.isStatic ? readySizes(request.warmBatches) : request.warmBatches) {
-        if (!model.isReady(items)) await model.warm(items)
-      }
+      await model.warm(model.layout.isStatic && !model.choice.isPerSize ? readySizes(request.warmBatches) : request.warmBatches)
     } catch (error) {
       model.release()
       throw error
