@@ -2,7 +2,7 @@
  * Writes the models that benches and the shipped profiles are measured with: published architectures, weights from a seeded generator. What
  * they compute means nothing; how long they take does not depend on it.
  *
- *   npx vite-node --script scripts/make-zoo.ts FOLDER [MODEL...]        a model repository: FOLDER/MODEL/1/model.onnx with weights.bin beside it
+ *   npx vite-node --script scripts/make-zoo.ts FOLDER [MODEL...]        a model repository: FOLDER/MODEL/1/model.onnx, weights.bin beside it
  *
  * The same call writes the same bytes on every machine: the profiles know their models by them.
  */
@@ -18,6 +18,7 @@ const models: ReadonlyMap<string, (weightsFile: string) => { readonly file: Uint
 ])
 
 const weightsFile = "weights.bin"
+const maxBatch = 32
 
 /** Numbers of mean 0 and deviation 1, as sums of four uniform ones in [-1, 1): the same everywhere. */
 const normalBlock = (count: number): Float32Array => {
@@ -55,4 +56,5 @@ for (const [name, make] of models) {
   const { file, weights } = make(weightsFile)
   fs.writeFileSync(path.join(version, "model.onnx"), file)
   writeWeights(path.join(version, weightsFile), weights)
+  fs.writeFileSync(path.join(folder, name, "config.pbtxt"), `max_batch_size: ${maxBatch}\n`)
 }

@@ -62,7 +62,7 @@ for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
       const heldBusyMs = (glet.heldMs() - heldBefore) / ((perSecond * forMs) / 1000)
       write({ what: "runner's engine", model: name, batch: items, p50Ms: round(latency.p50Ms), itemsPerS: Math.round(perSecond * items) })
       const bare = await bareLoop(bench.driver, model, items, loaded.detail.includes("nhwc"), forMs).catch((error: unknown) => ({ error: String(error) }))
-      const node = await nodeBaseline(model.path, name, items).catch((error: unknown) => ({ error: String(error) }))
+      const node = process.env["GLET_BENCH_NODE"] === "0" ? undefined : await nodeBaseline(model.path, name, items).catch((error: unknown) => ({ error: String(error) }))
       write({
         what: "engine", model: name, batch: items, p50Ms: round(latency.p50Ms), p99Ms: round(latency.p99Ms), count: latency.count,
         itemsPerS: Math.round(perSecond * items), heldMs: round(heldMs), heldBusyMs: round(heldBusyMs), bare, node,

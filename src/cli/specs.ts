@@ -76,11 +76,14 @@ export const profile = commandSpec({
   summary: "Measure models at every share and batch size.",
   examples: [
     { line: "glet profile --models ./models", does: "Measure what was never measured; keep it for `serve` and `plan`." },
-    { line: "glet profile --models ./models --force --output cpu.json", does: "Measure anew and write a profile file as well." }
+    { line: "glet profile --models ./models --force --output cpu.json", does: "Measure anew and write a profile file as well." },
+    { line: "glet profile --models ./zoo --gpu --isolation green", does: "Measure on the first NVIDIA GPU; what an earlier run has measured stays." }
   ],
   flags: {
     models: backend.models,
     only: { kind: "texts", placeholder: "MODEL", description: "Measure this model only. Repeatable." },
+    gpu: { kind: "boolean", description: "Measure on the first NVIDIA GPU instead of this CPU." },
+    isolation: serve.flags.isolation,
     budget: { kind: "integer", placeholder: "MS", default: 2000, min: 10, max: 600_000, description: "Time for each model." },
     force: { kind: "boolean", description: "Measure again what has a profile." },
     output: { kind: "text", placeholder: "FILE", description: "Also write all profiles to one file; - is stdout." },

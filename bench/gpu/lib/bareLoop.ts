@@ -42,7 +42,7 @@ const loop = async (driver: CudaDriver, model: Model, items: number, nhwc: boole
     configure: (options) => {
       const entries = [
         ["device_id", "0"], ["has_user_compute_stream", "1"], ["user_compute_stream", String(stream)],
-        ["prefer_nhwc", nhwc ? "1" : "0"], ["enable_cuda_graph", graph ? "1" : "0"]
+        ["prefer_nhwc", nhwc ? "1" : "0"], ["cudnn_conv_algo_search", "HEURISTIC"], ["enable_cuda_graph", graph ? "1" : "0"]
       ] as const
       const cuda = make(f.CreateCUDAProviderOptions)
       const keys = cNames(entries.map(([key]) => key))

@@ -7,7 +7,7 @@ import { Profiler } from "../../core/Profiler.js"
 import type { CliError } from "../CliError.js"
 import { usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
-import { layerCpu } from "../compose.js"
+import { layerCpu, layerCuda } from "../compose.js"
 import { checkWritable, modelFolder, writeText } from "../internal/files.js"
 import { readModels } from "../internal/localModels.js"
 import { modelSettings } from "../internal/settings.js"
@@ -69,9 +69,9 @@ export const handle = (args: ProfileArgs): Effect.Effect<void, unknown> =>
     }
     const file: Profile = {
       apiVersion: "glet/v1alpha1", kind: "Profile", gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units,
-      provenance: `glet profile --budget ${args.budget}`, models: profiles
+      provenance: `glet profile${args.gpu ? ` --gpu --isolation ${gpu!.isolation}` : ""} --budget ${args.budget}`, models: profiles
     }
     if (args.output !== undefined) yield* (writeText(args.output, `${JSON.stringify(file, null, 2)}\n`, "the profile file") satisfies Effect.Effect<void, CliError>)
     if (args.json) out(JSON.stringify(file))
     else if (args.output !== "-") out(render(profiles, colourOut()))
-  }).pipe(Effect.provide(layerCpu(args)))
+  }).pipe(Effect.provide(args.gpu ? layerCuda(args) : layerCpu(args)))

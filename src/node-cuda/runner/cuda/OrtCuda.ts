@@ -19,18 +19,18 @@ import { makeGletContexts } from "./gletContext.js"
 
 type CudaSettings = Extract<DeviceSettings, { readonly provider: "cuda" }>
 
-/** Choices of layout that are remembered, by file and SMs. */
+/** Choices of layout that are remembered. */
 const rememberedChoices = 256
 
 /**
  * Loads models. Whether channels-last is faster is measured, at the smallest and the largest batch, with a graph where there can be one; a
- * choice holds for the file on as many SMs, so that opening a glet anew costs no second trial.
+ * choice holds for the file, on all SMs or on a part of them, where some kernels cannot be in graphs: opening a glet anew costs no second trial.
  */
 const makeLoader = (runtime: CudaRuntime) => {
   const choices = new Map<string, boolean>()
   const keyOf = ({ path }: LoadRequest, units: number): string => {
     const { mtimeMs, size } = fs.statSync(path)
-    return JSON.stringify([path, mtimeMs, size, units])
+    return JSON.stringify([path, mtimeMs, size, units >= runtime.driver.device.units])
   }
 
   /** Product of the medians: what is faster in proportion wins. */
