@@ -6,6 +6,9 @@
  */
 import * as fs from "node:fs"
 import { loadKoffi } from "../../src/node-cuda/internal/native.js"
+import type { RunBatch } from "../../src/node-cuda/runner/Engine.js"
+import { createCudaSession } from "../../src/node-cuda/runner/cuda/cudaSession.js"
+import type { CudaRuntime } from "../../src/node-cuda/runner/cuda/CudaModel.js"
 import { CudaModel } from "../../src/node-cuda/runner/cuda/CudaModel.js"
 import { makeCopyList, putU64 } from "../../src/node-cuda/runner/cuda/CudaDriver.js"
 import { makeRuntime } from "../../src/node-cuda/runner/cuda/OrtCuda.js"
@@ -155,10 +158,12 @@ await guarded("completion", async () => {
 })
 
 const ort = loadOrt()
-const runtime = makeRuntime(driver, ort, (error) => {
+const fatal = (error: Error): never => {
   write({ what: "fatal", error: error.message })
   process.exit(70)
-})
+}
+const runtime = makeRuntime(driver, ort, fatal)
+const batchOf = (items: number): RunBatch => ({ items, bindings: [], offsets: [0], entryItems: [items] })
 for (const name of ["resnet50", "bert-base"]) {
   const model = zooModel(zoo, name, 8)
   const variants: ReadonlyArray<readonly [number, boolean, ReadonlyArray<number>]> = [
@@ -172,13 +177,13 @@ for (const name of ["resnet50", "bert-base"]) {
         const context = { units: green.units, sharedUnits: () => 0, createStream: () => driver.createStream(0, green), close: () => undefined }
         const began = performance.now()
         const loaded = await CudaModel.open(runtime, context, { path: model.path, signature: model.signature, warmBatches: [8] }, {
-          nhwc,
-          isPerSize: false
+          isPerSize: false,
+          layouts: new Map([[8, nhwc]])
         })
         const openedMs = performance.now() - began
         await loaded.warm([8])
         const warmMs = performance.now() - began - openedMs
-        const ms = await loaded.trial(8)
+        const ms = await loaded.trial(loaded.sizeFor(batchOf(8)))
         write({
           what: "context", model: name, least, forClusters, groups: indices.length, units: green.units, nhwc, ms: round(ms), openedMs: round(openedMs),
           warmMs: round(warmMs), detail: loaded.detail
@@ -199,15 +204,18 @@ for (const name of ["resnet50", "mobilenet_v2", "googlenet", "densenet161", "ssd
         }
         const request = { path: model.path, signature: model.signature, warmBatches: [8] }
         const began = performance.now()
-        const loaded = await CudaModel.open(runtime, context, request, { nhwc, isPerSize: true, search })
+        const searching: CudaRuntime = {
+          ...runtime, openSession: (one, settings) => createCudaSession(ort, one.path, one.signature, { ...settings, search })
+        }
+        const loaded = await CudaModel.open(searching, context, request, { isPerSize: true, layouts: new Map([[8, nhwc], [1, nhwc]]) })
         const openedMs = performance.now() - began
         await loaded.warm([8])
         const warmMs = performance.now() - began - openedMs
-        const ms = await loaded.trial(8)
+        const ms = await loaded.trial(loaded.sizeFor(batchOf(8)))
         const before = performance.now()
         await loaded.warm([1])
         const warm1Ms = performance.now() - before
-        const ms1 = await loaded.trial(1)
+        const ms1 = await loaded.trial(loaded.sizeFor(batchOf(1)))
         write({
           what: "search", model: name, search, nhwc, ms: round(ms), ms1: round(ms1), openedMs: round(openedMs), warmMs: round(warmMs),
           warm1Ms: round(warm1Ms), detail: loaded.detail

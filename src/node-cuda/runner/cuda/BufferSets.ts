@@ -44,8 +44,12 @@ export interface BatchSize {
   readonly stagedInputs: boolean
   readonly stagedOutputs: boolean
   readonly free: Array<BufferSet>
+  /** Whether its convolutions run on channels-last tensors. */
+  readonly nhwc: boolean
   /** The session that runs it; undefined until the first run. */
   session: OrtCSession | undefined
+  /** Why its kernels are launched one by one; undefined where they are recorded, or may be. */
+  graphProblem: string | undefined
   made: number
   /** Batches of this size so far. */
   uses: number
@@ -58,7 +62,7 @@ const stageBelowBytes = 16 << 10
 
 const isSmall = (bytes: ReadonlyArray<number>, items: number): boolean => items > 1 && bytes.every((size) => size / items < stageBelowBytes)
 
-export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>): BatchSize => {
+export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>, nhwc: boolean): BatchSize => {
   const placement = layout.placement(items, bindings)
   return {
     key,
@@ -68,7 +72,9 @@ export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bi
     stagedInputs: isSmall(placement.inputBytes, items),
     stagedOutputs: isSmall(placement.outputBytes, items),
     free: [],
+    nhwc,
     session: undefined,
+    graphProblem: undefined,
     made: 0,
     uses: 0,
     typicalMs: Infinity

@@ -163,10 +163,18 @@ export class CudaGlet implements EngineGlet, Pollable {
         this.finish(job)
         continue
       }
-      if (this.launching !== undefined) return
+      if (this.launching !== undefined || this.wouldCrowd(job)) return
       this.queue.shift()
       this.start(job)
     }
+  }
+
+  /**
+   * Whether kernels launched one by one would wait behind others such. A stream holds a thousand launches; whoever adds one more waits, and all
+   * other calls of the process with it: a neighbour's batch was seen to take 50 ms.
+   */
+  private wouldCrowd(job: Job): boolean {
+    return job.set?.graph === undefined && this.inFlight.some(({ isStarted, set }) => isStarted && set?.graph === undefined)
   }
 
   /** Takes buffers and puts the copies of the inputs on a stream. False where all buffers of the size are taken. */

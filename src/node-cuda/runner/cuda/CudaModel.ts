@@ -39,11 +39,13 @@ export interface CudaRuntime {
 
 /** How a model is run. */
 export interface ModelChoice {
-  /** Convolutions on channels-last tensors. */
-  readonly nhwc: boolean
   /** A session for every batch size. */
   readonly isPerSize: boolean
-  readonly search?: CudaSessionSettings["search"]
+  /**
+   * By batch size, whether channels-last is faster: what is not known is measured when a size is warmed, and noted here. Without convolutions
+   * there is no choice.
+   */
+  readonly layouts: Map<number, boolean> | undefined
 }
 
 /** Sets of a size that exist at most: one computes while another is filled; small ones come and go faster than one can be filled. */
@@ -63,6 +65,8 @@ export const readySizes = (warmBatches: ReadonlyArray<number>): ReadonlyArray<nu
   return [...new Set([...asked, ...between])].sort((a, b) => a - b)
 }
 
+const keyOf = (items: number, bindings: ReadonlyArray<number>): string => bindings.length === 0 ? String(items) : `${items}:${bindings.join(",")}`
+
 /** First runs at a time, each of which keeps a core busy. */
 const compilations = 6
 
@@ -78,8 +82,9 @@ export const settled = async (driver: CudaDriver, event: Handle): Promise<void> 
 
 export class CudaModel {
   readonly dynamicOutputs: ReadonlyArray<number>
-  /** Why kernels are launched one by one; undefined where they are recorded. */
-  graphProblem: string | undefined
+  /** Why no size can have a graph. */
+  private readonly graphProblem: string | undefined
+  /** A graph has given what a run without it gives. */
   private isVerified = false
   private readonly sizes = new Map<string, BatchSize>()
   /** Sizes that are ready, ascending. */
@@ -90,13 +95,13 @@ export class CudaModel {
     private readonly request: LoadRequest,
     readonly layout: SlotLayout,
     /** A session that no size has yet, or that all have. */
-    private spare: OrtCSession | undefined,
+    private spare: { readonly session: OrtCSession; readonly nhwc: boolean } | undefined,
     /** All its kernels run here, one batch after the other. */
     readonly stream: Handle,
     readonly choice: ModelChoice
   ) {
     this.dynamicOutputs = dynamicOutputs(layout)
-    if (this.dynamicOutputs.length > 0) this.graphProblem = "the shape of an output depends on data"
+    this.graphProblem = this.dynamicOutputs.length > 0 ? "the shape of an output depends on data" : undefined
   }
 
   /** Creates a session in the glet's context. Rejects with `LoadFailure`. */
@@ -105,8 +110,9 @@ export class CudaModel {
     const layout = makeSlotLayout(request.signature)
     const stream = context.createStream()
     try {
-      const session = await runtime.openSession(request, { ...choice, stream, memoryLimitBytes: driver.freeBytes() })
-      return new CudaModel(runtime, request, layout, session, stream, choice)
+      const nhwc = choice.layouts?.get(Math.max(1, ...request.warmBatches)) ?? false
+      const session = await runtime.openSession(request, { stream, nhwc, memoryLimitBytes: driver.freeBytes() })
+      return new CudaModel(runtime, request, layout, { session, nhwc }, stream, choice)
     } catch (error) {
       driver.destroyStream(stream)
       throw error
@@ -144,28 +150,32 @@ export class CudaModel {
 
   /** Opens the size's session, or records the set's kernels, if it is time. Nothing else may use the stream meanwhile. */
   async prepare(set: BufferSet): Promise<void> {
-    set.size.session ??= await this.takeSession()
+    set.size.session ??= await this.takeSession(set.size)
     if (this.isToBeRecorded(set)) await this.record(set)
   }
 
-  private isToBeRecorded(set: BufferSet): boolean {
-    return set.graph === undefined && this.graphProblem === undefined && this.isVerified && set.size.uses >= recordAfterUses
+  private isToBeRecorded({ graph, size }: BufferSet): boolean {
+    return graph === undefined && this.graphProblemOf(size) === undefined && this.isVerified && size.uses >= recordAfterUses
   }
 
-  private async takeSession(): Promise<OrtCSession> {
+  private graphProblemOf(size: BatchSize): string | undefined {
+    return this.graphProblem ?? size.graphProblem
+  }
+
+  private async takeSession({ nhwc }: BatchSize): Promise<OrtCSession> {
     const { spare } = this
-    if (spare !== undefined) {
+    if (spare?.nhwc === nhwc) {
       if (this.choice.isPerSize) this.spare = undefined
-      return spare
+      return spare.session
     }
-    const settings = { ...this.choice, stream: this.stream, memoryLimitBytes: this.runtime.driver.freeBytes() }
-    return this.runtime.openSession(this.request, settings)
+    return this.runtime.openSession(this.request, { stream: this.stream, nhwc, memoryLimitBytes: this.runtime.driver.freeBytes() })
   }
 
-  /** Records the kernels for a set; where that is not possible, never again. */
+  /** Records the kernels for a set; where that is not possible, for none of the size again. */
   private async record(set: BufferSet): Promise<void> {
-    if (this.graphProblem !== undefined) return
-    this.graphProblem = await recordGraph(this.runtime.driver, set.size.session!, this.runtime.unsynchronized, set, this.stream)
+    const { size } = set
+    if (this.graphProblemOf(size) !== undefined) return
+    size.graphProblem = await recordGraph(this.runtime.driver, size.session!, this.runtime.unsynchronized, set, this.stream)
   }
 
   /** Starts the computation of a set; `onStarted` may be called at once. */
@@ -179,31 +189,71 @@ export class CudaModel {
   }
 
   /**
-   * Makes sizes ready: runs each, records all its sets, compares. Rejects with `LoadFailure`. Where each has a session of its own the first runs,
-   * in which cuDNN compiles for seconds, go on side by side.
+   * Makes sizes ready: runs each, records all its sets, compares, and keeps the faster layout where there is a choice. Rejects with `LoadFailure`.
+   * Where each has a session of its own the first runs, in which cuDNN compiles for seconds, go on side by side.
    */
   async warm(batches: ReadonlyArray<number>): Promise<void> {
     const { layout } = this
     const bindings = layout.isStatic ? [] : warmBindings(layout)
-    const sizes = batches.filter((items) => !this.isReady(items)).map((items) => this.sizeOf(items, bindings))
+    const asked = batches.filter((items) => !this.isReady(items))
+    const candidates = asked.map((items) => this.layoutsOf(items).map((nhwc) => this.candidate(items, bindings, nhwc)))
     try {
-      for (const part of this.choice.isPerSize ? partsOf(sizes, compilations) : partsOf(sizes, 1)) {
-        const ends = await Promise.allSettled(part.map((size) => this.runFirst(size)))
-        for (const end of ends) if (end.status === "rejected") throw end.reason
+      const problems = await this.runAllFirst(candidates.flat())
+      for (const sizes of candidates) {
+        const able = sizes.filter((size) => !problems.has(size))
+        if (able.length === 0) throw problems.get(sizes[0]!)
+        for (const size of able) await this.recordSize(size)
+        this.keep(able.length === 1 ? able[0]! : await this.fastest(able))
       }
-      for (const size of sizes) await this.recordSize(size)
-      if (layout.isStatic) this.ready = [...this.ready, ...sizes].sort((a, b) => a.items - b.items)
     } catch (error) {
       if (error instanceof CudaError && error.isFatal) this.runtime.onFatal(error)
       // Where shapes have symbols the sizes are a guess, and that they do not fit says nothing about the model.
       if (layout.isStatic) throw error instanceof LoadFailure || error instanceof CudaError ? error : new LoadFailure("warm-up-failed", textOf(error))
+    } finally {
+      for (const size of candidates.flat()) if (this.sizes.get(size.key) !== size) this.freeSize(size)
     }
+  }
+
+  /** Layouts to try for a size. */
+  private layoutsOf(items: number): ReadonlyArray<boolean> {
+    const { isPerSize, layouts } = this.choice
+    if (layouts === undefined) return [false]
+    const known = layouts.get(items)
+    return known === undefined && isPerSize ? [false, true] : [known ?? false]
+  }
+
+  private candidate(items: number, bindings: ReadonlyArray<number>, nhwc: boolean): BatchSize {
+    return makeBatchSize(this.layout, keyOf(items, bindings), items, bindings, nhwc)
+  }
+
+  /** Runs each once. Gives what went wrong, by size. */
+  private async runAllFirst(sizes: ReadonlyArray<BatchSize>): Promise<ReadonlyMap<BatchSize, unknown>> {
+    const problems = new Map<BatchSize, unknown>()
+    for (const part of partsOf(sizes, this.choice.isPerSize ? compilations : 1)) {
+      await Promise.all(part.map((size) => this.runFirst(size).catch((error: unknown) => problems.set(size, error))))
+    }
+    return problems
+  }
+
+  private async fastest(sizes: ReadonlyArray<BatchSize>): Promise<BatchSize> {
+    let best: { readonly size: BatchSize; readonly ms: number } | undefined
+    for (const size of sizes) {
+      const ms = await this.trial(size)
+      if (best === undefined || ms < best.ms) best = { size, ms }
+    }
+    return best!.size
+  }
+
+  private keep(size: BatchSize): void {
+    this.choice.layouts?.set(size.items, size.nhwc)
+    this.sizes.set(size.key, size)
+    if (this.layout.isStatic) this.ready = [...this.ready, size].sort((a, b) => a.items - b.items)
   }
 
   private async runFirst(size: BatchSize): Promise<void> {
     const set = this.takeSet(size)!
     try {
-      size.session ??= await this.takeSession()
+      size.session ??= await this.takeSession(size)
       await this.runOnce(set)
       dropMadeValues(this.runtime.ort, this.dynamicOutputs, set.values)
     } finally {
@@ -228,8 +278,7 @@ export class CudaModel {
   }
 
   /** Median duration of a batch of this size, in ms, copies not counted. */
-  async trial(items: number): Promise<number> {
-    const size = this.sizeOf(items, [])
+  async trial(size: BatchSize): Promise<number> {
     const set = this.takeSet(size)!
     try {
       const durations: Array<number> = []
@@ -249,17 +298,25 @@ export class CudaModel {
     const { driver } = this.runtime
     for (const size of this.sizes.values()) this.freeSize(size)
     this.sizes.clear()
-    this.spare?.release()
+    this.spare?.session.release()
     driver.destroyStream(this.stream)
   }
 
   /** In words, for `glet status`. */
   get detail(): string {
-    const sizes = this.ready.filter(({ free }) => free.some(({ graph }) => graph !== undefined)).map(({ items }) => items)
-    const graphs = this.graphProblem === undefined
-      ? sizes.length === 0 ? "graphs when sizes recur" : `graphs for ${sizes.join(" ")}`
-      : `${sizes.length === 0 ? "no graphs" : `graphs for ${sizes.join(" ")} only`} because ${this.graphProblem}`
-    return `ort-c, cuda, ${this.choice.nhwc ? "nhwc" : "nchw"}, ${graphs}`
+    const isRecorded = ({ free }: BatchSize) => free.some(({ graph }) => graph !== undefined)
+    const list = (sizes: ReadonlyArray<BatchSize>) => sizes.map(({ items }) => items).join(" ")
+    const graphs = this.ready.filter(isRecorded)
+    const others = this.ready.filter((size) => !isRecorded(size))
+    const problem = this.graphProblem ?? others[0]?.graphProblem
+    const nhwc = this.ready.filter((size) => size.nhwc)
+    return [
+      "ort-c, cuda",
+      ...(nhwc.length === 0 ? [] : [nhwc.length === this.ready.length ? "nhwc" : `nhwc for ${list(nhwc)}`]),
+      ...(graphs.length === 0 ? [] : [`graphs for ${list(graphs)}`]),
+      ...(problem === undefined ? [] : [`no graphs${graphs.length === 0 ? "" : ` for ${list(others)}`} because ${problem}`]),
+      ...(graphs.length === 0 && problem === undefined ? ["graphs when sizes recur"] : [])
+    ].join(", ")
   }
 
   private async runOnce(set: BufferSet): Promise<void> {
@@ -307,18 +364,18 @@ export class CudaModel {
       if (isOther) {
         set.graph = undefined
         freeGraph(driver, graph)
-        this.graphProblem = `a graph of batch ${set.size.items} gave other outputs than a run without it`
+        set.size.graphProblem = "its outputs were others than those of a run without it"
       } else {
         this.isVerified = true
       }
     } finally {
-      if (this.graphProblem === undefined) set.graph = graph
+      if (set.size.graphProblem === undefined) set.graph = graph
       driver.freeHost(host.address)
     }
   }
 
   private sizeOf(items: number, bindings: ReadonlyArray<number>): BatchSize {
-    const key = bindings.length === 0 ? String(items) : `${items}:${bindings.join(",")}`
+    const key = keyOf(items, bindings)
     const known = this.sizes.get(key)
     if (known !== undefined) {
       // Used last, forgotten last.
@@ -328,7 +385,7 @@ export class CudaModel {
       }
       return known
     }
-    const size = makeBatchSize(this.layout, key, items, bindings)
+    const size = this.candidate(items, bindings, this.layoutsOf(items)[0]!)
     this.sizes.set(key, size)
     this.forgetOthers()
     return size
@@ -351,9 +408,10 @@ export class CudaModel {
     return makeBufferSet(driver, ort, memoryInfo, this.layout, size)
   }
 
+  /** Frees what a size has; no batch may use it. */
   private freeSize(size: BatchSize): void {
     for (const set of size.free.splice(0)) freeBufferSet(this.runtime.driver, set)
-    if (size.session !== this.spare) size.session?.release()
+    if (size.session !== this.spare?.session) size.session?.release()
     size.session = undefined
   }
 }

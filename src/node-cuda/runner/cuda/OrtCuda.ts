@@ -11,7 +11,7 @@ import { CompletionPoll } from "./CompletionPoll.js"
 import type { CudaDriver } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
 import { CudaGlet } from "./CudaGlet.js"
-import type { CudaRuntime } from "./CudaModel.js"
+import type { CudaRuntime, ModelChoice } from "./CudaModel.js"
 import { CudaModel, readySizes } from "./CudaModel.js"
 import { createCudaSession, hasConvolutions } from "./cudaSession.js"
 import type { GletContext } from "./gletContext.js"
@@ -19,60 +19,38 @@ import { makeGletContexts } from "./gletContext.js"
 
 type CudaSettings = Extract<DeviceSettings, { readonly provider: "cuda" }>
 
-/** Choices of layout that are remembered. */
-const rememberedChoices = 256
+/** Files whose layouts are remembered. */
+const rememberedModels = 256
 
 /**
- * Loads models. Whether channels-last is faster is measured, at the smallest and the largest batch, with a graph where there can be one; a
- * choice holds for the file, on all SMs or on a part of them, where some kernels cannot be in graphs: opening a glet anew costs no second trial.
+ * Loads models. Which layout is faster is measured size by size, and holds for the file, on all SMs or on a part of them, where some kernels
+ * cannot be in graphs: opening a glet anew costs no second trial.
  */
 const makeLoader = (runtime: CudaRuntime) => {
-  const choices = new Map<string, boolean>()
-  const keyOf = ({ path }: LoadRequest, units: number): string => {
+  const known = new Map<string, Map<number, boolean>>()
+  const layoutsOf = ({ path }: LoadRequest, units: number): Map<number, boolean> => {
     const { mtimeMs, size } = fs.statSync(path)
-    return JSON.stringify([path, mtimeMs, size, units >= runtime.driver.device.units])
+    const key = JSON.stringify([path, mtimeMs, size, units >= runtime.driver.device.units])
+    const found = known.get(key)
+    if (found !== undefined) return found
+    if (known.size >= rememberedModels) known.clear()
+    const layouts = new Map<number, boolean>()
+    known.set(key, layouts)
+    return layouts
   }
-
-  /** Product of the medians: what is faster in proportion wins. */
-  const score = async (model: CudaModel, sizes: ReadonlyArray<number>): Promise<number> => {
-    await model.warm(sizes)
-    let product = 1
-    for (const items of sizes) product *= await model.trial(items)
-    return product
-  }
-
-  const choose = async (context: GletContext, request: LoadRequest, key: string): Promise<CudaModel> => {
-    const known = choices.get(key)
-    const isConvolution = key !== "" && hasConvolutions(request.path)
-    const isStatic = makeSlotLayout(request.signature).isStatic
-    const open = (nhwc: boolean) => CudaModel.open(runtime, context, request, { nhwc, isPerSize: isStatic && isConvolution })
-    const first = await open(known ?? false)
-    if (known !== undefined || !isStatic || !isConvolution) return first
-    let other: CudaModel | undefined
-    try {
-      const sizes = [...new Set([1, Math.max(1, ...request.warmBatches)])]
-      const before = await score(first, sizes)
-      other = await open(true).catch(() => undefined)
-      const isFaster = other !== undefined && await score(other, sizes).then((after) => after < before, () => false)
-      if (choices.size >= rememberedChoices) choices.clear()
-      choices.set(key, isFaster)
-      const [kept, dropped] = isFaster ? [other!, first] : [first, other]
-      dropped?.release()
-      return kept
-    } catch (error) {
-      first.release()
-      throw error
-    }
+  /** A missing file is for the session to complain of. */
+  const choose = (request: LoadRequest, units: number): ModelChoice => {
+    const isConvolution = fs.existsSync(request.path) && hasConvolutions(request.path)
+    return { isPerSize: isConvolution && makeSlotLayout(request.signature).isStatic, layouts: isConvolution ? layoutsOf(request, units) : undefined }
   }
 
   return async (context: GletContext, request: LoadRequest): Promise<{ readonly model: CudaModel; readonly loaded: Loaded }> => {
     const { driver } = runtime
     const before = driver.freeBytes()
-    // A missing file is for the session to complain of.
-    const key = fs.existsSync(request.path) ? keyOf(request, context.units) : ""
-    const model = await choose(context, request, key)
+    const choice = choose(request, context.units)
+    const model = await CudaModel.open(runtime, context, request, choice)
     try {
-      await model.warm(model.layout.isStatic && !model.choice.isPerSize ? readySizes(request.warmBatches) : request.warmBatches)
+      await model.warm(model.layout.isStatic && !choice.isPerSize ? readySizes(request.warmBatches) : request.warmBatches)
     } catch (error) {
       model.release()
       throw error
