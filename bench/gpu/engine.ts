@@ -54,8 +54,10 @@ for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
     write({ what: "load", model: name, loadMs: round(loaded.loadMs), memoryMb: Math.round(loaded.memoryBytes / 2 ** 20), detail: loaded.detail })
     for (const items of batches) {
       const before = glet.heldMs()
+      const launchBefore = glet.launchMs()
       const latency = await latencyOf(loaded.batch(items).start, forMs)
       const heldMs = (glet.heldMs() - before) / (latency.count + 5)
+      const launchMs = (glet.launchMs() - launchBefore) / (latency.count + 5)
       const inFlight = Array.from({ length: glet.depth }, (_, set) => loaded.batch(items, set).start)
       const heldBefore = glet.heldMs()
       const perSecond = await throughputOf(inFlight, forMs)
@@ -65,7 +67,7 @@ for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
       const node = process.env["GLET_BENCH_NODE"] === "0" ? undefined : await nodeBaseline(model.path, name, items).catch((error: unknown) => ({ error: String(error) }))
       write({
         what: "engine", model: name, batch: items, p50Ms: round(latency.p50Ms), p99Ms: round(latency.p99Ms), count: latency.count,
-        itemsPerS: Math.round(perSecond * items), heldMs: round(heldMs), heldBusyMs: round(heldBusyMs), bare, node,
+        itemsPerS: Math.round(perSecond * items), heldMs: round(heldMs), launchMs: round(launchMs), heldBusyMs: round(heldBusyMs), bare, node,
         ...("p50Ms" in bare ? { ratio: round(bare.p50Ms / latency.p50Ms), throughputRatio: round((perSecond * items) / bare.itemsPerS) } : {})
       })
     }

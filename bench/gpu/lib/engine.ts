@@ -20,6 +20,8 @@ export interface BenchGlet {
   readonly depth: number
   /** ms this thread has spent on batches. */
   readonly heldMs: () => number
+  /** The part of it that went into launches. */
+  readonly launchMs: () => number
   readonly load: (model: Model, warmBatches: ReadonlyArray<number>) => Promise<BenchModel>
   readonly close: () => Promise<void>
 }
@@ -53,6 +55,7 @@ export const openBench = (isolation: "green" | "stream", segmentBytes = 768 << 2
         units: glet.opened.units,
         depth: glet.opened.depth ?? 2,
         heldMs: () => glet.heldMs,
+        launchMs: () => glet.launchMs,
         close: () => glet.close(),
         load: async (model, warmBatches) => {
           const began = performance.now()

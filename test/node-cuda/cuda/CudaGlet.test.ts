@@ -210,6 +210,16 @@ describe("CudaGlet", () => {
     await runMany(arena, [[contract, model]], 20, 1)
   })
 
+  it("launches a graph that takes long on another thread", async () => {
+    const { arena, fake, glet } = await open({ launchMs: 0.2 })
+    const contract = convolution()
+    const { model } = await load(glet, contract, [1, 4, 8])
+    const before = fake.calls.get("launch")
+    await runMany(arena, [[contract, model]], 40, 3)
+    assert.strictEqual(fake.calls.get("launch"), before)
+    assert.isAtLeast(fake.calls.get("launchAsync") ?? 0, 40)
+  })
+
   it("says what does not load, and leaves nothing behind", async () => {
     const { fake, glet } = await open()
     const { model } = convolution()

@@ -24,6 +24,8 @@ export interface FakeOptions {
   readonly graphProblem?: () => string | undefined
   /** Milliseconds each session's run takes on this thread, by layout. */
   readonly spinMs?: (nhwc: boolean) => number
+  /** How long the launch of a graph holds its thread. */
+  readonly launchMs?: number
   /** What an executable graph computes in place of what was recorded. */
   readonly tamper?: (run: () => void) => void
 }
@@ -110,6 +112,10 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       const [host, onDevice, bytes] = [getU64(list.host, i), getU64(list.device, i), getU64(list.bytes, i)]
       put(stream, into ? move(onDevice, host, bytes) : move(host, onDevice, bytes))
     }
+  }
+
+  const launch = (executable: Handle, stream: Handle): void => {
+    for (const run of known(executables, executable, "launch")) put(stream, options.tamper === undefined ? run : () => options.tamper!(run))
   }
 
   const driver: CudaDriver = {
@@ -221,7 +227,15 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
     },
     launch: (executable, stream) => {
       called("launch")
-      for (const run of known(executables, executable, "launch")) put(stream, options.tamper === undefined ? run : () => options.tamper!(run))
+      for (const end = performance.now() + (options.launchMs ?? 0); performance.now() < end;);
+      launch(executable, stream)
+    },
+    launchAsync: (executable, stream, done) => {
+      called("launchAsync")
+      setImmediate(() => {
+        launch(executable, stream)
+        done(undefined)
+      })
     },
     destroyGraph: (graph) => forget(graphs, graph, "destroyGraph"),
     destroyExecutable: (executable) => forget(executables, executable, "destroyExecutable")

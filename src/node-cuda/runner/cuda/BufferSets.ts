@@ -51,6 +51,8 @@ export interface BatchSize {
   /** Why its kernels are launched one by one; undefined where they are recorded, or may be. */
   graphProblem: string | undefined
   made: number
+  /** Shortest launch of its graph so far, in ms; Infinity where there was none. */
+  launchMs: number
   /** Batches of this size so far. */
   uses: number
   /** Duration of late, in ms, from when the GPU could begin; Infinity until known. */
@@ -58,7 +60,7 @@ export interface BatchSize {
 }
 
 /** Tensors whose part of one item is smaller are gathered on the host. */
-const stageBelowBytes = 16 << 10
+const stageBelowBytes = 24 << 10
 
 const isSmall = (bytes: ReadonlyArray<number>, items: number): boolean => items > 1 && bytes.every((size) => size / items < stageBelowBytes)
 
@@ -76,6 +78,7 @@ export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bi
     session: undefined,
     graphProblem: undefined,
     made: 0,
+    launchMs: Infinity,
     uses: 0,
     typicalMs: Infinity
   }

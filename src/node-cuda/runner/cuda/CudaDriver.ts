@@ -94,6 +94,8 @@ export interface CudaDriver {
   readonly keepHostSources: (graph: Handle) => ReadonlyArray<number>
   readonly instantiate: (graph: Handle) => Handle
   readonly launch: (executable: Handle, stream: Handle) => void
+  /** The same on another thread: a graph of a thousand kernels takes the driver a millisecond to launch. */
+  readonly launchAsync: (executable: Handle, stream: Handle, done: (error: CudaError | undefined) => void) => void
   readonly destroyGraph: (graph: Handle) => void
   readonly destroyExecutable: (executable: Handle) => void
 }

@@ -46,6 +46,8 @@ export class CudaGlet implements EngineGlet, Pollable {
   readonly opened: Opened
   /** Time that this thread was held by batches, in ms. */
   heldMs = 0
+  /** The part of it that went into launches. */
+  launchMs = 0
   private readonly copyInStream: Handle
   private readonly copyOutStream: Handle
   private readonly queue: Array<Job> = []
@@ -237,9 +239,13 @@ export class CudaGlet implements EngineGlet, Pollable {
 
   private launch(job: Job): void {
     let isAsync = false
+    const startMs = performance.now()
     try {
       job.model.compute(job.set!, (problem) => {
-        if (!isAsync) return this.started(job, problem)
+        if (!isAsync) {
+          this.launchMs += performance.now() - startMs
+          return this.started(job, problem)
+        }
         this.held(() => {
           this.started(job, problem)
           this.pump()

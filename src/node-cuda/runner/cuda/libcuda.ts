@@ -97,10 +97,13 @@ export const openLibcuda = (): CudaDriver => {
     copyBatch = undefined
   }
 
-  const fail = (call: string, code: number): never => {
+  const errorOf = (call: string, code: number): CudaError => {
     const name: [string | null] = [null]
     f.cuGetErrorName(code, name)
-    throw new CudaError(call, code, name[0] ?? "an unknown error")
+    return new CudaError(call, code, name[0] ?? "an unknown error")
+  }
+  const fail = (call: string, code: number): never => {
+    throw errorOf(call, code)
   }
   const check = (call: keyof Functions, code: number): void => {
     if (code !== success) fail(call, code)
@@ -299,6 +302,11 @@ export const openLibcuda = (): CudaDriver => {
     keepHostSources,
     instantiate: (graph) => make("cuGraphInstantiate", graph, 0),
     launch: (executable, stream) => check("cuGraphLaunch", f.cuGraphLaunch(executable, stream) as number),
+    launchAsync: (executable, stream, done) => {
+      f.cuGraphLaunch.async(executable, stream, (error: unknown, code: number) => {
+        done(error === null || error === undefined ? code === success ? undefined : errorOf("cuGraphLaunch", code) : new CudaError("cuGraphLaunch", 1, String(error)))
+      })
+    },
     destroyGraph: (graph) => check("cuGraphDestroy", f.cuGraphDestroy(graph) as number),
     destroyExecutable: (executable) => check("cuGraphExecDestroy", f.cuGraphExecDestroy(executable) as number)
   }
