@@ -29,7 +29,7 @@ const waitFor = async (look, withinMs) => {
   return undefined
 }
 
-export const checkOnline = async ({ isolation, models, mpsFolder, profiles, rates, slo, log }) => {
+export const checkOnline = async ({ isolation, log, models, mpsFolder, profiles, rates, readyWithinMs, slo }) => {
   const flags = Object.entries(slo).flatMap(([model, ms]) => ["--slo", `${model}=${ms}`])
   const first = Object.entries(rates).flatMap(([model, rps]) => ["--rate", `${model}=${rps}`])
   const server = spawn(process.execPath, [
@@ -44,8 +44,16 @@ export const checkOnline = async ({ isolation, models, mpsFolder, profiles, rate
       if (text.includes("\n")) resolve(JSON.parse(text.split("\n")[0]))
     })
     exited.then((code) => resolve({ error: `ended with ${code} before it was ready` }))
+    sleep(readyWithinMs, undefined, { ref: false }).then(() => resolve({ error: `not ready within ${readyWithinMs} ms` }))
   })
-  if (ready.error !== undefined) return { isolation, error: ready.error }
+  const end = async () => {
+    const closing = performance.now()
+    server.kill("SIGTERM")
+    const code = await Promise.race([exited, sleep(20_000, "still there after 20 s", { ref: false })])
+    if (typeof code === "string") server.kill("SIGKILL")
+    return { code, ms: Math.round(performance.now() - closing) }
+  }
+  if (ready.error !== undefined) return { isolation, error: ready.error, exit: await end() }
   const result = { isolation, readyMs: Math.round(performance.now() - started), ready }
   const port = Number(new URL(ready.url).port)
   const status = async () => (await get(`${ready.url}/glet/v1alpha1/status`)).body
@@ -103,8 +111,9 @@ export const checkOnline = async ({ isolation, models, mpsFolder, profiles, rate
       return { status: (await get(`${ready.url}/v2/repository/models/${last}/unload`, { method: "POST", body: "{}" })).status, ms: Math.round(performance.now() - start) }
     }, others)
     await span("model loaded", 4000, async () => {
+      const start = performance.now()
       const loaded = await get(`${ready.url}/v2/repository/models/${last}/load`, { method: "POST", body: "{}" })
-      return { status: loaded.status, body: loaded.body, readyMs: await waitFor(async () => (await get(`${ready.url}/v2/models/${last}/ready`)).status === 200, 15_000) }
+      return { status: loaded.status, body: loaded.body, ms: Math.round(performance.now() - start), readyMs: await waitFor(async () => (await get(`${ready.url}/v2/models/${last}/ready`)).status === 200, 15_000) }
     }, others)
     await span("at last", 1500)
     await Promise.all(streams.map((stream) => stream.stop()))
@@ -120,11 +129,7 @@ export const checkOnline = async ({ isolation, models, mpsFolder, profiles, rate
     result.error = error instanceof Error ? error.stack : String(error)
   } finally {
     streams = streams.map((stream) => stream.stop())
-    const closing = performance.now()
-    server.kill("SIGTERM")
-    const code = await Promise.race([exited, sleep(20_000).then(() => "still there after 20 s")])
-    if (typeof code === "string") server.kill("SIGKILL")
-    result.exit = { code, ms: Math.round(performance.now() - closing) }
+    result.exit = await end()
   }
   return result
 }

@@ -62,14 +62,14 @@ export interface CpuOptions extends MachineOptions {
 export const layerCpu = (options: CpuOptions): Layer.Layer<Backend> =>
   Layer.merge(layerMachine(options), Profiler.layer().pipe(Layer.provideMerge(CpuExecutor.layer({ engine: options.engine ?? "auto" }))))
 
-/** @since 0.2.0 @category layers */
+/** @since 0.1.0 @category layers */
 export interface CudaOptions {
   readonly profiles?: string | undefined
   readonly engine?: "auto" | "ort-c" | "ort-js" | undefined
   readonly isolation: "auto" | "mps" | "green" | "stream"
 }
 
-/** This host's NVIDIA GPUs. @since 0.2.0 @category layers */
+/** This host's NVIDIA GPUs. @since 0.1.0 @category layers */
 export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavailable> =>
   Profiler.layer().pipe(
     Layer.provideMerge(CudaExecutor.layer({ engine: options.engine ?? "auto" })),

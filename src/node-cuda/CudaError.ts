@@ -1,7 +1,7 @@
 /**
  * What keeps a host's NVIDIA GPUs from being used.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
@@ -18,7 +18,7 @@ const hints = {
 
 /**
  * GPUs cannot be used, or not in the way asked for.
- * @since 0.2.0
+ * @since 0.1.0
  * @category errors
  */
 export class CudaUnavailable extends Schema.TaggedError<CudaUnavailable>()("CudaUnavailable", {

@@ -3,7 +3,7 @@
  * `green` and `stream` one runner per GPU hosts all of its glets. A glet either computes on the GPU or does not open: there is no way back to the
  * CPU.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -24,7 +24,7 @@ import type { GletRefusal } from "./internal/runnerGlet.js"
 
 /**
  * How the executor works; every field has a default. A runner has 60,000 ms to get ready: the first on a GPU may have to start its driver.
- * @since 0.2.0
+ * @since 0.1.0
  * @category options
  */
 export interface CudaExecutorOptions extends RunnerExecutorOptions {
@@ -95,7 +95,7 @@ const checkedFolders: Effect.Effect<ReadonlyArray<string>, CudaUnavailable> = Ef
 
 /**
  * The service. Fails where no model could ever run on the GPU, with what is missing.
- * @since 0.2.0
+ * @since 0.1.0
  * @category constructors
  */
 export const make = (options: CudaExecutorOptions = {}): Effect.Effect<Executor["Type"], CudaUnavailable, Scope.Scope> =>
@@ -126,7 +126,7 @@ export const make = (options: CudaExecutorOptions = {}): Effect.Effect<Executor[
  *
  * const gpus = Layer.merge(CudaExecutor.layer(), CudaInventory.layer({ isolation: "green" }))
  * ```
- * @since 0.2.0
+ * @since 0.1.0
  * @category layers
  */
 export const layer = (options: CudaExecutorOptions = {}): Layer.Layer<Executor, CudaUnavailable> => Layer.scoped(Executor, make(options))

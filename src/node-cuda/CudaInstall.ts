@@ -2,7 +2,7 @@
  * Puts ONNX Runtime's CUDA provider beside onnxruntime-node's library. The package for Node carries it not; the wheel `onnxruntime-gpu` of the same
  * version does, and its files fit. It comes by pip, or from a wheel or folder for hosts without network.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -19,7 +19,7 @@ import { extract, makeMeter, openWheel, parseRecord, WheelProblem } from "./inte
 
 /**
  * The provider could not be installed.
- * @since 0.2.0
+ * @since 0.1.0
  * @category errors
  */
 export class CudaInstallError extends Schema.TaggedError<CudaInstallError>()("CudaInstallError", {
@@ -33,7 +33,7 @@ export class CudaInstallError extends Schema.TaggedError<CudaInstallError>()("Cu
   }
 }
 
-/** @since 0.2.0 @category options */
+/** @since 0.1.0 @category options */
 export interface CudaInstallOptions {
   /** A wheel, a folder with one, or a folder with the libraries. Default: pip downloads the wheel. */
   readonly from?: string | undefined
@@ -44,7 +44,7 @@ export interface CudaInstallOptions {
   readonly onProgress?: (text: string) => void
 }
 
-/** @since 0.2.0 @category results */
+/** @since 0.1.0 @category results */
 export interface CudaInstalled {
   readonly state: ProviderState
   /** Nothing had to be done. */
@@ -195,7 +195,7 @@ const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.acquir
 
 /**
  * Installs the provider, and says what it still lacks. Does nothing where it is installed with the right version.
- * @since 0.2.0
+ * @since 0.1.0
  * @category running
  */
 export const install = (options: CudaInstallOptions = {}): Effect.Effect<CudaInstalled, CudaInstallError> =>

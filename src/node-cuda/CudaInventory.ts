@@ -1,7 +1,7 @@
 /**
  * The NVIDIA GPUs of this host, with how their shares are enforced. MIG instances are GPUs of their own type.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -20,7 +20,7 @@ import type { SmiDevice } from "./internal/nvidiaSmi.js"
 import { gpuTypeOf, smiDevices, smiGpus } from "./internal/nvidiaSmi.js"
 import { sharesOfGroups } from "./internal/smGroups.js"
 
-/** @since 0.2.0 @category options */
+/** @since 0.1.0 @category options */
 export interface CudaInventoryOptions {
   /** How shares are enforced; `auto` takes what serves latency-critical models best here, and says why. Default `auto`. */
   readonly isolation?: CudaIsolation | "auto"
@@ -30,7 +30,7 @@ export interface CudaInventoryOptions {
   readonly runnerPath?: string
 }
 
-/** A GPU, and why it has the isolation it has. @since 0.2.0 @category gpus */
+/** A GPU, and why it has the isolation it has. @since 0.1.0 @category gpus */
 export interface DescribedGpu {
   readonly gpu: Gpu
   readonly name: string
@@ -77,7 +77,7 @@ const describe = ({ mig, smi, uuid }: SmiDevice, probed: ProbedGpu, { isolation,
 
 /**
  * Lists and asks every GPU. Fails where there is none, and where one cannot have the isolation asked for.
- * @since 0.2.0
+ * @since 0.1.0
  * @category constructors
  */
 export const describeGpus = (options: CudaInventoryOptions = {}): Effect.Effect<ReadonlyArray<DescribedGpu>, CudaUnavailable> =>
@@ -123,7 +123,7 @@ const readTelemetry = (gpus: ReadonlyArray<Gpu>): Effect.Effect<ReadonlyArray<Gp
 
 /**
  * Lists the GPUs. A reading of the telemetry starts nvidia-smi, at most once a second.
- * @since 0.2.0
+ * @since 0.1.0
  * @category layers
  */
 export const layer = (options: CudaInventoryOptions = {}): Layer.Layer<GpuInventory, CudaUnavailable> =>
