@@ -5,9 +5,12 @@
  */
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import type { Solver } from "../solver/Solver.js"
+import type { BoundModel } from "./internal/boundModel.js"
 import { makeBoundModel } from "./internal/boundModel.js"
 import { proveTooFew } from "./internal/combinationProof.js"
-import { firstPrices, leastPurchase, priceAll, raisePrices } from "./internal/prices.js"
+import type { CoverTable } from "./internal/covers.js"
+import { firstPrices, leastPurchase, loadOf, priceAll, raisePrices } from "./internal/prices.js"
+import { purchasesBetween } from "./internal/purchases.js"
 import { relativeSlack, wholeAtLeast } from "./internal/slack.js"
 
 /** @since 0.1.0 @category bounds */
@@ -33,6 +36,8 @@ export interface FewestBoundOptions {
   readonly solver?: Solver
   /** A plan with so many GPUs is known: nothing above it can be proved, so the search ends there. */
   readonly knownGpus?: number
+  /** The same for the cost, where GPUs have unlike prices. */
+  readonly knownCost?: number
   /** Of each kind of GPU in the problem there are as many as it takes. */
   readonly isUnlimited?: boolean
 }
@@ -73,10 +78,33 @@ export const fewestBound = (problem: PlanProblem, options: FewestBoundOptions = 
     }
     if (gpus > inventory) gpus = Infinity
   }
-  const [cost, ...others] = classes.map((each) => each.cost)
-  return {
-    gpus,
-    cost: others.every((other) => other === cost) ? gpus * cost! : ascend(classes.map((each) => each.cost), Infinity).bound * (1 - relativeSlack),
-    how
+  const unitCosts = classes.map((each) => each.cost)
+  if (unitCosts.every((each) => each === unitCosts[0])) return { gpus, cost: gpus * (unitCosts[0] ?? 1), how }
+  return { gpus, cost: gpus === Infinity ? Infinity : costBound(model, tables, gpus, effort, options), how }
+}
+
+/** Purchases that are looked at beyond what prices prove. */
+const mostPurchases = 200
+
+/** The cheapest purchase that is not ruled out. */
+const costBound = (model: BoundModel, tables: ReadonlyArray<CoverTable>, gpus: number, effort: BoundEffort, options: FewestBoundOptions): number => {
+  const { classes, resources } = model
+  const unitCosts = classes.map(({ cost }) => cost)
+  const available = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
+  const { bound, prices } = raisePrices(
+    resources, tables, (priced) => leastPurchase(priced, unitCosts, available), firstPrices(resources, unitCosts), looksOf[effort]
+  )
+  const least = bound * (1 - relativeSlack)
+  const below = Math.min(options.knownCost ?? Infinity, least + 2 * Math.max(...unitCosts))
+  const purchases = purchasesBetween(unitCosts, available, least * (1 - 1e-9), below, mostPurchases)
+  if (purchases === undefined || !(least < below)) return least
+  const priced = priceAll(resources, tables, prices)
+  for (const { cost, counts } of purchases) {
+    const count = counts.reduce((sum, n) => sum + n, 0)
+    if (count < gpus || loadOf(priced, counts).bound * (1 - relativeSlack) > 1) continue
+    const isProved = effort === "proof" && options.solver !== undefined && count <= mostProved &&
+      proveTooFew(options.solver, model, counts, count, prices, priced.cost) !== "none"
+    if (!isProved) return Math.max(least, cost)
   }
+  return below
 }

@@ -77,7 +77,7 @@ export const exact = (solver: Solver): PlannerAlgorithm => ({
     const isInvalid = Either.isLeft(answer) && answer.left.culprits.some(({ reason }) => reason === "invalid")
     if (isInvalid) return failure(answer.left.culprits)
     const known = Either.isRight(answer) && answer.right.shortfalls.length === 0 && validatePlan(answer.right, asked).length === 0 ? answer.right : undefined
-    const bound = fewestBound(asked, { effort: "proof", solver, ...(known === undefined ? {} : { knownGpus: gpusUsed(known) }) })
+    const bound = fewestBound(asked, { effort: "proof", solver, ...(known === undefined ? {} : { knownGpus: gpusUsed(known), knownCost: costOf(known, asked) }) })
     const finished = (plan: Plan): Either.Either<Plan, never> =>
       Either.right({
         ...plan,

@@ -13,6 +13,7 @@ import { combinationProgram, kindsOf } from "../../../src/scheduler/bounds/inter
 import { coverTable, leastCost, makeScratch } from "../../../src/scheduler/bounds/internal/covers.js"
 import { combinationsWorth, maximalCuts, worthOf } from "../../../src/scheduler/bounds/internal/cuts.js"
 import { leastPurchase, priceAll } from "../../../src/scheduler/bounds/internal/prices.js"
+import { purchasesBetween } from "../../../src/scheduler/bounds/internal/purchases.js"
 import { bestCut } from "../../../src/scheduler/bounds/internal/resources.js"
 import { mostOf, timeFor } from "../../../src/scheduler/bounds/internal/visits.js"
 import { elasticInt } from "../../../src/scheduler/planners/Elastic.js"
@@ -180,6 +181,22 @@ describe("the steps of the proof", async () => {
         const dual = scale * cost - classes.reduce((sum, each) => sum + each.count * Math.max(0, scale * each.value - each.cost), 0)
         assert.isAtMost(dual, bound + 1e-9)
         if (bound < Infinity) assert.approximately(gpus.reduce((sum, amount, t) => sum + amount * classes[t]!.value, 0), cost, 1e-9)
+      }
+    ))
+  })
+
+  it("5. costs lie on sums of whole GPUs' prices", () => {
+    fc.assert(fc.property(
+      fc.array(fc.record({ cost: fc.double({ min: 0.2, max: 3, noNaN: true }), count: fc.nat(3), n: fc.nat(3) }), { minLength: 1, maxLength: 3 }),
+      fc.double({ min: 0, max: 6, noNaN: true }),
+      fc.double({ min: 0, max: 6, noNaN: true }),
+      (classes, least, span) => {
+        const purchases = purchasesBetween(classes.map(({ cost }) => cost), classes.map(({ count }) => count), least, least + span, 1000)
+        assert.isDefined(purchases)
+        const counts = classes.map(({ count, n }) => Math.min(count, n))
+        const cost = counts.reduce((sum, n, t) => sum + n * classes[t]!.cost, 0)
+        const isListed = purchases!.some((purchase) => purchase.counts.every((n, t) => n === counts[t]))
+        assert.strictEqual(isListed, cost >= least && cost < least + span)
       }
     ))
   })
