@@ -23,10 +23,12 @@ export interface FewestGpus {
   readonly lowerBound: number
 }
 
-/** The problem on `count` GPUs like its first of the type; undefined where it has none. @since 0.1.0 @category planning */
+/** The problem on `count` GPUs like its first of the type, without their price; undefined where it has none. @since 0.1.0 @category planning */
 export const onGpusOf = (problem: PlanProblem, type: string, count: number): PlanProblem | undefined => {
-  const pattern = problem.gpus.find((gpu) => gpu.type === type)
-  if (pattern === undefined) return undefined
+  const like = problem.gpus.find((gpu) => gpu.type === type)
+  if (like === undefined) return undefined
+  // All cost the same, so bounds in GPUs and in costs are one.
+  const { cost: _, ...pattern } = like
   const gpus = Array.from({ length: count }, (_, i): Gpu => ({ ...pattern, id: unsafeGpuId(`${type}:${i}`) }))
   return { ...problem, gpus, options: { ...problem.options, whenShort: "fail" } }
 }

@@ -15,7 +15,7 @@ const mostCombinations = 600
 /** Of all combinations together, glets times models. */
 const mostVisits = 5000
 const mostWhole = 40
-const mostNodes = 300
+const mostNodes = 500
 /** Shortages are parts of rates; less than this is rounding. */
 const leastShortage = 1e-6
 
