@@ -6,6 +6,7 @@ import type { PlanProblem } from "../../core/PlanProblem.js"
 import { validatePlan } from "../../core/ValidatePlan.js"
 import type { BoundEffort } from "../../scheduler/bounds/FewestBound.js"
 import { fewestBound } from "../../scheduler/bounds/FewestBound.js"
+import { headroomBound } from "../../scheduler/bounds/HeadroomBound.js"
 import { fewestGpus } from "../../scheduler/FewestGpus.js"
 import { withNearest } from "../../scheduler/NearestFeasible.js"
 import { writeModelList } from "../../scheduler/original/ModelList.js"
@@ -79,25 +80,44 @@ const showCulprits = (error: Infeasible): void => {
   }
 }
 
-const show = (made: Plan, problem: PlanProblem): void => {
-  const colour = colourOut()
-  const used = gpusUsed(made)
-  const bound = made.lowerBound === undefined || made.lowerBound === 0
-    ? ""
-    : made.lowerBound >= used ? ", no plan needs fewer" : `, no plan needs fewer than ${made.lowerBound} (gap ${percent(used / made.lowerBound - 1)})`
-  out(`${bold(`${used} of ${problem.gpus.length} GPUs`, colour)} by ${made.planner}${bound}\n${renderPlan(made, colour)}`)
+/** What the GPUs in use cost; their number where they have no prices. */
+const costOf = (made: Plan, problem: PlanProblem): number => {
+  const costs = new Map<string, number>(problem.gpus.map(({ cost, id }) => [id, cost ?? 1]))
+  return made.gpus.reduce((sum, { glets, gpu }) => (glets.length === 0 ? sum : sum + costs.get(gpu)!), 0)
 }
 
-/** The plan with the better of its own bound and ours: on GPUs without prices, where it carries all that is asked. */
+const boundOf = (made: Plan, problem: PlanProblem): string => {
+  if (made.headroom !== undefined && made.headroomBound !== undefined) {
+    return `, all rates can grow ${made.headroom.toFixed(2)}x, on these GPUs no plan allows more than ${made.headroomBound.toFixed(2)}x`
+  }
+  if (made.lowerBound === undefined || made.lowerBound === 0) return ""
+  const cost = costOf(made, problem)
+  const isPriced = problem.gpus.some((gpu) => gpu.cost !== undefined)
+  const what = isPriced ? `costing ${Number(cost.toPrecision(6))}, no plan costs less` : "no plan needs fewer"
+  return made.lowerBound >= cost * (1 - 1e-9) ? `, ${what}` : `, ${what} than ${Number(made.lowerBound.toPrecision(6))} (gap ${percent(cost / made.lowerBound - 1)})`
+}
+
+const show = (made: Plan, problem: PlanProblem): void => {
+  const colour = colourOut()
+  out(`${bold(`${gpusUsed(made)} of ${problem.gpus.length} GPUs`, colour)} by ${made.planner}${boundOf(made, problem)}\n${renderPlan(made, colour)}`)
+}
+
+/** The plan with the better of its own bound and ours, where it carries all that is asked. */
 const withBound = (args: Args, problem: PlanProblem, made: Plan): Effect.Effect<Plan, CliError> =>
   Effect.gen(function*() {
-    if (args.degrade || made.shortfalls.some(({ askedRps, plannedRps }) => plannedRps < askedRps) || problem.gpus.some(({ cost }) => cost !== undefined)) return made
-    const used = gpusUsed(made)
-    if ((made.lowerBound ?? 0) >= used) return made
     const effort: BoundEffort = args.bound ?? "thorough"
+    if (made.headroom !== undefined && made.headroomBound !== undefined) {
+      if (args.bound === undefined || made.headroom >= made.headroomBound) return made
+      const solver = yield* solverFor(effort)
+      const { factor } = headroomBound(problem, { effort, knownFactor: made.headroom, ...(solver === undefined ? {} : { solver }) })
+      return { ...made, headroomBound: Math.min(factor, made.headroomBound) }
+    }
+    if (args.degrade || made.shortfalls.some(({ askedRps, plannedRps }) => plannedRps < askedRps)) return made
+    const knownCost = costOf(made, problem)
+    if ((made.lowerBound ?? 0) >= knownCost * (1 - 1e-9)) return made
     const solver = yield* solverFor(effort)
-    const bound = fewestBound(problem, { effort, knownGpus: used, ...(solver === undefined ? {} : { solver }) })
-    return { ...made, lowerBound: Math.max(bound.gpus, made.lowerBound ?? 0) }
+    const { cost } = fewestBound(problem, { effort, knownGpus: gpusUsed(made), knownCost, ...(solver === undefined ? {} : { solver }) })
+    return { ...made, lowerBound: Math.max(cost, made.lowerBound ?? 0) }
   })
 
 /** Where there is no plan, GPUs are looked for up to this many. */

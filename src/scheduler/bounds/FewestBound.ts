@@ -43,8 +43,8 @@ export interface FewestBoundOptions {
 }
 
 /** Fine cells tell few models' visits apart; of many models' visits the sum hardly changes. */
-const cellsOf = (effort: BoundEffort, models: number): number => (effort === "quick" ? (models <= 32 ? 24 : 6) : models <= 200 ? 96 : 24)
-const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 300, proof: 300 }
+const cellsOf = (effort: BoundEffort, models: number): number => (effort === "quick" ? (models <= 32 ? 24 : 6) : models <= 32 ? 96 : 12)
+const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 200, proof: 200 }
 
 /** Combinations of more GPUs than this are too many. */
 const mostProved = 12
