@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Tries the built package on the NVIDIA GPUs of this host: what doctor and inventory say, whether glets of each isolation compute what the CPU
 // computes on the SMs they were given, and what a server does under load when things change and die. Needs `npm run build` and a CUDA provider.
-//   node scripts/gpu-check.mjs [--models DIR] [--out FILE] [--parts host,executor,online] [--isolations green,mps,stream] [--rate MODEL=RPS]... [--slo MODEL=MS]... [--ready-within SECONDS]
+//   node scripts/gpu-check.mjs [--models DIR] [--out FILE] [--parts host,executor,online] [--isolations green,mps,stream] [--rate MODEL=RPS]... [--slo MODEL=MS]... [--ready-within SECONDS] [--fault COMMAND]
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -19,6 +19,8 @@ const { values: args } = parseArgs({
     isolations: { type: "string", default: "green,mps,stream" },
     rate: { type: "string", multiple: true, default: ["lenet-digits=200", "digits-features=50", "digits-denoise=30"] },
     slo: { type: "string", multiple: true, default: [] },
+    // A command that becomes an MPS client and has a fatal exception.
+    fault: { type: "string" },
     "ready-within": { type: "string", default: "300" }
   }
 })
@@ -48,7 +50,7 @@ if (parts.includes("executor")) {
 if (parts.includes("online")) {
   for (const isolation of isolations) {
     const log = path.join(folder, `serve-${isolation}.log`)
-    const online = await checkOnline({ isolation, models: args.models, mpsFolder: path.join(folder, "mps"), profiles: path.join(folder, "profiles"), rates: pairs(args.rate), slo: pairs(args.slo), readyWithinMs: 1000 * Number(args["ready-within"]), log })
+    const online = await checkOnline({ fault: args.fault, isolation, models: args.models, mpsFolder: path.join(folder, "mps"), profiles: path.join(folder, "profiles"), rates: pairs(args.rate), slo: pairs(args.slo), readyWithinMs: 1000 * Number(args["ready-within"]), log })
     online.leftOver = gpuProcesses()
     online.log = fs.readFileSync(log, "utf8").split("\n").map((line) => line.slice(0, 400)).slice(-100)
     report.online.push(online)

@@ -29,7 +29,7 @@ const waitFor = async (look, withinMs) => {
   return undefined
 }
 
-export const checkOnline = async ({ isolation, log, models, mpsFolder, profiles, rates, readyWithinMs, slo }) => {
+export const checkOnline = async ({ fault, isolation, log, models, mpsFolder, profiles, rates, readyWithinMs, slo }) => {
   const flags = Object.entries(slo).flatMap(([model, ms]) => ["--slo", `${model}=${ms}`])
   const first = Object.entries(rates).flatMap(([model, rps]) => ["--rate", `${model}=${rps}`])
   const server = spawn(process.execPath, [
@@ -102,6 +102,15 @@ export const checkOnline = async ({ isolation, log, models, mpsFolder, profiles,
         process.kill(Number(fs.readFileSync(path.join(mpsFolder, uuid, "nvidia-cuda-mps-control.pid"), "utf8")), "SIGKILL")
         const seenMs = await waitFor(async () => !(await allReady()), 3000)
         return { seenMs, backMs: await waitFor(allReady, 20_000), restarts: (await status()).glets.map(({ restarts }) => restarts), before }
+      })
+    }
+    if (isolation === "mps" && fault !== undefined) {
+      await span("fatal exception of another client", 8000, async () => {
+        const [uuid] = fs.readdirSync(mpsFolder).filter((name) => !name.endsWith(".lock"))
+        const client = spawn("sh", ["-c", fault], { env: { ...process.env, CUDA_MPS_PIPE_DIRECTORY: path.join(mpsFolder, uuid) }, stdio: ["ignore", fs.openSync(log, "a"), fs.openSync(log, "a")] })
+        const seenMs = await waitFor(async () => !(await allReady()), 6000)
+        const backMs = await waitFor(allReady, 30_000)
+        return { seenMs, backMs, client: client.exitCode, restarts: (await status()).glets.map(({ restarts }) => restarts) }
       })
     }
     const last = names.at(-1)
