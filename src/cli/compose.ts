@@ -67,12 +67,17 @@ export interface CudaOptions {
   readonly profiles?: string | undefined
   readonly engine?: "auto" | "ort-c" | "ort-js" | undefined
   readonly isolation: "auto" | "mps" | "green" | "stream"
+  /** MiB of the device that a glet under MPS may take. */
+  readonly gletMemory?: number | undefined
 }
 
 /** This host's NVIDIA GPUs. @since 0.1.0 @category layers */
 export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavailable> =>
   Profiler.layer().pipe(
-    Layer.provideMerge(CudaExecutor.layer({ engine: options.engine ?? "auto" })),
+    Layer.provideMerge(CudaExecutor.layer({
+      engine: options.engine ?? "auto",
+      ...(options.gletMemory === undefined ? {} : { gletMemoryBytes: options.gletMemory * 2 ** 20 })
+    })),
     // First of all: where there is no GPU, that is what is told.
     Layer.provideMerge(CudaInventory.layer({ isolation: options.isolation })),
     Layer.merge(layerStore(options.profiles))
@@ -93,6 +98,7 @@ export const layerEmulated = (profile: Profile, gpus: number): Layer.Layer<Backe
 export interface ServingOptions extends CpuOptions {
   readonly executor: "cpu" | "cuda" | "emulated"
   readonly isolation: "auto" | "mps" | "green" | "stream"
+  readonly gletMemory?: number | undefined
   /** Profile file to replay, and on how many GPUs. */
   readonly emulate?: string | undefined
   readonly gpus?: number | undefined
@@ -105,6 +111,9 @@ export interface ServingOptions extends CpuOptions {
 }
 
 const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backend, CudaUnavailable>, CliError | ProfileError> => {
+  if (options.gletMemory !== undefined && (options.executor !== "cuda" || options.isolation !== "mps")) {
+    return Effect.fail(usageError("--glet-memory needs --executor cuda --isolation mps: nothing else can enforce it"))
+  }
   if (options.executor === "cpu") return Effect.succeed(layerCpu(options))
   if (options.executor === "cuda") return Effect.succeed(layerCuda(options))
   return options.emulate === undefined

@@ -37,6 +37,7 @@ export const serve = commandSpec({
     planner: { kind: "text", placeholder: "NAME", default: "orion", description: "Planning algorithm; `glet plan --help` lists them." },
     executor: { kind: "choice", choices: ["cpu", "cuda", "emulated"], default: "cpu", description: "What runs the models: this CPU, the NVIDIA GPUs (all, or those of CUDA_VISIBLE_DEVICES), or a replay of profiles." },
     isolation: { kind: "choice", choices: ["auto", "mps", "green", "stream"], default: "auto", description: "How shares of NVIDIA GPUs are enforced; auto says in the log what it takes, and why." },
+    gletMemory: { kind: "integer", placeholder: "MIB", min: 64, max: 1_000_000, description: "Device memory that a glet may take at most; needs --isolation mps (default: no limit)." },
     emulate: { kind: "text", placeholder: "FILE", description: "Profile that --executor emulated replays." },
     gpus: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "GPUs to emulate (default: 1)." },
     engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },

@@ -132,6 +132,14 @@ describe("glet on a host with NVIDIA GPUs", () => {
     assert.match(none.stderr, /nvidia-smi is not there; install the NVIDIA driver/)
   })
 
+  it("serve refuses a memory limit that nobody enforces", async () => {
+    for (const flags of [[], ["--executor", "cuda"], ["--executor", "cuda", "--isolation", "green"]]) {
+      const refused = await glet.run(["serve", "--models", demoModels, "--glet-memory", "2048", ...flags], { env: env() })
+      assert.strictEqual(refused.code, 2)
+      assert.include(refused.stderr, "--glet-memory needs --executor cuda --isolation mps")
+    }
+  })
+
   it("cuda install says what is wrong with what it is given", async () => {
     const old = path.join(glet.folder, "old.whl")
     fs.writeFileSync(old, wheelBytes({ version: "0.1.0", files: {} }))
