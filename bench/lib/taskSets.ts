@@ -77,7 +77,7 @@ export const makeTaskSet = ({ gpus, loadGpus, models, options, seed, types }: Ta
     })) as unknown as ModelProfile["points"]
   }]))]))
   const latency = ProfileLatencyModel.make(profiles, {
-    interference: new Map(kinds.map(({ type }) => [type, { memory: 0.1, compute: 0.03, unknown: 0 }])),
+    interference: new Map(kinds.map(({ type }) => [type, { memory: 0.04, compute: 0.01, unknown: 0 }])),
     gletMemoryBytes: new Map(kinds.map(({ type }) => [type, 0.5 * gb]))
   })
   const headroom = options?.latencyHeadroom ?? defaultPlanOptions.latencyHeadroom

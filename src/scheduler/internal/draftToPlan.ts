@@ -30,9 +30,12 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
   const capacities = new Float64Array(demands.length)
   const meant = new Float64Array(demands.length)
   const solved: Array<ReadonlyArray<GletSolution>> = []
+  const known = new Map<GpuDraft["glets"], ReadonlyArray<GletSolution>>()
   for (const { glets, gpu } of outline.gpus) {
-    const solutions = solveGpu(tables, gpu, glets)
+    // GPUs with the same glets are of one kind and run alike.
+    const solutions = known.get(glets) ?? solveGpu(tables, gpu, glets)
     if (solutions === undefined) return undefined
+    known.set(glets, solutions)
     solved.push(solutions)
     glets.forEach((glet, g) =>
       glet.works.forEach(({ demand, rateRps }, i) => {

@@ -101,7 +101,7 @@ export const fillBestEffort = (
     if (!roomiest.some(({ at }) => openGlet(at)) || placeBestEffort(tables, drafts, demand) === 0) unplaced.push(demand)
   }
   const isUsed = (glet: GletDraft): boolean => glet.works.length + glet.bestEffort.length > 0
-  return { gpus: drafts.map(({ glets, gpu }) => ({ gpu, glets: glets.filter(isUsed) })), unplaced }
+  return { gpus: drafts.map((draft) => (draft.glets.every(isUsed) ? draft : { gpu: draft.gpu, glets: draft.glets.filter(isUsed) })), unplaced }
 }
 
 /** The glet that does what two do, on the larger share of the two. */

@@ -20,13 +20,12 @@ import { impossibleAlone, invalidDemands } from "../internal/diagnosis.js"
 import { draftToPlan } from "../internal/draftToPlan.js"
 import type { GpuDraft } from "../internal/gletSolver.js"
 import { makePlanTables } from "../internal/planTables.js"
-import { climb, worthOf } from "../internal/search/climb.js"
+import { climb } from "../internal/search/climb.js"
 import type { Direction } from "../internal/search/direction.js"
-import { directionOf, likelyLength, scaled } from "../internal/search/direction.js"
+import { directionOf, scaled } from "../internal/search/direction.js"
 import { attemptSteps, climbAttempts, fewest } from "../internal/search/fewest.js"
 import type { GpuSolver, GpuState } from "../internal/search/gpuState.js"
 import { makeGpuSolver } from "../internal/search/gpuState.js"
-import { balancedPrices } from "../internal/search/prices.js"
 import { repair, statesOfPlan } from "../internal/search/repair.js"
 import type { SearchSpace } from "../internal/search/searchSpace.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
@@ -41,7 +40,7 @@ const name = "orion"
 /** Beyond this multiple of the rates more capacity is of no use; share that is left makes glets faster instead. */
 const headroomLimit = 10
 
-/** A deployed structure is kept if it carries this part of what is likely to be possible. */
+/** A deployed structure is kept while it has this part of the head-room that was planned. */
 const keepRatio = 0.8
 
 /** Of the bound on the head-room: nobody looks for the last percent. */
@@ -54,6 +53,8 @@ interface Structure {
   readonly states: ReadonlyArray<GpuState | undefined>
   /** Every model gets this multiple of its rate. */
   readonly factor: number
+  /** GPUs on which nothing changes. */
+  readonly kept?: ReadonlySet<number>
 }
 
 /** States of kinds on the GPUs there are, the first ones first. */
@@ -77,13 +78,13 @@ const factorOf = (direction: Direction, states: ReadonlyArray<GpuState | undefin
 const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, current: Plan, objective: "fewest" | "headroom"): Structure | undefined => {
   const states = statesOfPlan(space, solver, current)
   if (states.every(({ glets }) => glets.length === 0)) return undefined
-  const cost = space.kinds.reduce((sum, kind) => sum + kind.cost * kind.members.length, 0)
-  const likely = objective === "fewest" ? direction.length : likelyLength(space, direction.unit, cost)
-  const wanted = objective === "fewest" ? direction.length : Math.max(direction.length, Math.min(keepRatio * likely, headroomLimit * direction.length))
-  const target = scaled(direction.unit, wanted)
-  const weights = worthOf(balancedPrices(space, target).costs, target)
-  const repaired = repair(space, solver, { states, target, weights, spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed) })
-  return repaired === undefined ? undefined : { states: repaired, factor: factorOf(direction, repaired) }
+  const headroom = Math.min(current.headroom ?? 1 / keepRatio, headroomLimit)
+  const wanted = direction.length * (objective === "fewest" ? 1 : Math.max(1, keepRatio * headroom))
+  const repaired = repair(space, solver, {
+    states, target: scaled(direction.unit, wanted), spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed)
+  })
+  if (repaired === undefined) return undefined
+  return { states: repaired, factor: factorOf(direction, repaired), kept: new Set(states.flatMap((state, at) => (repaired[at] === state ? [at] : []))) }
 }
 
 /** The GPUs are given: the largest factor, and the models that have no place at any. */
@@ -114,7 +115,7 @@ const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArra
 /** Best-effort models beside the structure at its own factor, else at less. */
 const withBestEffort = (space: SearchSpace, structure: Structure, demands: ReadonlyArray<number>, useIdle: boolean) => {
   const { factor, states } = structure
-  const draftsAt = (multiple: number): ReadonlyArray<GpuDraft> => toDrafts(space, states, multiple)
+  const draftsAt = (multiple: number): ReadonlyArray<GpuDraft> => toDrafts(space, states, multiple, (at) => structure.kept?.has(at) === true)
   const most = Math.min(factor, headroomLimit)
   let best = fillBestEffort(space.tables, draftsAt(most), demands, useIdle)
   for (const less of most > 1 ? [Math.sqrt(most), 1] : []) {
@@ -197,14 +198,22 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   }
   const { factor } = structure
   for (const demand of filled.unplaced) reasons.set(demand, "no glet has slack for a batch of it, and no share is left for a glet of its own")
+  const grown = new Map<GpuDraft["glets"], GpuDraft["glets"]>()
+  const grow = (draft: GpuDraft): GpuDraft => {
+    const glets = grown.get(draft.glets) ?? growGlets(tables, draft).glets
+    grown.set(draft.glets, glets)
+    return { gpu: draft.gpu, glets }
+  }
+  const { kept } = structure
   const planned = draftToPlan(tables, {
     planner: name,
-    gpus: filled.gpus.map((draft) => growGlets(tables, draft)),
+    gpus: filled.gpus.map((draft, at) => (kept?.has(at) === true ? draft : grow(draft))),
     reasons,
     shortReason: `the GPUs carry ${Math.floor(100 * factor)} % of what all models ask for together`,
     objective,
     ...(lowerBound === undefined ? {} : { lowerBound }),
-    ...(upperBound === undefined || upperBound === Infinity ? {} : { headroom: factor, headroomBound: upperBound })
+    ...(factor === Infinity ? {} : { headroom: factor }),
+    ...(upperBound === undefined || upperBound === Infinity ? {} : { headroomBound: upperBound })
   })
   return planned === undefined ? infeasible(shortageOf(space, carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps))) : Either.right(planned)
 }

@@ -75,7 +75,7 @@ export const climb = (space: SearchSpace, solver: GpuSolver, request: ClimbReque
   for (let step = 0; step < constructions && reached < enough; step++) {
     const part = step === 0 ? firstPart : Math.sqrt(low * high)
     const target = scaled(unit, part * likely)
-    const built = construct(space, solver, { lack: Float64Array.from(target), prices, weights, random, polishing: 0 }, kinds)
+    const built = construct(space, solver, { lack: Float64Array.from(target), prices, weights, random }, kinds)
     const all = kinds.map((kind, at) => built[at] ?? solver.empty(kind))
     reset(all)
     fleet.setTargets(target)

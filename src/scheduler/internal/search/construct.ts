@@ -11,6 +11,12 @@ import type { SearchSpace } from "./searchSpace.js"
 /** Models that are looked at for one glet. */
 const looks = 24
 
+/** And for the rest of a glet's time. */
+const mostFillers = 160
+
+/** Annealing steps, up to three times, for a pattern that repeats. */
+const polishSteps = 200
+
 export interface Construction {
   readonly prices: Prices
   /** Parts of a GPU that an item per second is worth, by model. */
@@ -18,11 +24,9 @@ export interface Construction {
   /** Items per second still lacking, by model; the builder takes away what its GPUs carry. */
   readonly lack: Float64Array
   readonly random: () => number
-  /** Steps of annealing for each GPU that is built. */
-  readonly polishing: number
 }
 
-export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, polishing, prices, random, weights }: Construction) => {
+export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, prices, random, weights }: Construction) => {
   const { best, kinds } = space
   // Largest first: what is left of it moves back as it shrinks.
   const worth = (model: number): number => lack[model]! * weights[model]!
@@ -38,20 +42,23 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, polis
     return [...chosen]
   }
 
+  // What the GPU under construction carries by model.
+  const here = new Float64Array(space.models)
+  let noted: GpuState | undefined
+  const note = (state: GpuState): void => {
+    if (noted !== undefined) for (const model of noted.models) here[model] = 0
+    for (let i = 0; i < state.models.length; i++) here[state.models[i]!]! += state.rps[i]!
+    noted = state
+  }
+  const lacking = (model: number): number => lack[model]! - here[model]!
+
   const build = (kind: number): GpuState => {
     const { gletBytes, modelBytes, sharesPct } = kinds[kind]!
     let state = solver.empty(kind)
-    // What the GPU under construction carries by model.
-    const lacking = (model: number): number => {
-      let left = lack[model]!
-      for (let i = 0; i < state.models.length; i++) if (state.models[i] === model) left -= state.rps[i]!
-      return left
-    }
+    note(state)
     const banned = new Set<number>()
-    const seen = new Set<number>()
     for (let round = 0; round < 40; round++) {
       const models = candidates()
-      for (const model of models) seen.add(model)
       let bestScore = 0
       let choice: { readonly model: number; readonly share: number } | undefined
       // Of several glets each takes part of the memory, as of the share.
@@ -84,28 +91,87 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, polis
         continue
       }
       state = next
-      if (top.rps > left) state = fillGlet(state, state.glets.length - 1, lacking)
+      note(state)
+      if (top.rps > left) state = fillGlet(state, state.glets.length - 1)
     }
-    if (polishing === 0 || state.glets.length === 0) return state
-    for (const model of state.models) seen.add(model)
-    const target = new Float64Array(space.models)
-    for (const model of seen) target[model] = lack[model]!
-    const fleet = makeFleet(space, [state], weights, target)
-    anneal(space, solver, fleet, random, { steps: polishing, hot: 0.05, cold: 0.002 })
-    return valueOf(fleet.gpus[0]!) > valueOf(state) ? fleet.gpus[0]! : state
+    return state
   }
 
-  const valueOf = (state: GpuState): number => {
+  /** The cut of a GPU that is worth most if each of its glets does the one model that is worth most there: a knapsack of shares. */
+  const bestCut = (kind: number): GpuState | undefined => {
+    const { gletBytes, maxGlets, modelBytes, roomBytes, sharesPct } = kinds[kind]!
+    const models = candidates()
+    const values = new Float64Array(sharesPct.length)
+    const chosen = new Int32Array(sharesPct.length).fill(-1)
+    for (const model of models) {
+      const bytes = (prices.memory * (gletBytes + modelBytes[model]!)) / roomBytes
+      for (let share = 0; share < sharesPct.length; share++) {
+        const value = weights[model]! * Math.min(best(kind, model, share).rps, lack[model]!) - bytes
+        if (value > values[share]!) {
+          values[share] = value
+          chosen[share] = model
+        }
+      }
+    }
+    const most = new Float64Array(101)
+    const taken = new Int32Array(101).fill(-1)
+    for (let pct = 1; pct <= 100; pct++) {
+      most[pct] = most[pct - 1]!
+      for (let share = 0; share < sharesPct.length && sharesPct[share]! <= pct; share++) {
+        const value = most[pct - sharesPct[share]!]! + values[share]!
+        if (value > most[pct]! + 1e-12) {
+          most[pct] = value
+          taken[pct] = share
+        }
+      }
+    }
+    let glets: Array<GletState> = []
+    for (let pct = 100; pct > 0;) {
+      const share = taken[pct]!
+      if (share < 0) {
+        pct--
+        continue
+      }
+      glets.push({ share, models: [chosen[share]!], batches: [best(kind, chosen[share]!, share).batch] })
+      pct -= sharesPct[share]!
+    }
+    for (glets = glets.slice(0, maxGlets); glets.length > 0; glets.pop()) {
+      const state = solver.settle(kind, glets)
+      if (state !== undefined) return state
+    }
+    return undefined
+  }
+
+  /** A pattern that repeats is worth the time to make it as good as it gets. */
+  const polished = (state: GpuState): GpuState => {
+    const target = new Float64Array(space.models)
+    for (const model of [...candidates(), ...state.models]) target[model] = lack[model]!
+    const fleet = makeFleet(space, [state], weights, target)
+    let most = state
+    const rounds = Math.min(3, copiesOf(state) - 1)
+    for (let round = 0; round < rounds; round++) {
+      fleet.set(0, most)
+      anneal(space, solver, fleet, random, { steps: polishSteps, hot: 0.05, cold: 0.002 })
+      if (valueOf(fleet.gpus[0]!) > valueOf(most)) most = fleet.gpus[0]!
+    }
+    return most
+  }
+
+  const valueOf = ({ models, rps }: GpuState): number => {
     let sum = 0
-    const seen = new Map<number, number>()
-    for (let i = 0; i < state.models.length; i++) seen.set(state.models[i]!, (seen.get(state.models[i]!) ?? 0) + state.rps[i]!)
-    for (const [model, rps] of seen) sum += weights[model]! * Math.min(rps, lack[model]!)
+    for (let i = 0; i < models.length; i++) {
+      const model = models[i]!
+      // A model on several glets: what the glets before carry already.
+      let before = 0
+      for (let j = 0; j < i; j++) if (models[j] === model) before += rps[j]!
+      sum += weights[model]! * Math.max(0, Math.min(rps[i]!, lack[model]! - before))
+    }
     return sum
   }
   const worthIt = (before: GpuState, after: GpuState): boolean => valueOf(after) > valueOf(before) + 1e-9
 
   /** Other models into the time that a glet has left, those that lose least by its cycle first. */
-  const fillGlet = (given: GpuState, at: number, lacking: (model: number) => number): GpuState => {
+  const fillGlet = (given: GpuState, at: number): GpuState => {
     let state = given
     const { kind } = state
     const { modelBytes } = kinds[kind]!
@@ -128,7 +194,9 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, polis
       const leftMs = cycleMs - usedMs
       let chosen = -1
       let bestScore = 0
-      for (const model of open) {
+      const step = Math.ceil(open.length / mostFillers)
+      for (let at = pick(step); at < open.length; at += step) {
+        const model = open[at]!
         if (tried.has(model) || modelBytes[model]! > state.freeBytes) continue
         const left = lacking(model)
         if (!(left > 1e-9)) continue
@@ -147,19 +215,37 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, polis
       tried.add(chosen)
       const fitted = solver.fit(kind, state.glets, at, share, [...glet.models, chosen], [...rps, lacking(chosen)])
       const next = fitted === undefined ? undefined : solver.settle(kind, state.glets.map((old, g) => (g === at ? fitted : old)))
-      if (next !== undefined && worthIt(state, next)) state = next
+      if (next === undefined || !worthIt(state, next)) continue
+      state = next
+      note(state)
     }
+  }
+
+  /** Copies of the state of which each is used in full. */
+  const copiesOf = (state: GpuState): number => {
+    const carried = new Map<number, number>()
+    state.models.forEach((model, i) => carried.set(model, (carried.get(model) ?? 0) + state.rps[i]!))
+    let most = Infinity
+    for (const [model, rps] of carried) most = Math.min(most, Math.floor(lack[model]! / rps))
+    return Math.max(1, most)
   }
 
   return {
     /** What a state carries of what is lacking, in parts of a GPU. */
     valueOf,
+    /** Lacks are as given anew. */
+    restart: (models: ReadonlyArray<number>): void => {
+      open = [...models]
+    },
     /** The next GPU of a kind, and how many of it may stand there. Undefined where nothing more can be carried. */
     next: (kind: number): GpuState | undefined => {
       open = open.filter(isOpen).sort((a, b) => worth(b) - worth(a))
       if (open.length === 0) return undefined
-      const state = build(kind)
-      return state.glets.length === 0 ? undefined : state
+      let state = build(kind)
+      const others = [bestCut(kind), build(kind)]
+      for (const other of others) if (other !== undefined && valueOf(other) > valueOf(state)) state = other
+      if (state.glets.length === 0) return undefined
+      return copiesOf(state) > 1 ? polished(state) : state
     },
     /** Takes what copies of the state carry from what is lacking. */
     take: (state: GpuState, copies: number): void => {
@@ -168,16 +254,11 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, polis
         lack[model] = Math.max(0, lack[model]! - copies * state.rps[i]!)
       }
     },
-    /** Copies of the state of which each is used in full. */
-    copies: (state: GpuState): number => {
-      const carried = new Map<number, number>()
-      state.models.forEach((model, i) => carried.set(model, (carried.get(model) ?? 0) + state.rps[i]!))
-      let most = Infinity
-      for (const [model, rps] of carried) most = Math.min(most, Math.floor(lack[model]! / rps))
-      return Math.max(1, most)
-    }
+    copies: copiesOf
   }
 }
+
+export type Builder = ReturnType<typeof makeBuilder>
 
 /** GPUs of the kinds in turn, until nothing is lacking or all kinds are used. */
 export const construct = (space: SearchSpace, solver: GpuSolver, construction: Construction, kinds: ReadonlyArray<number>): ReadonlyArray<GpuState> => {

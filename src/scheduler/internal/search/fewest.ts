@@ -6,7 +6,7 @@
  * then shrunk.
  */
 import { makeRandom } from "../../../core/internal/random.js"
-import { climb, worthOf } from "./climb.js"
+import { climb } from "./climb.js"
 import { constructBest } from "./construct.js"
 import { scaled } from "./direction.js"
 import type { Direction } from "./direction.js"
@@ -37,7 +37,9 @@ export const climbedUpTo = 320
 export const attemptSteps = (gpus: number, effort: number): number => Math.round(effort * (2000 + 1000 * gpus))
 export const climbAttempts = 30
 
-const shrinkSteps = 150_000
+/** GPUs that are built anew in shrinking. */
+const shrinkBuilds = 2000
+const shrinkBuildsEach = 30
 
 const factorOf = (space: SearchSpace, states: ReadonlyArray<GpuState>, unit: Float64Array): number => {
   const carried = new Float64Array(space.models)
@@ -68,11 +70,11 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const random = makeRandom(seed)
   const target = scaled(direction.unit, direction.length)
   const { costs, prices } = balancedPrices(space, target)
-  const weights = worthOf(costs, target)
+  const weights = costs.map((cost, model) => (target[model]! > 0 ? cost / target[model]! : 0))
   const available = space.kinds.map(({ members }) => members.length)
-  const built = constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random, polishing: 0 }, available)
+  const built = constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
   if (built === undefined) return undefined
-  const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, steps: effort * shrinkSteps, random })
+  const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach, random })
   return { states, length: factorOf(space, states, direction.unit) }
 }
 

@@ -38,10 +38,21 @@ export interface RepairRequest {
   /** All GPUs of the problem, in its order. */
   readonly states: ReadonlyArray<GpuState>
   readonly target: Float64Array
-  readonly weights: Float64Array
   /** Whether GPUs that are empty may be used before those in use were tried. */
   readonly spread: boolean
   readonly random: () => number
+}
+
+/** Of a GPU: even the smallest model is worth a place. */
+const leastWorth = 0.03
+
+/** What items per second are worth by what the plan spends on them: the model's part of its glets. */
+const weightsOf = (space: SearchSpace, states: ReadonlyArray<GpuState>, target: Float64Array): Float64Array => {
+  const costs = new Float64Array(space.models)
+  for (const { glets, kind } of states) {
+    for (const { models, share } of glets) for (const model of models) costs[model]! += space.kinds[kind]!.sharesPct[share]! / 100 / models.length
+  }
+  return costs.map((cost, model) => (target[model]! > 0 ? Math.max(cost, leastWorth) / target[model]! : 0))
 }
 
 const rounds = 5
@@ -49,8 +60,8 @@ const firstSteps = 400
 const neighbours = 6
 
 /** The repaired states, or undefined where a few changes are not enough. */
-export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, states, target, weights }: RepairRequest): ReadonlyArray<GpuState> | undefined => {
-  const fleet = makeFleet(space, states, weights, target)
+export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, states, target }: RepairRequest): ReadonlyArray<GpuState> | undefined => {
+  const fleet = makeFleet(space, states, weightsOf(space, states, target), target)
   const among = new Set<number>()
   for (let round = 0; round < rounds && fleet.unmet.length > 0; round++) {
     // GPUs that serve what is lacking, and a few with most room, more of them each round; then empty ones.

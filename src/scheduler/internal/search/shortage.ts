@@ -20,7 +20,7 @@ export const carryMost = (space: SearchSpace, solver: GpuSolver, direction: Dire
   const { costs, prices } = balancedPrices(space, target)
   const weights = worthOf(costs, target)
   const kinds = space.kinds.flatMap(({ members }, kind) => members.map(() => kind))
-  const built = construct(space, solver, { lack: Float64Array.from(target), prices, weights, random, polishing: 0 }, kinds)
+  const built = construct(space, solver, { lack: Float64Array.from(target), prices, weights, random }, kinds)
   const fleet = makeFleet(space, kinds.map((kind, at) => built[at] ?? solver.empty(kind)), weights, target)
   anneal(space, solver, fleet, random, { steps, hot: 0.03, cold: 0.001 })
   return fleet

@@ -1,19 +1,23 @@
 /**
  * Drafts of what the search found: with the shortest duty cycles that carry a multiple of the rates, else as they are.
  */
+import type { Gpu } from "../../../core/Gpu.js"
 import type { GletDraft, GpuDraft } from "../gletSolver.js"
 import { solveGpu } from "../gletSolver.js"
 import type { GpuState } from "./gpuState.js"
 import type { SearchSpace } from "./searchSpace.js"
 
-/** `states` by place of the GPU in the problem; `factor` is what every model gets of its rate at the least. */
-export const toDrafts = (space: SearchSpace, states: ReadonlyArray<GpuState | undefined>, factor: number): ReadonlyArray<GpuDraft> => {
+/**
+ * `states` by place of the GPU in the problem; `factor` is what every model gets of its rate at the least. `isKept`: GPUs whose batches stay what they
+ * are.
+ */
+export const toDrafts = (space: SearchSpace, states: ReadonlyArray<GpuState | undefined>, factor: number, isKept: (at: number) => boolean): ReadonlyArray<GpuDraft> => {
   const { demands, problem } = space.tables
   const carried = new Float64Array(space.models)
   for (const state of states) state?.models.forEach((model, i) => carried[model]! += state.rps[i]!)
-  return states.map((state, at): GpuDraft => {
-    const gpu = problem.gpus[at]!
-    if (state === undefined) return { gpu, glets: [] }
+  // Copies of a state have the same glets: later steps know them by it.
+  const made = new Map<GpuState, ReadonlyArray<GletDraft>>()
+  const gletsOf = (gpu: Gpu, state: GpuState, isKept: boolean): ReadonlyArray<GletDraft> => {
     let next = 0
     const pinned = state.glets.map((glet): GletDraft => {
       const first = next
@@ -33,7 +37,15 @@ export const toDrafts = (space: SearchSpace, states: ReadonlyArray<GpuState | un
         batches: critical.map((i) => glet.batches[i]!)
       }
     })
+    if (isKept) return pinned
     const free = pinned.map(({ batches: _, ...glet }): GletDraft => glet)
-    return { gpu, glets: solveGpu(space.tables, gpu, free) === undefined ? pinned : free }
+    return solveGpu(space.tables, gpu, free) === undefined ? pinned : free
+  }
+  return states.map((state, at): GpuDraft => {
+    const gpu = problem.gpus[at]!
+    if (state === undefined) return { gpu, glets: [] }
+    const glets = made.get(state) ?? gletsOf(gpu, state, isKept(at))
+    made.set(state, glets)
+    return { gpu, glets }
   })
 }
