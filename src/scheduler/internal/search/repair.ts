@@ -57,22 +57,29 @@ const weightsOf = (space: SearchSpace, states: ReadonlyArray<GpuState>, target: 
 
 const rounds = 5
 const firstSteps = 400
-const neighbours = 6
+const neighbours = 4
 
 /** The repaired states, or undefined where a few changes are not enough. */
 export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, states, target }: RepairRequest): ReadonlyArray<GpuState> | undefined => {
   const fleet = makeFleet(space, states, weightsOf(space, states, target), target)
   const among = new Set<number>()
   for (let round = 0; round < rounds && fleet.unmet.length > 0; round++) {
-    // GPUs that serve what is lacking, and a few with most room, more of them each round; then empty ones.
+    // A few GPUs that serve what is lacking, and a few with most room, more of them each round; then empty ones.
     const lacking = new Set(fleet.unmet)
-    fleet.gpus.forEach(({ models }, at) => models.some((model) => lacking.has(model)) && among.add(at))
-    const isOffered = (at: number): boolean => !among.has(at) && (spread || fleet.gpus[at]!.glets.length > 0)
-    const roomy = fleet.gpus.map((_, at) => at).filter(isOffered).sort((a, b) => fleet.gpus[b]!.freePct - fleet.gpus[a]!.freePct || a - b)
-    for (const at of roomy.slice(0, neighbours)) among.add(at)
+    const offered = fleet.gpus.map((_, at) => at)
+      .filter((at) => !among.has(at) && (spread || fleet.gpus[at]!.glets.length > 0))
+      .sort((a, b) => fleet.gpus[b]!.freePct - fleet.gpus[a]!.freePct || a - b)
+    const serving = offered.filter((at) => fleet.gpus[at]!.models.some((model) => lacking.has(model)))
+    for (const at of [...serving.slice(0, neighbours), ...offered.slice(0, neighbours)]) among.add(at)
     const empty = fleet.gpus.findIndex(({ glets }, at) => glets.length === 0 && !among.has(at))
     if (round >= 2 && empty >= 0) among.add(empty)
-    anneal(space, solver, fleet, random, { steps: firstSteps * 2 ** round, hot: 0.01, cold: 0.001, among: [...among].sort((a, b) => a - b) })
+    anneal(space, solver, fleet, random, { steps: firstSteps * 2 ** round, hot: 0.004, cold: 0.001, among: [...among].sort((a, b) => a - b) })
   }
-  return fleet.unmet.length === 0 ? [...fleet.gpus] : undefined
+  if (fleet.unmet.length > 0) return undefined
+  // Annealing wanders: what was not needed is taken back.
+  for (const at of [...among].sort((a, b) => a - b)) {
+    const old = states[at]!
+    if (fleet.gpus[at] !== old && fleet.change(at, old) <= 1e-9) fleet.set(at, old)
+  }
+  return [...fleet.gpus]
 }
