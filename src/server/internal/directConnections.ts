@@ -24,7 +24,7 @@ export class DirectConnections {
     this.serveHttp = server.listeners("connection")[0] as (this: Server, socket: Socket) => void
     server.removeAllListeners("connection")
     // Requests per connection are node:http's to count.
-    server.on("connection", config.maxRequestsPerConnection > 0 ? (socket) => this.serveHttp.call(server, socket) : this.accept)
+    server.on("connection", config.maxRequestsPerConnection > 0 ? this.acceptForHttp : this.accept)
     this.timer = setInterval(() => {
       const now = performance.now()
       for (const direct of this.all.values()) direct.expire(now)
@@ -45,6 +45,11 @@ export class DirectConnections {
   private readonly accept = (socket: Socket): void => {
     this.all.set(socket, new DirectConnection(this.context, this.heads, socket, this.connectionOf(socket), this.handOver))
     socket.once("close", () => this.all.delete(socket))
+  }
+
+  private readonly acceptForHttp = (socket: Socket): void => {
+    this.connectionOf(socket)
+    this.serveHttp.call(this.server, socket)
   }
 
   private readonly handOver = (socket: Socket, bytes: Buffer): void => {
