@@ -122,6 +122,33 @@ describe("Dispatcher", () => {
     assert.strictEqual(batch.items, 5)
   })
 
+  it("lets a part of a batch wait for a full one of another model, where it can", () => {
+    const short = makeModel("short", { sloMs: 50, maxBatch: 8 })
+    const long = makeModel("long", { sloMs: 200, maxBatch: 8 })
+    const both = [glet("gpu/0", [short, long].map((model) => route(model, latency, { typicalRatio: 1, planBatch: 8, batchLimit: 8, fraction: 0.5 })))]
+    const offered = (longItems: number, shortAgeMs: number) => {
+      const dispatcher = exact([short, long], both)
+      dispatcher.offer(100 - shortAgeMs, request(short), ignore)
+      for (let i = 0; i < longItems; i++) dispatcher.offer(100, request(long), ignore)
+      return dispatcher
+    }
+    const first = (dispatcher: Dispatcher) => {
+      const batch = dispatcher.pull(100, g0)!
+      return [batch.model.name as string, batch.items] as const
+    }
+    // 18 ms of a full batch and 11 ms of its own: it can wait while 29 ms are left.
+    assert.deepStrictEqual(first(offered(8, 0)), ["long", 8])
+    assert.deepStrictEqual(first(offered(8, 20)), ["long", 8])
+    assert.deepStrictEqual(first(offered(8, 22)), ["short", 1])
+    // A part waits for no other part.
+    assert.deepStrictEqual(first(offered(7, 0)), ["short", 1])
+    // And makes its deadline behind it.
+    const dispatcher = offered(8, 20)
+    const full = dispatcher.pull(100, g0)!
+    dispatcher.batchEnded(118, full, done(18))
+    assert.strictEqual(dispatcher.pull(118, g0)?.model, short)
+  })
+
   it("leaves a request for a faster glet, and drops it only when none can make it", () => {
     const fast = linear(10, 0, 8)
     const slow = linear(50, 0, 8)

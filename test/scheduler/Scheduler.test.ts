@@ -249,7 +249,11 @@ describe("Scheduler", () => {
     })))
 
   it.live("brings a killed glet back, and its requests in flight are answered by the successor", () =>
-    withScheduler({ executor: { latencyMs: () => 30, openMs: 50 } }, Effect.gen(function*() {
+    // One glet: with two a request might meet both deaths, and two are one too many.
+    withScheduler({
+      executor: { latencyMs: () => 30, openMs: 50 },
+      scheduler: { plan: { ...SchedulerLive.defaultSchedulerOptions.plan, maxGletsPerGpu: 1 } }
+    }, Effect.gen(function*() {
       const a = critical("a", { sloMs: 2000 })
       yield* register(a)
       const scheduler = yield* Scheduler

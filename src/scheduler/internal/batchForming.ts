@@ -1,6 +1,7 @@
 /**
- * Forms the batch a glet asks for: of its models the one with the least laxity, of that the largest batch whose predicted end keeps the
- * earliest deadline in it and does not make another model's next request miss, where that can be avoided.
+ * Forms the batch a glet asks for: of its models the one with the least laxity, unless that can wait for a full batch of another; of that the
+ * largest batch whose predicted end keeps the earliest deadline in it and does not make another model's next request miss, where that can be
+ * avoided.
  */
 import type { BestEffortGate, GateState } from "../BestEffortGate.js"
 import type { GletLane } from "./gletLane.js"
@@ -20,6 +21,17 @@ const anotherCanMake = (nowMs: number, ticket: Ticket, here: GletLane): boolean 
     if (free + glet.overheadMs + route.typicalMs(ticket.request.items) <= ticket.deadlineMs) return true
   }
   return false
+}
+
+/**
+ * Whether a part of a batch almost surely makes its deadline behind a full batch of another model. Then the full one goes first: the other grows
+ * meanwhile, and the glet does more with its time. By laxity alone the model of the shortest SLO would take it in many small batches, even where
+ * glets of its own could have served them.
+ */
+const canWaitFor = (startMs: number, full: Route, fullQueue: RequestQueue, part: Route, partQueue: RequestQueue): boolean => {
+  if (partQueue.items >= part.steadyBatch) return false
+  const fullMs = full.safeOverheadMs + full.safeMs(Math.min(fullQueue.items, full.batchLimit))
+  return startMs + fullMs + part.safeOverheadMs + part.safeMs(partQueue.items) <= partQueue.head!.deadlineMs
 }
 
 export class BatchForming {
@@ -47,6 +59,9 @@ export class BatchForming {
     let chosen: Route | undefined
     let chosenQueue: RequestQueue | undefined
     let leastLaxityMs = Infinity
+    let full: Route | undefined
+    let fullQueue: RequestQueue | undefined
+    let fullLaxityMs = Infinity
     for (const route of glet.critical) {
       // From the end: a queue that becomes empty leaves its place to the last.
       for (let i = route.lane.queues.length - 1; i >= 0; i--) {
@@ -59,9 +74,18 @@ export class BatchForming {
           chosenQueue = queue
           leastLaxityMs = laxityMs
         }
+        if (queue.items >= route.steadyBatch && laxityMs < fullLaxityMs) {
+          full = route
+          fullQueue = queue
+          fullLaxityMs = laxityMs
+        }
       }
     }
     if (chosen === undefined || chosenQueue === undefined) return undefined
+    if (full !== undefined && full !== chosen && canWaitFor(startMs, full, fullQueue!, chosen, chosenQueue)) {
+      chosen = full
+      chosenQueue = fullQueue!
+    }
     if (glet.running.length > 0 && !this.mayCommit(nowMs, startMs, glet, chosen, chosenQueue)) return undefined
     this.take(nowMs, startMs, glet, chosen, chosenQueue, taken)
     return chosen
