@@ -46,9 +46,11 @@ export const fewestGpus = (planner: PlannerAlgorithm, problem: PlanProblem, type
   const single = onGpusOf(problem, type, 1)
   if (single === undefined) return { plan: undefined, gpus: undefined, lowerBound: Infinity }
   const bound = fewestBound(single, { isUnlimited: true }).gpus
+  let isTooLarge = false
   const attempt = (count: number): Plan | undefined => {
     const asked = onGpusOf(problem, type, count)!
     const answer = planner.plan(asked)
+    if (Either.isLeft(answer)) isTooLarge = answer.left.culprits.some(({ reason }) => reason === "too-large")
     return Either.isRight(answer) && validatePlan(answer.right, asked).length === 0 ? answer.right : undefined
   }
   const found = (plan: Plan): FewestGpus => ({ plan, gpus: gpusUsed(plan), lowerBound: Math.max(bound, plan.lowerBound ?? 0) })
@@ -57,7 +59,8 @@ export const fewestGpus = (planner: PlannerAlgorithm, problem: PlanProblem, type
   if (bound > limit) return { plan: undefined, gpus: undefined, lowerBound: bound }
   const all = attempt(limit)
   if (all?.lowerBound !== undefined) return found(all)
-  for (let count = Math.max(1, bound); count < limit; count++) {
+  // Nor is a problem smaller for having fewer GPUs.
+  for (let count = Math.max(1, bound); count < limit && !isTooLarge; count++) {
     const plan = attempt(count)
     if (plan !== undefined) return found(plan)
   }

@@ -30,6 +30,8 @@ export const exactSummary = "A plan that is proved optimal (integer programs by 
 /** Glets and configurations looked at, and nodes of the search among them. */
 const mostLookedAt = 200_000
 const mostNodes = 20_000
+/** How much longer than usual `orion` searches for the plan that the bound leaves room for. */
+const patience = 8
 
 const costOf = (plan: Plan, problem: PlanProblem): number =>
   plan.gpus.reduce((sum, { glets }, at) => (glets.length === 0 ? sum : sum + (problem.gpus[at]!.cost ?? 1)), 0)
@@ -73,10 +75,12 @@ export const exact = (solver: Solver): PlannerAlgorithm => ({
   plan: (problem, current) => {
     const asked = bestEffortLeftOut(problem)
     const answer = orion.plan(asked, current)
+    const isValid = (found: typeof answer): found is Either.Right<never, Plan> =>
+      Either.isRight(found) && found.right.shortfalls.length === 0 && validatePlan(found.right, asked).length === 0
     const [firstDemand] = asked.demands
     const isInvalid = Either.isLeft(answer) && answer.left.culprits.some(({ reason }) => reason === "invalid")
     if (isInvalid) return failure(answer.left.culprits)
-    const known = Either.isRight(answer) && answer.right.shortfalls.length === 0 && validatePlan(answer.right, asked).length === 0 ? answer.right : undefined
+    const known = isValid(answer) ? answer.right : undefined
     const bound = fewestBound(asked, { effort: "proof", solver, ...(known === undefined ? {} : { knownGpus: gpusUsed(known), knownCost: costOf(known, asked) }) })
     const finished = (plan: Plan): Either.Either<Plan, never> =>
       Either.right({
@@ -86,10 +90,13 @@ export const exact = (solver: Solver): PlannerAlgorithm => ({
         shortfalls: problem.demands.flatMap(({ model, serviceClass }) =>
           serviceClass === "best-effort" ? [{ model, askedRps: 0, plannedRps: 0, reason: `planner ${name} places latency-critical models only` }] : [])
       })
-    if (known !== undefined && bound.cost >= costOf(known, problem) * (1 - 1e-9)) return finished(known)
+    const isOptimal = (plan: Plan): boolean => bound.cost >= costOf(plan, asked) * (1 - 1e-9)
+    if (known !== undefined && isOptimal(known)) return finished(known)
     const impossible = (): Either.Either<never, Infeasible> =>
       failure(Either.isLeft(answer) ? answer.left.culprits : asked.demands.map(({ model }) => ({ model, reason: "not-enough-gpus", detail: "does not fit beside the others" })))
     if (bound.gpus === Infinity) return impossible()
+    const harder = orion.plan({ ...asked, options: { ...asked.options, effort: patience } }, current)
+    if (isValid(harder) && isOptimal(harder.right)) return finished(harder.right)
     const found = planByConfigurations(solver, asked)
     if (found === "none") return impossible()
     if (found !== "too-large") return finished(found)

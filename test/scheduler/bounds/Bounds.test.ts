@@ -37,7 +37,7 @@ describe("fewestBound", async () => {
         assert.isAtMost(bound.gpus, gpusUsed(plan))
         assert.isAtMost(bound.cost, gpusUsed(plan))
       }
-    }), { numRuns: 80 })
+    }), { numRuns: 40 })
   })
 
   it("holds for the cost where types have prices", () => {
