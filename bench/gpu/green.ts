@@ -104,7 +104,7 @@ const settings: ReadonlyArray<readonly [string, readonly [number, number], reado
   ["72 and 48 SMs", [72, 0], [48, 0]]
 ]
 const ratePerS = 200
-for (const other of ["bert-base", "densenet161"]) {
+for (const other of (process.env["GLET_BENCH_EFFORT"] ?? "bert-base,densenet161").split(",")) {
   for (const [name, critical, effort] of settings) {
     await guarded("priorities", async () => {
       const be = await open(other, 32, effort[0], effort[1])

@@ -51,8 +51,9 @@ export interface BatchSize {
   /** Why its kernels are launched one by one; undefined where they are recorded, or may be. */
   graphProblem: string | undefined
   made: number
-  /** Shortest launch of its graph so far, in ms; Infinity where there was none. */
+  /** Shortest launch of its graph by the JavaScript thread, in ms, of so many. */
   launchMs: number
+  launches: number
   /** Batches of this size so far. */
   uses: number
   /** Duration of late, in ms, from when the GPU could begin; Infinity until known. */
@@ -79,6 +80,7 @@ export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bi
     graphProblem: undefined,
     made: 0,
     launchMs: Infinity,
+    launches: 0,
     uses: 0,
     typicalMs: Infinity
   }

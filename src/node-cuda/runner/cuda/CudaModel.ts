@@ -52,10 +52,17 @@ export interface ModelChoice {
 const setsOf = (size: BatchSize): number => bytesOfSet(size) < 1 << 20 ? 3 : 2
 /** Sizes other than the warmed ones that are remembered; the one that was used longest ago goes first. */
 const mostOtherSizes = 48
+/**
+ * How much faster a layout without a graph must be: thousands of single launches hold up the other glets of the process (DenseNet-161 so beside
+ * ResNet-50 gave the latter stalls of 50 ms), and they depend on a core being free.
+ */
+const withoutGraphFactor = 1.3
 /** Batches of a size that was not warmed before its kernels are recorded. */
 const recordAfterUses = 3
 /** Graphs whose launch takes longer are launched by another thread, which costs some 0.02 ms and leaves this one free. */
-const inlineLaunchMs = 0.08
+const inlineLaunchMs = 0.1
+/** The first launches of a graph are slow for reasons of their own. */
+const judgedLaunches = 12
 /** Trial runs of a size; the median counts. */
 const trialRuns = 9
 
@@ -188,7 +195,7 @@ export class CudaModel {
     }
     const { driver, onFatal } = this.runtime
     const { graph, size } = set
-    if (Number.isFinite(size.launchMs) && size.launchMs > inlineLaunchMs) {
+    if (size.launches >= judgedLaunches && size.launchMs > inlineLaunchMs) {
       driver.launchAsync(graph.executable, this.stream, (error) => {
         if (error?.isFatal === true) onFatal(error)
         onStarted(error?.message)
@@ -198,6 +205,7 @@ export class CudaModel {
     const start = performance.now()
     driver.launch(graph.executable, this.stream)
     size.launchMs = Math.min(size.launchMs, performance.now() - start)
+    size.launches++
     onStarted(undefined)
   }
 
@@ -251,7 +259,7 @@ export class CudaModel {
   private async fastest(sizes: ReadonlyArray<BatchSize>): Promise<BatchSize> {
     let best: { readonly size: BatchSize; readonly ms: number } | undefined
     for (const size of sizes) {
-      const ms = await this.trial(size)
+      const ms = (await this.trial(size)) * (size.graphProblem === undefined ? 1 : withoutGraphFactor)
       if (best === undefined || ms < best.ms) best = { size, ms }
     }
     return best!.size
