@@ -81,7 +81,13 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
       yield* Effect.logWarning(`memory cannot be shared with runners, tensors go over sockets: ${memory.problem}`)
     }
     const runners = new Map<string, HostedRunner>()
-    const starting = yield* Effect.makeSemaphore(1)
+    /** One start at a time per key, so that GPUs do not wait for each other. */
+    const starting = new Map<string, Effect.Semaphore>()
+    const startingOf = (key: string): Effect.Semaphore => {
+      const known = starting.get(key) ?? Effect.unsafeMakeSemaphore(1)
+      starting.set(key, known)
+      return known
+    }
 
     /** Starts a runner that ends with the scope given. */
     const startRunner = (placement: Placement, own: Scope.CloseableScope): Effect.Effect<RunnerProcess, RunnerStartFailure> =>
@@ -111,7 +117,7 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
       }).pipe(Scope.extend(own), Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(own, Exit.void)))
 
     const sharedRunner = (key: string, placement: Placement): Effect.Effect<RunnerProcess, RunnerStartFailure> =>
-      starting.withPermits(1)(Effect.uninterruptibleMask((restore) => Effect.gen(function*() {
+      startingOf(key).withPermits(1)(Effect.uninterruptibleMask((restore) => Effect.gen(function*() {
         const known = runners.get(key)
         if (known !== undefined && known.process.link.exit === undefined) return known.process
         if (known !== undefined) {
