@@ -112,6 +112,7 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
         if (process.ready.fallback !== undefined) {
           yield* Effect.logWarning(`the C API of onnxruntime does not load, onnxruntime-node's own runs models: ${process.ready.fallback}`)
         }
+        for (const note of process.ready.cuda?.notes ?? []) yield* Effect.logWarning(note)
         if (watch !== undefined) yield* watch(process)
         return process
       }).pipe(Scope.extend(own), Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(own, Exit.void)))
