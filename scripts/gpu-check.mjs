@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Tries the built package on the NVIDIA GPUs of this host: what doctor and inventory say, whether glets of each isolation compute what the CPU
 // computes on the SMs they were given, and what a server does under load when things change and die. Needs `npm run build` and a CUDA provider.
-//   node scripts/gpu-check.mjs [--models DIR] [--out FILE] [--parts host,executor,online] [--isolations green,mps,stream] [--rate MODEL=RPS]... [--slo MODEL=MS]... [--ready-within SECONDS] [--fault COMMAND]
+//   node scripts/gpu-check.mjs [--models DIR] [--out FILE] [--parts host,executor,online] [--isolations green,mps,stream] [--rate MODEL=RPS]... [--slo MODEL=MS]... [--ready-within SECONDS] [--profiles DIR] [--fault COMMAND]
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -19,6 +19,8 @@ const { values: args } = parseArgs({
     isolations: { type: "string", default: "green,mps,stream" },
     rate: { type: "string", multiple: true, default: ["lenet-digits=200", "digits-features=50", "digits-denoise=30"] },
     slo: { type: "string", multiple: true, default: [] },
+    // Profiles to begin with, so that only what they lack is measured.
+    profiles: { type: "string" },
     // A command that becomes an MPS client and has a fatal exception.
     fault: { type: "string" },
     "ready-within": { type: "string", default: "300" }
@@ -28,6 +30,7 @@ const pairs = (list) => Object.fromEntries(list.map((pair) => pair.split("=")).m
 const parts = args.parts.split(",")
 const isolations = args.isolations.split(",")
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-gpu-check-"))
+if (args.profiles !== undefined) fs.cpSync(args.profiles, path.join(folder, "profiles"), { recursive: true })
 const report = { host: undefined, executor: undefined, online: [] }
 const save = () => args.out !== undefined && fs.writeFileSync(args.out, `${JSON.stringify(report, null, 1)}\n`)
 const show = (title, rows) => {
