@@ -13,7 +13,7 @@ import { fewestBound } from "../../src/scheduler/bounds/FewestBound.js"
 import { exact, planByConfigurations } from "../../src/scheduler/planners/Exact.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import * as HighsSolver from "../../src/scheduler/solver/HighsSolver.js"
-import { bestEffortOf, demandOf, gpuOf, gpusOf, latencyOf, mb, problemOf } from "./problems.js"
+import { bestEffortOf, demandOf, gpuOf, gpusOf, latencyOf, mb, problemOf, problems } from "./problems.js"
 
 /** Two models with batches of at most two on GPUs in halves: few enough plans to try each. */
 const tiny: fc.Arbitrary<PlanProblem> = fc.record({
@@ -121,7 +121,32 @@ describe("exact", async () => {
       if (Either.isRight(ours) && validatePlan(ours.right, problem).length === 0) assert.isAtLeast(costOf(ours.right, problem), best - 1e-9)
     }), { numRuns: 40 })
     assert.isAbove(solved, 10)
-  })
+  }, 90_000)
+
+  it("lies between the bounds and orion on small cases of any kind", () => {
+    let optimal = 0
+    const small = problems({ maxModels: 3, maxGpus: 3, whenShort: "fail" })
+    fc.assert(fc.property(small, (problem) => {
+      const answer = exact(solver).plan(problem)
+      const ours = orion.plan(problem)
+      const isOurs = Either.isRight(ours) && ours.right.shortfalls.every(({ askedRps, plannedRps }) => plannedRps >= askedRps)
+      for (const effort of ["quick", "thorough", "proof"] as const) {
+        const { gpus } = fewestBound(problem, { effort, solver })
+        if (Either.isRight(answer)) assert.isAtMost(gpus, gpusUsed(answer.right))
+        if (isOurs) assert.isAtMost(gpus, gpusUsed(ours.right))
+      }
+      if (Either.isLeft(answer)) {
+        // What orion plans is possible.
+        if (isOurs) assert.deepStrictEqual(answer.left.culprits.map(({ reason }) => reason), ["too-large"])
+        return
+      }
+      optimal++
+      assert.deepStrictEqual(validatePlan(answer.right, problem), [])
+      assert.strictEqual(answer.right.lowerBound, gpusUsed(answer.right))
+      if (isOurs) assert.isAtMost(gpusUsed(answer.right), gpusUsed(ours.right))
+    }), { numRuns: 20 })
+    assert.isAbove(optimal, 5)
+  }, 60_000)
 
   it("says what it leaves out, what is wrong, and what is too large", () => {
     const spec = (name: string, itemMs = 1) => ({ name, fixedMs: 2, itemMs, usefulPct: 100, largestBatch: 32, memoryBytes: 1_000 * mb })
