@@ -19,19 +19,21 @@ const tableLimit = 4096
  */
 const tabulate = (
   problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, work: { readonly model: ModelName; readonly batch: number }, maxBatch: number
-): { readonly latencyMs: Float64Array; readonly typicalRatio: number } => {
+): { readonly latencyMs: Float64Array; readonly typicalMs: Float64Array; readonly typicalRatio: number } => {
   const at = (batch: number) => ({ gpuType: gpu.type, model: work.model, sharePct: glet.sharePct, batch })
   const planned = plannedLatencyMs(problem, gpu, glet, work)
   const alone = problem.latency.latencyMs(at(work.batch))
   const factor = Number.isFinite(planned / alone) ? planned / alone : 1
   const latencyMs: Array<number> = [0]
+  const typicalMs: Array<number> = [0]
   for (let batch = 1; batch <= Math.min(Math.max(maxBatch, work.batch), tableLimit); batch++) {
     const latency = problem.latency.latencyMs(at(batch)) * factor
     if (!Number.isFinite(latency)) break
     latencyMs.push(Math.max(latency, latencyMs[batch - 1]!))
+    typicalMs.push(problem.latency.typicalMs(at(batch)))
   }
   const typicalRatio = problem.latency.typicalMs(at(work.batch)) / planned
-  return { latencyMs: Float64Array.from(latencyMs), typicalRatio: typicalRatio > 0 && typicalRatio <= 1 ? typicalRatio : 1 }
+  return { latencyMs: Float64Array.from(latencyMs), typicalMs: Float64Array.from(typicalMs), typicalRatio: typicalRatio > 0 && typicalRatio <= 1 ? typicalRatio : 1 }
 }
 
 /** Largest batch of a table that takes at most `limitMs`, at least the planned one. */
@@ -46,13 +48,14 @@ const efficientRatio = 0.98
 
 /**
  * The largest batch up to `limit` that carries about as much as the best one does. Where throughput falls again beyond some batch, a larger one
- * serves nobody: those in it wait longer, and fewer are served. Never below the planned batch.
+ * serves nobody: those in it wait longer, and fewer are served. Never below the planned batch. By typical durations: of a 99th percentile that few
+ * executions were measured for, one that was disturbed would forbid all larger batches.
  */
-const largestEfficient = (latencyMs: Float64Array, planBatch: number, limit: number): number => {
+const largestEfficient = (typicalMs: Float64Array, planBatch: number, limit: number): number => {
   let most = 0
-  for (let batch = 1; batch <= limit; batch++) most = Math.max(most, batch / latencyMs[batch]!)
+  for (let batch = 1; batch <= limit; batch++) most = Math.max(most, batch / typicalMs[batch]!)
   let largest = limit
-  while (largest > planBatch && largest / latencyMs[largest]! < efficientRatio * most) largest -= 1
+  while (largest > planBatch && largest / typicalMs[largest]! < efficientRatio * most) largest -= 1
   return largest
 }
 
@@ -71,11 +74,11 @@ const routesOfGlet = (
   const add = (work: Assignment | BestEffortAssignment, limitMs: number, route: Pick<ModelRoute, "bestEffort" | "fraction" | "slackMs">): void => {
     const model = models.get(work.model)
     if (model === undefined) return
-    const table = tabulate(problem, gpu, glet, work, model.maxBatch)
-    if (table.latencyMs.length < 2) return
+    const { latencyMs, typicalMs, typicalRatio } = tabulate(problem, gpu, glet, work, model.maxBatch)
+    if (latencyMs.length < 2) return
     routes.push({
-      model, ...route, ...table, planBatch: work.batch,
-      batchLimit: largestEfficient(table.latencyMs, work.batch, largestWithin(table.latencyMs, work.batch, limitMs))
+      model, ...route, latencyMs, typicalRatio, planBatch: work.batch,
+      batchLimit: largestEfficient(typicalMs, work.batch, largestWithin(latencyMs, work.batch, limitMs))
     })
   }
   for (const work of glet.assignments) {

@@ -13,10 +13,10 @@ import { demandOf, gpuOf, problemOf } from "./problems.js"
 const model = makeModel("m", { maxBatch: 32, sloMs: 200 })
 
 /** The routes of one model alone on a whole GPU, whose batches take what `latencyMs` says. */
-const routesFor = (latencyMs: (batch: number) => number, rateRps: number) => {
+const routesFor = (latencyMs: (batch: number) => number, rateRps: number, typicalMs = latencyMs) => {
   const latency: LatencyModel = {
     latencyMs: ({ batch }) => (batch <= 32 ? latencyMs(batch) : Infinity),
-    typicalMs: ({ batch }) => (batch <= 32 ? latencyMs(batch) : Infinity),
+    typicalMs: ({ batch }) => (batch <= 32 ? typicalMs(batch) : Infinity),
     slowdown: () => 1, memoryBytes: () => 1, gletMemoryBytes: () => 0
   }
   const problem = problemOf([gpuOf(0, { sharesPct: [100], units: 1 })], [demandOf("m", rateRps, 200, 32)], latency, { whenShort: "degrade" })
@@ -47,5 +47,12 @@ describe("RoutesOfPlan", () => {
     assert.strictEqual(route!.batchLimit, 32)
     const [bent] = routesFor((batch) => 2 + (batch <= 9 ? 0.5 * batch : 4.5 + 2 * (batch - 9)), 100)
     assert.isAtMost(bent!.batchLimit, Math.max(9, bent!.planBatch))
+  })
+
+  it("a 99th percentile that was disturbed for all but small batches does not forbid the larger ones", () => {
+    const typicalMs = (batch: number) => 0.2 + 0.02 * batch
+    const [route] = routesFor((batch) => (batch <= 2 ? 1.2 : 8) * typicalMs(batch), 100, typicalMs)
+    assert.isAtMost(route!.planBatch, 2)
+    assert.strictEqual(route!.batchLimit, 32)
   })
 })
