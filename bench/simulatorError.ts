@@ -158,8 +158,12 @@ const live = <R>(given: Case, profiles: ReadonlyMap<string, ReadonlyMap<Model["n
     return { ...driven, gpus }
   }).pipe(Effect.scoped)
 
-/** The same through the simulator. */
-const simulated = (given: Case, gpus: ReadonlyArray<Gpu>, profiles: ReadonlyMap<string, ReadonlyMap<Model["name"], ModelProfile>>, overheadMs: number): ReadonlyArray<ReadonlyArray<Outcome>> => {
+/** Of executions' times. The live run is one draw of many; so is each of these. Arrivals are the same for all. */
+const seeds = [1, 2, 3, 4, 5]
+const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
+
+/** The same through the simulator, by seed. */
+const simulated = (given: Case, gpus: ReadonlyArray<Gpu>, profiles: ReadonlyMap<string, ReadonlyMap<Model["name"], ModelProfile>>, overheadMs: number) => seeds.map((seed): ReadonlyArray<ReadonlyArray<Outcome>> => {
   const latency = ProfileLatencyModel.make(profiles, given.latency)
   const arrivals = arrivalsOf(given.models)
   const outcomes = new Map(given.models.map(({ name }) => [name, [] as Array<Outcome>]))
@@ -172,19 +176,22 @@ const simulated = (given: Case, gpus: ReadonlyArray<Gpu>, profiles: ReadonlyMap<
     slowdown: latency.slowdown,
     loads: given.models.map((model, i) => ({ target: model.name, kind: "open", arrivals: arrivals[i]! })),
     replans: false,
+    seed,
     costs: { overheadMs, openMs: 0, loadMs: () => 0, planningMs: 0 },
     durationMs, warmUpMs,
     planner: orion,
     onRequestEnd: (model, arrivedMs, endedMs, answered) => outcomes.get(model)!.push({ arrivedMs, latencyMs: answered ? endedMs - arrivedMs : Infinity })
   })
   return given.models.map(({ name }) => outcomes.get(name)!)
-}
+})
 
 interface Row {
   readonly case: string
   readonly model: string
   readonly liveP99Ms: number
+  /** Median over seeds, and their range. */
   readonly simulatedP99Ms: number
+  readonly seedsP99Ms: string
   readonly p99Error: number
   readonly liveGoodputRps: number
   readonly simulatedGoodputRps: number
@@ -195,14 +202,17 @@ interface Row {
 }
 
 const compare = (
-  given: Case, real: { readonly outcomes: ReadonlyArray<ReadonlyArray<Outcome>>; readonly stalls: ReadonlyArray<Stall> }, simulation: ReadonlyArray<ReadonlyArray<Outcome>>
+  given: Case, real: { readonly outcomes: ReadonlyArray<ReadonlyArray<Outcome>>; readonly stalls: ReadonlyArray<Stall> }, simulations: ReadonlyArray<ReadonlyArray<ReadonlyArray<Outcome>>>
 ): ReadonlyArray<Row> =>
   given.models.map((model, i) => {
     const was = figuresOf(real.outcomes[i]!, model.sloMs!, real.stalls)
-    const is = figuresOf(simulation[i]!, model.sloMs!, real.stalls)
+    const each = simulations.map((simulation) => figuresOf(simulation[i]!, model.sloMs!, real.stalls))
+    const p99s = each.map(({ p99Ms }) => p99Ms)
+    const is = { p99Ms: median(p99s), goodputRps: median(each.map(({ goodputRps }) => goodputRps)) }
     const round = (number: number) => Number(number.toPrecision(4))
     return {
-      case: given.name, model: model.name, liveP99Ms: round(was.p99Ms), simulatedP99Ms: round(is.p99Ms), p99Error: round(is.p99Ms / was.p99Ms - 1),
+      case: given.name, model: model.name, liveP99Ms: round(was.p99Ms), simulatedP99Ms: round(is.p99Ms),
+      seedsP99Ms: `${round(Math.min(...p99s))} to ${round(Math.max(...p99s))}`, p99Error: round(is.p99Ms / was.p99Ms - 1),
       liveGoodputRps: round(was.goodputRps), simulatedGoodputRps: round(is.goodputRps), goodputError: round(is.goodputRps / was.goodputRps - 1),
       requests: was.count, leftOut: round(1 - was.count / figuresOf(real.outcomes[i]!, model.sloMs!, []).count)
     }
