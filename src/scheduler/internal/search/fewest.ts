@@ -6,7 +6,7 @@
  * then shrunk.
  */
 import { makeRandom } from "../../../core/internal/random.js"
-import { climb } from "./climb.js"
+import { climb, worthOf } from "./climb.js"
 import { constructBest } from "./construct.js"
 import { scaled } from "./direction.js"
 import type { Direction } from "./direction.js"
@@ -14,6 +14,7 @@ import type { GpuSolver, GpuState } from "./gpuState.js"
 import { balancedPrices } from "./prices.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { shrink } from "./shrink.js"
+import { squeeze } from "./squeeze.js"
 
 export interface FewestRequest {
   readonly direction: Direction
@@ -40,6 +41,10 @@ export const climbAttempts = 30
 /** GPUs that are built anew in shrinking. */
 const shrinkBuilds = 2000
 const shrinkBuildsEach = 30
+/** And annealing steps with one GPU less. */
+const squeezeSteps = 100_000
+/** More GPUs than this take more steps than there are. */
+const squeezedUpTo = 100
 
 const factorOf = (space: SearchSpace, states: ReadonlyArray<GpuState>, unit: Float64Array): number => {
   const carried = new Float64Array(space.models)
@@ -75,7 +80,11 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const built = constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
   if (built === undefined) return undefined
   const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach, random })
-  return { states, length: factorOf(space, states, direction.unit) }
+  if (states.length > squeezedUpTo) return { states, length: factorOf(space, states, direction.unit) }
+  const squeezed = squeeze(space, solver, {
+    states, target, weights: worthOf(costs, target), bound: bound.cost, stepsEach: attemptSteps(states.length, effort), steps: effort * squeezeSteps, random
+  })
+  return { states: squeezed, length: factorOf(space, squeezed, direction.unit) }
 }
 
 export const fewest = (space: SearchSpace, solver: GpuSolver, request: FewestRequest): Found | undefined => {
