@@ -54,6 +54,8 @@ export interface PlanOptions {
    * largest factor. Default: `fewest` where `whenShort` is `fail`, else `headroom`.
    */
   readonly objective?: "fewest" | "headroom"
+  /** What loading a model on a GPU where none is deployed counts, in GPUs (or cost): another plan must save more than its moves. Default 0.02. */
+  readonly moveCost?: number
   /** How long planners search, as a multiple of the usual number of steps; default 1, which takes up to a second for a thousand models. */
   readonly effort?: number
   /** Planner `static`: the glets there are. */

@@ -93,6 +93,20 @@ describe("large sets", () => {
   }, patience)
 })
 
+describe("less load", () => {
+  const problem = makeTaskSet({ seed: 3, models: 8, loadGpus: 6, gpus: 12, types: 1, options: { effort: 0.3 } })
+
+  it("gives GPUs back, unless that saves less than its moves cost", () => {
+    const before = planOf(problem)
+    const less = planOf(scaledBy(problem, 0.4), before)
+    assert.isBelow(gpusUsed(less), gpusUsed(before))
+    const dear = { ...scaledBy(problem, 0.4), options: { ...problem.options, moveCost: 100 } }
+    const models = (plan: Plan) => plan.gpus.map(({ glets }) => new Set(glets.flatMap(({ assignments }) => assignments.map(({ model }) => model as string))))
+    const [old, now] = [models(before), models(planOf(dear, before))]
+    now.forEach((of, at) => of.forEach((model) => assert.isTrue(old[at]!.has(model))))
+  })
+})
+
 describe("what is looked for", () => {
   const latency = latencyOf([{ name: "a", fixedMs: 1, itemMs: 1, usefulPct: 100, largestBatch: 32, memoryBytes: 100 * mb }])
 

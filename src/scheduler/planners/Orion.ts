@@ -43,6 +43,11 @@ const headroomLimit = 10
 /** A deployed structure is kept while it has this part of the head-room that was planned. */
 const keepRatio = 0.8
 
+/** Where less of what a deployed plan carries is asked for, fewer GPUs are looked for. */
+const worthwhileUse = 0.85
+
+const defaultMoveCost = 0.02
+
 /** Of the bound on the head-room: nobody looks for the last percent. */
 const nearEnough = 0.99
 
@@ -74,8 +79,23 @@ const factorOf = (direction: Direction, states: ReadonlyArray<GpuState | undefin
   }, Infinity)
 }
 
+interface Kept {
+  readonly structure: Structure
+  /** What was deployed. */
+  readonly deployed: ReadonlyArray<GpuState>
+  /** The part of what its GPUs carry that is asked for. */
+  readonly use: number
+}
+
+const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState | undefined>): number =>
+  states.reduce((sum, state) => (state === undefined || state.glets.length === 0 ? sum : sum + space.kinds[state.kind]!.cost), 0)
+
+/** Copies of models that stand where none is deployed: each has to be loaded. */
+const movesBetween = (deployed: ReadonlyArray<GpuState>, states: ReadonlyArray<GpuState | undefined>): number =>
+  states.reduce((moves, state, at) => moves + [...new Set(state?.models)].filter((model) => !deployed[at]!.models.includes(model)).length, 0)
+
 /** The deployed plan with as few changes as the rates need; undefined where a few do not do. */
-const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, current: Plan, objective: "fewest" | "headroom"): Structure | undefined => {
+const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, current: Plan, objective: "fewest" | "headroom"): Kept | undefined => {
   const states = statesOfPlan(space, solver, current)
   if (states.every(({ glets }) => glets.length === 0)) return undefined
   const headroom = Math.min(current.headroom ?? 1 / keepRatio, headroomLimit)
@@ -84,7 +104,8 @@ const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, curre
     states, target: scaled(direction.unit, wanted), spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed)
   })
   if (repaired === undefined) return undefined
-  return { states: repaired, factor: factorOf(direction, repaired), kept: new Set(states.flatMap((state, at) => (repaired[at] === state ? [at] : []))) }
+  const kept = new Set(states.flatMap((state, at) => (repaired.states[at] === state ? [at] : [])))
+  return { structure: { states: repaired.states, factor: factorOf(direction, repaired.states), kept }, deployed: states, use: repaired.use }
 }
 
 /** The GPUs are given: the largest factor, and the models that have no place at any. */
@@ -141,6 +162,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   const mustFit = options.whenShort === "fail"
   const objective = options.objective ?? (mustFit ? "fewest" : "headroom")
   const effort = options.effort ?? 1
+  const moveCost = options.moveCost ?? defaultMoveCost
   const numbers = problem.demands.map((_, demand) => demand)
   const isCritical = (demand: number): boolean => problem.demands[demand]!.serviceClass === "latency-critical"
   const impossible = new Map<number, Culprit>()
@@ -161,13 +183,18 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   let lowerBound: number | undefined = objective === "fewest" && critical.length === 0 ? 0 : undefined
   let upperBound: number | undefined
 
-  if (structure === undefined && current !== undefined) structure = keep(space, solver, direction, current, objective)
+  const kept = structure === undefined && current !== undefined ? keep(space, solver, direction, current, objective) : undefined
+  if (kept !== undefined && (objective === "headroom" || kept.use >= worthwhileUse)) structure = kept.structure
   if (structure === undefined && objective === "fewest") {
     const bound = fewestBound(problem)
     lowerBound = bound.cost
     const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction, bound, seed: options.seed, effort })
     if (found !== undefined) structure = { states: onGpus(space, found.states), factor: found.length / direction.length }
-    else if (mustFit) {
+    if (kept !== undefined) {
+      const moving = structure === undefined ? Infinity : costOf(space, structure.states) + moveCost * movesBetween(kept.deployed, structure.states)
+      if (costOf(space, kept.structure.states) <= moving) structure = kept.structure
+    }
+    if (structure === undefined && mustFit) {
       const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)
       if (fleet.unmet.length > 0) return infeasible(shortageOf(space, fleet))
       structure = { states: onGpus(space, fleet.gpus), factor: factorOf(direction, fleet.gpus) }
@@ -204,10 +231,10 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     grown.set(draft.glets, glets)
     return { gpu: draft.gpu, glets }
   }
-  const { kept } = structure
+  const unchanged = structure.kept
   const planned = draftToPlan(tables, {
     planner: name,
-    gpus: filled.gpus.map((draft, at) => (kept?.has(at) === true ? draft : grow(draft))),
+    gpus: filled.gpus.map((draft, at) => (unchanged?.has(at) === true ? draft : grow(draft))),
     reasons,
     shortReason: `the GPUs carry ${Math.floor(100 * factor)} % of what all models ask for together`,
     objective,

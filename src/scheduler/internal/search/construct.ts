@@ -15,7 +15,7 @@ const looks = 24
 const mostFillers = 160
 
 /** Annealing steps, up to three times, for a pattern that repeats. */
-const polishSteps = 200
+const polishSteps = 150
 
 export interface Construction {
   readonly prices: Prices

@@ -59,9 +59,16 @@ const rounds = 5
 const firstSteps = 400
 const neighbours = 4
 
+export interface Repaired {
+  readonly states: ReadonlyArray<GpuState>
+  /** The part of what the GPUs in use carry that is asked for, 0 to 1: where it is small, fewer of them would do. */
+  readonly use: number
+}
+
 /** The repaired states, or undefined where a few changes are not enough. */
-export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, states, target }: RepairRequest): ReadonlyArray<GpuState> | undefined => {
-  const fleet = makeFleet(space, states, weightsOf(space, states, target), target)
+export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, states, target }: RepairRequest): Repaired | undefined => {
+  const weights = weightsOf(space, states, target)
+  const fleet = makeFleet(space, states, weights, target)
   const among = new Set<number>()
   for (let round = 0; round < rounds && fleet.unmet.length > 0; round++) {
     // A few GPUs that serve what is lacking, and a few with most room, more of them each round; then empty ones.
@@ -81,5 +88,11 @@ export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, 
     const old = states[at]!
     if (fleet.gpus[at] !== old && fleet.change(at, old) <= 1e-9) fleet.set(at, old)
   }
-  return [...fleet.gpus]
+  let asked = 0
+  let carried = 0
+  weights.forEach((weight, model) => {
+    asked += weight * target[model]!
+    carried += weight * Math.max(target[model]!, fleet.carried[model]!)
+  })
+  return { states: [...fleet.gpus], use: carried > 0 ? asked / carried : 1 }
 }
