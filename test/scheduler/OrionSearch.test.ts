@@ -73,7 +73,7 @@ describe("large sets", () => {
         const problem = makeTaskSet({ seed: 5, models, loadGpus, gpus: 2 * loadGpus, types, options: { effort: 0.3 } })
         const plan = planOf(problem)
         const cost = plan.gpus.reduce((sum, { glets }, at) => sum + (glets.length > 0 ? problem.gpus[at]!.cost ?? 1 : 0), 0)
-        assert.isAtLeast(cost, plan.lowerBound!)
+        assert.isAtLeast(cost * (1 + 1e-9), plan.lowerBound!)
         // Not a bar: an alarm.
         assert.isAtMost(cost, 1.4 * plan.lowerBound! + 1)
       }
