@@ -84,15 +84,8 @@ const sameWork = (a: PlannedWork, b: PlannedWork): boolean =>
     ? b.serviceClass === "latency-critical" && sameAssignment(a.assignment, b.assignment)
     : b.serviceClass === "best-effort" && sameBestEffort(a.assignment, b.assignment)
 
-const headerOf = (plan: Plan): PlanHeader => ({
-  apiVersion: plan.apiVersion,
-  kind: plan.kind,
-  generation: plan.generation,
-  planner: plan.planner,
-  dutyRule: plan.dutyRule,
-  shortfalls: plan.shortfalls,
-  ...(plan.lowerBound === undefined ? {} : { lowerBound: plan.lowerBound })
-})
+// All but the GPUs, whatever fields plans come to have.
+const headerOf = ({ gpus: _, ...header }: Plan): PlanHeader => header
 
 const placedGlets = (plan: Plan): ReadonlyMap<GletId, { readonly gpu: PlannedGpu; readonly glet: PlannedGlet }> =>
   new Map(plan.gpus.flatMap((gpu) => gpu.glets.map((glet) => [glet.id, { gpu, glet }] as const)))
