@@ -88,11 +88,23 @@ export const daemonAt = (pipeDirectory: string): Effect.Effect<Option.Option<Run
       : Effect.succeed(Option.none())
   )
 
+/** Whether a daemon that someone else started serves this GPU too. By index it may be any: it is taken, and a runner on the wrong one fails. */
+const servesGpu = ({ pid }: RunningDaemon, uuid: string): boolean => {
+  try {
+    const environment = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0")
+    const visible = environment.find((entry) => entry.startsWith("CUDA_VISIBLE_DEVICES="))?.slice("CUDA_VISIBLE_DEVICES=".length)
+    return visible === undefined || visible.split(",").some((name) => /^\d+$/.test(name.trim()) || (name.trim() !== "" && uuid.startsWith(name.trim())))
+  } catch {
+    return true
+  }
+}
+
 /** The daemon that serves a GPU already: that of `CUDA_MPS_PIPE_DIRECTORY`, ours, or that of the default directory. */
 export const runningDaemon = (uuid: string, env: NodeJS.ProcessEnv = process.env): Effect.Effect<Option.Option<RunningDaemon>> => {
   const named = env["CUDA_MPS_PIPE_DIRECTORY"]
   const directories = [...(named === undefined || named === "" ? [] : [named]), ownPipeDirectory(uuid, env), defaultPipeDirectory]
-  return Effect.reduce(directories, Option.none<RunningDaemon>(), (found, directory) => (Option.isSome(found) ? Effect.succeed(found) : daemonAt(directory)))
+  return Effect.reduce(directories, Option.none<RunningDaemon>(), (found, directory) =>
+    Option.isSome(found) ? Effect.succeed(found) : Effect.map(daemonAt(directory), Option.filter((daemon) => servesGpu(daemon, uuid))))
 }
 
 /** Whether a daemon still lives; where its process cannot be seen it is asked. */

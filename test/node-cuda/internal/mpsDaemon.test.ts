@@ -56,6 +56,15 @@ describe("the MPS daemon", () => {
       assert.isFalse(isAlive(first.daemon.pid!))
     }))
 
+  it.live("is not adopted where it serves other GPUs only", () =>
+    Effect.gen(function*() {
+      const { daemon, scope } = yield* opened
+      const env = { ...process.env, CUDA_MPS_PIPE_DIRECTORY: daemon.pipeDirectory }
+      assert.isTrue(Option.isSome(yield* runningDaemon(h200, env)))
+      assert.isTrue(Option.isNone(yield* runningDaemon(h200.replace("GPU-1", "GPU-2"), env)))
+      yield* Scope.close(scope, Exit.void)
+    }))
+
   it.live("is started once by two that want it at the same moment", () =>
     Effect.gen(function*() {
       const [a, b] = yield* Effect.all([opened, opened], { concurrency: 2 })
