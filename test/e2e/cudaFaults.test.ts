@@ -54,8 +54,8 @@ describe("an NVIDIA GPU under load", () => {
       Effect.gen(function*() {
         const { arena, port, status } = yield* stack("mps")
         const before = yield* status
-        assert.strictEqual(before.glets.length, names.length)
-        assert.strictEqual(pidsOf(before).length, names.length, "a process for each glet")
+        assert.isAtLeast(before.glets.length, 2)
+        assert.strictEqual(pidsOf(before).length, before.glets.length, "a process for each glet")
         const daemon = pidIn("nvidia-cuda-mps-control.pid")
         const load = startLoad(port, streams)
         yield* Effect.sleep(300)

@@ -187,6 +187,17 @@ describe("CudaExecutor", () => {
       assert.strictEqual(daemonPid(), daemon)
     })))
 
+  it.scopedLive("waits with new clients until the server takes them again", () =>
+    withExecutor(Effect.gen(function*() {
+      yield* open(gpus.mps, 25)
+      fs.writeFileSync(host.mpsFile(h200, "status"), "FAULT")
+      const waiting = yield* Effect.fork(open(gpus.mps, 50))
+      yield* Effect.sleep(1500)
+      assert.isNull(waiting.unsafePoll(), "it was opened, or failed, in the midst of the fault")
+      fs.rmSync(host.mpsFile(h200, "status"))
+      yield* serves(yield* waiting.await.pipe(Effect.flatten))
+    })))
+
   it.scopedLive("leaves the others alone when one died by itself", () =>
     withExecutor(Effect.gen(function*() {
       const [one, other] = [yield* open(gpus.mps, 25), yield* open(gpus.mps, 50)]

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { GpuId } from "../../core/Ids.js"
-import type { CudaUnavailable } from "../CudaError.js"
+import { CudaUnavailable } from "../CudaError.js"
 import { isAlive } from "./isAlive.js"
 import { isDaemonAlive, serverList, serverStatus, terminateClient } from "./mpsControl.js"
 import type { MpsDaemon } from "./mpsDaemon.js"
@@ -25,6 +25,9 @@ export interface MpsHost {
 
 /** How often the processes of daemon and server are looked at. */
 const watchEvery = "250 millis"
+/** For the last client of a server in state FAULT to end: until then it refuses new ones. */
+const faultMs = 15_000
+const faultPollMs = 100
 /** After a client's death its server needs a moment to see the fault. */
 const faultSettles = "200 millis"
 
@@ -90,11 +93,27 @@ export const makeMpsHost: Effect.Effect<MpsHost, never, Scope.Scope> = Effect.ge
       }
     }).pipe(Effect.annotateLogs({ module: "mpsHost", fiber: "watch" }))
 
+  /** Waits until the servers take clients; starting one before would only fail, again and again. */
+  const untilServing = (gpu: GpuId, one: Served): Effect.Effect<void, CudaUnavailable> =>
+    Effect.gen(function*() {
+      let fault = yield* faultOf(one)
+      for (let waited = 0; fault !== undefined; waited += faultPollMs) {
+        if (waited >= faultMs) {
+          return yield* new CudaUnavailable({ reason: "mps-failed", subject: gpu, detail: `${fault}, which has not ended for ${faultMs} ms: clients that are not ours still live` })
+        }
+        yield* Effect.sleep(faultPollMs)
+        fault = yield* faultOf(one)
+      }
+    })
+
   const daemon = (gpu: GpuId): Effect.Effect<MpsDaemon, CudaUnavailable> =>
+    Effect.flatMap(serving(gpu), (one) => Effect.as(untilServing(gpu, one), one.daemon))
+
+  const serving = (gpu: GpuId): Effect.Effect<Served, CudaUnavailable> =>
     opening.withPermits(1)(Effect.gen(function*() {
       const known = served.get(gpu)
       if (known !== undefined) {
-        if (yield* isDaemonAlive(known.daemon)) return known.daemon
+        if (yield* isDaemonAlive(known.daemon)) return known
         yield* endRunners(gpu, known, "its MPS daemon is gone")
         yield* forget(gpu, known)
       }
@@ -104,7 +123,7 @@ export const makeMpsHost: Effect.Effect<MpsHost, never, Scope.Scope> = Effect.ge
       served.set(gpu, one)
       yield* Effect.logInfo(`${gpu}: MPS daemon ${opened.pid ?? ""} ${opened.adopted ? "adopted" : "started"} in ${opened.pipeDirectory}`)
       yield* Effect.forkIn(keepWatch(gpu, one), scope)
-      return opened
+      return one
     }))
 
   /** Looks at the server after a client died: it may have taken the others' work with it. */

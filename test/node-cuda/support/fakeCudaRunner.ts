@@ -32,11 +32,7 @@ const isAlive = (pidFile: string): boolean => {
 const unitsGiven = (all: number): number => {
   const pipe = process.env["CUDA_MPS_PIPE_DIRECTORY"]
   if (pipe === undefined || !isAlive(`${pipe}/nvidia-cuda-mps-control.pid`)) return all
-  if (fs.existsSync(`${pipe}/status`) && fs.readFileSync(`${pipe}/status`, "utf8").includes("FAULT")) {
-    const others = fs.readdirSync(`${pipe}/clients`).filter((pid) => fs.existsSync(`/proc/${pid}`))
-    if (others.length > 0) throw new Error("CUDA_ERROR_MPS_SERVER_NOT_READY")
-    fs.rmSync(`${pipe}/status`)
-  }
+  if (fs.existsSync(`${pipe}/status`) && fs.readFileSync(`${pipe}/status`, "utf8").includes("FAULT")) throw new Error("CUDA_ERROR_MPS_SERVER_NOT_READY")
   fs.writeFileSync(`${pipe}/clients/${process.pid}`, "")
   return Math.floor((all * Number(process.env["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"])) / 200) * 2
 }

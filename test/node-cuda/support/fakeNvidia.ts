@@ -45,7 +45,11 @@ if (process.argv[2] === "-d") {
   if (!alive(daemon())) { console.log("Cannot find MPS control daemon process"); process.exit(1) }
   if (command !== "get_server_list") fs.appendFileSync("${folder}/calls.log", [command, ...args].join(" ") + "\\n")
   if (command === "get_server_list") { if (alive(Number(read("server.pid")))) console.log(read("server.pid")) }
-  else if (command === "get_server_status") console.log(read("status") || "ACTIVE")
+  else if (command === "get_server_status") {
+    // As on an H200: the fault is over with its last client.
+    if (!fs.readdirSync(dir + "/clients").some((pid) => alive(Number(pid)))) fs.rmSync(dir + "/status", { force: true })
+    console.log(read("status") || "ACTIVE")
+  }
   else if (command === "get_client_list") for (const pid of fs.readdirSync(dir + "/clients")) { if (alive(Number(pid))) console.log(pid) }
   else if (command === "terminate_client") console.log("CUDA_SUCCESS")
   else if (command === "quit") {
