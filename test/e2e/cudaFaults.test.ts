@@ -36,10 +36,15 @@ const stack = (isolation: "mps" | "green") =>
   })
 const streams = names.map((model) => ({ model, rateRps: 15, width: 4, echoes: true }))
 
-/** Every request has one answer, its own; with deadlines that leave time for a successor, none is refused. */
-const assertServed = (outcomes: ReadonlyArray<Outcome>, sent: number): void => {
+/**
+ * Every request has one answer, its own. Deadlines leave time for a successor: only one that loses two glets, one after the other, is refused, since
+ * it may be what kills them.
+ */
+const assertServed = (outcomes: ReadonlyArray<Outcome>, sent: number, mayLoseTwo = false): void => {
   assert.strictEqual(outcomes.length, sent)
-  assert.isTrue(outcomes.every(({ own, status }) => status === 200 && own), tally(outcomes))
+  const others = outcomes.filter(({ own, status }) => status !== 200 || !own)
+  assert.isTrue(others.every(({ reason }) => mayLoseTwo && reason === "glet-exited"), tally(outcomes))
+  assert.isAtMost(others.length, 0.05 * sent, tally(outcomes))
 }
 
 describe("an NVIDIA GPU under load", () => {
@@ -66,7 +71,7 @@ describe("an NVIDIA GPU under load", () => {
         assert.strictEqual(pidIn("nvidia-cuda-mps-control.pid") !== daemon, newDaemon)
         assert.deepStrictEqual(after.glets.map(({ id, sharePct }) => [id, sharePct]), before.glets.map(({ id, sharePct }) => [id, sharePct]), "the plan stayed")
         yield* Effect.sleep(300)
-        assertServed(yield* Effect.promise(load.stop), load.sent())
+        assertServed(yield* Effect.promise(load.stop), load.sent(), !newDaemon)
         assert.strictEqual(arena.usedBytes(), 0)
       }), 60_000)
   }
