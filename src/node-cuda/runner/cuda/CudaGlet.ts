@@ -172,11 +172,12 @@ export class CudaGlet implements EngineGlet, Pollable {
   }
 
   /**
-   * Whether kernels launched one by one would wait behind others such. A stream holds a thousand launches; whoever adds one more waits, and all
-   * other calls of the process with it: a neighbour's batch was seen to take 50 ms.
+   * Whether its launches would wait behind others as heavy. A stream holds a thousand launches; whoever adds one more waits, and all other calls
+   * of the process with it: beside DenseNet-161 on 48 SMs a neighbour's batches waited for one of its batches each.
    */
-  private wouldCrowd(job: Job): boolean {
-    return job.set?.graph === undefined && this.inFlight.some(({ isStarted, set }) => isStarted && set?.graph === undefined)
+  private wouldCrowd({ model, set }: Job): boolean {
+    return set !== undefined && model.isHeavy(set) &&
+      this.inFlight.some((other) => other.isStarted && other.set !== undefined && other.model.isHeavy(other.set))
   }
 
   /** Takes buffers and puts the copies of the inputs on a stream. False where all buffers of the size are taken. */

@@ -52,11 +52,6 @@ export interface ModelChoice {
 const setsOf = (size: BatchSize): number => bytesOfSet(size) < 1 << 20 ? 3 : 2
 /** Sizes other than the warmed ones that are remembered; the one that was used longest ago goes first. */
 const mostOtherSizes = 48
-/**
- * How much faster a layout without a graph must be: thousands of single launches hold up the other glets of the process (DenseNet-161 so beside
- * ResNet-50 gave the latter stalls of 50 ms), and they depend on a core being free.
- */
-const withoutGraphFactor = 1.3
 /** Batches of a size that was not warmed before its kernels are recorded. */
 const recordAfterUses = 3
 /** Graphs whose launch takes longer are launched by another thread, which costs some 0.02 ms and leaves this one free. */
@@ -187,6 +182,11 @@ export class CudaModel {
     size.graphProblem = await recordGraph(this.runtime.driver, size.session!, this.runtime.unsynchronized, set, this.stream)
   }
 
+  /** Whether its launches fill the driver's queue: kernels one by one, or a graph so large that another thread launches it. */
+  isHeavy({ graph, size }: BufferSet): boolean {
+    return graph === undefined || (size.launches >= judgedLaunches && size.launchMs > inlineLaunchMs)
+  }
+
   /** Starts the computation of a set; `onStarted` may be called at once. */
   compute(set: BufferSet, onStarted: (problem: string | undefined) => void): void {
     if (set.graph === undefined) {
@@ -195,7 +195,7 @@ export class CudaModel {
     }
     const { driver, onFatal } = this.runtime
     const { graph, size } = set
-    if (size.launches >= judgedLaunches && size.launchMs > inlineLaunchMs) {
+    if (this.isHeavy(set)) {
       driver.launchAsync(graph.executable, this.stream, (error) => {
         if (error?.isFatal === true) onFatal(error)
         onStarted(error?.message)
@@ -259,7 +259,7 @@ export class CudaModel {
   private async fastest(sizes: ReadonlyArray<BatchSize>): Promise<BatchSize> {
     let best: { readonly size: BatchSize; readonly ms: number } | undefined
     for (const size of sizes) {
-      const ms = (await this.trial(size)) * (size.graphProblem === undefined ? 1 : withoutGraphFactor)
+      const ms = await this.trial(size)
       if (best === undefined || ms < best.ms) best = { size, ms }
     }
     return best!.size
