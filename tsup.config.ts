@@ -39,10 +39,10 @@ export default defineConfig([
     sourcemap: false,
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
   },
-  // The runner is a process of its own: one self-contained file at a fixed place beside whoever starts it.
+  // The runner is a process of its own, the planner a thread: self-contained files at a fixed place beside whoever starts them.
   ...["dist", "dist/bin"].map((outDir) => ({
     ...common,
-    entry: { runner: "src/node-cuda/runner/main.ts" },
+    entry: { runner: "src/node-cuda/runner/main.ts", planner: "src/server/planning/main.ts" },
     outDir,
     splitting: false,
     clean: false,

@@ -27,6 +27,7 @@ import * as HttpServer from "../server/HttpServer.js"
 import type { ModelCatalog } from "../server/ModelCatalog.js"
 import type { CatalogProgress } from "../server/ModelCatalogLive.js"
 import * as ModelCatalogLive from "../server/ModelCatalogLive.js"
+import * as PlanThreadWorker from "../server/PlanThreadWorker.js"
 import type { ModelSettings } from "../server/repository/ModelSettings.js"
 import type { RepositoryError } from "../server/repository/RepositoryError.js"
 import type { ServerConfig } from "../server/ServerConfig.js"
@@ -137,7 +138,7 @@ export const layerServing = (options: ServingOptions): Effect.Effect<
     })
     return HttpServer.layer(options.config).pipe(
       Layer.provideMerge(catalog),
-      Layer.provideMerge(SchedulerLive.layer({})),
+      Layer.provideMerge(Layer.provide(SchedulerLive.layer({}), PlanThreadWorker.layer())),
       Layer.provide(Layer.succeed(Planner, planner)),
       Layer.provide(backend)
     )

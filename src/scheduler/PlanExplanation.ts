@@ -9,7 +9,8 @@ import type { Gpu } from "../core/Gpu.js"
 import type { GletId, GpuId, ModelName } from "../core/Ids.js"
 import { unsafeGpuId } from "../core/Ids.js"
 import type { Assignment, Plan, PlannedGlet } from "../core/Plan.js"
-import type { PlanProblem } from "../core/PlanProblem.js"
+import { gletsOf } from "../core/Plan.js"
+import type { PlanOptions, PlanProblem } from "../core/PlanProblem.js"
 import { validatePlan } from "../core/ValidatePlan.js"
 import type { GletDraft } from "./internal/gletSolver.js"
 import { solveGpu } from "./internal/gletSolver.js"
@@ -189,6 +190,19 @@ export interface NextGpu {
   readonly thenCarries: number
 }
 
+/** The largest multiple of all rates within the capacities of a plan. */
+const growthOf = (plan: Plan, problem: PlanProblem): number => {
+  const capacityRps = new Map<string, number>()
+  for (const { glet } of gletsOf(plan)) {
+    for (const work of glet.assignments) capacityRps.set(work.model, (capacityRps.get(work.model) ?? 0) + work.capacityRps)
+  }
+  return problem.demands.reduce(
+    (least, { model, rateRps, serviceClass }) =>
+      serviceClass === "best-effort" || !(rateRps > 0) ? least : Math.min(least, (capacityRps.get(model) ?? 0) / rateRps),
+    Infinity
+  )
+}
+
 /** Plans for multiples of all rates on the GPUs in use, and on one more. @since 0.1.0 @category explanations */
 export const nextGpu = (planner: PlannerAlgorithm, plan: Plan, problem: PlanProblem): NextGpu | undefined => {
   const used = new Set<string>(plan.gpus.filter(({ glets }) => glets.length > 0).map(({ gpu }) => gpu))
@@ -199,17 +213,22 @@ export const nextGpu = (planner: PlannerAlgorithm, plan: Plan, problem: PlanProb
   let number = taken.size
   while (taken.has(`${last.type}:${number}`)) number++
   const next = problem.gpus.find(({ id }) => !used.has(id)) ?? { ...last, id: unsafeGpuId(`${last.type}:${number}`) }
-  const carried = (gpus: ReadonlyArray<Gpu>, from: number): number =>
-    largest(from, mostGrowth, (factor) => {
-      const asked: PlanProblem = {
-        ...problem,
-        gpus,
-        demands: problem.demands.map((demand) => ({ ...demand, rateRps: demand.rateRps * factor })),
-        options: { ...problem.options, whenShort: "fail", fullSearch: false }
-      }
-      const made = planner.plan(asked)
-      return Either.isRight(made) && validatePlan(made.right, asked).length === 0
-    })
+  const asked = (gpus: ReadonlyArray<Gpu>, factor: number, options: Partial<PlanOptions>): PlanProblem => ({
+    ...problem,
+    gpus,
+    demands: problem.demands.map((demand) => ({ ...demand, rateRps: demand.rateRps * factor })),
+    options: { ...problem.options, fullSearch: false, ...options }
+  })
+  const valid = (question: PlanProblem): Plan | undefined => {
+    const made = planner.plan(question)
+    return Either.isRight(made) && validatePlan(made.right, question).length === 0 ? made.right : undefined
+  }
+  const carried = (gpus: ReadonlyArray<Gpu>, from: number): number => {
+    // A planner that looks for the head-room itself is asked once; what its plan can carry counts.
+    const most = valid(asked(gpus, 1, { objective: "headroom", whenShort: "degrade" }))
+    if (most?.objective === "headroom" && most.shortfalls.length === 0) return Math.min(mostGrowth, growthOf(most, problem))
+    return largest(from, mostGrowth, (factor) => valid(asked(gpus, factor, { whenShort: "fail" })) !== undefined)
+  }
   const carries = carried(inUse, 0)
   return { gpus: inUse.length, carries, type: next.type, thenCarries: Math.max(carries, carried([...inUse, next], carries)) }
 }

@@ -40,7 +40,8 @@ export interface NoSuccessor {
 
 /** @since 0.1.0 @category planning */
 export interface SuccessionOptions {
-  readonly planner: PlannerAlgorithm
+  /** Who answered. */
+  readonly planner: Pick<PlannerAlgorithm, "name">
   readonly problem: PlanProblem
   /** The deployed plan. */
   readonly current: Plan
@@ -49,26 +50,33 @@ export interface SuccessionOptions {
   readonly nextGletNumber: number
 }
 
+/** Asks the planner on this thread. One that throws is a fault like any other. @since 0.1.0 @category planning */
+export const askPlanner = (planner: PlannerAlgorithm, problem: PlanProblem, current: Plan): Either.Either<Plan, NoSuccessor> =>
+  Either.try({ try: () => planner.plan(problem, current), catch: (defect): NoSuccessor => ({ detail: `planner ${planner.name} threw: ${String(defect)}`, culprits: [] }) }).pipe(
+    Either.flatMap(Either.mapLeft((infeasible): NoSuccessor => ({ detail: infeasible.message, culprits: infeasible.culprits })))
+  )
+
 /**
- * The plan after `current`, of the next generation; it passed `validatePlan`. A planner that throws is a fault like any other.
+ * What a planner answered, as the plan after `current`: of the next generation, with the names of glets that stay; it passed `validatePlan`.
  * @since 0.1.0
  * @category planning
  */
-export const succeedPlan = (options: SuccessionOptions): Either.Either<Plan, NoSuccessor> => {
+export const succeed = (answer: Plan, options: SuccessionOptions): Either.Either<Plan, NoSuccessor> => {
   const { current, nextGletNumber, planner, problem } = options
-  const failed = (detail: string, culprits: ReadonlyArray<Culprit> = []) => Either.left<NoSuccessor>({ detail, culprits })
-  const answer = Either.try({ try: () => planner.plan(problem, current), catch: (defect) => `planner ${planner.name} threw: ${String(defect)}` })
-  if (Either.isLeft(answer)) return failed(answer.left)
-  if (Either.isLeft(answer.right)) return failed(answer.right.left.message, answer.right.left.culprits)
-  const adopted = adoptPlan(options.stayable ?? current, answer.right.right, nextGletNumber)
+  const adopted = adoptPlan(options.stayable ?? current, answer, nextGletNumber)
   const plan: Plan = { ...adopted.plan, generation: current.generation + 1 }
   const violations = validatePlan(plan, problem)
   if (violations.length === 0) return Either.right(plan)
   const first = violations[0]!
-  return failed(
-    `planner ${planner.name} broke ${violations.length} rules, first ${first.kind} (${first.glet ?? first.gpu ?? first.model ?? ""}): ${first.message}`
-  )
+  const where = first.glet ?? first.gpu ?? first.model ?? ""
+  return Either.left({
+    detail: `planner ${planner.name} broke ${violations.length} rules, first ${first.kind} (${where}): ${first.message}`, culprits: []
+  })
 }
+
+/** Asks the planner on this thread for the plan after `current`. @since 0.1.0 @category planning */
+export const succeedPlan = (options: SuccessionOptions & { readonly planner: PlannerAlgorithm }): Either.Either<Plan, NoSuccessor> =>
+  Either.flatMap(askPlanner(options.planner, options.problem, options.current), (answer) => succeed(answer, options))
 
 /** A model that a glet shall have loaded, and the batches to run once before it serves. @since 0.1.0 @category rollout */
 export interface GletWork {

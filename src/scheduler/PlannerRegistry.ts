@@ -31,6 +31,9 @@ export const plannerAliases: ReadonlyMap<string, string> = new Map([
 /** @since 0.1.0 @category planners */
 export const defaultPlanner: PlannerAlgorithm = planners[0]
 
+/** Whether the planner of that name is this one. @since 0.1.0 @category planners */
+export const isRegistered = (planner: PlannerAlgorithm): boolean => planners.includes(planner)
+
 /** No planner of that name is known. @since 0.1.0 @category errors */
 export class UnknownPlanner extends Schema.TaggedError<UnknownPlanner>()("UnknownPlanner", {
   name: Schema.String,

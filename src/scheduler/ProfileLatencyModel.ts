@@ -50,6 +50,9 @@ export interface ProfileLatencyOptions {
   readonly gletMemoryBytes?: ReadonlyMap<string, number>
 }
 
+/** What was measured, by GPU type and model. @since 0.1.0 @category models */
+export type ProfilesByType = ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>>
+
 interface Curve {
   /** Ascending. */
   readonly shares: ReadonlyArray<number>
@@ -129,7 +132,7 @@ interface Measured {
  * @category constructors
  */
 export const make = (
-  profiles: ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>>,
+  profiles: ProfilesByType,
   options: ProfileLatencyOptions = {}
 ): LatencyModel => {
   const types = new Map<string, ReadonlyMap<ModelName, Measured>>()

@@ -9,6 +9,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
@@ -25,12 +26,14 @@ import type { RequestError } from "../core/RequestError.js"
 import type { DispatcherOptions } from "./Dispatcher.js"
 import { defaultDispatcherOptions, Dispatcher } from "./Dispatcher.js"
 import { Deployment } from "./internal/deployment.js"
-import type { ProfilesByType } from "./internal/registry.js"
 import { RequestPath } from "./internal/requestPath.js"
 import { makeStatus } from "./internal/statusReport.js"
 import { sweepDelayMs } from "./internal/sweepDelay.js"
 import * as LoadWatch from "./LoadWatch.js"
 import { Planner } from "./Planner.js"
+import { isRegistered } from "./PlannerRegistry.js"
+import { PlanThread } from "./PlanThread.js"
+import type { ProfilesByType } from "./ProfileLatencyModel.js"
 import * as ProfileLatencyModel from "./ProfileLatencyModel.js"
 import type { ReplanOptions } from "./ReplanPolicy.js"
 import { defaultReplanOptions } from "./ReplanPolicy.js"
@@ -84,6 +87,10 @@ export const make = (
     const executor = yield* Executor
     const { gpus } = yield* GpuInventory
     const planner = yield* Planner
+    // Over there only the default latency model and the planners of the registry are known.
+    const planThread = config.latencyModel === defaultSchedulerOptions.latencyModel && isRegistered(planner)
+      ? Option.getOrUndefined(yield* Effect.serviceOption(PlanThread))
+      : undefined
     const clock = yield* Clock.clockWith(Effect.succeed)
     const scope = yield* Effect.scope
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
@@ -115,7 +122,7 @@ export const make = (
       onDefect: (defect) => runFork(Effect.logError("a callback of a request or an observer threw", defect))
     })
     const deployment = new Deployment({
-      executor, gpus, planner, dispatcher, path, nowMs, rateOf, onChange, scope,
+      executor, gpus, planner, planThread, dispatcher, path, nowMs, rateOf, onChange, scope,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onUnloadable: (model) => requestPlan(`model ${model} cannot be loaded`)
     })

@@ -16,20 +16,24 @@ import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import type { Dispatcher } from "../Dispatcher.js"
 import type { GletRoutes } from "../GletRoutes.js"
 import type { PlannerAlgorithm } from "../Planner.js"
-import type { GletToOpen } from "../PlanSuccession.js"
-import { modelsLost, nextNumber, numberAfter, rollOut, succeedPlan } from "../PlanSuccession.js"
+import type { GletToOpen, NoSuccessor } from "../PlanSuccession.js"
+import { askPlanner, demandsOf, modelsLost, nextNumber, numberAfter, rollOut, succeed } from "../PlanSuccession.js"
+import type { PlanThread } from "../PlanThread.js"
+import type { ProfilesByType } from "../ProfileLatencyModel.js"
 import type { RestartOptions } from "../RestartPolicy.js"
 import { routesOfPlan } from "../RoutesOfPlan.js"
 import type { ModelReadiness } from "../Scheduler.js"
 import { SupervisedGlet } from "./gletSupervisor.js"
-import type { ProfilesByType, Registration } from "./registry.js"
-import { problemOf, registration } from "./registry.js"
+import type { Registration } from "./registry.js"
+import { plannable, profilesOf, registration } from "./registry.js"
 import type { RequestPath } from "./requestPath.js"
 
 export interface DeploymentOptions {
   readonly executor: Executor["Type"]
   readonly gpus: ReadonlyArray<Gpu>
   readonly planner: PlannerAlgorithm
+  /** Where plans are made; on this thread where it is left out. */
+  readonly planThread: PlanThread["Type"] | undefined
   readonly planOptions: PlanOptions
   readonly latencyModel: (profiles: ProfilesByType) => LatencyModel
   readonly restart: RestartOptions
@@ -87,18 +91,38 @@ export class Deployment {
 
   /** Plans for the rates now estimated. Left: why not. */
   readonly planNow: Effect.Effect<Either.Either<Planned, string>> = Effect.gen(this, function*() {
-    const { gpus, latencyModel, nowMs, planOptions, planner, rateOf } = this.options
-    // Planners are synchronous: requests that wait for the thread go first.
-    yield* Effect.yieldNow()
+    const { gpus, latencyModel, nowMs, planOptions: options, rateOf } = this.options
     const startMs = nowMs()
-    const problem = problemOf(this.registry.values(), gpus, rateOf, latencyModel, planOptions)
-    const successor = succeedPlan({ planner, problem, current: this.plan, stayable: this.withoutReplaced(), nextGletNumber: this.nextGletNumber })
+    const entries = plannable(this.registry.values())
+    const profiles = profilesOf(entries)
+    const problem: PlanProblem = { gpus, options, latency: latencyModel(profiles), demands: demandsOf(entries.map(({ model }) => model), rateOf) }
+    const { plan: current } = this
+    const answer = yield* this.ask(problem, profiles, current)
+    const successor = Either.flatMap(answer, (plan) =>
+      succeed(plan, { planner: this.options.planner, problem, current, stayable: this.withoutReplaced(), nextGletNumber: this.nextGletNumber }))
     if (Either.isLeft(successor)) {
       for (const culprit of successor.left.culprits) this.fail(culprit.model, culprit.detail)
       return Either.left(successor.left.detail)
     }
     return Either.right({ plan: successor.right, problem, planningMs: nowMs() - startMs })
   })
+
+  /** Asks the planner, on the thread for it where there is one. */
+  private ask(problem: PlanProblem, profiles: ProfilesByType, current: Plan): Effect.Effect<Either.Either<Plan, NoSuccessor>> {
+    const { planThread, planner } = this.options
+    // Planners are synchronous: requests that wait for the thread go first.
+    const here = Effect.zipRight(Effect.yieldNow(), Effect.sync(() => askPlanner(planner, problem, current)))
+    if (planThread === undefined) return here
+    const { demands, gpus, options } = problem
+    return planThread.answer({ planner: planner.name, gpus, demands, options, profiles, current }).pipe(
+      Effect.map((answer): Either.Either<Plan, NoSuccessor> => (answer.ok ? Either.right(answer.plan) : Either.left(answer))),
+      Effect.catchAll((failed) => Effect.zipRight(
+        Effect.logWarning(failed.message),
+        // What was too much for a thread of its own would be too much here.
+        failed.reason === "not-started" ? here : Effect.succeed(Either.left({ detail: failed.message, culprits: [] }))
+      ))
+    )
+  }
 
   /** Plans and deploys. Never fails: what cannot be done is logged and seen in readiness and status, and the old plan stays. */
   deploy(reason: string): Effect.Effect<void> {

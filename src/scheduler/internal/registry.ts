@@ -1,13 +1,8 @@
 /** The models that are registered, with what was measured of them, and why some are not served. */
-import type { Gpu } from "../../core/Gpu.js"
 import type { ModelName } from "../../core/Ids.js"
-import type { LatencyModel } from "../../core/LatencyModel.js"
 import type { Model } from "../../core/Model.js"
-import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import type { ModelProfile } from "../../core/Profile.js"
-import { demandsOf } from "../PlanSuccession.js"
-
-export type ProfilesByType = ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>>
+import type { ProfilesByType } from "../ProfileLatencyModel.js"
 
 export interface Registration {
   readonly model: Model
@@ -26,27 +21,18 @@ export const registration = (model: Model, profiles: ReadonlyMap<string, ModelPr
   model, profiles, replaces: undefined, failure: undefined, note: "", unloadable: false
 })
 
-/** The planning problem of the registered models at the given rates, items per second. */
-export const problemOf = (
-  registrations: Iterable<Registration>,
-  gpus: ReadonlyArray<Gpu>,
-  rateOf: (model: ModelName) => number,
-  latencyModel: (profiles: ProfilesByType) => LatencyModel,
-  options: PlanOptions
-): PlanProblem => {
-  const planned = [...registrations].filter((entry) => !entry.unloadable)
+/** The models that plans are made for. */
+export const plannable = (registrations: Iterable<Registration>): ReadonlyArray<Registration> => [...registrations].filter((entry) => !entry.unloadable)
+
+/** What was measured of them. */
+export const profilesOf = (registrations: ReadonlyArray<Registration>): ProfilesByType => {
   const profiles = new Map<string, Map<ModelName, ModelProfile>>()
-  for (const { model, profiles: measured } of planned) {
+  for (const { model, profiles: measured } of registrations) {
     for (const [gpuType, profile] of measured) {
       const ofType = profiles.get(gpuType)
       if (ofType === undefined) profiles.set(gpuType, new Map([[model.name, profile]]))
       else ofType.set(model.name, profile)
     }
   }
-  return {
-    gpus,
-    latency: latencyModel(profiles),
-    options,
-    demands: demandsOf(planned.map(({ model }) => model), rateOf)
-  }
+  return profiles
 }

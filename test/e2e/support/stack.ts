@@ -27,6 +27,7 @@ import { SchedulerStatus } from "../../../src/scheduler/SchedulerStatus.js"
 import * as HttpServer from "../../../src/server/HttpServer.js"
 import { ModelCatalog } from "../../../src/server/ModelCatalog.js"
 import * as ModelCatalogLive from "../../../src/server/ModelCatalogLive.js"
+import * as PlanThreadWorker from "../../../src/server/PlanThreadWorker.js"
 import type { ModelSettings } from "../../../src/server/repository/ModelSettings.js"
 import { defaultConfig } from "../../../src/server/ServerConfig.js"
 import { call } from "../../support/http.js"
@@ -76,7 +77,7 @@ const serve = <More>(
         Layer.provideMerge(ModelCatalogLive.layer({
           directory: options.directory, overrides: new Map(Object.entries(options.models ?? {})), profileBudgetMs: 150
         })),
-        Layer.provideMerge(SchedulerLive.layer(options.scheduler ?? {})),
+        Layer.provideMerge(Layer.provide(SchedulerLive.layer(options.scheduler ?? {}), PlanThreadWorker.layer())),
         Layer.provide(Layer.succeed(Planner, options.planner ?? defaultPlanner)),
         Layer.provideMerge(backend),
         Layer.provide(Logger.replace(Logger.defaultLogger, logger))
