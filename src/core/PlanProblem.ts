@@ -76,6 +76,13 @@ export const defaultPlanOptions: PlanOptions = {
   seed: 1
 }
 
+/**
+ * Of a server, and of its simulation: the GPUs are given and must do, and a plan now is worth more than one that is a percent better later.
+ * @since 0.1.0
+ * @category planning
+ */
+export const onlinePlanOptions: PlanOptions = { ...defaultPlanOptions, whenShort: "degrade", effort: 0.1 }
+
 /** @since 0.1.0 @category planning */
 export interface PlanProblem {
   readonly gpus: ReadonlyArray<Gpu>

@@ -20,7 +20,7 @@ import { GpuInventory } from "../core/Gpu.js"
 import type { ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
-import { defaultPlanOptions } from "../core/PlanProblem.js"
+import { onlinePlanOptions } from "../core/PlanProblem.js"
 import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
 import type { DispatcherOptions } from "./Dispatcher.js"
@@ -44,7 +44,7 @@ import { Scheduler } from "./Scheduler.js"
 /** @since 0.1.0 @category options */
 export interface SchedulerOptions {
   readonly dispatcher: DispatcherOptions
-  /** By default the GPUs are given and must do: `whenShort` is `degrade`. */
+  /** By default `onlinePlanOptions`. */
   readonly plan: PlanOptions
   readonly replan: ReplanOptions
   readonly restart: RestartOptions
@@ -65,7 +65,7 @@ export interface SchedulerOptions {
 /** @since 0.1.0 @category options */
 export const defaultSchedulerOptions: SchedulerOptions = {
   dispatcher: defaultDispatcherOptions,
-  plan: { ...defaultPlanOptions, whenShort: "degrade" },
+  plan: onlinePlanOptions,
   replan: defaultReplanOptions,
   restart: defaultRestartOptions,
   controlMs: 200,

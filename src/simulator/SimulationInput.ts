@@ -8,7 +8,7 @@ import type { ModelName } from "../core/Ids.js"
 import type { Execution, LatencyModel } from "../core/LatencyModel.js"
 import type { Model } from "../core/Model.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
-import { defaultPlanOptions } from "../core/PlanProblem.js"
+import { onlinePlanOptions } from "../core/PlanProblem.js"
 import type { DispatcherOptions } from "../scheduler/Dispatcher.js"
 import { defaultDispatcherOptions } from "../scheduler/Dispatcher.js"
 import type { LatencyDistribution } from "../scheduler/LatencyDistribution.js"
@@ -101,7 +101,7 @@ export interface SimulationInput {
 /** What is the same nearly always: the online service's own options. @since 0.1.0 @category input */
 export const defaultSimulation = {
   failures: [],
-  planOptions: { ...defaultPlanOptions, whenShort: "degrade" },
+  planOptions: onlinePlanOptions,
   dispatcher: defaultDispatcherOptions,
   replan: defaultReplanOptions,
   restart: defaultRestartOptions,
