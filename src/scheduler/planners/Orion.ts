@@ -22,7 +22,7 @@ import type { GpuDraft } from "../internal/gletSolver.js"
 import { makePlanTables } from "../internal/planTables.js"
 import { climb } from "../internal/search/climb.js"
 import type { Direction } from "../internal/search/direction.js"
-import { directionOf, scaled } from "../internal/search/direction.js"
+import { directionOf, leastCost, likelyLength, scaled } from "../internal/search/direction.js"
 import { attemptSteps, climbAttempts, fewest } from "../internal/search/fewest.js"
 import type { GpuSolver, GpuState } from "../internal/search/gpuState.js"
 import { makeGpuSolver } from "../internal/search/gpuState.js"
@@ -94,12 +94,18 @@ const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState | undefined>)
 const movesBetween = (deployed: ReadonlyArray<GpuState>, states: ReadonlyArray<GpuState | undefined>): number =>
   states.reduce((moves, state, at) => moves + [...new Set(state?.models)].filter((model) => !deployed[at]!.models.includes(model)).length, 0)
 
+/** The head-room that a deployed plan was made with, or what can still be had where rates have grown since. */
+const headroomLeft = (space: SearchSpace, { length, unit }: Direction, current: Plan): number => {
+  const planned = Math.min(current.headroom ?? 1 / keepRatio, headroomLimit)
+  const cost = space.kinds.reduce((sum, kind) => sum + kind.cost * kind.members.length, 0)
+  return leastCost(space, unit, planned * length) <= cost ? planned : likelyLength(space, unit, cost) / length
+}
+
 /** The deployed plan with as few changes as the rates need; undefined where a few do not do. */
 const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, current: Plan, objective: "fewest" | "headroom"): Kept | undefined => {
   const states = statesOfPlan(space, solver, current)
   if (states.every(({ glets }) => glets.length === 0)) return undefined
-  const headroom = Math.min(current.headroom ?? 1 / keepRatio, headroomLimit)
-  const wanted = direction.length * (objective === "fewest" ? 1 : Math.max(1, keepRatio * headroom))
+  const wanted = direction.length * (objective === "fewest" ? 1 : Math.max(1, keepRatio * headroomLeft(space, direction, current)))
   const repaired = repair(space, solver, {
     states, target: scaled(direction.unit, wanted), spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed)
   })

@@ -34,9 +34,13 @@ export const directionOf = (rates: ReadonlyArray<number>, models: ReadonlyArray<
 
 export const scaled = (unit: Float64Array, length: number): Float64Array => unit.map((rps) => rps * length)
 
+/** About the least cost of GPUs that carry a length: the sum of what each model costs at balanced prices. */
+export const leastCost = (space: SearchSpace, unit: Float64Array, length: number): number =>
+  balancedPrices(space, scaled(unit, length)).costs.reduce((sum, each) => sum + each, 0)
+
 /** About the largest length that GPUs of some cost carry: where the least costs of all models sum to it. */
 export const likelyLength = (space: SearchSpace, unit: Float64Array, cost: number): number => {
-  const costAt = (length: number): number => balancedPrices(space, scaled(unit, length)).costs.reduce((sum, each) => sum + each, 0)
+  const costAt = (length: number): number => leastCost(space, unit, length)
   let high = 1
   for (let i = 0; i < 60 && costAt(high) < cost; i++) high *= 4
   let low = high / 4
