@@ -13,6 +13,7 @@
 import * as Either from "effect/Either"
 import { makeRandom } from "../../core/internal/random.js"
 import type { Plan } from "../../core/Plan.js"
+import { gletsOf } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import { fewestBound } from "../bounds/FewestBound.js"
 import { headroomBound } from "../bounds/HeadroomBound.js"
@@ -43,8 +44,10 @@ const headroomLimit = 10
 /** A deployed structure is kept while it has this part of the head-room that was planned. */
 const keepRatio = 0.8
 
-/** Where less of what a deployed plan carries is asked for, fewer GPUs are looked for. */
+/** Where the rates would do with less of the GPUs in use than this, and have fallen, fewer GPUs are looked for; below half of them in any case. */
 const worthwhileUse = 0.85
+const worthwhileFall = 0.98
+const leastUse = 0.5
 
 const defaultMoveCost = 0.02
 
@@ -83,8 +86,8 @@ interface Kept {
   readonly structure: Structure
   /** What was deployed. */
   readonly deployed: ReadonlyArray<GpuState>
-  /** The part of what its GPUs carry that is asked for. */
-  readonly use: number
+  /** Whether the rates take so much of its GPUs that fewer need not be looked for. */
+  readonly isUsed: boolean
 }
 
 const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState | undefined>): number =>
@@ -93,6 +96,15 @@ const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState | undefined>)
 /** Copies of models that stand where none is deployed: each has to be loaded. */
 const movesBetween = (deployed: ReadonlyArray<GpuState>, states: ReadonlyArray<GpuState | undefined>): number =>
   states.reduce((moves, state, at) => moves + [...new Set(state?.models)].filter((model) => !deployed[at]!.models.includes(model)).length, 0)
+
+/** Items per second that a deployed plan was asked for, by model of the problem. */
+const deployedRates = (space: SearchSpace, current: Plan): Float64Array => {
+  const rates = new Map<string, number>()
+  for (const { glet } of gletsOf(current)) {
+    for (const { model, rateRps } of glet.assignments) rates.set(model, (rates.get(model) ?? 0) + rateRps)
+  }
+  return Float64Array.from(space.tables.problem.demands, ({ model }) => rates.get(model) ?? 0)
+}
 
 /** The head-room that a deployed plan was made with, or what can still be had where rates have grown since. */
 const headroomLeft = (space: SearchSpace, { length, unit }: Direction, current: Plan): number => {
@@ -107,11 +119,18 @@ const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, curre
   if (states.every(({ glets }) => glets.length === 0)) return undefined
   const wanted = direction.length * (objective === "fewest" ? 1 : Math.max(1, keepRatio * headroomLeft(space, direction, current)))
   const repaired = repair(space, solver, {
-    states, target: scaled(direction.unit, wanted), spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed)
+    states, target: scaled(direction.unit, wanted), deployedRps: deployedRates(space, current), spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed)
   })
   if (repaired === undefined) return undefined
   const kept = new Set(states.flatMap((state, at) => (repaired.states[at] === state ? [at] : [])))
-  return { structure: { states: repaired.states, factor: factorOf(direction, repaired.states), kept }, deployed: states, use: repaired.use }
+  const { growth } = repaired
+  // The least that the rates cost, of what is in use.
+  const use = leastCost(space, direction.unit, direction.length) / costOf(space, repaired.states)
+  return {
+    structure: { states: repaired.states, factor: factorOf(direction, repaired.states), kept },
+    deployed: states,
+    isUsed: use >= worthwhileUse || (use >= leastUse && growth >= worthwhileFall)
+  }
 }
 
 /** The GPUs are given: the largest factor, and the models that have no place at any. */
@@ -190,7 +209,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   let upperBound: number | undefined
 
   const kept = structure === undefined && current !== undefined ? keep(space, solver, direction, current, objective) : undefined
-  if (kept !== undefined && (objective === "headroom" || kept.use >= worthwhileUse)) structure = kept.structure
+  if (kept !== undefined && (objective === "headroom" || kept.isUsed)) structure = kept.structure
   if (structure === undefined && objective === "fewest") {
     const bound = fewestBound(problem)
     lowerBound = bound.cost

@@ -38,6 +38,8 @@ export interface RepairRequest {
   /** All GPUs of the problem, in its order. */
   readonly states: ReadonlyArray<GpuState>
   readonly target: Float64Array
+  /** What was asked of the deployed plan, items per second by model. */
+  readonly deployedRps: Float64Array
   /** Whether GPUs that are empty may be used before those in use were tried. */
   readonly spread: boolean
   readonly random: () => number
@@ -61,12 +63,12 @@ const neighbours = 4
 
 export interface Repaired {
   readonly states: ReadonlyArray<GpuState>
-  /** The part of what the GPUs in use carry that is asked for, 0 to 1: where it is small, fewer of them would do. */
-  readonly use: number
+  /** What is asked for as a multiple of what was asked of the deployed plan. */
+  readonly growth: number
 }
 
 /** The repaired states, or undefined where a few changes are not enough. */
-export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, states, target }: RepairRequest): Repaired | undefined => {
+export const repair = (space: SearchSpace, solver: GpuSolver, { deployedRps, random, spread, states, target }: RepairRequest): Repaired | undefined => {
   const weights = weightsOf(space, states, target)
   const fleet = makeFleet(space, states, weights, target)
   const among = new Set<number>()
@@ -89,10 +91,10 @@ export const repair = (space: SearchSpace, solver: GpuSolver, { random, spread, 
     if (fleet.gpus[at] !== old && fleet.change(at, old) <= 1e-9) fleet.set(at, old)
   }
   let asked = 0
-  let carried = 0
+  let deployed = 0
   weights.forEach((weight, model) => {
     asked += weight * target[model]!
-    carried += weight * Math.max(target[model]!, fleet.carried[model]!)
+    deployed += weight * deployedRps[model]!
   })
-  return { states: [...fleet.gpus], use: carried > 0 ? asked / carried : 1 }
+  return { states: [...fleet.gpus], growth: deployed > 0 ? asked / deployed : Infinity }
 }
