@@ -143,7 +143,8 @@ const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArra
     const climbed = climb(space, solver, {
       kinds,
       unit: direction.unit,
-      enough: Math.min(headroomLimit, bound * nearEnough) * direction.length,
+      // A bound of 0 says that some model has no place: then what there is room for is to be found.
+      enough: bound > 0 ? Math.min(headroomLimit, bound * nearEnough) * direction.length : Infinity,
       random: makeRandom(space.tables.problem.options.seed),
       smallestRaise: 0.01,
       patience: 2,
@@ -153,8 +154,10 @@ const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArra
     if (climbed.length > 0 || placed.length === 0) {
       return { homeless, direction, structure: { states: onGpus(space, climbed.states), factor: placed.length === 0 ? 1 : climbed.length / direction.length } }
     }
-    homeless.push(...climbed.unmet)
-    placed = placed.filter((model) => !climbed.unmet.includes(model))
+    // Each round leaves fewer.
+    const left = climbed.unmet.length > 0 ? climbed.unmet : [...placed]
+    homeless.push(...left)
+    placed = placed.filter((model) => !left.includes(model))
   }
 }
 
