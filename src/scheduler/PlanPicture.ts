@@ -6,6 +6,7 @@
  */
 import type { Plan, PlannedGlet, PlannedGpu } from "../core/Plan.js"
 import { gpusUsed } from "../core/Plan.js"
+import { short, xml } from "./internal/svgText.js"
 
 const widthPx = 1000
 const barLeftPx = 120
@@ -19,18 +20,7 @@ const lettersPerPx = 1 / 6.4
 /** More would be no picture any more. */
 const mostGpus = 64
 
-// Control characters are not allowed in XML, however they are written; half a surrogate pair neither.
-const xml = (text: string): string =>
-  [...text].map((c) => {
-    if (c === "<") return "&lt;"
-    if (c === ">") return "&gt;"
-    if (c === "&") return "&amp;"
-    if (c === "\"") return "&quot;"
-    return c < " " || /[\u007f-\u009f\ufffe\uffff]|^[\ud800-\udfff]$/.test(c) ? "\ufffd" : c
-  }).join("")
-
 const px = (value: number): string => String(Math.round(value * 10) / 10)
-const short = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2))
 
 /** As much of a text as a width has room for. */
 const fitted = (text: string, width: number): string => {

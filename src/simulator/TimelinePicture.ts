@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type { SimulationReport } from "./SimulationReport.js"
+import { short, xml } from "../scheduler/internal/svgText.js"
 
 const widthPx = 1100
 const leftPx = 150
@@ -19,17 +20,7 @@ const mostModels = 24
 const mostGpus = 16
 const mostGlets = 48
 
-const xml = (text: string): string =>
-  [...text].map((c) => {
-    if (c === "<") return "&lt;"
-    if (c === ">") return "&gt;"
-    if (c === "&") return "&amp;"
-    if (c === "\"") return "&quot;"
-    return c < " " || /[\u007f-\u009f\ufffe\uffff]|^[\ud800-\udfff]$/.test(c) ? "\ufffd" : c
-  }).join("")
-
 const px = (value: number): string => String(Math.round(value * 100) / 100)
-const short = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2))
 const seconds = (ms: number): string => `${Number((ms / 1000).toPrecision(4))} s`
 const clipped = (text: string, letters: number): string => (text.length <= letters ? text : `${text.slice(0, letters - 1)}…`)
 
