@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/globalSetup.ts"],
+    setupFiles: ["test/support/seed.ts"],
     pool: "forks",
     poolOptions: { forks: { maxForks: 2 } },
     testTimeout: 30_000,

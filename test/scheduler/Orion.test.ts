@@ -5,9 +5,12 @@ import type { Plan } from "../../src/core/Plan.js"
 import { encodePlan, gletsOf, gpusUsed } from "../../src/core/Plan.js"
 import type { PlanProblem } from "../../src/core/PlanProblem.js"
 import { validatePlan } from "../../src/core/ValidatePlan.js"
+import type { GletDraft } from "../../src/scheduler/internal/gletSolver.js"
+import { makePlanTables } from "../../src/scheduler/internal/planTables.js"
+import { tightenGlets } from "../../src/scheduler/internal/spareCapacity.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import type { ModelSpec } from "./problems.js"
-import { bestEffortOf, cpuOf, demandOf, gpusOf, latencyOf, mb, problemOf, problems } from "./problems.js"
+import { bestEffortOf, cpuOf, demandOf, gpuOf, gpusOf, latencyOf, mb, problemOf, problems } from "./problems.js"
 
 const runs = { numRuns: 80 }
 const patience = 120_000
@@ -164,6 +167,30 @@ describe("orion on the CPU", () => {
     assert.isDefined(work)
     assert.isAbove(work!.batch, 1)
     assert.isAtLeast(placed!.glet.assignments[0]!.worstMs, work!.blockingMs)
+  })
+})
+
+describe("orion where not all models have a place", () => {
+  const whole = gpuOf(0, { sharesPct: [100], units: 1 })
+
+  it("places the model with requests before one that nobody asks for, and says that the other has no place", () => {
+    const problem = problemOf(
+      [whole],
+      [demandOf("busy", 316, 0.69, 1), bestEffortOf("later", 1), demandOf("idle", 0, 27, 64)],
+      latencyOf([spec("busy", 0.24, 0.01, { largestBatch: 1 }), spec("later", 0.24, 0.01, { largestBatch: 1 }), spec("idle", 9.5, 0.25, { largestBatch: 4 })]),
+      { whenShort: "degrade", maxModelsPerGlet: 1 }
+    )
+    const plan = planOf(problem)
+    assert.deepStrictEqual([...modelsOf(plan)], ["busy"])
+    assert.deepStrictEqual(plan.shortfalls.map(({ model }) => String(model)), ["later", "idle"])
+  })
+
+  it("keeps best-effort models on glets that become one", () => {
+    const gpu = gpuOf(0)
+    const tables = makePlanTables(problemOf([gpu], [demandOf("a", 1, 100), demandOf("b", 1, 100), bestEffortOf("c")], latencyOf(["a", "b", "c"].map((name) => spec(name, 1, 0.1)))))
+    const glet = (demand: number): GletDraft => ({ sharePct: 50, works: [{ demand, rateRps: 1 }], bestEffort: [{ demand: 2, batch: demand + 1 }], factor: 1 })
+    const { glets } = tightenGlets(tables, { gpu, glets: [glet(0), glet(1)] })
+    assert.deepStrictEqual(glets.map(({ bestEffort, works }) => [works.map(({ demand }) => demand), bestEffort]), [[[0, 1], [{ demand: 2, batch: 1 }]]])
   })
 })
 

@@ -112,7 +112,8 @@ const merged = (a: GletDraft, b: GletDraft): GletDraft => {
     if (at < 0) works.push(work)
     else works[at] = { ...work, rateRps: work.rateRps + works[at]!.rateRps }
   }
-  return { sharePct: Math.max(a.sharePct, b.sharePct), works, bestEffort: [], factor: Math.max(a.factor, b.factor) }
+  const lent = b.bestEffort.filter(({ demand }) => a.bestEffort.every((work) => work.demand !== demand))
+  return { sharePct: Math.max(a.sharePct, b.sharePct), works, bestEffort: [...a.bestEffort, ...lent], factor: Math.max(a.factor, b.factor) }
 }
 
 /** The same works on as little share of the GPU as they need: glets become one where they can, and smaller. */

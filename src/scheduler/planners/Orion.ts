@@ -27,6 +27,7 @@ import { directionOf, leastCost, likelyLength, scaled } from "../internal/search
 import { attemptSteps, climbAttempts, fewest } from "../internal/search/fewest.js"
 import type { GpuSolver, GpuState } from "../internal/search/gpuState.js"
 import { makeGpuSolver } from "../internal/search/gpuState.js"
+import { balancedPrices } from "../internal/search/prices.js"
 import { repair, statesOfPlan } from "../internal/search/repair.js"
 import type { SearchSpace } from "../internal/search/searchSpace.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
@@ -133,6 +134,11 @@ const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, curre
   }
 }
 
+const costliestFirst = (space: SearchSpace, { length, unit }: Direction, models: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const { costs } = balancedPrices(space, scaled(unit, length))
+  return [...models].sort((a, b) => costs[b]! - costs[a]!)
+}
+
 /** The GPUs are given: the largest factor, and the models that have no place at any. */
 const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArray<number>, critical: ReadonlyArray<number>, bound: number, effort: number) => {
   const kinds = space.kinds.flatMap(({ members }, kind) => members.map(() => kind))
@@ -154,8 +160,11 @@ const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArra
     if (climbed.length > 0 || placed.length === 0) {
       return { homeless, direction, structure: { states: onGpus(space, climbed.states), factor: placed.length === 0 ? 1 : climbed.length / direction.length } }
     }
-    // Each round leaves fewer.
-    const left = climbed.unmet.length > 0 ? climbed.unmet : [...placed]
+    // Each round leaves fewer. A model that nobody asks for makes room before one with requests does: the costliest half of such models at a time.
+    const asked = placed.filter((model) => rates[model]! > 0)
+    const idle = placed.length === asked.length || asked.length === 0 ? [] : costliestFirst(space, direction, placed.filter((model) => rates[model] === 0))
+    const unmet = climbed.unmet.length > 0 ? climbed.unmet : placed
+    const left = unmet.some((model) => rates[model]! > 0) && idle.length > 0 ? idle.slice(0, Math.ceil(idle.length / 2)) : [...unmet]
     homeless.push(...left)
     placed = placed.filter((model) => !left.includes(model))
   }

@@ -1,6 +1,7 @@
 /**
  * Rates as a direction and a length. The search for a number of GPUs sees the direction only: sets of rates that differ by a factor are searched
- * alike, and the factor decides no more than how far is far enough.
+ * alike, and the factor decides no more than how far is far enough. (Alike up to a step of a grid: where scaling by a factor that is no power of two
+ * moves a part across the edge of a step, the directions differ by 2^-29.)
  */
 import type { SearchSpace } from "./searchSpace.js"
 import { balancedPrices } from "./prices.js"
@@ -17,7 +18,7 @@ const leastRps = 1e-6
 
 const grid = 2 ** 30
 
-/** Rounded to 30 bits and up by one: the last bits, which scaling may change, do not matter. */
+/** Rounded to 30 bits and up by one: the last bits, which scaling may change, do not matter but at the edge of a step. */
 const rounded = (value: number): number => {
   const unit = 2 ** Math.floor(Math.log2(value)) / grid
   return (Math.round(value / unit) + 1) * unit

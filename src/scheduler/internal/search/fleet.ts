@@ -107,7 +107,9 @@ export const makeFleet = (space: SearchSpace, states: ReadonlyArray<GpuState>, w
       add(state, 1)
       gpus[at] = state
       for (const model of touched) {
-        carried[model]! += difference[model]!
+        const now = carried[model]! + difference[model]!
+        // What is left of a model that stands nowhere any more is rounding, and must not pass for a place.
+        carried[model] = Math.abs(now) <= negligible * Math.abs(difference[model]!) ? 0 : now
         mark(model)
       }
       clear()
