@@ -50,7 +50,8 @@ export const startGlet = (args: ReadonlyArray<string>, handlers: {
       readline.createInterface({ input: spawned.stderr }).on("line", (line) => {
         messages.push(line)
         if (messages.length > keptLines) messages.shift()
-        handlers.onMessage(line)
+        // What it says of being stopped is of no interest: we stop it.
+        if (!spawned.killed) handlers.onMessage(line)
       })
       // The child may end before it has read its input; its exit code says why.
       spawned.stdin.on("error", () => undefined)
