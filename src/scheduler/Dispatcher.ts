@@ -81,6 +81,12 @@ export class Dispatcher {
     this.models.set(model.name, new ModelLane(model))
   }
 
+  /** Another objective or class of a model that is there: queue, counters and routes stay; routes go by it once they are set anew. */
+  amendModel(model: Model): void {
+    const lane = this.models.get(model.name)
+    if (lane !== undefined) lane.model = model
+  }
+
   /** Forgets a model: its queued requests end with `model-not-ready`. */
   removeModel(nowMs: number, name: ModelName): void {
     const lane = this.models.get(name)

@@ -30,8 +30,11 @@ export const makeLoadWatch = (nowMs: number): LoadWatch => ({
 export const watchedRps = (watch: LoadWatch, model: ModelName): number => RateEstimator.estimateRps(watch.estimator, model)
 
 /** A model is new: until it was seen, its rate is what was announced. @since 0.1.0 @category replanning */
-export const expectLoad = (watch: LoadWatch, model: Model): LoadWatch => ({
-  ...watch, estimator: RateEstimator.expectRate(watch.estimator, model.name, model.expectedRateRps)
+export const expectLoad = (watch: LoadWatch, model: Model): LoadWatch => expectRate(watch, model.name, model.expectedRateRps)
+
+/** From now on this rate is announced, items per second, until arrivals say otherwise. @since 0.1.0 @category replanning */
+export const expectRate = (watch: LoadWatch, model: ModelName, rateRps: number): LoadWatch => ({
+  ...watch, estimator: RateEstimator.expectRate(watch.estimator, model, rateRps)
 })
 
 /** Counts of this model begin again; its estimate stays. @since 0.1.0 @category replanning */

@@ -13,6 +13,8 @@ import type { Plan } from "../core/Plan.js"
 import type { ModelProfile } from "../core/Profile.js"
 import type { InferRequest, InferResult, RequestEnd, RequestTimes } from "../core/Request.js"
 import type { RequestDropped, RequestError } from "../core/RequestError.js"
+import type { ModelChange } from "./internal/registry.js"
+import type { PlannerAlgorithm } from "./Planner.js"
 import type { GletStatus, ModelStatus, SchedulerStatus } from "./SchedulerStatus.js"
 
 /**
@@ -96,11 +98,18 @@ export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler
    * name again replaces it without failing its requests.
    */
   readonly register: (model: Model, profiles: ReadonlyMap<string, ModelProfile>) => Effect.Effect<ModelReadiness>
+  /**
+   * Changes objective, class or expected rate of a model while it is served: it stays loaded, its requests stay. Completes when the plan that
+   * follows is deployed; false where no such model is registered.
+   */
+  readonly amend: (model: ModelName, change: ModelChange) => Effect.Effect<boolean>
   /** Forgets a model: its queued requests end with `model-not-ready`, what runs may end. Completes when it is unloaded. */
   readonly unregister: (model: ModelName) => Effect.Effect<void>
   /** Where a model stands; undefined for names never registered. Cheap: callable per request. */
   readonly readiness: (model: ModelName) => ModelReadiness | undefined
   readonly plan: Effect.Effect<Plan>
+  /** Plans by another algorithm from now on. Completes when its first plan is deployed, or the deployed one stays as it has none. */
+  readonly usePlanner: (planner: PlannerAlgorithm) => Effect.Effect<void>
   /** Plans now, for the rates now estimated, and deploys what differs. `dryRun`: only answers. */
   readonly replan: (options?: { readonly reason?: string; readonly dryRun?: boolean }) => Effect.Effect<Plan>
   readonly status: Effect.Effect<SchedulerStatus>
@@ -112,4 +121,4 @@ export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler
   readonly drain: Effect.Effect<void>
 }>() {}
 
-export type { GletStatus, ModelStatus, SchedulerStatus, ServiceClass }
+export type { GletStatus, ModelChange, ModelStatus, SchedulerStatus, ServiceClass }

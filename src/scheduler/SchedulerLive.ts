@@ -86,9 +86,9 @@ export const make = (
     const config: SchedulerOptions = { ...defaultSchedulerOptions, ...options }
     const executor = yield* Executor
     const { gpus } = yield* GpuInventory
-    const planner = yield* Planner
+    let planner = yield* Planner
     // Over there only the default latency model and the planners of the registry are known.
-    const planThread = config.latencyModel === defaultSchedulerOptions.latencyModel && isRegistered(planner)
+    const planThread = config.latencyModel === defaultSchedulerOptions.latencyModel
       ? Option.getOrUndefined(yield* Effect.serviceOption(PlanThread))
       : undefined
     const clock = yield* Clock.clockWith(Effect.succeed)
@@ -122,7 +122,14 @@ export const make = (
       onDefect: (defect) => runFork(Effect.logError("a callback of a request or an observer threw", defect))
     })
     const deployment = new Deployment({
-      executor, gpus, planner, planThread, dispatcher, path, nowMs, rateOf, onChange, scope,
+      executor, gpus, dispatcher,
+      get planner() {
+        return planner
+      },
+      get planThread() {
+        return isRegistered(planner) ? planThread : undefined
+      },
+      path, nowMs, rateOf, onChange, scope,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onUnloadable: (model) => requestPlan(`model ${model} cannot be loaded`)
     })
@@ -205,6 +212,13 @@ export const make = (
           deployment.register(model, profiles)
           return requestPlanAndWait(`model ${model.name} registered`)
         }).pipe(Effect.map(() => deployment.readiness(model.name) ?? { state: "failed", reason: "it was unregistered meanwhile" })),
+      amend: (name, change) =>
+        Effect.suspend(() => {
+          if (!deployment.isRegistered(name)) return Effect.succeed(false)
+          deployment.amend(name, change)
+          if (change.expectedRateRps !== undefined) watch = LoadWatch.expectRate(watch, name, change.expectedRateRps)
+          return Effect.as(requestPlanAndWait(`what is asked of ${name} changed`), true)
+        }),
       unregister: (name) =>
         Effect.suspend(() => {
           deployment.unregister(name)
@@ -215,6 +229,11 @@ export const make = (
         }))),
       readiness: (name) => deployment.readiness(name),
       plan: Effect.sync(() => deployment.plan),
+      usePlanner: (next) =>
+        Effect.suspend(() => {
+          planner = next
+          return requestPlanAndWait(`planner ${next.name} asked for`)
+        }),
       replan: ({ dryRun = false, reason = "asked for" } = {}) =>
         dryRun
           ? Effect.map(deployment.planNow, (planned) => (Either.isRight(planned) ? planned.right.plan : deployment.plan))

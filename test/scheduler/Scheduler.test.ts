@@ -17,6 +17,7 @@ import type { InferRequest, RequestEnd } from "../../src/core/Request.js"
 import type { MemoryExecutorOptions } from "../../src/scheduler/MemoryExecutor.js"
 import * as MemoryExecutor from "../../src/scheduler/MemoryExecutor.js"
 import { Planner } from "../../src/scheduler/Planner.js"
+import { greedy } from "../../src/scheduler/planners/Greedy.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import type { SchedulerObserver } from "../../src/scheduler/Scheduler.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
@@ -458,6 +459,46 @@ describe("Scheduler", () => {
       assert.strictEqual(statuses[0]!.models.length, 0)
       assert.isAbove(statuses[statuses.length - 1]!.plan.generation, 0)
     })))
+
+  it.live("changes objective, class, rate and planner without loading anything again or losing a request", () => {
+    const loads: Array<string> = []
+    return withScheduler({ executor: { failLoad: (model) => void loads.push(model.name) } }, Effect.gen(function*() {
+      const scheduler = yield* Scheduler
+      const a = critical("a")
+      yield* register(a)
+      const before = yield* scheduler.plan
+      loads.length = 0
+      const loading = yield* Effect.fork(load(a, 100, 800, 3))
+      yield* Effect.fork(scheduler.amend(a.name, { sloMs: 49 }))
+      yield* pass(200)
+      assert.deepStrictEqual(gletsOf(yield* scheduler.plan).map(({ glet: { id } }) => id), gletsOf(before).map(({ glet: { id } }) => id))
+      assert.deepStrictEqual(loads, [])
+      const amending = yield* Effect.fork(scheduler.amend(a.name, { sloMs: 20 }))
+      yield* pass(200)
+      assert.isTrue(yield* Fiber.join(amending))
+      assert.strictEqual((yield* scheduler.status).models[0]!.sloMs, 20)
+      const tightened = gletsOf(yield* scheduler.plan)
+      assert.isTrue(tightened.every(({ glet: { assignments } }) => assignments.every((work) => work.worstMs + work.slackMs <= 20 + 1e-9)))
+      yield* Effect.fork(scheduler.amend(a.name, { expectedRateRps: 700 }))
+      yield* pass(100)
+      const planned = gletsOf(yield* scheduler.plan).flatMap(({ glet: { assignments } }) => assignments).reduce((sum, { capacityRps }) => sum + capacityRps, 0)
+      assert.isAtLeast(planned, 700)
+      const tally = yield* Fiber.join(loading)
+      yield* pass(60)
+      assert.deepStrictEqual(count(tally), { ok: tally.offered })
+      yield* Effect.fork(scheduler.usePlanner(greedy))
+      yield* pass(200)
+      assert.strictEqual((yield* scheduler.plan).planner, greedy.name)
+      yield* Effect.fork(scheduler.usePlanner(orion))
+      yield* Effect.fork(scheduler.amend(a.name, { serviceClass: "best-effort" }))
+      yield* pass(200)
+      const status = yield* scheduler.status
+      assert.strictEqual(status.models[0]!.serviceClass, "best-effort")
+      assert.strictEqual(status.models[0]!.sloMs, undefined)
+      assert.isTrue(gletsOf(status.plan).every(({ glet: { assignments } }) => assignments.length === 0))
+      assert.isFalse(yield* scheduler.amend(critical("unknown").name, { sloMs: 1 }))
+    }))
+  })
 
   it.effect("keeps time by Effect's Clock, so TestClock drives it", () =>
     Effect.scoped(Effect.gen(function*() {

@@ -61,6 +61,8 @@ class World {
           this.readiness.set(model.name, readiness)
           return readiness
         }),
+      usePlanner: () => Effect.void,
+      amend: () => Effect.succeed(false),
       unregister: (model) =>
         Effect.sync(() => {
           this.events.push(`unregister ${model}`)

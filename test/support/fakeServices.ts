@@ -169,6 +169,8 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
     },
     submit: () => Effect.die("not used by the server"),
     register: () => Effect.die("not used by the server"),
+    usePlanner: () => Effect.die("not used by the server"),
+    amend: () => Effect.die("not used by the server"),
     unregister: () => Effect.die("not used by the server"),
     readiness: (name) => (entries.has(name) ? { state: "ready" } : undefined),
     plan: Effect.succeed({ ...emptyPlan, generation: 3 }),

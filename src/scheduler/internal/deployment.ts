@@ -24,8 +24,8 @@ import type { RestartOptions } from "../RestartPolicy.js"
 import { routesOfPlan } from "../RoutesOfPlan.js"
 import type { ModelReadiness } from "../Scheduler.js"
 import { SupervisedGlet } from "./gletSupervisor.js"
-import type { Registration } from "./registry.js"
-import { plannable, profilesOf, registration } from "./registry.js"
+import type { ModelChange, Registration } from "./registry.js"
+import { amended, plannable, profilesOf, registration } from "./registry.js"
 import type { RequestPath } from "./requestPath.js"
 
 export interface DeploymentOptions {
@@ -60,6 +60,8 @@ export class Deployment {
   readonly registry = new Map<ModelName, Registration>()
   /** What the next plan is to take in; undefined: forget the model. */
   private readonly wanted = new Map<ModelName, Registration | undefined>()
+  /** Changes of registered models that the next plan is to take in. */
+  private readonly changes = new Map<ModelName, ModelChange>()
   readonly glets = new Map<GletId, SupervisedGlet>()
   plan: Plan = emptyPlan
   /** Items per second that were asked of the deployed plan. */
@@ -80,6 +82,15 @@ export class Deployment {
   /** Leaves a model out of the next plan. */
   unregister(name: ModelName): void {
     this.wanted.set(name, undefined)
+  }
+
+  /** Changes what is asked of a model with the next plan. */
+  amend(name: ModelName, change: ModelChange): void {
+    this.changes.set(name, { ...this.changes.get(name), ...change })
+  }
+
+  isRegistered(name: ModelName): boolean {
+    return this.wanted.has(name) ? this.wanted.get(name) !== undefined : this.registry.has(name)
   }
 
   readiness(name: ModelName): ModelReadiness | undefined {
@@ -191,7 +202,22 @@ export class Deployment {
       this.registry.set(name, entry)
     }
     this.wanted.clear()
+    this.takeInChanges()
     path.dispatchAll()
+  }
+
+  private takeInChanges(): void {
+    for (const [name, change] of this.changes) {
+      const entry = this.registry.get(name)
+      if (entry === undefined) continue
+      const model = amended(entry.model, change)
+      this.registry.set(name, { ...entry, model })
+      // What is still replaced serves as it is until then.
+      if (entry.replaces !== undefined) continue
+      this.options.dispatcher.amendModel(model)
+      for (const glet of this.glets.values()) glet.amend(entry.model, model)
+    }
+    this.changes.clear()
   }
 
   private isPlaced(plan: Plan, name: ModelName): boolean {

@@ -85,6 +85,15 @@ export class SupervisedGlet {
     })
   }
 
+  /** The same model with another objective: what is loaded stays. */
+  amend(old: Model, model: Model): void {
+    this.works = this.works.map((work) => (work.model === old ? { ...work, model } : work))
+    const report = this.loaded.get(old)
+    if (report !== undefined && this.loaded.delete(old)) this.loaded.set(model, report)
+    const failure = this.failed.get(old)
+    if (failure !== undefined && this.failed.delete(old)) this.failed.set(model, failure)
+  }
+
   /** Unloads what it shall no longer have. */
   readonly unloadOthers: Effect.Effect<void> = Effect.suspend(() => {
     const wanted = new Set(this.works.map((work) => work.model))

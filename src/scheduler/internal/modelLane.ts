@@ -49,7 +49,7 @@ export class ModelLane {
 
   readonly refusals: Refusals
 
-  constructor(readonly model: Model) {
+  constructor(public model: Model) {
     this.refusals = new Refusals(model.name)
   }
 

@@ -1,6 +1,6 @@
 /** The models that are registered, with what was measured of them, and why some are not served. */
 import type { ModelName } from "../../core/Ids.js"
-import type { Model } from "../../core/Model.js"
+import type { Model, ServiceClass } from "../../core/Model.js"
 import type { ModelProfile } from "../../core/Profile.js"
 import type { ProfilesByType } from "../ProfileLatencyModel.js"
 
@@ -15,6 +15,26 @@ export interface Registration {
   readonly note: string
   /** It cannot be loaded anywhere: it stands in no plan until it is registered again. */
   unloadable: boolean
+}
+
+/** What may change of a model while it is served, without loading it again; what is absent stays. */
+export interface ModelChange {
+  readonly serviceClass?: ServiceClass
+  /** In ms; ignored for a best-effort model. */
+  readonly sloMs?: number
+  /** Rate to plan for until arrivals say otherwise, items per second. */
+  readonly expectedRateRps?: number
+}
+
+/** The model as it is after a change. */
+export const amended = (model: Model, change: ModelChange): Model => {
+  const { sloMs: oldSloMs, ...rest } = model
+  const serviceClass = change.serviceClass ?? model.serviceClass
+  const sloMs = change.sloMs ?? oldSloMs
+  return {
+    ...rest, serviceClass, expectedRateRps: change.expectedRateRps ?? model.expectedRateRps,
+    ...(serviceClass === "best-effort" || sloMs === undefined ? {} : { sloMs })
+  }
 }
 
 export const registration = (model: Model, profiles: ReadonlyMap<string, ModelProfile>): Registration => ({
