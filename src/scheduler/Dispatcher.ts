@@ -18,10 +18,9 @@ import { DispatchedBatch } from "./DispatchedBatch.js"
 import type { GletRoutes } from "./GletRoutes.js"
 import { Admission } from "./internal/admission.js"
 import { BatchForming } from "./internal/batchForming.js"
-import { GletLane } from "./internal/gletLane.js"
-import type { LaneCounters } from "./internal/modelLane.js"
-import { ModelLane } from "./internal/modelLane.js"
-import { Route } from "./internal/route.js"
+import type { GletLane } from "./internal/gletLane.js"
+import { Lanes } from "./internal/lanes.js"
+import type { LaneCounters, ModelLane } from "./internal/modelLane.js"
 import type { Asked } from "./internal/ticket.js"
 import { defaultPriority, Ticket } from "./internal/ticket.js"
 
@@ -50,10 +49,7 @@ export class Dispatcher {
   /** Requests that ended, in order, with `end` set; the caller empties it. */
   readonly ended: Array<Ticket> = []
   private readonly options: DispatcherOptions
-  private readonly models = new Map<ModelName, ModelLane>()
-  /** Replaced or removed models whose requests still wait or run. */
-  private readonly retired = new Set<ModelLane>()
-  private readonly glets = new Map<GletId, GletLane>()
+  private readonly lanes: Lanes
   private readonly admission = new Admission()
   private readonly forming: BatchForming
   private readonly taken: Array<Ticket> = []
@@ -67,6 +63,7 @@ export class Dispatcher {
 
   constructor(options: Partial<DispatcherOptions> = {}) {
     this.options = { ...defaultDispatcherOptions, ...options }
+    this.lanes = new Lanes(this.options.overheadMs)
     this.forming = new BatchForming(this.options.gate, (nowMs, ticket) => this.giveUp(nowMs, ticket))
   }
 
@@ -75,10 +72,7 @@ export class Dispatcher {
    * as long as it has routes.
    */
   setModel(model: Model): void {
-    const old = this.models.get(model.name)
-    if (old?.model === model) return
-    if (old !== undefined) this.retire(old)
-    this.models.set(model.name, new ModelLane(model))
+    this.lanes.add(model)
   }
 
   /** Another objective or class of a model that is there: queue, counters and routes stay; routes go by it once they are set anew. */
@@ -89,18 +83,15 @@ export class Dispatcher {
 
   /** Forgets a model: its queued requests end with `model-not-ready`. */
   removeModel(nowMs: number, name: ModelName): void {
-    const lane = this.models.get(name)
+    const lane = this.lanes.remove(name)
     if (lane === undefined) return
-    this.models.delete(name)
-    this.retire(lane)
     lane.unavailable = { reason: "model-not-ready", detail: "it was unloaded" }
-    lane.routes = []
     this.sweepLane(nowMs, lane)
   }
 
   /** What to say of a model that has no routes. */
   setUnavailable(name: ModelName, reason: UnavailableReason, detail: string): void {
-    const lane = this.models.get(name)
+    const lane = this.lanes.model(name)
     if (lane !== undefined) lane.unavailable = { reason, detail }
   }
 
@@ -109,42 +100,12 @@ export class Dispatcher {
    * that have no way left end with the next `sweep`, so that the caller can say first which glets are ready.
    */
   setRoutes(glets: ReadonlyArray<GletRoutes>): void {
-    const routesOf = new Map<ModelLane, Array<Route>>()
-    const named = new Set<GletId>()
-    for (const { gpu, id, models } of glets) {
-      named.add(id)
-      let glet = this.glets.get(id)
-      if (glet === undefined) {
-        glet = new GletLane(id, gpu, this.options.overheadMs)
-        this.glets.set(id, glet)
-      }
-      const previous = [...glet.critical, ...glet.bestEffort]
-      const routes: Array<Route> = []
-      for (const spec of models) {
-        const lane = this.laneOf(spec.model)
-        if (lane === undefined) continue
-        const route = new Route(spec, lane, glet, previous.find((old) => old.lane === lane))
-        routes.push(route)
-        const ofLane = routesOf.get(lane)
-        if (ofLane === undefined) routesOf.set(lane, [route])
-        else ofLane.push(route)
-      }
-      glet.setRoutes(routes)
-    }
-    for (const [id, glet] of this.glets) {
-      if (named.has(id)) continue
-      glet.setRoutes([])
-      if (glet.running.length === 0) this.glets.delete(id)
-    }
-    for (const lane of [...this.models.values(), ...this.retired]) {
-      // The fastest first: the glet that an arrival wakes where several are idle.
-      lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
-    }
+    this.lanes.setRoutes(glets)
   }
 
   /** A glet can take batches, at least `depth` at once. */
   gletReady(id: GletId, depth: number): void {
-    const glet = this.glets.get(id)
+    const glet = this.lanes.glet(id)
     if (glet === undefined) return
     glet.ready = true
     glet.depth = Math.max(1, depth)
@@ -152,7 +113,7 @@ export class Dispatcher {
 
   /** A glet takes nothing now; `backAtMs` is when it is expected again. What runs there goes on. */
   gletUnready(id: GletId, backAtMs: number): void {
-    const glet = this.glets.get(id)
+    const glet = this.lanes.glet(id)
     if (glet === undefined) return
     glet.ready = false
     glet.backAtMs = backAtMs
@@ -160,12 +121,12 @@ export class Dispatcher {
 
   /** A glet died: what ran there is queued again where the deadline allows, and was not tried too often. */
   gletLost(nowMs: number, id: GletId, backAtMs: number): void {
-    const glet = this.glets.get(id)
+    const glet = this.lanes.glet(id)
     if (glet === undefined) return
     glet.ready = false
     glet.backAtMs = backAtMs
     for (const batch of glet.running.splice(0)) this.abandon(nowMs, batch)
-    if (glet.critical.length + glet.bestEffort.length === 0) this.glets.delete(id)
+    this.lanes.forgetGlet(glet)
     for (const route of [...glet.critical, ...glet.bestEffort]) this.sweepLane(nowMs, route.lane)
   }
 
@@ -176,7 +137,7 @@ export class Dispatcher {
 
   /** Queues a request, or refuses it: then it stands in `ended` at once. */
   offer(nowMs: number, request: InferRequest, onEnd: (end: RequestEnd) => void): Ticket {
-    const lane = this.models.get(request.model)
+    const lane = this.lanes.model(request.model)
     const ticket = this.ticketOf(nowMs, request, onEnd, lane)
     if (lane === undefined) return this.refuse(nowMs, ticket, new ModelNotFound({ model: request.model }))
     const { items } = request
@@ -203,7 +164,7 @@ export class Dispatcher {
    * always offered to it: what it measured may be wrong, and only trying tells.
    */
   wouldRefuse(nowMs: number, name: ModelName, arrivedAtMs: number): RequestDropped | undefined {
-    const lane = this.models.get(name)
+    const lane = this.lanes.model(name)
     if (lane === undefined || this.draining) return undefined
     const least = this.least
     least.seq = this.sequence
@@ -216,7 +177,7 @@ export class Dispatcher {
 
   /** A request was dropped as `wouldRefuse` said, unread: counts it as offered and dropped. Answers its model. */
   refusedUnread(name: ModelName, { reason }: RequestDropped): Model | undefined {
-    const lane = this.models.get(name)
+    const lane = this.lanes.model(name)
     if (lane === undefined) return undefined
     lane.countUnreadArrival()
     lane.counters.dropped[reason] += 1
@@ -234,13 +195,13 @@ export class Dispatcher {
 
   /** The batch that a glet should start now, if any. */
   pull(nowMs: number, id: GletId): DispatchedBatch | undefined {
-    const glet = this.glets.get(id)
+    const glet = this.lanes.glet(id)
     return glet === undefined ? undefined : this.pullFor(nowMs, glet)
   }
 
   /** The next batch that the arrival of requests of a model allows on any glet. */
   pullModel(nowMs: number, name: ModelName): DispatchedBatch | undefined {
-    const lane = this.models.get(name)
+    const lane = this.lanes.model(name)
     if (lane === undefined || lane.queuedRequests === 0) return undefined
     for (const route of lane.routes) {
       if (route.glet.running.length > 0) continue
@@ -260,7 +221,7 @@ export class Dispatcher {
     if (batch.abandoned) return
     const { glet, route } = batch
     const serviceMs = glet.finish(nowMs, batch)
-    if (glet.critical.length + glet.bestEffort.length === 0 && glet.running.length === 0) this.glets.delete(glet.id)
+    this.lanes.forgetGlet(glet)
     if (end.ok) {
       const executionMs = end.inputMs + end.inferMs + end.outputMs
       route.observe(nowMs, batch.items, executionMs, serviceMs)
@@ -294,53 +255,50 @@ export class Dispatcher {
       glet.backAtMs = nowMs
       this.abandon(nowMs, batch)
     }
-    this.forget(route.lane)
+    this.lanes.forget(route.lane)
   }
 
   /** Ends the requests that can no longer make their deadlines. */
   sweep(nowMs: number): void {
-    for (const lane of this.models.values()) this.sweepLane(nowMs, lane)
-    for (const lane of this.retired) {
+    this.lanes.each((lane) => {
       this.sweepLane(nowMs, lane)
-      this.forget(lane)
-    }
+      this.lanes.forget(lane)
+    })
   }
 
   /** When `sweep` may have something to do; Infinity where nothing waits. */
   nextWakeMs(nowMs: number): number {
     let wakeMs = Infinity
-    for (const lane of this.models.values()) wakeMs = Math.min(wakeMs, this.wakeOf(nowMs, lane))
-    for (const lane of this.retired) wakeMs = Math.min(wakeMs, this.wakeOf(nowMs, lane))
+    this.lanes.each((lane) => wakeMs = Math.min(wakeMs, this.wakeOf(nowMs, lane)))
     return wakeMs
   }
 
   /** Requests that wait or run. */
   get pending(): number {
     let pending = 0
-    for (const lane of this.models.values()) pending += lane.queuedRequests + lane.inFlightRequests
-    for (const lane of this.retired) pending += lane.queuedRequests + lane.inFlightRequests
+    this.lanes.each((lane) => pending += lane.queuedRequests + lane.inFlightRequests)
     return pending
   }
 
   /** Whether requests of this name wait. */
   isQueued(name: ModelName): boolean {
-    return (this.models.get(name)?.queuedRequests ?? 0) > 0
+    return (this.lanes.model(name)?.queuedRequests ?? 0) > 0
   }
 
   /** Whether requests of this model, also of a replaced one, wait or run. */
   isBusy(model: Model): boolean {
-    const lane = this.laneOf(model)
+    const lane = this.lanes.laneOf(model)
     return lane !== undefined && lane.queuedRequests + lane.inFlightRequests > 0
   }
 
   /** Whether a glet that is ready serves the model. */
   isServed(name: ModelName): boolean {
-    return this.models.get(name)?.hasReadyGlet ?? false
+    return this.lanes.model(name)?.hasReadyGlet ?? false
   }
 
   /** Counters and queue lengths of a model. */
   countersOf(name: ModelName): (LaneCounters & { readonly queued: number; readonly inFlight: number }) | undefined {
-    const lane = this.models.get(name)
+    const lane = this.lanes.model(name)
     return lane === undefined ? undefined : { ...lane.counters, queued: lane.queuedRequests, inFlight: lane.inFlightRequests }
   }
 
@@ -480,20 +438,5 @@ export class Dispatcher {
     } else {
       counters.failed += 1
     }
-  }
-
-  private laneOf(model: Model): ModelLane | undefined {
-    const lane = this.models.get(model.name)
-    if (lane?.model === model) return lane
-    for (const old of this.retired) if (old.model === model) return old
-    return undefined
-  }
-
-  private retire(lane: ModelLane): void {
-    if (lane.queuedRequests + lane.inFlightRequests > 0) this.retired.add(lane)
-  }
-
-  private forget(lane: ModelLane): void {
-    if (lane.queuedRequests + lane.inFlightRequests === 0) this.retired.delete(lane)
   }
 }

@@ -1,0 +1,110 @@
+/**
+ * What there is: models with their queues, glets, and the routes between them. Models that were replaced or removed stay until their requests ended.
+ */
+import type { GletId, ModelName } from "../../core/Ids.js"
+import type { Model } from "../../core/Model.js"
+import type { GletRoutes } from "../GletRoutes.js"
+import { GletLane } from "./gletLane.js"
+import { ModelLane } from "./modelLane.js"
+import { Route } from "./route.js"
+
+const isBusy = (lane: ModelLane): boolean => lane.queuedRequests + lane.inFlightRequests > 0
+
+export class Lanes {
+  private readonly models = new Map<ModelName, ModelLane>()
+  /** Replaced or removed models whose requests still wait or run. */
+  private readonly retired = new Set<ModelLane>()
+  private readonly glets = new Map<GletId, GletLane>()
+
+  /** `overheadMs`: first guess of what a batch takes besides its execution. */
+  constructor(private readonly overheadMs: number) {}
+
+  model(name: ModelName): ModelLane | undefined {
+    return this.models.get(name)
+  }
+
+  glet(id: GletId): GletLane | undefined {
+    return this.glets.get(id)
+  }
+
+  /** Also of a model that was replaced. */
+  laneOf(model: Model): ModelLane | undefined {
+    const lane = this.models.get(model.name)
+    if (lane?.model === model) return lane
+    for (const old of this.retired) if (old.model === model) return old
+    return undefined
+  }
+
+  /** Every lane, those of replaced models last; what `visit` answers is of no concern. */
+  each(visit: (lane: ModelLane) => unknown): void {
+    for (const lane of this.models.values()) visit(lane)
+    for (const lane of this.retired) visit(lane)
+  }
+
+  /** Makes a model known, in place of another of that name. */
+  add(model: Model): void {
+    const old = this.models.get(model.name)
+    if (old?.model === model) return
+    if (old !== undefined) this.retire(old)
+    this.models.set(model.name, new ModelLane(model))
+  }
+
+  /** Answers the lane of the model that is no more, without routes. */
+  remove(name: ModelName): ModelLane | undefined {
+    const lane = this.models.get(name)
+    if (lane === undefined) return undefined
+    this.models.delete(name)
+    this.retire(lane)
+    lane.routes = []
+    return lane
+  }
+
+  /** Sets what every glet runs, in one step; glets left out keep only what runs there. */
+  setRoutes(glets: ReadonlyArray<GletRoutes>): void {
+    const routesOf = new Map<ModelLane, Array<Route>>()
+    const named = new Set<GletId>()
+    for (const { gpu, id, models } of glets) {
+      named.add(id)
+      let glet = this.glets.get(id)
+      if (glet === undefined) {
+        glet = new GletLane(id, gpu, this.overheadMs)
+        this.glets.set(id, glet)
+      }
+      const previous = [...glet.critical, ...glet.bestEffort]
+      const routes: Array<Route> = []
+      for (const spec of models) {
+        const lane = this.laneOf(spec.model)
+        if (lane === undefined) continue
+        const route = new Route(spec, lane, glet, previous.find((old) => old.lane === lane))
+        routes.push(route)
+        const ofLane = routesOf.get(lane)
+        if (ofLane === undefined) routesOf.set(lane, [route])
+        else ofLane.push(route)
+      }
+      glet.setRoutes(routes)
+    }
+    for (const [id, glet] of this.glets) {
+      if (named.has(id)) continue
+      glet.setRoutes([])
+      this.forgetGlet(glet)
+    }
+    this.each((lane) => {
+      // The fastest first: the glet that an arrival wakes where several are idle.
+      lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
+    })
+  }
+
+  /** Forgets a glet that the routes left out, once nothing runs there. */
+  forgetGlet(glet: GletLane): void {
+    if (glet.critical.length + glet.bestEffort.length + glet.running.length === 0) this.glets.delete(glet.id)
+  }
+
+  /** Forgets a replaced model once its requests ended. */
+  forget(lane: ModelLane): void {
+    if (!isBusy(lane)) this.retired.delete(lane)
+  }
+
+  private retire(lane: ModelLane): void {
+    if (isBusy(lane)) this.retired.add(lane)
+  }
+}
