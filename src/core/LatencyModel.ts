@@ -24,6 +24,8 @@ export interface LinearInterference {
   readonly combine: "sum" | "largest"
   /** Number of resources. */
   readonly resources: number
+  /** False where neither pressure nor sensitivity depends on the batch; then they are asked for one batch of many. */
+  readonly isPerBatch: boolean
   /** What an execution does to others, by resource. */
   readonly pressure: (execution: Execution) => ReadonlyArray<number>
   /** What it suffers from any neighbour, then by resource. `base` is `Infinity` where nothing is known. */
@@ -38,7 +40,9 @@ export interface LinearInterference {
 export interface LatencyModel {
   /** Planning latency in ms of one execution running alone: the 99th percentile, assembling included. `Infinity` where unknown. */
   readonly latencyMs: (execution: Execution) => number
-  /** The same at the median, for predictions of throughput and of queueing. */
+  /** `latencyMs` of the batches 1 to `upTo`, by batch (place 0 is unused), where making them together is faster than one by one. */
+  readonly latenciesMs?: (gpuType: string, model: ModelName, sharePct: number, upTo: number) => Float64Array
+  /** `latencyMs` at the median, for predictions of throughput and of queueing. */
   readonly typicalMs: (execution: Execution) => number
   /**
    * Factor >= 1 by which the other glets of the GPU slow this execution down, in the worst case. `neighbours` has one group per other glet:

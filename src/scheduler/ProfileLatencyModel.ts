@@ -64,17 +64,18 @@ interface Curve {
 
 const ascending = (values: Iterable<number>): Array<number> => [...new Set(values)].sort((a, b) => a - b)
 
+/** Between the knots `i - 1` and `i`, of which the latter is the first that is not below `x`. */
+const interpolateAt = (knots: ReadonlyArray<number>, values: ReadonlyArray<number>, i: number, x: number): number => {
+  const upper = knots[i]!
+  // On a knot its value is never mixed with an infinite neighbour; beside an infinite one nothing is known.
+  if (i === 0 || x === upper || values[i] === Infinity) return values[i]!
+  const lower = knots[i - 1]!
+  return values[i - 1]! + ((values[i]! - values[i - 1]!) * (x - lower)) / (upper - lower)
+}
+
 /** Linear interpolation in `x` over ascending knots, the first value below them, `Infinity` above. */
 const interpolate = (knots: ReadonlyArray<number>, values: ReadonlyArray<number>, x: number): number => {
-  if (x <= knots[0]!) return values[0]!
-  for (let i = 1; i < knots.length; i++) {
-    const upper = knots[i]!
-    if (x > upper) continue
-    // On a knot its value is never mixed with an infinite neighbour; beside an infinite one nothing is known.
-    if (x === upper || values[i] === Infinity) return values[i]!
-    const lower = knots[i - 1]!
-    return values[i - 1]! + ((values[i]! - values[i - 1]!) * (x - lower)) / (upper - lower)
-  }
+  for (let i = 0; i < knots.length; i++) if (x <= knots[i]!) return interpolateAt(knots, values, i, x)
   return Infinity
 }
 
@@ -119,6 +120,33 @@ const valueAt = (curve: Curve, sharePct: number, batch: number): number => {
   return faster + (slower - faster) * weight
 }
 
+/** `valueAt` of the batches 1 to `upTo`. */
+const valuesAt = (curve: Curve, sharePct: number, upTo: number): Float64Array => {
+  const { batches, shares, valuesMs } = curve
+  const values = new Float64Array(upTo + 1).fill(Infinity)
+  values[0] = 0
+  if (!(sharePct >= shares[0]!)) return values
+  const last = shares.length - 1
+  let s = 1
+  while (s <= last && shares[s]! <= sharePct) s++
+  const lower = shares[s - 1]!
+  const [slowerMs, fasterMs] = [valuesMs[s - 1]!, valuesMs[Math.min(s, last)]!]
+  const isMeasured = s > last || sharePct === lower
+  const weight = isMeasured ? 1 : (1 / sharePct - 1 / shares[s]!) / (1 / lower - 1 / shares[s]!)
+  // The measured batch that is not below.
+  for (let batch = 1, knot = 0; batch <= upTo && knot < batches.length; batch++) {
+    while (knot < batches.length && batches[knot]! < batch) knot++
+    if (knot === batches.length) break
+    const slower = interpolateAt(batches, slowerMs, knot, batch)
+    if (isMeasured || slower === Infinity) values[batch] = slower
+    else {
+      const faster = interpolateAt(batches, fasterMs, knot, batch)
+      values[batch] = faster + (slower - faster) * weight
+    }
+  }
+  return values
+}
+
 interface Measured {
   readonly p99: Curve
   readonly p50: Curve
@@ -155,6 +183,10 @@ export const make = (
     const measured = find(gpuType, model)
     return measured === undefined ? Infinity : valueAt(measured.p99, sharePct, batch)
   }
+  const latenciesMs = (gpuType: string, model: ModelName, sharePct: number, upTo: number): Float64Array => {
+    const measured = find(gpuType, model)
+    return measured === undefined ? new Float64Array(upTo + 1).fill(Infinity) : valuesAt(measured.p99, sharePct, upTo)
+  }
   const typicalMs = (execution: Execution): number => {
     const measured = find(execution.gpuType, execution.model)
     if (measured === undefined) return Infinity
@@ -185,6 +217,7 @@ export const make = (
   const interference: LinearInterference = {
     combine: "sum",
     resources: 2,
+    isPerBatch: false,
     pressure: ({ gpuType, model, sharePct }) => {
       const type = find(gpuType, model)?.workloadType
       return type === undefined ? [0, 0] : [(type.memory * sharePct) / 100, (type.compute * sharePct) / 100]
@@ -200,6 +233,7 @@ export const make = (
 
   return {
     latencyMs,
+    latenciesMs,
     typicalMs,
     slowdown,
     ...(isLinear ? { interference } : {}),

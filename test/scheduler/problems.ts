@@ -44,6 +44,7 @@ export const latencyOf = (
       interference: {
         combine: "sum" as const,
         resources: 1,
+        isPerBatch: true,
         pressure: ({ batch, sharePct }: Execution) => [(batch * sharePct) / 1600],
         sensitivity: () => ({ base: 0, by: [options.slowdownPerNeighbour ?? 0] })
       }

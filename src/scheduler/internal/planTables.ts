@@ -1,12 +1,11 @@
 /**
- * A problem made fast to search: demands by number, latencies tabulated as they are asked for.
+ * A problem made fast to search: demands by number, latencies and what follows from them tabulated as they are asked for.
  */
 import type { Gpu } from "../../core/Gpu.js"
 import type { Execution } from "../../core/LatencyModel.js"
 import type { Demand, PlanProblem } from "../../core/PlanProblem.js"
-
-/** Planners look no further, whatever a model allows; no profile measures larger batches. */
-const batchLimit = 4096
+import type { LatencyRow } from "./latencyRows.js"
+import { batchLimit, latencyRows } from "./latencyRows.js"
 
 /** What a model can do at most on a share of a GPU alone, always having work. */
 export interface Saturation {
@@ -19,6 +18,8 @@ const nothing: Saturation = { rateRps: 0, batch: 0 }
 export interface PlanTables {
   readonly problem: PlanProblem
   readonly demands: ReadonlyArray<Demand>
+  /** Planning latencies without head-room and interference. */
+  readonly latencyRow: (gpuType: string, demand: number, sharePct: number) => LatencyRow
   /** Planning latency with head-room, without interference; `Infinity` where unknown. */
   readonly latencyMs: (gpuType: string, demand: number, sharePct: number, batch: number) => number
   /**
@@ -61,15 +62,12 @@ export const makePlanTables = (problem: PlanProblem): PlanTables => {
   const execution = (gpuType: string, demand: number, sharePct: number, batch: number): Execution =>
     ({ gpuType, model: demands[demand]!.model, sharePct, batch })
 
-  // NaN marks what was not asked for yet: most batches of most shares never are.
-  const rows = perShare(demands.length, (_type, demand) => new Float64Array(largestBatch(demand) + 1).fill(NaN))
+  const known = latencyRows(latency)
+  const latencyRow = perShare(demands.length, (gpuType, demand, sharePct) => known.row(gpuType, demands[demand]!.model, sharePct, largestBatch(demand)))
   const latencyMs = (gpuType: string, demand: number, sharePct: number, batch: number): number => {
-    const row = rows(gpuType, demand, sharePct)
-    if (batch >= row.length) return Infinity
-    const known = row[batch]!
-    if (!Number.isNaN(known)) return known
-    const found = latency.latencyMs(execution(gpuType, demand, sharePct, batch)) * options.latencyHeadroom
-    return row[batch] = found > 0 ? found : Infinity
+    const row = latencyRow(gpuType, demand, sharePct)
+    const ms = batch < row.length && batch <= demands[demand]!.maxBatch ? row[batch]! * options.latencyHeadroom : Infinity
+    return ms > 0 ? ms : Infinity
   }
 
   const saturation = perShare(demands.length, (gpuType, demand, sharePct) => {
@@ -119,6 +117,6 @@ export const makePlanTables = (problem: PlanProblem): PlanTables => {
     return row[demand]!
   }
   return {
-    problem, demands, latencyMs, saturation, preferredShare, memoryBytes, execution, largestBatch, gletMemoryBytes: latency.gletMemoryBytes
+    problem, demands, latencyRow, latencyMs, saturation, preferredShare, memoryBytes, execution, largestBatch, gletMemoryBytes: latency.gletMemoryBytes
   }
 }

@@ -150,6 +150,7 @@ export const make = (profile: OriginalProfile): OriginalLatencyModel => {
     interference: {
       combine: "largest",
       resources: 1,
+      isPerBatch: true,
       pressure: (other) => {
         const constants = profile.devices.get(other.gpuType)?.interference
         const used = utilization(other)

@@ -6,11 +6,9 @@
  * d + L <= SLO (`cycle`), so y >= L / (SLO - L), or 2 d <= SLO (`strict`), so y >= 2 L / SLO: even the smallest rate costs one batch a cycle.
  */
 import type { PlanProblem } from "../../../core/PlanProblem.js"
+import { latencyRows } from "../../internal/latencyRows.js"
 import type { GpuClass } from "./gpuClasses.js"
 import { relativeSlack } from "./slack.js"
-
-/** No larger batch is planned, whatever a model allows; no profile measures larger ones. */
-const largestBatch = 4096
 
 /** One model on one share of a class: its batches that are worth using, ascending in both. */
 export interface VisitCurve {
@@ -49,10 +47,10 @@ const curveOf = (problem: PlanProblem, demand: number, gpuType: string, sharePct
   const batches: Array<number> = []
   const leastTime: Array<number> = []
   const rateRps: Array<number> = []
-  for (let batch = 1; batch <= Math.min(maxBatch, largestBatch); batch++) {
-    const ms = problem.latency.latencyMs({ gpuType, model, sharePct, batch }) * problem.options.latencyHeadroom
-    // Above the largest batch that was measured nothing is known.
-    if (!(ms < Infinity)) break
+  // Above the largest batch that was measured nothing is known.
+  const row = latencyRows(problem.latency).row(gpuType, model, sharePct, maxBatch)
+  for (let batch = 1; batch <= maxBatch && batch < row.length; batch++) {
+    const ms = row[batch]! * problem.options.latencyHeadroom
     if (!(ms > 0) || !(2 * ms <= limitMs)) continue
     const least = problem.options.dutyRule === "strict" ? (2 * ms) / limitMs : ms / (limitMs - ms)
     const rate = (1000 * batch) / ms

@@ -5,6 +5,8 @@ import type { Gpu } from "../../../core/Gpu.js"
 import type { Execution } from "../../../core/LatencyModel.js"
 import { gletsAllowed } from "../gletSolver.js"
 import type { PlanTables } from "../planTables.js"
+import type { Rows } from "./rows.js"
+import { tabulate } from "./rows.js"
 
 /** GPUs that are alike in all that planning looks at. */
 export interface GpuKind {
@@ -26,20 +28,6 @@ export interface Best {
   /** 0 where it cannot run. */
   readonly batch: number
   readonly rps: number
-}
-
-/**
- * What is known of every (kind, model, share) by batch, in one array, filled as it is asked for. An entry has the latency alone in ms, the base of the
- * interference, then by resource sensitivity, then by resource pressure. Batches end with the largest for which 2 L <= SLO, which no glet may exceed.
- */
-export interface Rows {
-  data: Float64Array
-  /** Numbers of an entry. */
-  readonly stride: number
-  /** Where the entry of batch 0, which is none, stands. */
-  readonly start: (kind: number, model: number, share: number) => number
-  /** The largest batch; 0 where the model cannot run. */
-  readonly largest: (kind: number, model: number, share: number) => number
 }
 
 export interface SearchSpace {
@@ -91,50 +79,9 @@ export const makeSearchSpace = (tables: PlanTables): SearchSpace => {
   const shares = Math.max(1, ...kinds.map((kind) => kind.sharesPct.length))
   const resources = options.interference ? interference?.resources ?? 0 : 0
 
-  const stride = 2 + 2 * resources
-  const starts = new Int32Array(kinds.length * models * shares).fill(-1)
-  const largest = new Int32Array(kinds.length * models * shares)
-  let filled = 0
   const execution = (kind: number, model: number, share: number, batch: number): Execution =>
     tables.execution(kinds[kind]!.gpu.type, model, kinds[kind]!.sharesPct[share]!, batch)
-  const fill = (at: number, kind: number, model: number, share: number): void => {
-    const { gpu, sharesPct } = kinds[kind]!
-    const most = tables.largestBatch(model)
-    if (rows.data.length < filled + (most + 1) * stride) {
-      const more = new Float64Array(2 * rows.data.length + (most + 1) * stride)
-      more.set(rows.data)
-      rows.data = more
-    }
-    const { data } = rows
-    starts[at] = filled
-    let batch = 1
-    for (; batch <= most; batch++) {
-      const ms = tables.latencyMs(gpu.type, model, sharesPct[share]!, batch)
-      if (ms === Infinity || 2 * ms > sloMs[model]!) break
-      const entry = filled + batch * stride
-      data[entry] = ms
-      if (resources > 0 && interference !== undefined) {
-        const run = execution(kind, model, share, batch)
-        const { base, by } = interference.sensitivity(run)
-        data[entry + 1] = base
-        data.set(by, entry + 2)
-        data.set(interference.pressure(run), entry + 2 + resources)
-      }
-    }
-    largest[at] = batch - 1
-    filled += batch * stride
-  }
-  const placeOf = (kind: number, model: number, share: number): number => {
-    const at = (kind * models + model) * shares + share
-    if (starts[at]! < 0) fill(at, kind, model, share)
-    return at
-  }
-  const rows: Rows = {
-    data: new Float64Array(1 << 12),
-    stride,
-    start: (kind, model, share) => starts[placeOf(kind, model, share)]!,
-    largest: (kind, model, share) => largest[placeOf(kind, model, share)]!
-  }
+  const rows = tabulate(tables, kinds, shares, resources, execution)
   const bests = new Array<Best | undefined>(kinds.length * models * shares)
   const best = (kind: number, model: number, share: number): Best => {
     const at = (kind * models + model) * shares + share
@@ -144,7 +91,7 @@ export const makeSearchSpace = (tables: PlanTables): SearchSpace => {
     const most = rows.largest(kind, model, share)
     let found: Best = { batch: 0, rps: 0 }
     for (let batch = 1; batch <= most; batch++) {
-      const rps = (1000 * batch) / rows.data[start + batch * stride]!
+      const rps = (1000 * batch) / rows.data[start + batch * rows.stride]!
       if (rps > found.rps) found = { batch, rps }
     }
     return bests[at] = found
