@@ -83,6 +83,14 @@ describe("ProfileLatencyModel", () => {
     }))
   })
 
+  it("tells the latencies of all batches together as one by one", () => {
+    fc.assert(fc.property(noisy, fc.integer({ min: 1, max: 100 }), fc.integer({ min: 0, max: 40 }), (points, share, upTo) => {
+      const latency = modelOf(points)
+      const together = latency.latenciesMs!("cpu", model, share, upTo)
+      assert.deepStrictEqual([...together].slice(1), Array.from({ length: upTo }, (_, i) => latency.latencyMs(at(share, i + 1))))
+    }))
+  })
+
   it("stays within what was measured", () => {
     fc.assert(fc.property(noisy, (points) => {
       const latency = modelOf(points)

@@ -178,6 +178,10 @@ export const makeGpuSolver = (space: SearchSpace): GpuSolver => {
   const fit: GpuSolver["fit"] = (kind, glets, at, share, models, rps) => {
     const count = models.length
     if (count > space.maxModels) return undefined
+    // Whatever the cycle, the batches that a rate takes last at least so much of it.
+    let leastTime = 0
+    for (let i = 0; i < count; i++) leastTime += rps[i]! / space.best(kind, models[i]!, share).rps
+    if (!(leastTime <= 1 + slack)) return undefined
     const batches = new Array<number>(count).fill(1)
     gather(kind, glets)
     let dutyMs = 0

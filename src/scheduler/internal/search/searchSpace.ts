@@ -5,8 +5,8 @@ import type { Gpu } from "../../../core/Gpu.js"
 import type { Execution } from "../../../core/LatencyModel.js"
 import { gletsAllowed } from "../gletSolver.js"
 import type { PlanTables } from "../planTables.js"
-import type { Rows } from "./rows.js"
-import { tabulate } from "./rows.js"
+import type { Best, Rows } from "./rows.js"
+import { makeRows } from "./rows.js"
 
 /** GPUs that are alike in all that planning looks at. */
 export interface GpuKind {
@@ -21,13 +21,6 @@ export interface GpuKind {
   readonly gletBytes: number
   readonly modelBytes: Float64Array
   readonly cost: number
-}
-
-/** What a model does at most on a share alone. */
-export interface Best {
-  /** 0 where it cannot run. */
-  readonly batch: number
-  readonly rps: number
 }
 
 export interface SearchSpace {
@@ -76,28 +69,13 @@ export const makeSearchSpace = (tables: PlanTables): SearchSpace => {
   const kinds = kindsOf(tables)
   const models = demands.length
   const sloMs = Float64Array.from(demands, (demand) => demand.sloMs)
-  const shares = Math.max(1, ...kinds.map((kind) => kind.sharesPct.length))
+  const rows = makeRows(tables, kinds)
   const resources = options.interference ? interference?.resources ?? 0 : 0
 
   const execution = (kind: number, model: number, share: number, batch: number): Execution =>
     tables.execution(kinds[kind]!.gpu.type, model, kinds[kind]!.sharesPct[share]!, batch)
-  const rows = tabulate(tables, kinds, shares, resources, execution)
-  const bests = new Array<Best | undefined>(kinds.length * models * shares)
-  const best = (kind: number, model: number, share: number): Best => {
-    const at = (kind * models + model) * shares + share
-    const known = bests[at]
-    if (known !== undefined) return known
-    const start = rows.start(kind, model, share)
-    const most = rows.largest(kind, model, share)
-    let found: Best = { batch: 0, rps: 0 }
-    for (let batch = 1; batch <= most; batch++) {
-      const rps = (1000 * batch) / rows.data[start + batch * rows.stride]!
-      if (rps > found.rps) found = { batch, rps }
-    }
-    return bests[at] = found
-  }
   return {
-    tables, kinds, models, sloMs, rows, best, execution, resources,
+    tables, kinds, models, sloMs, rows, best: rows.best, execution, resources,
     isStrict: options.dutyRule === "strict",
     maxModels: options.maxModelsPerGlet,
     combine: options.interference ? interference?.combine ?? "groups" : "none"
