@@ -77,7 +77,7 @@ export class Dispatcher {
 
   /** Another objective or class of a model that is there: queue, counters and routes stay; routes go by it once they are set anew. */
   amendModel(model: Model): void {
-    const lane = this.models.get(model.name)
+    const lane = this.lanes.model(model.name)
     if (lane !== undefined) lane.model = model
   }
 
