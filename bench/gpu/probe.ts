@@ -6,7 +6,7 @@
  */
 import * as fs from "node:fs"
 import { loadKoffi } from "../../src/node-cuda/internal/native.js"
-import type { RunBatch } from "../../src/node-cuda/runner/Engine.js"
+import type { RunBatch } from "../../src/core/internal/batchAssembly.js"
 import { createCudaSession } from "../../src/node-cuda/runner/cuda/cudaSession.js"
 import type { CudaRuntime } from "../../src/node-cuda/runner/cuda/CudaModel.js"
 import { CudaModel } from "../../src/node-cuda/runner/cuda/CudaModel.js"

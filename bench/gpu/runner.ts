@@ -14,7 +14,7 @@ import type { TensorArena } from "../../src/core/TensorArena.js"
 import { makeRandom } from "../../src/core/internal/random.js"
 import * as CudaExecutor from "../../src/node-cuda/CudaExecutor.js"
 import { describeGpus } from "../../src/node-cuda/CudaInventory.js"
-import { makeSampleRequests } from "../../src/node-cuda/internal/sampleInputs.js"
+import { makeSampleRequests } from "../../src/core/internal/sampleInputs.js"
 import { latencyOf, summary, throughputOf } from "./lib/measure.js"
 import { zooModel, zooSignatures } from "./lib/zoo.js"
 

@@ -17,11 +17,11 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Isolation } from "../core/Gpu.js"
-import type { ModelName } from "../core/Ids.js"
-import type { ModelProfile, Profile } from "../core/Profile.js"
+import type { Profile } from "../core/Profile.js"
 import { ProfileError, ProfileStore } from "../core/Profile.js"
+import { emptyProfile, newest, withModel } from "../core/internal/profiles.js"
 import type { FileStamp } from "./internal/profileFile.js"
-import { readProfileIfAny, stampOf, updateProfile, withModel } from "./internal/profileFile.js"
+import { readProfileIfAny, stampOf, updateProfile } from "./internal/profileFile.js"
 
 /** @since 0.1.0 @category options */
 export interface ProfileStoreFileOptions {
@@ -68,24 +68,6 @@ export const readProfile = (file: string): Effect.Effect<Profile, ProfileError> 
   Effect.flatMap(readProfileIfAny(file), (profile) =>
     profile === undefined ? new ProfileError({ reason: "missing", subject: file, detail: "there is no such file" }) : Effect.succeed(profile))
 
-const newest = (
-  profile: Profile,
-  key: { readonly gpuType: string; readonly isolation: Isolation; readonly units?: number; readonly model: ModelName; readonly sha256?: string }
-): ModelProfile | undefined =>
-  profile.gpuType === key.gpuType && profile.isolation === key.isolation && (key.units === undefined || key.units === profile.units)
-    ? profile.models.findLast((one) => one.model === key.model && (key.sha256 === undefined || one.sha256 === key.sha256))
-    : undefined
-
-const emptyProfile = (key: { readonly gpuType: string; readonly isolation: Isolation; readonly units: number }, provenance?: string): Profile => ({
-  apiVersion: "glet/v1alpha1",
-  kind: "Profile",
-  gpuType: key.gpuType,
-  isolation: key.isolation,
-  units: key.units,
-  ...(provenance === undefined ? {} : { provenance }),
-  models: []
-})
-
 /** @since 0.1.0 @category constructors */
 export const make = (options: ProfileStoreFileOptions = {}): typeof ProfileStore.Service => {
   const directories = options.directories ?? defaultDirectories()
@@ -125,21 +107,4 @@ export const make = (options: ProfileStoreFileOptions = {}): typeof ProfileStore
 /** A store over folders. @since 0.1.0 @category layers */
 export const layer = (options: ProfileStoreFileOptions = {}): Layer.Layer<ProfileStore> => Layer.sync(ProfileStore, () => make(options))
 
-/** A store that forgets, beginning with the given profiles. @since 0.1.0 @category layers */
-export const layerMemory = (profiles: ReadonlyArray<Profile> = []): Layer.Layer<ProfileStore> =>
-  Layer.sync(ProfileStore, () => {
-    const nameOf = (key: { readonly gpuType: string; readonly isolation: Isolation }): string => JSON.stringify([key.gpuType, key.isolation])
-    const kept = new Map(profiles.map((profile) => [nameOf(profile), profile]))
-    return ProfileStore.of({
-      get: (key) =>
-        Effect.sync(() => {
-          const profile = kept.get(nameOf(key))
-          return Option.fromNullable(profile === undefined ? undefined : newest(profile, key))
-        }),
-      put: (key, model) =>
-        Effect.sync(() => {
-          const before = kept.get(nameOf(key))
-          kept.set(nameOf(key), withModel(before?.units === key.units ? before : emptyProfile(key), model))
-        })
-    })
-  })
+export { layerMemory } from "../core/ProfileStoreMemory.js"

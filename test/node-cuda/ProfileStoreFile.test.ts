@@ -8,7 +8,7 @@ import * as path from "node:path"
 import { unsafeModelName } from "../../src/core/Ids.js"
 import type { ModelProfile, Profile } from "../../src/core/Profile.js"
 import { ProfileError, ProfileStore } from "../../src/core/Profile.js"
-import { maxModels, withModel } from "../../src/node-cuda/internal/profileFile.js"
+import { maxModels, withModel } from "../../src/core/internal/profiles.js"
 import * as ProfileStoreFile from "../../src/node-cuda/ProfileStoreFile.js"
 
 const key = { gpuType: "cpu", isolation: "threads", units: 2 } as const

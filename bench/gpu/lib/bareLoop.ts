@@ -5,7 +5,7 @@
 import type { Model } from "../../../src/core/Model.js"
 import { makeSlotLayout } from "../../../src/core/SlotLayout.js"
 import { makeRandom } from "../../../src/core/internal/random.js"
-import { fill } from "../../../src/node-cuda/internal/sampleInputs.js"
+import { fill } from "../../../src/core/internal/sampleInputs.js"
 import { rangeOf } from "../../../src/node-cuda/runner/cuda/copies.js"
 import type { CudaDriver } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
 import { loadOrt } from "../../../src/node-cuda/runner/OrtApi.js"

@@ -2,12 +2,12 @@
 import { makeRandom } from "../../../src/core/internal/random.js"
 import type { Model } from "../../../src/core/Model.js"
 import { makeSlotLayout } from "../../../src/core/SlotLayout.js"
-import { fill } from "../../../src/node-cuda/internal/sampleInputs.js"
+import { fill } from "../../../src/core/internal/sampleInputs.js"
 import { createSegment } from "../../../src/node-cuda/internal/segment.js"
 import type { CudaGlet } from "../../../src/node-cuda/runner/cuda/CudaGlet.js"
 import { openLibcuda } from "../../../src/node-cuda/runner/cuda/libcuda.js"
 import { makeOrtCuda } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
-import type { RunBatch } from "../../../src/node-cuda/runner/Engine.js"
+import type { RunBatch } from "../../../src/core/internal/batchAssembly.js"
 import type { Start } from "./measure.js"
 
 export interface Bench {

@@ -4,6 +4,7 @@
  * A runner whose device is lost for it (a fatal CUDA error sticks to the context, and under MPS kills all clients of the GPU) writes the error
  * to stderr and exits at once: the agent then fails what is in flight and opens the glets anew.
  */
+import type { LoadFailureReason } from "../../core/internal/loadFailure.js"
 import type { ModelSignature } from "../../core/Model.js"
 
 /** Runs onnxruntime: `ort-c` its C API through koffi, `ort-js` onnxruntime-node in a worker thread per glet. */
@@ -91,8 +92,6 @@ export type ControlRequest =
   | { readonly type: "stats" }
   /** Closes all glets and exits. */
   | { readonly type: "drain" }
-
-export type LoadFailureReason = "unreadable" | "invalid-model" | "unsupported" | "no-memory" | "warm-up-failed"
 
 /** Why a glet cannot be opened; `device-missing` also where the device is there and cannot be used. */
 export type OpenFailureReason = "share-unsupported" | "no-memory" | "device-missing"

@@ -2,7 +2,7 @@
 import * as os from "node:os"
 import type { TensorArena } from "../../core/TensorArena.js"
 import { createSegment } from "./segment.js"
-import { makeSegmentArena } from "./segmentArena.js"
+import { makeSegmentArena } from "../../core/internal/segmentArena.js"
 
 export interface ExecutorMemory {
   readonly arena: TensorArena

@@ -5,14 +5,11 @@ import * as Schema from "effect/Schema"
 import { randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import type { ModelProfile } from "../../core/Profile.js"
 import { Profile, ProfileError } from "../../core/Profile.js"
 import { withFileLock } from "./fileLock.js"
 
 /** Larger files are refused unread and never written; a thousand models of 200 points take less. */
 const maxBytes = 64 * 2 ** 20
-/** Models a file holds; those that were put longest ago leave it. */
-export const maxModels = 1024
 const lockWaitMs = 5000
 
 const decode = Schema.decodeUnknownEither(Profile, { errors: "first" })
@@ -85,12 +82,6 @@ const replace = async (file: string, text: string): Promise<void> => {
     await fs.rm(temporary, { force: true })
     throw cause
   }
-}
-
-/** Puts a model's profile last; another of the same model and weights leaves, and the oldest where there are too many. */
-export const withModel = (profile: Profile, model: ModelProfile): Profile => {
-  const others = profile.models.filter((one) => one.model !== model.model || one.sha256 !== model.sha256)
-  return { ...profile, models: [...others, model].slice(-maxModels) }
 }
 
 /** Changes a profile file, or makes it, while no other process does. `undefined` stands for a file that is not there. */

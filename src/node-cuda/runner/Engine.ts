@@ -1,19 +1,9 @@
 /**
  * What runs models inside a runner. A runner is plain Node: callbacks and promises, no Effect.
  */
+import type { RunBatch } from "../../core/internal/batchAssembly.js"
 import type { ModelSignature } from "../../core/Model.js"
-import type { CudaReady, EngineName, Loaded, LoadFailureReason, Opened, OpenFailureReason } from "../internal/control.js"
-
-/** A batch as the runner got it. */
-export interface RunBatch {
-  readonly items: number
-  /** Values of the layout's input symbols. */
-  readonly bindings: ReadonlyArray<number>
-  /** Where the slot of each entry begins in the segment. */
-  readonly offsets: ReadonlyArray<number>
-  /** Items of each entry; they add up to `items`. */
-  readonly entryItems: ReadonlyArray<number>
-}
+import type { CudaReady, EngineName, Loaded, Opened, OpenFailureReason } from "../internal/control.js"
 
 /** How it ended. Outputs with room in their slots stand there. */
 export type RunEnd =
@@ -34,14 +24,6 @@ export interface LoadRequest {
   readonly signature: ModelSignature
   /** Sizes to run once before the model counts as loaded. */
   readonly warmBatches: ReadonlyArray<number>
-}
-
-/** A model cannot be loaded. */
-export class LoadFailure extends Error {
-  override readonly name = "LoadFailure"
-  constructor(readonly reason: LoadFailureReason, detail: string) {
-    super(detail)
-  }
 }
 
 /** A glet cannot be opened. */
@@ -85,6 +67,3 @@ export interface Engine {
   /** Rejects with `OpenFailure`. */
   readonly openGlet: (request: GletRequest) => Promise<EngineGlet>
 }
-
-/** The text of whatever was thrown. */
-export const textOf = (error: unknown): string => error instanceof Error ? error.message : String(error)

@@ -1,8 +1,8 @@
 /** One session of the C API: created on another thread, checked against the declared signature, with its names ready for `Run`. */
 import type { ModelSignature } from "../../core/Model.js"
 import { loadKoffi } from "../internal/native.js"
-import { textOf } from "./Engine.js"
-import { compareSignature, loadFailureOf } from "./loadFailure.js"
+import { textOf } from "../../core/internal/loadFailure.js"
+import { compareSignature, loadFailureOf } from "../../core/internal/loadFailure.js"
 import type { Ort } from "./OrtApi.js"
 import { ortElementType } from "./OrtApi.js"
 import type { BoundValues } from "./ortValues.js"

@@ -5,7 +5,7 @@
 import { Worker } from "node:worker_threads"
 import type { Loaded, Opened } from "../internal/control.js"
 import type { Engine, EngineGlet, EngineModel, LoadRequest } from "./Engine.js"
-import { LoadFailure } from "./Engine.js"
+import { LoadFailure } from "../../core/internal/loadFailure.js"
 import type { WorkerReply, WorkerRequest, WorkerSetup } from "./ortJsProtocol.js"
 
 class OrtJsGlet implements EngineGlet {

@@ -9,9 +9,11 @@ import type { FrameSink } from "../internal/frameReader.js"
 import { FrameWriter } from "../internal/frameWriter.js"
 import { addOutputParts, inputPartBytes } from "../internal/slotParts.js"
 import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "../internal/wire.js"
-import { batchProblem } from "./assembly.js"
-import type { Engine, EngineGlet, EngineModel, RunBatch, RunEnd } from "./Engine.js"
-import { LoadFailure, OpenFailure, textOf } from "./Engine.js"
+import { batchProblem } from "../../core/internal/batchAssembly.js"
+import type { Engine, EngineGlet, EngineModel, RunEnd } from "./Engine.js"
+import type { RunBatch } from "../../core/internal/batchAssembly.js"
+import { LoadFailure, textOf } from "../../core/internal/loadFailure.js"
+import { OpenFailure } from "./Engine.js"
 
 interface RunnerModel {
   readonly glet: RunnerGlet

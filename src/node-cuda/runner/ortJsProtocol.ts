@@ -1,6 +1,8 @@
 /** Messages between the runner's main thread and the worker thread of an `ort-js` glet. Structured clone: no JSON. */
-import type { Loaded, LoadFailureReason } from "../internal/control.js"
-import type { LoadRequest, RunBatch, RunEnd } from "./Engine.js"
+import type { Loaded } from "../internal/control.js"
+import type { LoadFailureReason } from "../../core/internal/loadFailure.js"
+import type { LoadRequest, RunEnd } from "./Engine.js"
+import type { RunBatch } from "../../core/internal/batchAssembly.js"
 
 /** What a worker is started with. */
 export interface WorkerSetup {

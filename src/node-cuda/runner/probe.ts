@@ -4,7 +4,7 @@
  */
 import type { NativeFunction } from "../internal/native.js"
 import { loadKoffi } from "../internal/native.js"
-import { textOf } from "./Engine.js"
+import { textOf } from "../../core/internal/loadFailure.js"
 
 /** The answer. */
 export type Probed =

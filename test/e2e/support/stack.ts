@@ -16,7 +16,7 @@ import type { CudaExecutorOptions } from "../../../src/node-cuda/CudaExecutor.js
 import * as CudaExecutor from "../../../src/node-cuda/CudaExecutor.js"
 import * as CudaInventory from "../../../src/node-cuda/CudaInventory.js"
 import * as Emulated from "../../../src/node-cuda/Emulated.js"
-import * as Profiler from "../../../src/node-cuda/Profiler.js"
+import * as Profiler from "../../../src/core/ProfilerLive.js"
 import * as ProfileStoreFile from "../../../src/node-cuda/ProfileStoreFile.js"
 import { Planner } from "../../../src/scheduler/Planner.js"
 import type { PlannerAlgorithm } from "../../../src/scheduler/Planner.js"

@@ -3,11 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { SlotLayout } from "../../../src/core/SlotLayout.js"
 import { makeSlotLayout } from "../../../src/core/SlotLayout.js"
-import { gather, scatter } from "../../../src/node-cuda/runner/assembly.js"
+import { gather, scatter } from "../../../src/core/internal/batchAssembly.js"
 import type { Side } from "../../../src/node-cuda/runner/cuda/copies.js"
 import { listCopies, mostPieces } from "../../../src/node-cuda/runner/cuda/copies.js"
 import { getU64, makeCopyList, putU64 } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
-import type { RunBatch } from "../../../src/node-cuda/runner/Engine.js"
+import type { RunBatch } from "../../../src/core/internal/batchAssembly.js"
 import type { TensorSpec } from "../../../src/core/Tensor.js"
 
 const tensor = (name: string, width: number): TensorSpec => ({ name, datatype: "FP32", shape: ["batch", width] })

@@ -4,10 +4,10 @@
  * the hand-overs. All kernels of a glet run one batch after the other, whichever model they belong to.
  */
 import type { Loaded, Opened } from "../../internal/control.js"
-import { batchProblem, gather, scatter, scatterDynamic } from "../assembly.js"
-import type { DynamicOutput } from "../assembly.js"
-import type { EngineGlet, EngineModel, LoadRequest, RunBatch, RunEnd } from "../Engine.js"
-import { LoadFailure, textOf } from "../Engine.js"
+import { batchProblem, gather, scatter, scatterDynamic } from "../../../core/internal/batchAssembly.js"
+import type { DynamicOutput, RunBatch } from "../../../core/internal/batchAssembly.js"
+import type { EngineGlet, EngineModel, LoadRequest, RunEnd } from "../Engine.js"
+import { LoadFailure, textOf } from "../../../core/internal/loadFailure.js"
 import type { SegmentMemory } from "../OrtC.js"
 import { dropMadeValues, readValue } from "../ortValues.js"
 import type { BatchSize, BufferSet } from "./BufferSets.js"

@@ -3,7 +3,7 @@ import type { CudaReady, DeviceSettings, Loaded } from "../../internal/control.j
 import * as fs from "node:fs"
 import { makeSlotLayout } from "../../../core/SlotLayout.js"
 import type { Engine, LoadRequest } from "../Engine.js"
-import { textOf } from "../Engine.js"
+import { textOf } from "../../../core/internal/loadFailure.js"
 import { loadOrt } from "../OrtApi.js"
 import type { Ort } from "../OrtApi.js"
 import type { SegmentMemory } from "../OrtC.js"

@@ -1,6 +1,6 @@
 /** Which bytes a batch moves between its requests' slots and the device. Pure but for the list it fills. */
 import type { SlotLayout, SlotPlacement } from "../../../core/SlotLayout.js"
-import type { RunBatch } from "../Engine.js"
+import type { RunBatch } from "../../../core/internal/batchAssembly.js"
 import type { CopyList, DevicePointer } from "./CudaDriver.js"
 import { getU64, putU64 } from "./CudaDriver.js"
 

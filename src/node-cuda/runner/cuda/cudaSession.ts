@@ -2,7 +2,7 @@
 import * as fs from "node:fs"
 import type { ModelSignature } from "../../../core/Model.js"
 import { loadKoffi } from "../../internal/native.js"
-import { LoadFailure } from "../Engine.js"
+import { LoadFailure } from "../../../core/internal/loadFailure.js"
 import type { Ort } from "../OrtApi.js"
 import type { OrtCSession } from "../OrtCSession.js"
 import { cNames, createSession } from "../OrtCSession.js"

@@ -8,7 +8,7 @@
  */
 import type { DataType } from "../../../core/Tensor.js"
 import type { OrtCSession } from "../OrtCSession.js"
-import { textOf } from "../Engine.js"
+import { textOf } from "../../../core/internal/loadFailure.js"
 import type { BufferSet } from "./BufferSets.js"
 import type { CudaDriver, Handle } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"

@@ -1,8 +1,8 @@
 /** Inputs to measure with: any valid request will do, but it must be valid. */
-import type { BatchEntry } from "../../core/Executor.js"
-import type { SlotLayout } from "../../core/SlotLayout.js"
-import type { DataType } from "../../core/Tensor.js"
-import type { TensorArena, TensorSlot } from "../../core/TensorArena.js"
+import type { BatchEntry } from "../Executor.js"
+import type { SlotLayout } from "../SlotLayout.js"
+import type { DataType } from "../Tensor.js"
+import type { TensorArena, TensorSlot } from "../TensorArena.js"
 
 export interface SampleOptions {
   /** Size of symbols other than the batch. */

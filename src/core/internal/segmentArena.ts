@@ -2,7 +2,7 @@
  * A `TensorArena` over one piece of memory, shared with runners or not: a buddy allocator with a small stock of ready slots per size in front
  * of it, so that the usual request costs neither a split nor a new view.
  */
-import type { TensorArena, TensorSlot } from "../../core/TensorArena.js"
+import type { TensorArena, TensorSlot } from "../TensorArena.js"
 import { makeBuddy } from "./buddy.js"
 
 /** Smallest slot. */

@@ -6,7 +6,7 @@
  * took over three times as long as the next is left out: on a shared machine that is another process having had the core, and one in a few
  * dozen says nothing of how often that happens; the planner's head-room and the scheduler's correction by what it measures are for it.
  */
-import type { ProfilePoint } from "../../core/Profile.js"
+import type { ProfilePoint } from "../Profile.js"
 
 const fewest = 100
 const isolatedFrom = 20

@@ -5,7 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { BatchEnd } from "../../core/Executor.js"
+import type { BatchEnd } from "../Executor.js"
 import { firstBatches, nextBatch } from "./batchSizes.js"
 
 /** Executions of one size before it counts as measured. */

@@ -1,7 +1,20 @@
-/** Why a model does not load: checks and words that both engines share. */
-import type { ModelSignature } from "../../core/Model.js"
-import type { DataType, TensorSpec } from "../../core/Tensor.js"
-import { LoadFailure, textOf } from "./Engine.js"
+/** Why a model does not load: checks and words that all engines on ONNX Runtime share. */
+import type { ModelSignature } from "../Model.js"
+import type { DataType, TensorSpec } from "../Tensor.js"
+
+/** What an engine can say of a load; a `timeout` only its caller can. */
+export type LoadFailureReason = "unreadable" | "invalid-model" | "unsupported" | "no-memory" | "warm-up-failed"
+
+/** A model cannot be loaded. */
+export class LoadFailure extends Error {
+  override readonly name = "LoadFailure"
+  constructor(readonly reason: LoadFailureReason, detail: string) {
+    super(detail)
+  }
+}
+
+/** The text of whatever was thrown. */
+export const textOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
 /** Element types by the name of the tensor, in the engine's terms. */
 export interface FoundSignature<T> {

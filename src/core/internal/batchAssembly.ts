@@ -1,9 +1,19 @@
 /** Puts a batch together from its requests' slots, and takes its outputs apart again. Pure but for the memory it copies. */
-import type { SlotLayout, SlotPlacement } from "../../core/SlotLayout.js"
-import { boundShape } from "../../core/SlotLayout.js"
-import { bytesPerElement } from "../../core/ElementSize.js"
-import type { TensorSpec } from "../../core/Tensor.js"
-import type { RunBatch } from "./Engine.js"
+import type { SlotLayout, SlotPlacement } from "../SlotLayout.js"
+import { boundShape } from "../SlotLayout.js"
+import { bytesPerElement } from "../ElementSize.js"
+import type { TensorSpec } from "../Tensor.js"
+
+/** A batch as an engine gets it: slots by their place in one piece of memory. */
+export interface RunBatch {
+  readonly items: number
+  /** Values of the layout's input symbols. */
+  readonly bindings: ReadonlyArray<number>
+  /** Where the slot of each entry begins in that memory. */
+  readonly offsets: ReadonlyArray<number>
+  /** Items of each entry; they add up to `items`. */
+  readonly entryItems: ReadonlyArray<number>
+}
 
 /** Largest sum of outputs beside the slots that one batch may give: they are copied to the heap. */
 export const maxOverflowBytes = 256 << 20

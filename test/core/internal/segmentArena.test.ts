@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { TensorSlot } from "../../../src/core/TensorArena.js"
-import { makeBuddy } from "../../../src/node-cuda/internal/buddy.js"
-import { makeSegmentArena } from "../../../src/node-cuda/internal/segmentArena.js"
+import { makeBuddy } from "../../../src/core/internal/buddy.js"
+import { makeSegmentArena } from "../../../src/core/internal/segmentArena.js"
 
 /** A run of allocations (bytes) and releases (which live slot, as a part of their number). */
 const steps = fc.array(
