@@ -20,7 +20,8 @@ export default defineConfig([
       scheduler: "src/scheduler/index.ts",
       simulator: "src/simulator/index.ts",
       "node-cuda": "src/node-cuda/index.ts",
-      server: "src/server/index.ts"
+      server: "src/server/index.ts",
+      webgpu: "src/webgpu/index.ts"
     },
     outDir: "dist",
     dts: true,
@@ -48,5 +49,17 @@ export default defineConfig([
     clean: false,
     noExternal: [/.*/],
     external: ["koffi", "onnxruntime-node", "onnxruntime-common"]
-  }))
+  })),
+  // The worker of a glet in browsers and Deno, as `new Worker` wants it: one file beside webgpu.js. onnxruntime-web is found by whoever runs it.
+  {
+    ...common,
+    entry: { "webgpu-worker": "src/webgpu/webgpu-worker.ts" },
+    platform: "browser",
+    target: "es2022",
+    outDir: "dist",
+    splitting: false,
+    clean: false,
+    noExternal: [/^(?!onnxruntime-web)/],
+    external: [/^onnxruntime-web/]
+  }
 ])

@@ -74,6 +74,8 @@ export interface GletStats {
   readonly items: number
   /** Time with at least one batch running, ms. */
   readonly busyMs: number
+  /** Time it computed by the device's own clock, ms; where the executor was told to read that. */
+  readonly deviceMs?: number
   /** Process behind it, where there is one. */
   readonly pid?: number
   readonly residentBytes?: number

@@ -71,9 +71,7 @@ const firstForeignChange = (request: PreparedRequest): number => {
   const spans = [[symbols, symbols + 4 * layout.outputSymbols.length] as const, ...writable].sort((a, b) => a[0] - b[0])
   let at = 0
   for (const [start, end] of [...spans, [slot.bytes.length, slot.bytes.length] as const]) {
-    if (!Buffer.from(slot.bytes.subarray(at, start)).equals(before.subarray(at, start))) {
-      for (let i = at; i < start; i++) if (slot.bytes[i] !== before[i]) return i
-    }
+    for (let i = at; i < start; i++) if (slot.bytes[i] !== before[i]) return i
     at = Math.max(at, end)
   }
   return -1

@@ -16,7 +16,8 @@ import { cpuGpu } from "../../src/node-cuda/CpuInventory.js"
 import { executorContract } from "../contract/Executor.js"
 import { lenet, lenetDigits, lenetModel } from "../contract/lenet.js"
 import { prepare, verify } from "../contract/requests.js"
-import { contractModels, modelFile, wrongShape } from "./models.js"
+import { contractModels, modelFile, wrongShape } from "../contract/models.js"
+import { putIn } from "./support/putFile.js"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-test-"))
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
@@ -35,7 +36,7 @@ const ways: ReadonlyArray<readonly [string, CpuExecutor.CpuExecutorOptions]> = [
   ["ort-c, socket", { engine: "ort-c", sharedMemory: "off" }],
   ["ort-js, socket", { engine: "ort-js", sharedMemory: "off" }]
 ]
-const models = [lenet, ...contractModels(folder)] as const
+const models = [lenet, ...contractModels(putIn(folder))] as const
 for (const [name, options] of ways) executorContract(`cpu, ${name}`, CpuExecutor.layer(options), { gpu, models, badModel, kill })
 
 let glets = 0
@@ -135,7 +136,7 @@ describe("CpuExecutor", () => {
 
       it.scopedLive("fails a batch whose output has not the declared shape, and lives", () =>
         withExecutor(options, Effect.gen(function*() {
-          const model = wrongShape(folder)
+          const model = wrongShape(putIn(folder))
           const glet = yield* openGlet()
           yield* glet.load(model, [])
           const { arena } = yield* Executor
@@ -279,7 +280,7 @@ describe("a runner", () => {
     Effect.gen(function*() {
       const folderAsModel = yield* loadError({ ...lenetModel, path: folder }, {})
       assert.include(["unreadable", "invalid-model"], folderAsModel.reason)
-      const empty = modelFile(folder, "empty", new Uint8Array(0), lenetModel.signature, 1)
+      const empty = modelFile(putIn(folder), "empty", new Uint8Array(0), lenetModel.signature, 1)
       assert.include(["unreadable", "invalid-model"], (yield* loadError(empty, {})).reason)
     }))
 })

@@ -20,7 +20,8 @@ import { executorContract } from "../contract/Executor.js"
 import { lenet, lenetModel } from "../contract/lenet.js"
 import { prepare, verify } from "../contract/requests.js"
 import { fakeNvidia, h200, h200Probe } from "./support/fakeNvidia.js"
-import { contractModels } from "./models.js"
+import { contractModels } from "../contract/models.js"
+import { putIn } from "./support/putFile.js"
 
 const host = await fakeNvidia()
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-test-"))
@@ -44,7 +45,7 @@ const kill = (handle: GletHandle): Effect.Effect<void> =>
     assert(pid !== undefined)
     process.kill(pid, "SIGKILL")
   })
-const models = [lenet, ...contractModels(folder)] as const
+const models = [lenet, ...contractModels(putIn(folder))] as const
 for (const gpu of Object.values(gpus)) {
   executorContract(`cuda, ${gpu.isolation}, faked`, CudaExecutor.layer(options).pipe(Layer.orDie), { gpu, models, badModel, kill })
 }

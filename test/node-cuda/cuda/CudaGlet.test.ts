@@ -15,7 +15,8 @@ import { LoadFailure } from "../../../src/core/internal/loadFailure.js"
 import type { ContractModel, PreparedRequest } from "../../contract/requests.js"
 import { prepare, verify } from "../../contract/requests.js"
 import { conv, makeModel } from "../../support/onnx.js"
-import { contractModels, modelFile } from "../models.js"
+import { contractModels, modelFile } from "../../contract/models.js"
+import { putIn } from "../support/putFile.js"
 import type { FakeCuda, FakeOptions } from "./fakeCuda.js"
 import { makeFakeCuda } from "./fakeCuda.js"
 
@@ -26,7 +27,7 @@ const floats = (bytes: Uint8Array): Float32Array => new Float32Array(bytes.buffe
 
 /** A 1x1 convolution with weight `factor`: has a choice of layouts. */
 const convolution = (factor = 3): ContractModel => ({
-  model: modelFile(folder, `convolution-${factor}`, makeModel({
+  model: modelFile(putIn(folder), `convolution-${factor}`, makeModel({
     inputs: [{ name: "x", shape: ["batch", 1, 40, 40] }],
     outputs: [{ name: "y", shape: ["batch", 1, 40, 40] }],
     nodes: [conv(["x", "w"], "y", { kernel_shape: { ints: [1, 1] } })],
@@ -107,7 +108,7 @@ describe("CudaGlet", () => {
   for (let seed = 1; seed <= 4; seed++) {
     it(`answers rightly with batches of all kinds of models in flight, streams in order ${seed}, and frees everything`, async () => {
       const { arena, fake, glet } = await open({ seed }, 56, "green")
-      const contracts = [...contractModels(folder), convolution()]
+      const contracts = [...contractModels(putIn(folder)), convolution()]
       const loaded: Array<readonly [ContractModel, EngineModel]> = []
       for (const contract of contracts) {
         const { model } = await load(glet, contract, contract.model.signature.batchSymbol === undefined ? [1] : [1, 2, contract.model.maxBatch])
@@ -142,7 +143,7 @@ describe("CudaGlet", () => {
 
   it("records graphs of shapes that recur", async () => {
     const { arena, fake, glet } = await open()
-    const contract = contractModels(folder).find(({ model }) => model.name === "sequence")!
+    const contract = contractModels(putIn(folder)).find(({ model }) => model.name === "sequence")!
     const { loaded, model } = await load(glet, contract, [1])
     assert.include(loaded.detail, "graphs when sizes recur")
     const warmed = fake.calls.get("launch") ?? 0

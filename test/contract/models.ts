@@ -1,10 +1,8 @@
 /** Small models of every kind of signature, as contract models: each computes something that can be checked by hand. */
 import { assert } from "@effect/vitest"
-import * as fs from "node:fs"
-import * as path from "node:path"
 import { unsafeModelName } from "../../src/core/Ids.js"
 import type { Model, ModelSignature } from "../../src/core/Model.js"
-import type { ContractModel } from "../contract/requests.js"
+import type { ContractModel } from "./requests.js"
 import {
   add, fixedBatchModel, gather, identityModel, int64Model, int64s, makeModel, nonZero, nonZeroModel, reduceMean, reshape, sequenceModel,
   twoInputModel
@@ -13,18 +11,18 @@ import {
 const floats = (bytes: Uint8Array): Float32Array => new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
 const int64 = (bytes: Uint8Array): BigInt64Array => new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8)
 
-/** A model's file in a folder, and what the system knows of it. */
-export const modelFile = (folder: string, name: string, bytes: Uint8Array, signature: ModelSignature, maxBatch: number): Model => {
-  const file = path.join(folder, `${name}.onnx`)
-  fs.writeFileSync(file, bytes)
-  return {
-    name: unsafeModelName(name), version: 1, path: file, signature, maxBatch, serviceClass: "best-effort", expectedRateRps: 0, weightBytes: bytes.length
-  }
-}
+/** Keeps a file where the executor finds it; gives its path. */
+export type PutFile = (name: string, bytes: Uint8Array) => string
+
+/** A model's file, and what the system knows of it. */
+export const modelFile = (put: PutFile, name: string, bytes: Uint8Array, signature: ModelSignature, maxBatch: number): Model => ({
+  name: unsafeModelName(name), version: 1, path: put(`${name}.onnx`, bytes), signature, maxBatch,
+  serviceClass: "best-effort", expectedRateRps: 0, weightBytes: bytes.length
+})
 
 /** Two inputs and two outputs. */
-const twoInputs = (folder: string): ContractModel => ({
-  model: modelFile(folder, "two-inputs", twoInputModel(), {
+const twoInputs = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "two-inputs", twoInputModel(), {
     inputs: [{ name: "a", datatype: "FP32", shape: ["batch", 3] }, { name: "b", datatype: "FP32", shape: ["batch", 3] }],
     outputs: [{ name: "sum", datatype: "FP32", shape: ["batch", 3] }, { name: "a_copy", datatype: "FP32", shape: ["batch", 3] }],
     batchSymbol: "batch"
@@ -38,8 +36,8 @@ const twoInputs = (folder: string): ContractModel => ({
 })
 
 /** int64 beyond what a double holds. */
-const int64s64 = (folder: string): ContractModel => ({
-  model: modelFile(folder, "int64", int64Model(), {
+const int64s64 = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "int64", int64Model(), {
     inputs: [{ name: "x", datatype: "INT64", shape: ["batch", 2] }],
     outputs: [{ name: "y", datatype: "INT64", shape: ["batch", 2] }],
     batchSymbol: "batch"
@@ -49,8 +47,8 @@ const int64s64 = (folder: string): ContractModel => ({
 })
 
 /** A second symbol, bound by the request. */
-const sequence = (folder: string): ContractModel => ({
-  model: modelFile(folder, "sequence", sequenceModel(32, 8), {
+const sequence = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "sequence", sequenceModel(32, 8), {
     inputs: [{ name: "ids", datatype: "INT64", shape: ["batch", "sequence"] }],
     outputs: [
       { name: "tokens", datatype: "FP32", shape: ["batch", "sequence", 8] },
@@ -75,8 +73,8 @@ const sequence = (folder: string): ContractModel => ({
 })
 
 /** No batch dimension; the output's size depends on the data. */
-const found = (folder: string): ContractModel => ({
-  model: modelFile(folder, "non-zero", nonZeroModel(), {
+const found = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "non-zero", nonZeroModel(), {
     inputs: [{ name: "x", datatype: "FP32", shape: [4] }],
     outputs: [{ name: "indices", datatype: "INT64", shape: [1, "found"] }]
   }, 1),
@@ -89,8 +87,8 @@ const found = (folder: string): ContractModel => ({
 })
 
 /** Columns of `x` that are not zero in the whole batch's mean: a batch whose outputs overflow the slots, beside one that does not. */
-const columns = (folder: string): ContractModel => ({
-  model: modelFile(folder, "columns", makeModel({
+const columns = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "columns", makeModel({
     inputs: [{ name: "x", shape: ["batch", 4] }],
     outputs: [{ name: "mean", shape: ["batch"] }, { name: "kept", shape: ["batch", "columns"] }],
     nodes: [
@@ -117,8 +115,8 @@ const columns = (folder: string): ContractModel => ({
 })
 
 /** A fixed first dimension: one request at a time. */
-const fixedBatch = (folder: string): ContractModel => ({
-  model: modelFile(folder, "fixed-batch", fixedBatchModel(), {
+const fixedBatch = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "fixed-batch", fixedBatchModel(), {
     inputs: [{ name: "x", datatype: "FP32", shape: [2, 3] }],
     outputs: [{ name: "y", datatype: "FP32", shape: [2, 3] }]
   }, 1),
@@ -127,29 +125,29 @@ const fixedBatch = (folder: string): ContractModel => ({
 })
 
 /** Large enough to be bound where it stands when it runs alone, and to cross a socket in many pieces. */
-const large = (folder: string): ContractModel => ({
-  model: modelFile(folder, "large", identityModel(50_000), {
+const large = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "large", identityModel(50_000), {
     inputs: [{ name: "x", datatype: "FP32", shape: ["batch", 50_000] }],
     outputs: [{ name: "y", datatype: "FP32", shape: ["batch", 50_000] }],
     batchSymbol: "batch"
   }, 3),
   fill: ({ inputs, seed }) => floats(inputs[0]!).forEach((_, i, all) => all[i] = seed + i),
-  check: ({ inputs }, outputs) => assert.isTrue(Buffer.from(outputs[0]!).equals(Buffer.from(inputs[0]!)))
+  check: ({ inputs }, outputs) => assert.isTrue(outputs[0]!.every((byte, i) => byte === inputs[0]![i]))
 })
 
-export const contractModels = (folder: string): ReadonlyArray<ContractModel> =>
-  [twoInputs, int64s64, sequence, found, columns, fixedBatch, large, externalData].map((make) => make(folder))
+export const contractModels = (put: PutFile): ReadonlyArray<ContractModel> =>
+  [twoInputs, int64s64, sequence, found, columns, fixedBatch, large, externalData].map((make) => make(put))
 
 /** The data-dependent model with a wrong declaration: `found` said to be 2. */
-export const wrongShape = (folder: string): Model =>
-  modelFile(folder, "wrong-shape", nonZeroModel(), {
+export const wrongShape = (put: PutFile): Model =>
+  modelFile(put, "wrong-shape", nonZeroModel(), {
     inputs: [{ name: "x", datatype: "FP32", shape: [4] }],
     outputs: [{ name: "indices", datatype: "INT64", shape: [1, 2] }]
   }, 1)
 
 /** `y = x + w` with its weights `[10, 20]` in a file beside the model. */
-export const externalData = (folder: string): ContractModel => {
-  fs.writeFileSync(path.join(folder, "weights.bin"), new Uint8Array(Float32Array.of(10, 20).buffer))
+export const externalData = (put: PutFile): ContractModel => {
+  put("weights.bin", new Uint8Array(Float32Array.of(10, 20).buffer))
   const model = makeModel({
     inputs: [{ name: "x", shape: ["batch", 2] }],
     outputs: [{ name: "y", shape: ["batch", 2] }],
@@ -157,7 +155,7 @@ export const externalData = (folder: string): ContractModel => {
     initializers: [{ name: "w", dims: [2], data: new Float32Array(0), external: { location: "weights.bin", offset: 0, length: 8 } }]
   })
   return {
-    model: modelFile(folder, "external", model, {
+    model: modelFile(put, "external", model, {
       inputs: [{ name: "x", datatype: "FP32", shape: ["batch", 2] }],
       outputs: [{ name: "y", datatype: "FP32", shape: ["batch", 2] }],
       batchSymbol: "batch"
