@@ -1,7 +1,7 @@
 /** Takes the place of @effect/vitest in bundles for browsers and Deno: what the contract suite uses of it, and a list of what came out. */
 import { assert } from "chai"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import type * as Scope from "effect/Scope"
 
