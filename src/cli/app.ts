@@ -33,6 +33,7 @@ const root = Command.make("glet").pipe(Command.withSubcommands([
   lazily(Specs.serve, () => import("./commands/serve.js")),
   lazily(Specs.demo, () => import("./commands/demo.js")),
   lazily(Specs.bench, () => import("./commands/bench.js")),
+  lazily(Specs.batch, () => import("./commands/batch.js")),
   lazily(Specs.status, () => import("./commands/status.js")),
   lazily(Specs.models, () => import("./commands/models.js")),
   lazily(Specs.plan, () => import("./commands/plan.js")),

@@ -1,0 +1,102 @@
+/**
+ * What an output folder belongs to: one model and, line by line, one content of each input file. Kept in a file of the folder, so that a job that
+ * goes on goes on with the same, and with one process at a time.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { CliError } from "../CliError.js"
+import { reasonOf } from "../internal/files.js"
+import { fileSha256 } from "../internal/sha256.js"
+import type { BatchFile } from "./BatchFiles.js"
+
+/** `.glet-batch.json` in an output folder. @since 0.1.0 @category batch */
+export const BatchJob = Schema.Struct({
+  apiVersion: Schema.Literal("glet/v1alpha1"),
+  kind: Schema.Literal("BatchJob"),
+  model: Schema.String,
+  /** SHA-256 of input files whose answers are told by their line, by output. */
+  files: Schema.Record({ key: Schema.String, value: Schema.String })
+})
+
+const jobFile = ".glet-batch.json"
+const lockFile = ".glet-batch.lock"
+
+const failed = (problem: string, hint?: string): CliError => new CliError({ reason: "input", problem, ...(hint === undefined ? {} : { hint }) })
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM"
+  }
+}
+
+/** Holds the folder for this process; a lock whose process is gone does not count. */
+const lock = (folder: string): Effect.Effect<void, CliError, Scope.Scope> => {
+  const file = path.join(folder, lockFile)
+  const take = (mayClear: boolean): Effect.Effect<void, CliError> =>
+    Effect.try({
+      try: () => fs.writeFileSync(file, String(process.pid), { flag: "wx" }),
+      catch: (error) => error
+    }).pipe(Effect.catchAll((error) => {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) {
+        return Effect.fail(failed(`the output folder ${folder} cannot be written: ${reasonOf(error)}`))
+      }
+      const pid = Number(fs.existsSync(file) ? fs.readFileSync(file, "utf8") : 0)
+      if (!mayClear || (pid > 0 && isAlive(pid))) {
+        return Effect.fail(failed(`process ${pid} works on the output folder ${folder}`, `wait for it, or remove ${file} if it is no glet batch`))
+      }
+      fs.rmSync(file, { force: true })
+      return take(false)
+    }))
+  return Effect.acquireRelease(take(true), () => Effect.sync(() => fs.rmSync(file, { force: true })))
+}
+
+const read = (folder: string): Effect.Effect<typeof BatchJob.Type | undefined, CliError> => {
+  const file = path.join(folder, jobFile)
+  if (!fs.existsSync(file)) return Effect.succeed(undefined)
+  return Effect.try(() => fs.readFileSync(file, "utf8")).pipe(
+    Effect.flatMap(Schema.decodeUnknown(Schema.parseJson(BatchJob))),
+    Effect.mapError(() => failed(`${file} is not the record of a job`, "give another --output"))
+  )
+}
+
+/**
+ * Begins a job in an output folder or goes on with the one that is there; fails where that is another one, or another process is at it.
+ * @since 0.1.0
+ * @category batch
+ */
+export const enterJob = (folder: string, model: string, inputs: ReadonlyArray<BatchFile>): Effect.Effect<void, CliError, Scope.Scope> =>
+  Effect.gen(function*() {
+    yield* Effect.try({
+      try: () => fs.mkdirSync(folder, { recursive: true }),
+      catch: (error) => failed(`the output folder ${folder} cannot be made: ${reasonOf(error)}`)
+    })
+    yield* lock(folder)
+    const before = yield* read(folder)
+    const other = "give another --output"
+    if (before !== undefined && before.model !== model) {
+      return yield* failed(`the output folder ${folder} holds answers of model "${before.model}", not of "${model}"`, other)
+    }
+    const files: Record<string, string> = { ...before?.files }
+    for (const { input, kind, output } of inputs) {
+      if (kind === "single") continue
+      const sha256 = yield* fileSha256(input)
+      const known = files[output]
+      if (known !== undefined && known !== sha256) return yield* failed(`${input} has changed since ${folder} answers it line by line`, other)
+      if (known === undefined && fs.existsSync(path.join(folder, output))) {
+        return yield* failed(`${path.join(folder, output)} is there already and is no answer of this job`, other)
+      }
+      files[output] = sha256
+    }
+    const job: typeof BatchJob.Type = { apiVersion: "glet/v1alpha1", kind: "BatchJob", model, files }
+    const file = path.join(folder, jobFile)
+    fs.writeFileSync(`${file}.part`, `${JSON.stringify(job)}\n`)
+    fs.renameSync(`${file}.part`, file)
+  })

@@ -1,0 +1,77 @@
+/**
+ * Answers of an offline job on disk, such that a job that was killed goes on where it was: line k of an output file answers request k of its input,
+ * and a line is there whole or not at all. So what is done is what is there, and nothing else has to be remembered.
+ *
+ * @since 0.1.0
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { BatchFile } from "./BatchFiles.js"
+
+const chunkBytes = 1 << 20
+const newline = 10
+
+/** Whole lines of a file, and where the last of them ends. */
+const wholeLines = (file: string): { readonly lines: number; readonly bytes: number } => {
+  const handle = fs.openSync(file, "r")
+  try {
+    const chunk = Buffer.alloc(chunkBytes)
+    let lines = 0
+    let end = 0
+    let at = 0
+    for (;;) {
+      const read = fs.readSync(handle, chunk, 0, chunkBytes, at)
+      if (read === 0) return { lines, bytes: end }
+      for (let i = chunk.indexOf(newline); i >= 0 && i < read; i = chunk.indexOf(newline, i + 1)) {
+        lines++
+        end = at + i + 1
+      }
+      at += read
+    }
+  } finally {
+    fs.closeSync(handle)
+  }
+}
+
+/** Where the answers of one input file go. @since 0.1.0 @category batch */
+export interface AnswerFile {
+  /** Requests, from the first, that have their answer already. */
+  readonly done: number
+  /** Adds the answer of the next request, without line breaks in it. */
+  readonly add: (answer: string) => void
+  readonly close: () => void
+}
+
+/** Answers on lines; what a kill left of the last line is cut off. @since 0.1.0 @category batch */
+const openLines = (file: string): AnswerFile => {
+  const { bytes, lines } = fs.existsSync(file) ? wholeLines(file) : { bytes: 0, lines: 0 }
+  const handle = fs.openSync(file, "a")
+  fs.ftruncateSync(handle, bytes)
+  return {
+    done: lines,
+    add: (answer) => void fs.writeSync(handle, `${answer}\n`),
+    close: () => {
+      // After a power cut, too, what was said to be done is done.
+      fs.fdatasyncSync(handle)
+      fs.closeSync(handle)
+    }
+  }
+}
+
+/** One answer, in place at once; an input that was changed since is to be answered again. */
+const openSingle = (input: string, file: string): AnswerFile => ({
+  done: fs.existsSync(file) && fs.statSync(file).mtimeMs >= fs.statSync(input).mtimeMs ? 1 : 0,
+  add: (answer) => {
+    const draft = `${file}.part`
+    fs.writeFileSync(draft, `${answer}\n`)
+    fs.renameSync(draft, file)
+  },
+  close: () => undefined
+})
+
+/** Opens the place for a file's answers, folders included; throws where the system refuses. @since 0.1.0 @category batch */
+export const openAnswers = (folder: string, { input, kind, output }: BatchFile): AnswerFile => {
+  const file = path.join(folder, output)
+  fs.mkdirSync(path.dirname(file), { recursive: true })
+  return kind === "lines" ? openLines(file) : openSingle(input, file)
+}
