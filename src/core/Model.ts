@@ -49,6 +49,8 @@ export const Model = Schema.Struct({
   serviceClass: ServiceClass,
   /** Latency objective in ms, from arrival to answer. Only latency-critical models have one. */
   sloMs: Schema.optionalWith(Schema.Positive.pipe(Schema.finite()), { exact: true }),
+  /** Best-effort: its part of the time that is left, in proportion to the weights of the others; 1 where absent. */
+  weight: Schema.optionalWith(Schema.Positive.pipe(Schema.lessThanOrEqualTo(1000)), { exact: true }),
   /** Rate to plan for before any was seen, items per second. */
   expectedRateRps: Schema.NonNegative.pipe(Schema.finite()),
   /** Bytes of weights (the file and its external data): a first guess of memory until a profile knows better. */

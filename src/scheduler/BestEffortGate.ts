@@ -1,5 +1,10 @@
 /**
- * The gate: decides, batch by batch, whether best-effort work may start on a glet.
+ * The gate: decides, batch by batch, how long best-effort work may run now.
+ *
+ * A batch of d ms delays latency-critical work by at most w d: w = 1 on the glet that it shares with it, where executions are serial; on another
+ * glet of the GPU w is the predicted slow-down less 1, which is near nothing where the types are complementary. So one rule serves both: the sum of
+ * w d over all best-effort batches on their way stays within a bound, a fraction of the tightest SLO (`DelayBound` searches it). This is Orion's
+ * rule (section 4 of the policy: outstanding best-effort time, complementary types) at the level of batches and shares.
  *
  * @since 0.1.0
  */
@@ -11,26 +16,55 @@ export interface GateState {
   glet: GletId
   gpu: GpuId
   model: ModelName
-  /** Latency-critical items queued for models of this glet. */
-  queuedCriticalItems: number
-  /** Batches running on the glet. */
-  running: number
-  /** Predicted duration in ms of the smallest batch that could start. */
-  predictedMs: number
-  /** How long best-effort work may hold this glet up without any latency-critical model missing its SLO, by the plan; Infinity where none is here. */
-  slackMs: number
+  /** Latency-critical work runs on the glet, or waits for it. */
+  wanted: boolean
+  /** Longest batch, ms, after which no latency-critical model of the GPU can be delayed by more than its bound. */
+  withinBoundMs: number
+  /** Longest batch, ms, beside which all that runs on other glets of the GPU still makes its deadlines. */
+  withinSlackMs: number
+  /** How long best-effort work may hold the glet up by the plan, without any latency-critical model missing its SLO. */
+  plannedMs: number
+  /** How long best-effort work has waited for the glet, ms. */
+  waitedMs: number
 }
 
 /** @since 0.1.0 @category gate */
 export interface BestEffortGate {
-  readonly allows: (state: GateState) => boolean
+  /** Longest batch, ms, that may start on the glet now; what takes longer must not. */
+  readonly budgetMs: (state: GateState) => number
 }
 
+/** @since 0.1.0 @category gate */
+export interface GateOptions {
+  /**
+   * The part of a glet's time that best-effort work gets even where latency-critical work always waits, 0 to 1: after a wait of d/floor a batch of d
+   * may start before it, as far as the plan allows. 0: it may starve.
+   */
+  readonly floor: number
+}
+
+/** @since 0.1.0 @category gate */
+export const defaultGateOptions: GateOptions = { floor: 0.01 }
+
 /**
- * Nothing latency-critical waits for the glet or runs on it, and the duration fits the slack of the plan.
+ * The gate of the online service.
  * @since 0.1.0
  * @category gate
  */
-export const defaultGate: BestEffortGate = {
-  allows: (state) => state.slackMs === Infinity || (state.queuedCriticalItems === 0 && state.running === 0 && state.predictedMs <= state.slackMs)
-}
+export const makeGate = ({ floor }: GateOptions = defaultGateOptions): BestEffortGate => ({
+  budgetMs: ({ plannedMs, waitedMs, wanted, withinBoundMs, withinSlackMs }) =>
+    Math.max(wanted ? 0 : Math.min(withinBoundMs, withinSlackMs), Math.min(plannedMs, floor * waitedMs))
+})
+
+/** @since 0.1.0 @category gate */
+export const defaultGate: BestEffortGate = makeGate()
+
+/**
+ * The gate before bounds were searched: nothing latency-critical waits or runs, and the plan's slack is all there is. For comparison.
+ * @since 0.1.0
+ * @category gate
+ */
+export const plannedGate: BestEffortGate = { budgetMs: ({ plannedMs, wanted }) => (wanted ? 0 : plannedMs) }
+
+/** No gate: best-effort work starts whenever its glet is free. For comparison. @since 0.1.0 @category gate */
+export const openGate: BestEffortGate = { budgetMs: ({ wanted }) => (wanted ? 0 : Infinity) }

@@ -27,7 +27,9 @@ export class DispatchedBatch implements Batch {
     readonly pulledMs: number,
     /** Predicted duration that few batches exceed, ms. */
     readonly predictedMs: number,
-    readonly typicalMs: number
+    readonly typicalMs: number,
+    /** The earliest deadline of its requests. */
+    readonly deadlineMs: number
   ) {}
 
   get glet(): GletLane {

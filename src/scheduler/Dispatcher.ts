@@ -14,6 +14,8 @@ import type { DropReason, ModelUnavailable, RequestDropped, RequestError, Unavai
 import { ExecutionFailed, InvalidRequest, ModelNotFound } from "../core/RequestError.js"
 import type { BestEffortGate } from "./BestEffortGate.js"
 import { defaultGate } from "./BestEffortGate.js"
+import type { DelayBoundOptions } from "./DelayBound.js"
+import { defaultDelayBoundOptions } from "./DelayBound.js"
 import { DispatchedBatch } from "./DispatchedBatch.js"
 import type { GletRoutes } from "./GletRoutes.js"
 import { Admission } from "./internal/admission.js"
@@ -35,14 +37,20 @@ export interface DispatcherOptions {
   /** First guess of what a batch takes besides its execution, in ms; then it is measured. */
   readonly overheadMs: number
   readonly gate: BestEffortGate
+  /** How the bound on delays by best-effort work is searched. */
+  readonly delayBound: DelayBoundOptions
 }
 
 /** @since 0.1.0 @category dispatching */
 export const defaultDispatcherOptions: DispatcherOptions = {
-  maxQueued: 4096, maxAttempts: 2, answerMs: 0.5, overheadMs: 0.2, gate: defaultGate
+  maxQueued: 4096, maxAttempts: 2, answerMs: 0.5, overheadMs: 0.2, gate: defaultGate, delayBound: defaultDelayBoundOptions
 }
 
 const noBindings: ReadonlyArray<number> = []
+const noGlets: ReadonlyArray<GletId> = []
+
+/** How often the gate is asked again while best-effort work waits and nothing else happens, ms. */
+const gateRetryMs = 20
 
 /** @since 0.1.0 @category dispatching */
 export class Dispatcher {
@@ -60,10 +68,12 @@ export class Dispatcher {
   private draining = false
   private sequence = 0
   private batches = 0
+  /** Turn of the best-effort model that was last served: who comes back from having nothing to do begins there. */
+  private turnMs = 0
 
   constructor(options: Partial<DispatcherOptions> = {}) {
     this.options = { ...defaultDispatcherOptions, ...options }
-    this.lanes = new Lanes(this.options.overheadMs)
+    this.lanes = new Lanes(this.options.overheadMs, this.options.delayBound)
     this.forming = new BatchForming(this.options.gate, (nowMs, ticket) => this.giveUp(nowMs, ticket))
   }
 
@@ -125,7 +135,10 @@ export class Dispatcher {
     if (glet === undefined) return
     glet.ready = false
     glet.backAtMs = backAtMs
-    for (const batch of glet.running.splice(0)) this.abandon(nowMs, batch)
+    for (const batch of glet.running.splice(0)) {
+      this.release(nowMs, batch)
+      this.abandon(nowMs, batch)
+    }
     this.lanes.forgetGlet(glet)
     for (const route of [...glet.critical, ...glet.bestEffort]) this.sweepLane(nowMs, route.lane)
   }
@@ -154,6 +167,7 @@ export class Dispatcher {
       return this.refuse(nowMs, ticket, error)
     }
     ticket.admitted = true
+    if (lane.queuedRequests === 0 && lane.model.serviceClass === "best-effort") lane.turnMs = Math.max(lane.turnMs, this.turnMs)
     lane.enqueue(ticket)
     return ticket
   }
@@ -176,11 +190,12 @@ export class Dispatcher {
   }
 
   /** A request was dropped as `wouldRefuse` said, unread: counts it as offered and dropped. Answers its model. */
-  refusedUnread(name: ModelName, { reason }: RequestDropped): Model | undefined {
+  refusedUnread(nowMs: number, name: ModelName, { reason }: RequestDropped): Model | undefined {
     const lane = this.lanes.model(name)
     if (lane === undefined) return undefined
     lane.countUnreadArrival()
     lane.counters.dropped[reason] += 1
+    lane.bound.observe(nowMs, false)
     return lane.model
   }
 
@@ -221,6 +236,8 @@ export class Dispatcher {
     if (batch.abandoned) return
     const { glet, route } = batch
     const serviceMs = glet.finish(nowMs, batch)
+    this.release(nowMs, batch)
+    if (route.spec.bestEffort) route.lane.turnMs += (serviceMs - batch.typicalMs) / (route.lane.model.weight ?? 1)
     this.lanes.forgetGlet(glet)
     if (end.ok) {
       const executionMs = end.inputMs + end.inferMs + end.outputMs
@@ -256,6 +273,17 @@ export class Dispatcher {
       this.abandon(nowMs, batch)
     }
     this.lanes.forget(route.lane)
+  }
+
+  /** Glets whose gate what ended on this one may have opened. */
+  besideOf(id: GletId): ReadonlyArray<GletId> {
+    return this.lanes.glet(id)?.beside ?? noGlets
+  }
+
+  /** By how much best-effort work may delay a latency-critical model now, as a fraction of its SLO; undefined for others. */
+  delayFractionOf(nowMs: number, name: ModelName): number | undefined {
+    const lane = this.lanes.model(name)
+    return lane?.model.sloMs === undefined ? undefined : lane.bound.fraction(nowMs)
   }
 
   /** Ends the requests that can no longer make their deadlines. */
@@ -345,8 +373,10 @@ export class Dispatcher {
       entries[i] = request
       items += request.items
     }
+    let deadlineMs = Infinity
+    for (const ticket of tickets) deadlineMs = Math.min(deadlineMs, ticket.deadlineMs)
     const batch = new DispatchedBatch(
-      ++this.batches, route.lane.model, entries, items, tickets, route, nowMs, route.safeMs(items), route.typicalMs(items)
+      ++this.batches, route.lane.model, entries, items, tickets, route, nowMs, route.safeMs(items), route.typicalMs(items), deadlineMs
     )
     for (const ticket of tickets) {
       ticket.batch = batch
@@ -354,8 +384,25 @@ export class Dispatcher {
     }
     route.lane.inFlightRequests += tickets.length
     glet.begin(batch)
+    if (route.spec.bestEffort) this.intrude(nowMs, batch)
     return batch
   }
+
+  /** A best-effort batch starts: it may delay others, and its model has had its turn. */
+  private intrude(nowMs: number, { glet, predictedMs, route, typicalMs }: DispatchedBatch): void {
+    for (const { glet: victim, perMs } of route.victims) victim.intrude(perMs * predictedMs)
+    glet.bestEffortAtMs = nowMs
+    const { lane } = route
+    this.turnMs = Math.max(this.turnMs, lane.turnMs)
+    lane.turnMs += typicalMs / (lane.model.weight ?? 1)
+  }
+
+  private release(nowMs: number, { glet, predictedMs, route }: DispatchedBatch): void {
+    if (!route.spec.bestEffort) return
+    for (const { glet: victim, perMs } of route.victims) victim.leave(perMs * predictedMs)
+    glet.bestEffortAtMs = nowMs
+  }
+
 
   private abandon(nowMs: number, batch: DispatchedBatch): void {
     batch.abandoned = true
@@ -393,7 +440,9 @@ export class Dispatcher {
 
   private wakeOf(nowMs: number, lane: ModelLane): number {
     if (lane.queuedRequests === 0) return Infinity
-    return lane.earliestDeadlineMs - (lane.earliestEndMs(nowMs, 1) - nowMs)
+    const latestMs = lane.earliestDeadlineMs - (lane.earliestEndMs(nowMs, 1) - nowMs)
+    for (const { victims } of lane.routes) if (victims.length > 0) return Math.min(latestMs, nowMs + gateRetryMs)
+    return latestMs
   }
 
   /** Ends a queued request that nothing can answer in time. */
@@ -428,6 +477,11 @@ export class Dispatcher {
     // A death says nothing of how well queueing is predicted.
     const died = ticket.attempts > 0 || (!end.ok && end.error._tag === "ModelUnavailable")
     if (ticket.admitted && !ticket.canceled && !died) ticket.lane!.learnMargin(end.ok && nowMs <= ticket.deadlineMs)
+    // A client's own shorter limit is not what the bound is to keep.
+    if (!died && ticket.sloMs >= (ticket.lane!.model.sloMs ?? Infinity)) {
+      if (end.ok) ticket.lane!.bound.observe(nowMs, nowMs - ticket.times.arrivedMs <= ticket.sloMs)
+      else if (end.error._tag === "RequestDropped") ticket.lane!.bound.observe(nowMs, false)
+    }
     if (end.ok) {
       counters.answered += 1
       if (nowMs - ticket.times.arrivedMs <= ticket.sloMs) counters.withinSlo += 1

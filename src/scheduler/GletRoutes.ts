@@ -16,8 +16,10 @@ export interface ModelRoute {
   readonly batchLimit: number
   /** The part of the glet's time that the plan gives the model, 0 to 1. */
   readonly fraction: number
-  /** How long best-effort work may hold the glet up, in ms. */
+  /** How long best-effort work may hold the glet up by the plan, in ms. */
   readonly slackMs: number
+  /** Best-effort: other glets of the GPU whose latency-critical work it slows down, by how many ms for each of its own; none where absent. */
+  readonly intrudes?: ReadonlyArray<{ readonly glet: GletId; readonly perMs: number }>
   /** Predicted 99th percentile of a batch, by its items; [0] is not used. Nondecreasing, finite. */
   readonly latencyMs: Float64Array
   /** Median over 99th percentile of the planned batch. */

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { ModelName } from "../core/Ids.js"
+import type { Execution } from "../core/LatencyModel.js"
 import type { Model } from "../core/Model.js"
 import type { Assignment, BestEffortAssignment, Plan, PlannedGlet, PlannedGpu } from "../core/Plan.js"
 import { gletsOf } from "../core/Plan.js"
@@ -71,7 +72,9 @@ const routesOfGlet = (
 ): ReadonlyArray<ModelRoute> => {
   const blockingMs = glet.bestEffort.reduce((most, work) => Math.max(most, work.blockingMs), 0)
   const routes: Array<ModelRoute> = []
-  const add = (work: Assignment | BestEffortAssignment, limitMs: number, route: Pick<ModelRoute, "bestEffort" | "fraction" | "slackMs">): void => {
+  const add = (
+    work: Assignment | BestEffortAssignment, limitMs: number, route: Pick<ModelRoute, "bestEffort" | "fraction" | "slackMs" | "intrudes">
+  ): void => {
     const model = models.get(work.model)
     if (model === undefined) return
     const { latencyMs, typicalMs, typicalRatio } = tabulate(problem, gpu, glet, work, model.maxBatch)
@@ -88,8 +91,23 @@ const routesOfGlet = (
     })
   }
   const slackMs = blockingMs + Math.max(0, smallest(glet.assignments.map((work) => work.slackMs)))
-  for (const work of glet.bestEffort) add(work, slackMs, { bestEffort: true, slackMs, fraction: 1 })
+  // What of it may run at once is for the gate to say, not for the plan's slack alone.
+  for (const work of glet.bestEffort) {
+    add(work, Infinity, { bestEffort: true, slackMs, fraction: 1, intrudes: intrusionsOf(problem, gpu, glet, work) })
+  }
   return routes
+}
+
+/** Glets whose latency-critical work a best-effort model slows down, by its predicted slow-down alone. */
+const intrusionsOf = (problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, work: BestEffortAssignment): NonNullable<ModelRoute["intrudes"]> => {
+  if (!problem.options.interference) return []
+  const here: Execution = { gpuType: gpu.type, model: work.model, sharePct: glet.sharePct, batch: work.batch }
+  return gpu.glets.flatMap((other) => {
+    if (other === glet) return []
+    const perMs = other.assignments.reduce((most, { batch, model }) =>
+      Math.max(most, problem.latency.slowdown({ gpuType: gpu.type, model, sharePct: other.sharePct, batch }, [[here]]) - 1), 0)
+    return perMs > 0 ? [{ glet: other.id, perMs: Math.min(1, perMs) }] : []
+  })
 }
 
 /**

@@ -217,6 +217,10 @@ class Simulation {
     this.dispatcher.batchEnded(this.nowMs, batch, end)
     if (glet.state === "closing" && glet.batches.length === 0) this.fleet.closed(this.nowMs, glet)
     else this.pump(glet)
+    for (const other of this.dispatcher.besideOf(id)) {
+      const beside = this.fleet.glets.get(other)
+      if (beside?.state === "ready") this.pump(beside)
+    }
     if (!end.ok) this.dispatchAll()
   }
 

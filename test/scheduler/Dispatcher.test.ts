@@ -5,6 +5,7 @@ import { GletExited } from "../../src/core/ExecutorError.js"
 import { unsafeGletId, unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
 import type { InferRequest, RequestEnd } from "../../src/core/Request.js"
+import { plannedGate } from "../../src/scheduler/BestEffortGate.js"
 import type { DispatchedBatch } from "../../src/scheduler/DispatchedBatch.js"
 import type { DispatcherOptions } from "../../src/scheduler/Dispatcher.js"
 import { Dispatcher } from "../../src/scheduler/Dispatcher.js"
@@ -196,7 +197,7 @@ describe("Dispatcher", () => {
     const routes = (slackMs: number) => [glet("gpu/0", [
       route(a, latency, { typicalRatio: 1 }), route(background, latency, { slackMs, typicalRatio: 1, bestEffort: true })
     ])]
-    const dispatcher = exact([a, background], routes(14))
+    const dispatcher = exact([a, background], routes(14), { gate: plannedGate })
     for (let i = 0; i < 8; i++) dispatcher.offer(0, request(background), ignore)
     dispatcher.offer(0, request(a), ignore)
     const first = dispatcher.pull(0, g0)!
@@ -204,7 +205,7 @@ describe("Dispatcher", () => {
     assert.isUndefined(dispatcher.pull(0, g0), "a latency-critical batch runs")
     dispatcher.batchEnded(11, first, done(11))
     assert.strictEqual(dispatcher.pull(11, g0)?.items, 4, "10 + 4 items fit 14 ms")
-    const narrow = exact([a, background], routes(5))
+    const narrow = exact([a, background], routes(5), { gate: plannedGate })
     narrow.offer(0, request(background), ignore)
     assert.isUndefined(narrow.pull(0, g0))
   })
@@ -373,7 +374,7 @@ describe("Dispatcher", () => {
       const models = [makeModel("a", { sloMs: 60, maxBatch: 4 }), makeModel("b", { sloMs: 200, maxBatch: 4 }), makeModel("c", { serviceClass: "best-effort", maxBatch: 4 })]
       const glets = [g0, g1]
       const routes = (mask: number) => glets.map((id, i) =>
-        glet(id, models.flatMap((model, j) => ((mask >> (3 * i + j)) & 1 ? [route(model, linear(5 + 3 * i, 1, 4), { planBatch: 2, slackMs: 30 })] : []))))
+        glet(id, models.flatMap((model, j) => ((mask >> (3 * i + j)) & 1 ? [route(model, linear(5 + 3 * i, 1, 4), { planBatch: 2, slackMs: 30, intrudes: [{ glet: glets[1 - i]!, perMs: 0.3 }] })] : []))))
       const dispatcher = exact(models, routes(63), { maxQueued: 20 })
       const running: Array<DispatchedBatch> = []
       const offered: Array<ReturnType<Dispatcher["offer"]>> = []

@@ -127,7 +127,7 @@ describe("wouldRefuse", () => {
     const before = dispatcher.countersOf(model!.name)!
     const droppedBefore = before.dropped["queue-full"]
     const error = dispatcher.wouldRefuse(0, model!.name, 0)!
-    assert.strictEqual(dispatcher.refusedUnread(model!.name, error), model)
+    assert.strictEqual(dispatcher.refusedUnread(0, model!.name, error), model)
     const after = dispatcher.countersOf(model!.name)!
     assert.strictEqual(after.dropped["queue-full"], droppedBefore + 1)
     assert.approximately(after.arrivedItems - before.arrivedItems, 4, 1e-3)

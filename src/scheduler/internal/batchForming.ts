@@ -42,14 +42,16 @@ export class BatchForming {
   constructor(private readonly gate: BestEffortGate, private readonly expire: (nowMs: number, ticket: Ticket) => void) {
     this.gateState = {
       nowMs: 0, glet: "" as GateState["glet"], gpu: "" as GateState["gpu"], model: "" as GateState["model"],
-      queuedCriticalItems: 0, running: 0, predictedMs: 0, slackMs: 0
+      wanted: false, withinBoundMs: 0, withinSlackMs: 0, plannedMs: 0, waitedMs: 0
     }
   }
 
   /** Takes the next batch for `glet` off its queues into `taken`; answers its route, or undefined where nothing should start now. */
   next(nowMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
     const startMs = glet.freeAtMs(nowMs)
-    const route = this.nextCritical(nowMs, startMs, glet, taken) ?? this.nextBestEffort(nowMs, startMs, glet, taken)
+    // Before latency-critical work that waits the gate lets through only what would starve.
+    const route = (this.mayStarve(glet) ? this.nextBestEffort(nowMs, startMs, glet, taken) : undefined)
+      ?? this.nextCritical(nowMs, startMs, glet, taken) ?? this.nextBestEffort(nowMs, startMs, glet, taken)
     for (const ticket of this.passedOver) ticket.lane!.enqueue(ticket)
     this.passedOver.length = 0
     return route
@@ -106,23 +108,37 @@ export class BatchForming {
     return true
   }
 
+  private mayStarve(glet: GletLane): boolean {
+    if (glet.bestEffort.length === 0 || glet.critical.length === 0 || glet.running.length > 0) return false
+    for (const { lane } of glet.bestEffort) if (lane.queuedItems > 0) return glet.isWanted
+    return false
+  }
+
+  /** Of the models that the gate lets through the one that had least time for its weight. */
   private nextBestEffort(nowMs: number, startMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
     let chosen: Route | undefined
     let chosenQueue: RequestQueue | undefined
+    let chosenBudgetMs = 0
     let firstSeq = Infinity
     for (const route of glet.bestEffort) {
+      const { turnMs } = route.lane
+      if (chosen !== undefined && turnMs > chosen.lane.turnMs) continue
       for (let i = route.lane.queues.length - 1; i >= 0; i--) {
         const queue = route.lane.queues[i]!
         const head = this.headFor(nowMs, startMs, route, queue)
-        if (head === undefined || head.seq >= firstSeq || !this.gateAllows(nowMs, glet, route, head)) continue
+        if (head === undefined) continue
+        if (chosen !== undefined && turnMs === chosen.lane.turnMs && head.seq >= firstSeq) continue
+        const budgetMs = this.budgetMs(nowMs, glet, route, head)
+        if (!(route.safeMs(head.request.items) <= budgetMs)) continue
         chosen = route
         chosenQueue = queue
+        chosenBudgetMs = budgetMs
         firstSeq = head.seq
       }
     }
     if (chosen === undefined || chosenQueue === undefined) return undefined
     if (glet.running.length > 0 && !this.mayCommit(nowMs, startMs, glet, chosen, chosenQueue)) return undefined
-    this.take(nowMs, startMs, glet, chosen, chosenQueue, taken)
+    this.take(nowMs, startMs, glet, chosen, chosenQueue, taken, chosenBudgetMs)
     return chosen
   }
 
@@ -146,23 +162,30 @@ export class BatchForming {
     }
   }
 
-  private gateAllows(nowMs: number, glet: GletLane, route: Route, head: Ticket): boolean {
+  /** How long a batch of this route may take by the gate, ms. */
+  private budgetMs(nowMs: number, glet: GletLane, route: Route, head: Ticket): number {
     const state = this.gateState
     state.nowMs = nowMs
     state.glet = glet.id
     state.gpu = glet.gpu
     state.model = route.lane.model.name
-    state.queuedCriticalItems = 0
-    for (const critical of glet.critical) state.queuedCriticalItems += critical.lane.queuedItems
-    state.running = glet.running.length
-    state.predictedMs = route.typicalMs(head.request.items)
-    state.slackMs = route.spec.slackMs
-    return this.gate.allows(state)
+    state.wanted = glet.isWanted
+    state.withinBoundMs = Infinity
+    state.withinSlackMs = Infinity
+    for (const { glet: victim, perMs } of route.victims) {
+      state.withinBoundMs = Math.min(state.withinBoundMs, Math.max(0, victim.boundMs(nowMs) - victim.intrusionMs) / perMs)
+      if (victim === glet) state.withinBoundMs = Math.min(state.withinBoundMs, glet.leftForBestEffortMs(nowMs))
+      else state.withinSlackMs = Math.min(state.withinSlackMs, victim.runningSlackMs(nowMs) / perMs)
+    }
+    // The plan's slack is in the profile's milliseconds: where executions take longer here, what it allowed is a batch, not a time.
+    state.plannedMs = route.spec.slackMs * Math.max(1, route.safeMs(1) / route.profiledMs(1)) * (1 + 1e-9)
+    state.waitedMs = Math.max(0, nowMs - Math.max(glet.bestEffortAtMs, head.times.queuedMs))
+    return this.gate.budgetMs(state)
   }
 
   /** Latest end of a batch of `chosen` for which every other model's first request still makes its deadline, where it could at all. */
-  private latestForOthersMs(startMs: number, glet: GletLane, chosen: Route, head: Ticket): number {
-    let latest = chosen.spec.bestEffort ? startMs + chosen.spec.slackMs : Infinity
+  private latestForOthersMs(startMs: number, glet: GletLane, chosen: Route, head: Ticket, budgetMs: number): number {
+    let latest = startMs + chosen.safeOverheadMs + budgetMs
     if (glet.critical.length < 2) return latest
     const soonestMs = startMs + chosen.safeMs(head.request.items)
     for (const other of glet.critical) {
@@ -177,9 +200,11 @@ export class BatchForming {
     return latest
   }
 
-  private take(nowMs: number, startMs: number, glet: GletLane, route: Route, queue: RequestQueue, taken: Array<Ticket>): void {
+  private take(
+    nowMs: number, startMs: number, glet: GletLane, route: Route, queue: RequestQueue, taken: Array<Ticket>, budgetMs = Infinity
+  ): void {
     const beginMs = startMs + route.safeOverheadMs
-    const othersMs = this.latestForOthersMs(startMs, glet, route, queue.head!) - beginMs
+    const othersMs = this.latestForOthersMs(startMs, glet, route, queue.head!, budgetMs) - beginMs
     for (;;) {
       const first = queue.head!
       const items = this.fill(beginMs, othersMs, route, queue, taken)

@@ -21,6 +21,13 @@ export class GletLane {
   bestEffort: ReadonlyArray<Route> = []
   /** Oldest first; executions are serial, what is behind the first is there to overlap copies. */
   readonly running: Array<DispatchedBatch> = []
+  /** Other glets of the GPU that have best-effort work: what ends here may open the gate there. */
+  beside: ReadonlyArray<GletId> = []
+  /** When best-effort work last had the glet. */
+  bestEffortAtMs = -Infinity
+  /** By how much best-effort batches on their way can still delay its latency-critical work, ms, and how many those are. */
+  intrusionMs = 0
+  private intruders = 0
   private readonly overhead: Estimate
   private refreshedAtMs = -Infinity
   private lastEndMs = -Infinity
@@ -85,6 +92,58 @@ export class GletLane {
     this.lastEndMs = nowMs
     if (at === 0 && this.running.length > 0) this.running[0]!.startMs = nowMs
     return nowMs - batch.startMs
+  }
+
+  /** A best-effort batch that can delay its latency-critical work by `ms` starts. */
+  intrude(ms: number): void {
+    this.intruders += 1
+    this.intrusionMs += ms
+  }
+
+  /** The batch ended. */
+  leave(ms: number): void {
+    this.intruders -= 1
+    this.intrusionMs = this.intruders === 0 ? 0 : this.intrusionMs - ms
+  }
+
+  /** Whether latency-critical work runs here or waits for it. */
+  get isWanted(): boolean {
+    for (const { lane } of this.critical) if (lane.queuedItems > 0) return true
+    for (const { route } of this.running) if (!route.spec.bestEffort) return true
+    return false
+  }
+
+  /** By how much its latency-critical work may be delayed, ms, all best-effort work together. */
+  boundMs(nowMs: number): number {
+    let least = Infinity
+    for (const { lane } of this.critical) least = Math.min(least, lane.boundMs(nowMs))
+    return least
+  }
+
+  /**
+   * How long best-effort work may hold the glet up for a request that arrives right after it starts to make its SLO: the wait, what the others
+   * ask for meanwhile, its own execution.
+   */
+  leftForBestEffortMs(nowMs: number): number {
+    let used = 0
+    for (const route of this.critical) used += route.utilization(nowMs)
+    let least = Infinity
+    for (const route of this.critical) {
+      const { sloMs } = route.lane.model
+      if (sloMs !== undefined) least = Math.min(least, (sloMs - route.safeOverheadMs - route.safeMs(1)) / (1 + used))
+    }
+    return Math.max(0, least)
+  }
+
+  /** By how much the latency-critical batches that run may be delayed for all of their requests to make their deadlines, ms. */
+  runningSlackMs(nowMs: number): number {
+    let endMs = nowMs
+    let least = Infinity
+    for (const batch of this.running) {
+      endMs = Math.max(endMs, batch.startMs === Infinity ? 0 : batch.startMs) + batch.predictedMs
+      if (!batch.route.spec.bestEffort) least = Math.min(least, batch.deadlineMs - endMs - this.safeOverheadMs)
+    }
+    return Math.max(0, least)
   }
 
   observeOverhead(ms: number): void {

@@ -1,8 +1,9 @@
 /**
  * What there is: models with their queues, glets, and the routes between them. Models that were replaced or removed stay until their requests ended.
  */
-import type { GletId, ModelName } from "../../core/Ids.js"
+import type { GletId, GpuId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
+import type { DelayBoundOptions } from "../DelayBound.js"
 import type { GletRoutes } from "../GletRoutes.js"
 import { GletLane } from "./gletLane.js"
 import { ModelLane } from "./modelLane.js"
@@ -17,7 +18,7 @@ export class Lanes {
   private readonly glets = new Map<GletId, GletLane>()
 
   /** `overheadMs`: first guess of what a batch takes besides its execution. */
-  constructor(private readonly overheadMs: number) {}
+  constructor(private readonly overheadMs: number, private readonly delayBound: DelayBoundOptions) {}
 
   model(name: ModelName): ModelLane | undefined {
     return this.models.get(name)
@@ -46,7 +47,7 @@ export class Lanes {
     const old = this.models.get(model.name)
     if (old?.model === model) return
     if (old !== undefined) this.retire(old)
-    this.models.set(model.name, new ModelLane(model))
+    this.models.set(model.name, new ModelLane(model, this.delayBound))
   }
 
   /** Answers the lane of the model that is no more, without routes. */
@@ -88,10 +89,32 @@ export class Lanes {
       glet.setRoutes([])
       this.forgetGlet(glet)
     }
+    this.relate()
     this.each((lane) => {
       // The fastest first: the glet that an arrival wakes where several are idle.
       lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
     })
+  }
+
+  /** Says who is in whose way on the GPUs, as the plan predicts it. */
+  private relate(): void {
+    const onGpu = new Map<GpuId, Array<GletLane>>()
+    for (const glet of this.glets.values()) {
+      if (glet.bestEffort.length === 0) continue
+      const there = onGpu.get(glet.gpu)
+      if (there === undefined) onGpu.set(glet.gpu, [glet])
+      else there.push(glet)
+    }
+    for (const glet of this.glets.values()) {
+      glet.beside = (onGpu.get(glet.gpu) ?? []).flatMap((other) => (other === glet ? [] : [other.id]))
+      for (const route of glet.bestEffort) {
+        const others = (route.spec.intrudes ?? []).flatMap(({ glet: id, perMs }) => {
+          const victim = this.glets.get(id)
+          return victim === undefined || victim === glet || victim.critical.length === 0 || !(perMs > 0) ? [] : [{ glet: victim, perMs }]
+        })
+        route.victims = glet.critical.length > 0 ? [{ glet, perMs: 1 }, ...others] : others
+      }
+    }
   }
 
   /** Forgets a glet that the routes left out, once nothing runs there. */

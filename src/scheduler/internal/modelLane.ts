@@ -1,6 +1,8 @@
 /** A model as the dispatcher sees it: its queues, its routes, its counters. */
 import type { Model } from "../../core/Model.js"
 import type { DropReason, UnavailableReason } from "../../core/RequestError.js"
+import type { DelayBoundOptions } from "../DelayBound.js"
+import { DelayBound } from "../DelayBound.js"
 import { Refusals } from "./refusals.js"
 import { goesBefore, RequestQueue } from "./requestQueue.js"
 import type { Route } from "./route.js"
@@ -48,9 +50,20 @@ export class ModelLane {
   private meanItems = 1
 
   readonly refusals: Refusals
+  /** By how much best-effort work may delay it, if it is latency-critical. */
+  readonly bound: DelayBound
+  /** Best-effort: glet time it was given over its weight, ms; who has least is next. */
+  turnMs = 0
 
-  constructor(public model: Model) {
+  constructor(public model: Model, bound: DelayBoundOptions) {
     this.refusals = new Refusals(model.name)
+    this.bound = new DelayBound(bound)
+  }
+
+  /** By how much best-effort work may delay it, ms; Infinity where it has no SLO. */
+  boundMs(nowMs: number): number {
+    const { sloMs } = this.model
+    return sloMs === undefined ? Infinity : this.bound.fraction(nowMs) * sloMs
   }
 
   /** Counts a request that was offered. */

@@ -61,9 +61,9 @@ export class RequestPath {
     this.options.dispatcher.wouldRefuse(this.options.nowMs(), name, arrivedAtMs)
 
   readonly refusedUnread = (name: ModelName, arrivedAtMs: number, error: RequestDropped): void => {
-    const model = this.options.dispatcher.refusedUnread(name, error)
-    if (model === undefined) return
     const now = this.options.nowMs()
+    const model = this.options.dispatcher.refusedUnread(now, name, error)
+    if (model === undefined) return
     const times: RequestTimes = { arrivedMs: arrivedAtMs, queuedMs: now, batchClosedMs: 0, startedMs: 0, endedMs: now }
     const end: RequestEnd = { ok: false, error }
     for (const observer of this.observers) {
@@ -156,6 +156,7 @@ export class RequestPath {
     this.options.dispatcher.batchEnded(now, batch, end)
     // The glet first, then the clients: it must not wait for answers to be written.
     this.pump(now, id)
+    for (const other of this.options.dispatcher.besideOf(id)) if (this.handles.has(other)) this.pump(now, other)
     const executionMs = end.ok ? end.inputMs + end.inferMs + end.outputMs : 0
     if (end.ok) this.executionsOf(id, batch.model.name).record(now, executionMs, batch.items)
     for (const observer of this.observers) {

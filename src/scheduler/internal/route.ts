@@ -13,6 +13,13 @@ const overheadPart = 1 / 3
 /** Time constant of a route's utilisation, in ms. */
 const utilizationMs = 500
 
+export interface Victim {
+  readonly glet: GletLane
+  readonly perMs: number
+}
+
+const noVictims: ReadonlyArray<Victim> = []
+
 export class Route {
   /** Largest batch formed while others share the glet, or while the profile knows no more. */
   readonly batchLimit: number
@@ -24,6 +31,8 @@ export class Route {
   private readonly ratio: Estimate
   private busyMs = 0
   private busyAtMs = 0
+  /** Best-effort: glets whose latency-critical work a batch delays, by how many ms for each that it takes. */
+  victims: ReadonlyArray<Victim> = noVictims
 
   constructor(readonly spec: ModelRoute, readonly lane: ModelLane, readonly glet: GletLane, previous: Route | undefined) {
     this.predicted = spec.latencyMs

@@ -10,7 +10,7 @@ import type { PlanTables } from "./planTables.js"
 const keptHeadroom = 1.5
 
 /** Glets on which a best-effort model is loaded at most: each copy takes memory. */
-const bestEffortCopies = 4
+const bestEffortCopies = 1024
 
 const sharePctLeft = ({ glets }: GpuDraft): number => glets.reduce((left, glet) => left - glet.sharePct, 100)
 const largestShare = (gpu: Gpu, upToPct: number): number | undefined => gpu.sharesPct.filter((share) => share <= upToPct).at(-1)

@@ -42,6 +42,9 @@ const name = "orion"
 /** Beyond this multiple of the rates more capacity is of no use; share that is left makes glets faster instead. */
 const headroomLimit = 10
 
+/** Where best-effort work waits for what is left, latency-critical models get no more head-room than this: the search is for the fewest GPUs then. */
+const headroomBesideBestEffort = 1.5
+
 /** A deployed structure is kept while it has this part of the head-room that was planned. */
 const keepRatio = 0.8
 
@@ -108,17 +111,19 @@ const deployedRates = (space: SearchSpace, current: Plan): Float64Array => {
 }
 
 /** The head-room that a deployed plan was made with, or what can still be had where rates have grown since. */
-const headroomLeft = (space: SearchSpace, { length, unit }: Direction, current: Plan): number => {
-  const planned = Math.min(current.headroom ?? 1 / keepRatio, headroomLimit)
+const headroomLeft = (space: SearchSpace, { length, unit }: Direction, current: Plan, limit: number): number => {
+  const planned = Math.min(current.headroom ?? 1 / keepRatio, limit)
   const cost = space.kinds.reduce((sum, kind) => sum + kind.cost * kind.members.length, 0)
   return leastCost(space, unit, planned * length) <= cost ? planned : likelyLength(space, unit, cost) / length
 }
 
 /** The deployed plan with as few changes as the rates need; undefined where a few do not do. */
-const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, current: Plan, objective: "fewest" | "headroom"): Kept | undefined => {
+const keep = (
+  space: SearchSpace, solver: GpuSolver, direction: Direction, current: Plan, objective: "fewest" | "headroom", limit: number
+): Kept | undefined => {
   const states = statesOfPlan(space, solver, current)
   if (states.every(({ glets }) => glets.length === 0)) return undefined
-  const wanted = direction.length * (objective === "fewest" ? 1 : Math.max(1, keepRatio * headroomLeft(space, direction, current)))
+  const wanted = direction.length * (objective === "fewest" ? 1 : Math.max(1, keepRatio * headroomLeft(space, direction, current, limit)))
   const repaired = repair(space, solver, {
     states, target: scaled(direction.unit, wanted), deployedRps: deployedRates(space, current), spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed)
   })
@@ -126,7 +131,7 @@ const keep = (space: SearchSpace, solver: GpuSolver, direction: Direction, curre
   const kept = new Set(states.flatMap((state, at) => (repaired.states[at] === state ? [at] : [])))
   const { growth } = repaired
   // The least that the rates cost, of what is in use.
-  const use = leastCost(space, direction.unit, direction.length) / costOf(space, repaired.states)
+  const use = leastCost(space, direction.unit, wanted) / costOf(space, repaired.states)
   return {
     structure: { states: repaired.states, factor: factorOf(direction, repaired.states), kept },
     deployed: states,
@@ -220,18 +225,22 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   let lowerBound: number | undefined = objective === "fewest" && critical.length === 0 ? 0 : undefined
   let upperBound: number | undefined
 
-  const kept = structure === undefined && current !== undefined ? keep(space, solver, direction, current, objective) : undefined
-  if (kept !== undefined && (objective === "headroom" || kept.isUsed)) structure = kept.structure
-  if (structure === undefined && objective === "fewest") {
+  // Best-effort work is to get whole GPUs where it can: there nothing slows it down, nor does it slow anything.
+  const isCompact = objective === "headroom" && bestEffort.length > 0
+  const limit = isCompact ? headroomBesideBestEffort : headroomLimit
+  const kept = structure === undefined && current !== undefined ? keep(space, solver, direction, current, objective, limit) : undefined
+  if (kept !== undefined && ((objective === "headroom" && !isCompact) || kept.isUsed)) structure = kept.structure
+  if (structure === undefined && (objective === "fewest" || isCompact)) {
     const bound = fewestBound(problem)
-    lowerBound = bound.cost
-    const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction, bound, seed: options.seed, effort })
+    if (!isCompact) lowerBound = bound.cost
+    const wanted = isCompact ? { ...direction, length: direction.length * limit } : direction
+    const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction: wanted, bound, seed: options.seed, effort })
     if (found !== undefined) structure = { states: onGpus(space, found.states), factor: found.length / direction.length }
     if (kept !== undefined) {
       const moving = structure === undefined ? Infinity : costOf(space, structure.states) + moveCost * movesBetween(kept.deployed, structure.states)
       if (costOf(space, kept.structure.states) <= moving) structure = kept.structure
     }
-    if (structure === undefined && mustFit) {
+    if (structure === undefined && mustFit && !isCompact) {
       const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)
       if (fleet.unmet.length > 0) return infeasible(shortageOf(space, fleet))
       structure = { states: onGpus(space, fleet.gpus), factor: factorOf(direction, fleet.gpus) }
