@@ -68,6 +68,8 @@ export const ModelStatus = Schema.Struct({
   rateRps: Schema.NonNegative,
   /** What the deployed plan carries, items per second. */
   plannedRps: Schema.NonNegative,
+  /** Latency-critical: by how much best-effort work may delay it now, as measured SLOs allow, ms. */
+  delayBoundMs: Schema.optionalWith(Schema.NonNegative, { exact: true }),
   queued: Schema.NonNegativeInt,
   inFlight: Schema.NonNegativeInt,
   answered: Schema.NonNegativeInt,

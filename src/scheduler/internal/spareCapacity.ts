@@ -9,9 +9,6 @@ import type { PlanTables } from "./planTables.js"
 /** Head-room a glet keeps for itself when it lends the rest of its slack to best-effort work. */
 const keptHeadroom = 1.5
 
-/** Glets on which a best-effort model is loaded at most: each copy takes memory. */
-const bestEffortCopies = 1024
-
 const sharePctLeft = ({ glets }: GpuDraft): number => glets.reduce((left, glet) => left - glet.sharePct, 100)
 const largestShare = (gpu: Gpu, upToPct: number): number | undefined => gpu.sharesPct.filter((share) => share <= upToPct).at(-1)
 
@@ -41,7 +38,7 @@ const lending = (glet: GletDraft, work: BestEffortWork): GletDraft => ({
   ...glet, factor: Math.min(glet.factor, keptHeadroom), bestEffort: [...glet.bestEffort, work]
 })
 
-/** Loads one best-effort model where it gets most done; answers how many copies found a place. */
+/** Loads one best-effort model wherever it gets something done and memory allows; answers how many copies found a place. */
 const placeBestEffort = (tables: PlanTables, drafts: Array<GpuDraft>, demand: number): number => {
   const offers = drafts.flatMap(({ glets, gpu }, at) =>
     glets.flatMap((glet, index) => {
@@ -61,7 +58,6 @@ const placeBestEffort = (tables: PlanTables, drafts: Array<GpuDraft>, demand: nu
       copies++
       break
     }
-    if (copies === bestEffortCopies) break
   }
   return copies
 }

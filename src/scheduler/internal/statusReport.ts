@@ -66,6 +66,7 @@ const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
   const { deployment, dispatcher, nowMs, path, rateOf } = sources
   const readiness = deployment.readiness(model.name) ?? { state: "waiting" }
   const counters = dispatcher.countersOf(model.name)
+  const bound = model.sloMs === undefined ? undefined : dispatcher.delayFractionOf(nowMs(), model.name)
   let plannedRps = 0
   for (const { glet } of gletsOf(deployment.plan)) {
     for (const work of glet.assignments) if (work.model === model.name) plannedRps += work.capacityRps
@@ -76,6 +77,7 @@ const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
     state: readiness.state,
     detail: readiness.state === "failed" ? readiness.reason : deployment.registry.get(model.name)?.note ?? "",
     rateRps: rateOf(model.name), plannedRps,
+    ...(bound === undefined ? {} : { delayBoundMs: bound * model.sloMs! }),
     queued: counters?.queued ?? 0, inFlight: counters?.inFlight ?? 0, answered: counters?.answered ?? 0,
     withinSlo: counters?.withinSlo ?? 0, failed: counters?.failed ?? 0, canceled: counters?.canceled ?? 0,
     dropped: counters === undefined

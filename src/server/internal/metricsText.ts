@@ -78,6 +78,10 @@ const writePlan = (page: Exposition, state: MetricsState, status: SchedulerStatu
   for (const glet of status.glets) page.sample(gletLabels(glet), glet.busyRatio)
   page.family("glet_rate_estimate_rps", "gauge", "Estimated arrivals, items per second")
   for (const model of status.models) page.sample([["model", model.model], ["version", String(model.version)]], model.rateRps)
+  page.family("glet_best_effort_delay_bound_seconds", "gauge", "By how much best-effort work may delay a latency-critical model now")
+  for (const { delayBoundMs, model, version } of status.models) {
+    if (delayBoundMs !== undefined) page.sample([["model", model], ["version", String(version)]], delayBoundMs / 1000)
+  }
   page.family("glet_plan_generation", "gauge", "Generation of the deployed plan").sample([], status.plan.generation)
   page.family("glet_plan_duration_seconds", "histogram", "Time to make a plan").histogram([], state.planning)
   page.family("glet_reconcile_actions_total", "counter", "Actions that brought plans into effect")

@@ -123,6 +123,7 @@ export const completeConfig = (model: Model, config: TritonConfig, fileName: str
       ...config.fields.parameters,
       "glet.class": parameter(model.serviceClass),
       ...(model.sloMs === undefined ? {} : { "glet.slo_ms": parameter(model.sloMs) }),
+      ...(model.weight === undefined ? {} : { "glet.weight": parameter(model.weight) }),
       "glet.rate_rps": parameter(model.expectedRateRps)
     }
   }

@@ -34,6 +34,7 @@ export interface ModelSettings {
   readonly serviceClass?: ServiceClass
   readonly rateRps?: number
   readonly maxBatch?: number
+  readonly weight?: number
 }
 
 /** Latency objective in ms. @since 0.1.0 @category settings */
@@ -43,6 +44,9 @@ export const RateRps = Schema.Number.pipe(Schema.greaterThanOrEqualTo(0), Schema
 /** @since 0.1.0 @category settings */
 export const MaxBatch = Schema.Int.pipe(Schema.between(1, 65536))
 
+/** A best-effort model's part of the time that is left, in proportion to the others'. @since 0.1.0 @category settings */
+export const Weight = Schema.Number.pipe(Schema.greaterThan(0), Schema.lessThanOrEqualTo(1000))
+
 /** One model in `glet.json`. @since 0.1.0 @category settings */
 export const SettingsEntry = Schema.Struct({
   /** Latency objective in ms, from arrival to answer. */
@@ -51,7 +55,9 @@ export const SettingsEntry = Schema.Struct({
   /** Rate to plan for before any was seen, items per second. */
   rateRps: Schema.optionalWith(RateRps, { exact: true }),
   /** Largest number of items in one execution. */
-  maxBatch: Schema.optionalWith(MaxBatch, { exact: true })
+  maxBatch: Schema.optionalWith(MaxBatch, { exact: true }),
+  /** Best-effort: its part of the time that is left, in proportion to the others'. */
+  weight: Schema.optionalWith(Weight, { exact: true })
 })
 
 /** All of `glet.json`, for its JSON schema; `readSettings` decodes model by model. @since 0.1.0 @category settings */
@@ -142,7 +148,7 @@ export interface SettingsDefaults {
 export const defaultSettings: SettingsDefaults = { sloMs: 100, rateRps: 1, maxBatch: 32 }
 
 /** Settings that count, with what was left to the defaults. @since 0.1.0 @category settings */
-export interface ResolvedSettings extends Pick<Model, "serviceClass" | "sloMs" | "expectedRateRps"> {
+export interface ResolvedSettings extends Pick<Model, "serviceClass" | "sloMs" | "expectedRateRps" | "weight"> {
   readonly maxBatch: number | undefined
   /** The SLO is the default one. */
   readonly sloIsDefault: boolean
@@ -153,9 +159,10 @@ export const resolveSettings = (layers: ReadonlyArray<ModelSettings>, defaults: 
   const first = <K extends keyof ModelSettings>(key: K): ModelSettings[K] | undefined => layers.find((layer) => layer[key] !== undefined)?.[key]
   const serviceClass = first("serviceClass") ?? "latency-critical"
   const sloMs = first("sloMs")
+  const weight = first("weight")
   return {
     serviceClass,
-    ...(serviceClass === "best-effort" ? {} : { sloMs: sloMs ?? defaults.sloMs }),
+    ...(serviceClass === "best-effort" ? (weight === undefined ? {} : { weight }) : { sloMs: sloMs ?? defaults.sloMs }),
     sloIsDefault: serviceClass === "latency-critical" && sloMs === undefined,
     expectedRateRps: first("rateRps") ?? defaults.rateRps,
     maxBatch: first("maxBatch")

@@ -75,6 +75,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       maxBatch: signature.batchSymbol === undefined ? 1 : asked ?? options.defaults.maxBatch,
       serviceClass: resolved.serviceClass,
       ...(resolved.sloMs === undefined ? {} : { sloMs: resolved.sloMs }),
+      ...(resolved.weight === undefined ? {} : { weight: resolved.weight }),
       expectedRateRps: resolved.expectedRateRps,
       weightBytes: onnx.sizeBytes + external
     }

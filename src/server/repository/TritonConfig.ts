@@ -22,7 +22,7 @@ import { suggest } from "../../core/internal/suggest.js"
 import { TextError } from "./internal/textNode.js"
 import { modelConfig } from "./internal/tritonSchema.js"
 import type { ModelSettings } from "./ModelSettings.js"
-import { RateRps, SloMs } from "./ModelSettings.js"
+import { RateRps, SloMs, Weight } from "./ModelSettings.js"
 import { RepositoryError } from "./RepositoryError.js"
 
 /** An input or output of the configuration. @since 0.1.0 @category configuration */
@@ -133,6 +133,10 @@ const gletKeys = new Map<string, { readonly expected: string; readonly read: (te
   ["glet.class", {
     expected: ServiceClass.literals.join(" or "),
     read: (text) => (Schema.is(ServiceClass)(text) ? { serviceClass: text } : undefined)
+  }],
+  ["glet.weight", {
+    expected: "a number above 0, at most 1000",
+    read: (text) => (Schema.is(Weight)(number(text)) ? { weight: number(text) } : undefined)
   }]
 ])
 

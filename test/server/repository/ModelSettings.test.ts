@@ -12,8 +12,8 @@ const inModels = (entry: string) => `{"apiVersion": "glet/v1alpha1",\n "models":
 
 describe("glet.json", () => {
   it("says SLO, class, rate and largest batch by model", () => {
-    const read = models(inModels("{\"class\": \"best-effort\", \"maxBatch\": 8, \"rateRps\": 2.5}"))
-    assert.deepEqual(Either.getOrThrow(read.get("a")!), { serviceClass: "best-effort", maxBatch: 8, rateRps: 2.5 })
+    const read = models(inModels("{\"class\": \"best-effort\", \"maxBatch\": 8, \"rateRps\": 2.5, \"weight\": 3}"))
+    assert.deepEqual(Either.getOrThrow(read.get("a")!), { serviceClass: "best-effort", maxBatch: 8, rateRps: 2.5, weight: 3 })
     assert.deepEqual(Either.getOrThrow(read.get("b")!), { sloMs: 5 })
   })
 
@@ -56,7 +56,8 @@ describe("resolveSettings", () => {
   })
 
   it("best-effort models have no SLO, others have the default one", () => {
-    assert.deepEqual(resolveSettings([{ serviceClass: "best-effort" }, { sloMs: 5 }], defaultSettings), {
+    assert.deepEqual(resolveSettings([{ serviceClass: "best-effort" }, { sloMs: 5, weight: 2 }], defaultSettings), {
+      weight: 2,
       serviceClass: "best-effort", sloIsDefault: false, expectedRateRps: 1, maxBatch: undefined
     })
     assert.deepEqual(resolveSettings([], { ...defaultSettings, sloMs: 70 }), {

@@ -77,6 +77,7 @@ version_policy: { latest { num_versions: 1 } }
     ["parameters { key: \"glet.slo\" value { string_value: \"1\" } }", "config.pbtxt:1:12: parameters[\"glet.slo\"]: unknown parameter; did you mean \"glet.slo_ms\"?"],
     ["\nparameters { key: \"glet.slo_ms\" value { string_value: \"soon\" } }", "config.pbtxt:2:12: parameters[\"glet.slo_ms\"]: expected milliseconds above 0"],
     ["parameters { key: \"glet.slo_ms\" }", "expected milliseconds above 0, at most a day as string_value, found \"\""],
+    ["parameters { key: \"glet.weight\" value { string_value: \"0\" } }", "expected a number above 0, at most 1000"],
     ["parameters { key: \"glet.class\" value { string_value: \"fast\" } }", "expected latency-critical or best-effort"],
     ["parameters { key: \"a\" value { } } parameters { key: \"a\" value { } }", "key \"a\" is given twice"],
     ["parameters { value { } }", "an entry without key"],
