@@ -42,7 +42,7 @@ const arrows = (folder) => ({
 })
 
 export default tseslint.config(
-  { ignores: ["dist", "node_modules", ".gpu", "coverage"] },
+  { ignores: ["dist", "node_modules", ".gpu", ".test-packages", "coverage"] },
   ...tseslint.configs.recommended,
   {
     files: ["**/*.ts"],

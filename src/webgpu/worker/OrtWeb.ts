@@ -115,7 +115,9 @@ export class OrtWeb {
 
   private async create({ bytes, external }: ModelBytes): Promise<Ort.InferenceSession> {
     const { held, ort } = this
-    const provider = held === undefined ? "wasm" : { name: "webgpu", device: held.device } as unknown as Ort.InferenceSession.ExecutionProviderConfig
+    // In its own layout, NHWC, onnxruntime 1.30 computes convolutions of few channels wrongly (LeNet's logits are off by 8).
+    const gpu = { name: "webgpu", preferredLayout: "NCHW", device: held?.device }
+    const provider = held === undefined ? "wasm" : gpu as unknown as Ort.InferenceSession.ExecutionProviderConfig
     try {
       return await ort.InferenceSession.create(new Uint8Array(bytes), {
         executionProviders: [provider],

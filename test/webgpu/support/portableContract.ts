@@ -20,7 +20,7 @@ import { runAll } from "./portableTests.js"
 
 /** How the suite is to be run; where the files are depends on who runs it. */
 export interface PortableSettings {
-  readonly provider: "webgpu" | "wasm"
+  readonly provider: "auto" | "webgpu" | "wasm"
   readonly runtime: WebGpuExecutor.RuntimeLocation
   readonly lenet: string
   /** A file that is no model. */
@@ -76,7 +76,8 @@ export const runContract = async (
   const { killLast, startWorker } = killable(settings.startWorker)
   const { put, readModel } = memoryFiles()
   const executor = WebGpuExecutor.make({ provider: settings.provider, runtime: settings.runtime, startWorker, readModel })
-  const lenetModel = lenetAt(settings.lenet, 0)
+  // Every batch size is compiled anew, on a software GPU for a second.
+  const lenetModel = { ...lenetAt(settings.lenet, 0), maxBatch: 3 }
   const all = enlargeAll(digits)
   // A software GPU compiles shaders for seconds: the model that every test loads is a small one.
   const [first, ...others] = contractModels(put) as [ContractModel, ...Array<ContractModel>]
