@@ -21,7 +21,8 @@ export default defineConfig([
       simulator: "src/simulator/index.ts",
       "node-cuda": "src/node-cuda/index.ts",
       server: "src/server/index.ts",
-      webgpu: "src/webgpu/index.ts"
+      webgpu: "src/webgpu/index.ts",
+      "webgpu-node": "src/webgpu/NodeWorkers.ts"
     },
     outDir: "dist",
     dts: true,
@@ -61,5 +62,14 @@ export default defineConfig([
     clean: false,
     noExternal: [/^(?!onnxruntime-web)/],
     external: [/^onnxruntime-web/]
-  }
+  },
+  ...["dist", "dist/bin"].map((outDir) => ({
+    ...common,
+    entry: { "webgpu-node-worker": "src/webgpu/webgpu-node-worker.ts" },
+    outDir,
+    splitting: false,
+    clean: false,
+    noExternal: [/^(?!onnxruntime-web)/],
+    external: [/^onnxruntime-web/]
+  }))
 ])

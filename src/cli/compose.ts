@@ -34,6 +34,7 @@ import type { ServerConfig } from "../server/ServerConfig.js"
 import type { RequestLogError, ServerStartError } from "../server/ServerError.js"
 import type { CliError } from "./CliError.js"
 import { usageError } from "./CliError.js"
+import { layerWebGpuDevice } from "./internal/webgpuBackend.js"
 
 /** @since 0.1.0 @category layers */
 export interface MachineOptions {
@@ -84,6 +85,10 @@ export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavai
     Layer.merge(layerStore(options.profiles))
   )
 
+/** This host's GPU through WebGPU. @since 0.1.0 @category layers */
+export const layerWebGpu = (options: MachineOptions): Layer.Layer<Backend, CliError> =>
+  Layer.merge(layerStore(options.profiles), Profiler.layer().pipe(Layer.provideMerge(layerWebGpuDevice)))
+
 /** GPUs that only a profile knows, replayed in real time. @since 0.1.0 @category layers */
 export const layerEmulated = (profile: Profile, gpus: number): Layer.Layer<Backend> => {
   // Whatever isolation was measured: what runs here is its emulation.
@@ -97,7 +102,7 @@ export const layerEmulated = (profile: Profile, gpus: number): Layer.Layer<Backe
 
 /** @since 0.1.0 @category layers */
 export interface ServingOptions extends CpuOptions {
-  readonly executor: "cpu" | "cuda" | "emulated"
+  readonly executor: "cpu" | "cuda" | "webgpu" | "emulated"
   readonly isolation: "auto" | "mps" | "green" | "stream"
   readonly gletMemory?: number | undefined
   /** Profile file to replay, and on how many GPUs. */
@@ -111,12 +116,13 @@ export interface ServingOptions extends CpuOptions {
   readonly onProgress: (event: CatalogProgress) => void
 }
 
-const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backend, CudaUnavailable>, CliError | ProfileError> => {
+const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backend, CudaUnavailable | CliError>, CliError | ProfileError> => {
   if (options.gletMemory !== undefined && (options.executor !== "cuda" || options.isolation !== "mps")) {
     return Effect.fail(usageError("--glet-memory needs --executor cuda --isolation mps: nothing else can enforce it"))
   }
   if (options.executor === "cpu") return Effect.succeed(layerCpu(options))
   if (options.executor === "cuda") return Effect.succeed(layerCuda(options))
+  if (options.executor === "webgpu") return Effect.succeed(layerWebGpu(options))
   return options.emulate === undefined
     ? Effect.fail(usageError("--executor emulated needs --emulate FILE, the profile to replay", "glet profile --output FILE writes one"))
     : Effect.map(ProfileStoreFile.readProfile(options.emulate), (profile) => layerEmulated(profile, options.gpus ?? 1))
@@ -124,7 +130,7 @@ const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backen
 
 /** The whole server. @since 0.1.0 @category layers */
 export const layerServing = (options: ServingOptions): Effect.Effect<
-  Layer.Layer<HttpServer.HttpServer | ModelCatalog | Scheduler, CudaUnavailable | RepositoryError | RequestLogError | ServerStartError>,
+  Layer.Layer<HttpServer.HttpServer | ModelCatalog | Scheduler, CliError | CudaUnavailable | RepositoryError | RequestLogError | ServerStartError>,
   CliError | ProfileError | UnknownPlanner | SolverNeeded
 > =>
   Effect.gen(function*() {

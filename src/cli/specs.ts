@@ -28,6 +28,7 @@ export const serve = commandSpec({
     { line: "glet serve --models ./models", does: "Serve every model of a folder on port 8000." },
     { line: "glet serve --models ./models --slo resnet50=50 --class embed=best-effort", does: "Say what must be fast and what may wait." },
     { line: "glet serve --models ./models --executor cuda", does: "On this host's NVIDIA GPUs, after glet cuda install." },
+    { line: "glet serve --models ./models --executor webgpu", does: "On the GPU of a developer's machine, whoever made it." },
     { line: "glet serve --models ./models --port 0 --json", does: "Take a free port; the ready line is JSON." }
   ],
   flags: {
@@ -35,7 +36,7 @@ export const serve = commandSpec({
     port: { kind: "integer", placeholder: "N", min: 0, max: 65535, description: "Port to listen on; 0 takes a free one (default: 8000)." },
     host: { kind: "text", placeholder: "ADDR", description: "Address to listen on (default: 127.0.0.1)." },
     planner: { kind: "text", placeholder: "NAME", default: "orion", description: "Planning algorithm; `glet plan --help` lists them." },
-    executor: { kind: "choice", choices: ["cpu", "cuda", "emulated"], default: "cpu", description: "What runs the models: this CPU, the NVIDIA GPUs (all, or those of CUDA_VISIBLE_DEVICES), or a replay of profiles." },
+    executor: { kind: "choice", choices: ["cpu", "cuda", "webgpu", "emulated"], default: "cpu", description: "What runs the models: this CPU, the NVIDIA GPUs (all, or those of CUDA_VISIBLE_DEVICES), any GPU through WebGPU, or a replay of profiles." },
     isolation: { kind: "choice", choices: ["auto", "mps", "green", "stream"], default: "auto", description: "How shares of NVIDIA GPUs are enforced; auto says in the log what it takes, and why." },
     gletMemory: { kind: "integer", placeholder: "MIB", min: 64, max: 1_000_000, description: "Device memory that a glet may take at most; needs --isolation mps (default: no limit)." },
     emulate: { kind: "text", placeholder: "FILE", description: "Profile that --executor emulated replays." },
@@ -64,7 +65,7 @@ export const run = commandSpec({
     warmUp: { kind: "integer", placeholder: "N", default: 10, min: 0, max: 1_000_000, description: "Executions before measuring." },
     share: { kind: "integer", placeholder: "PCT", default: 100, min: 1, max: 100, description: "Share of the cores." },
     cores: backend.cores,
-    executor: { kind: "choice", choices: ["cpu", "cuda"], default: "cpu", description: "What runs the model: this CPU, or the first NVIDIA GPU." },
+    executor: { kind: "choice", choices: ["cpu", "cuda", "webgpu"], default: "cpu", description: "What runs the model: this CPU, the first NVIDIA GPU, or a GPU through WebGPU." },
     isolation: serve.flags.isolation,
     engine: serve.flags.engine,
     seed,

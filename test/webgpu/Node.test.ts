@@ -1,7 +1,6 @@
 /** The WebGPU executor in Node's threads: with dawn on a software driver, and in WebAssembly. */
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as fs from "node:fs"
 import { pathToFileURL } from "node:url"
 import type { GletHandle } from "../../src/core/Executor.js"
 import { unsafeModelName } from "../../src/core/Ids.js"
@@ -17,12 +16,10 @@ import { contractModels } from "../contract/models.js"
 import { putIn } from "../node-cuda/support/putFile.js"
 import { dawnPath } from "./support/deno.js"
 import { skipped } from "./support/report.js"
+import { useSoftwareVulkan } from "./support/vulkan.js"
 import { builtFolder, buildWorker, removeBuilt } from "./support/workers.js"
 
-// Chromium brings a driver that dawn takes; Mesa's of Debian 12 is too old for it.
-const swiftShader = "/usr/lib/chromium/vk_swiftshader_icd.json"
-if (process.env["VK_ICD_FILENAMES"] === undefined && fs.existsSync(swiftShader)) process.env["VK_ICD_FILENAMES"] = swiftShader
-process.env["XDG_RUNTIME_DIR"] ??= "/tmp"
+useSoftwareVulkan()
 
 const worker = pathToFileURL(await buildWorker("webgpu-node-worker"))
 afterAll(removeBuilt)

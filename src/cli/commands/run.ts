@@ -9,7 +9,7 @@ import { makeSampleRequests } from "../../core/internal/sampleInputs.js"
 import { makeRandom } from "../../core/internal/random.js"
 import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
-import { layerCpu, layerCuda } from "../compose.js"
+import { layerCpu, layerCuda, layerWebGpu } from "../compose.js"
 import { readModelFile } from "../internal/localModels.js"
 import { bold, colourOut, ms, out, rps, table } from "../internal/terminal.js"
 import { makeAlarm, makeTimerAlarm } from "../load/Alarm.js"
@@ -76,7 +76,7 @@ export const handle = (args: RunArgs): Effect.Effect<void, unknown> =>
     const { model } = yield* readModelFile(path.resolve(args.positional), name)
     if (args.batch > model.maxBatch) return yield* usageError(`--batch ${args.batch}: ${name} takes batches of at most ${model.maxBatch}`)
     const { gpus: [gpu] } = yield* GpuInventory
-    if (!gpu!.sharesPct.includes(args.share)) return yield* usageError(`--share ${args.share}: this ${args.executor === "cuda" ? "GPU" : "machine's cores"} can be cut into ${gpu!.sharesPct.join(", ")} %`)
+    if (!gpu!.sharesPct.includes(args.share)) return yield* usageError(`--share ${args.share}: this ${args.executor === "cpu" ? "machine's cores" : "GPU"} can be cut into ${gpu!.sharesPct.join(", ")} %`)
     const executor = yield* Executor
     const glet = yield* executor.open({ id: unsafeGletId(`${gpu!.id}/run`), gpu: gpu!, sharePct: args.share, priority: 0 })
     const loaded = yield* glet.load(model, [args.batch])
@@ -95,4 +95,4 @@ export const handle = (args: RunArgs): Effect.Effect<void, unknown> =>
       row("execution", measured.execution),
       ...(args.interval > 0 ? [row("with waiting", measured.latency)] : [])
     ], { align: "lrrrrrr", colour }))
-  }).pipe(Effect.scoped, Effect.provide(args.executor === "cuda" ? layerCuda(args) : layerCpu(args)))
+  }).pipe(Effect.scoped, Effect.provide(args.executor === "cuda" ? layerCuda(args) : args.executor === "webgpu" ? layerWebGpu(args) : layerCpu(args)))

@@ -17,6 +17,8 @@ export type EngineName = "ort-c" | "ort-js"
  */
 export type DeviceSettings =
   | { readonly provider: "cpu" }
+  /** The adapter that dawn prefers; shares are the agent's affair. Two such runners may compute at a time, two glets of one may not. */
+  | { readonly provider: "webgpu" }
   | {
     readonly provider: "cuda"
     /** `GPU-...` or `MIG-...`, for words; the device is ordinal 0. */

@@ -19,6 +19,7 @@ import { makeOrtC } from "./OrtC.js"
 import { makeOrtJs } from "./OrtJs.js"
 import { runOrtJsWorker } from "./ortJsWorker.js"
 import { runProbe } from "./probe.js"
+import { runWebGpuProbe } from "./webgpuProbe.js"
 import { Runner } from "./Runner.js"
 
 const chunkBytes = 64 << 10
@@ -45,7 +46,8 @@ const chooseEngine = (
 ): { readonly engine: Engine; readonly fallback?: string } => {
   const device = settings.device ?? { provider: "cpu" }
   const ortJs = () => makeOrtJs(new URL(import.meta.url), memory.worker, device.provider)
-  if (settings.engine === "ort-js") return { engine: ortJs() }
+  // onnxruntime's WebGPU provider is in the library of its Node package, which engine ort-c does not reach for this.
+  if (settings.engine === "ort-js" || device.provider === "webgpu") return { engine: ortJs() }
   try {
     const segment = { bytes: memory.bytes, address: memory.address() }
     return { engine: device.provider === "cpu" ? makeOrtC(segment) : makeOrtCuda(segment, device, openLibcuda(), endFatally) }
@@ -105,4 +107,5 @@ const runRunner = (): void => {
 
 if (!isMainThread) runOrtJsWorker()
 else if (process.argv[2] === "probe") runProbe()
+else if (process.argv[2] === "probe-webgpu") void runWebGpuProbe()
 else runRunner()

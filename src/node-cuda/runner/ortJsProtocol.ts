@@ -6,7 +6,7 @@ import type { RunBatch } from "../../core/internal/batchAssembly.js"
 
 /** What a worker is started with. */
 export interface WorkerSetup {
-  readonly provider: "cpu" | "cuda"
+  readonly provider: "cpu" | "cuda" | "webgpu"
   readonly threads: number
   /** The segment: mapped again from the inherited descriptor, or the runner's copy. */
   readonly memory: { readonly fd: number; readonly byteLength: number } | SharedArrayBuffer

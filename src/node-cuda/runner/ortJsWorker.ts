@@ -22,6 +22,13 @@ const tensorTypes = {
   INT64: ["int64", BigInt64Array], FP16: ["float16", Uint16Array], FP32: ["float32", Float32Array], FP64: ["float64", Float64Array]
 } as const
 
+/** The provider's part of the session options. In its own layout, NHWC, WebGPU's convolutions of few channels are wrong in onnxruntime 1.30. */
+const providers: Readonly<Record<WorkerSetup["provider"], InferenceSession.SessionOptions>> = {
+  cpu: {},
+  cuda: { executionProviders: ["cuda"] },
+  webgpu: { executionProviders: [{ name: "webgpu", preferredLayout: "NCHW" }] }
+}
+
 interface LoadedModel {
   readonly layout: SlotLayout
   readonly dynamic: ReadonlyArray<number>
@@ -62,10 +69,10 @@ export const runOrtJsWorker = (): void => {
     const session = await ort.InferenceSession.create(request.path, {
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
-      ...(provider === "cpu" ? {} : { executionProviders: ["cuda"] }),
+      ...providers[provider],
       logSeverityLevel: 3,
       // On CUDA no node may run on the CPU. That refuses models whose shapes are computed there, too: this API cannot tell them apart.
-      extra: { session: { intra_op: { allow_spinning: "0" }, ...(provider === "cpu" ? {} : { disable_cpu_ep_fallback: "1" }) } }
+      extra: { session: { intra_op: { allow_spinning: "0" }, ...(provider === "cuda" ? { disable_cpu_ep_fallback: "1" } : {}) } }
     })
     try {
       compareSignature(request.signature, {
@@ -160,7 +167,7 @@ export const runOrtJsWorker = (): void => {
       type: "loaded",
       loaded: {
         memoryBytes: Math.max(0, process.memoryUsage.rss() - before),
-        detail: provider === "cpu" ? `ort-js, ${threads} ${threads === 1 ? "thread" : "threads"}` : "ort-js, cuda"
+        detail: provider === "cpu" ? `ort-js, ${threads} ${threads === 1 ? "thread" : "threads"}` : `ort-js, ${provider}`
       }
     }
   }
