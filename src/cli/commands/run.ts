@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as path from "node:path"
 import { GpuInventory } from "../../core/Gpu.js"
 import type { GletHandle } from "../../core/Executor.js"
@@ -9,6 +10,7 @@ import { makeSampleRequests } from "../../core/internal/sampleInputs.js"
 import { makeRandom } from "../../core/internal/random.js"
 import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
+import type { Backend } from "../compose.js"
 import { layerCpu, layerCuda, layerWebGpu } from "../compose.js"
 import { readModelFile } from "../internal/localModels.js"
 import { bold, colourOut, ms, out, rps, table } from "../internal/terminal.js"
@@ -69,6 +71,9 @@ const measure = (args: RunArgs, handle: GletHandle, model: Model) =>
     return measured
   })
 
+const backendOf = (args: ParsedArgs<typeof run>): Layer.Layer<Backend, unknown> =>
+  args.executor === "cuda" ? layerCuda(args) : args.executor === "webgpu" ? layerWebGpu({}) : layerCpu(args)
+
 /** `glet run` */
 export const handle = (args: RunArgs): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
@@ -95,4 +100,4 @@ export const handle = (args: RunArgs): Effect.Effect<void, unknown> =>
       row("execution", measured.execution),
       ...(args.interval > 0 ? [row("with waiting", measured.latency)] : [])
     ], { align: "lrrrrrr", colour }))
-  }).pipe(Effect.scoped, Effect.provide(args.executor === "cuda" ? layerCuda(args) : args.executor === "webgpu" ? layerWebGpu(args) : layerCpu(args)))
+  }).pipe(Effect.scoped, Effect.provide(backendOf(args)))
