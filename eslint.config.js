@@ -2,13 +2,15 @@ import tseslint from "typescript-eslint"
 
 /** Folders a folder must not import from: the arrows of docs/architecture.md. */
 const mustNotImport = {
-  core: ["scheduler", "simulator", "node-cuda", "webgpu", "server", "cluster", "cli"],
-  scheduler: ["simulator", "node-cuda", "webgpu", "server", "cluster", "cli"],
-  simulator: ["node-cuda", "webgpu", "server", "cluster", "cli"],
-  "node-cuda": ["simulator", "webgpu", "server", "cluster", "cli"],
-  webgpu: ["simulator", "node-cuda", "server", "cluster", "cli"],
-  server: ["simulator", "node-cuda", "webgpu", "cluster", "cli"],
-  cluster: ["simulator", "node-cuda", "webgpu", "cli"]
+  core: ["scheduler", "simulator", "node-cuda", "webgpu", "server", "cluster", "edge", "dev", "cli"],
+  scheduler: ["simulator", "node-cuda", "webgpu", "server", "cluster", "edge", "dev", "cli"],
+  simulator: ["node-cuda", "webgpu", "server", "cluster", "edge", "dev", "cli"],
+  "node-cuda": ["simulator", "webgpu", "server", "cluster", "edge", "dev", "cli"],
+  webgpu: ["simulator", "node-cuda", "server", "cluster", "edge", "dev", "cli"],
+  server: ["simulator", "node-cuda", "webgpu", "cluster", "edge", "dev", "cli"],
+  cluster: ["simulator", "node-cuda", "webgpu", "edge", "dev", "cli"],
+  edge: ["simulator", "node-cuda", "webgpu", "server", "cluster", "dev", "cli"],
+  dev: ["node-cuda", "cluster", "cli"]
 }
 const pure = ["core", "scheduler", "simulator"]
 
@@ -17,7 +19,7 @@ const barrels = {
   message: "Import the leaf module, e.g. effect/Effect: barrels cost 0.9 s at start."
 }
 const arrows = (folder) => ({
-  files: [`src/${folder}/**/*.ts`],
+  files: [`src/${folder}/**/*.{ts,tsx}`],
   rules: {
     "no-restricted-imports": ["error", {
       paths: barrels.group.map((name) => ({ name, message: barrels.message })),
@@ -45,7 +47,7 @@ export default tseslint.config(
   { ignores: ["dist", "node_modules", ".gpu", ".test-packages", "coverage"] },
   ...tseslint.configs.recommended,
   {
-    files: ["**/*.ts"],
+    files: ["**/*.{ts,tsx}"],
     rules: {
       "max-lines": ["warn", { max: 500, skipComments: true, skipBlankLines: true }],
       "no-console": "error",

@@ -32,6 +32,7 @@ const lazily = <S extends CommandSpec>(
 const root = Command.make("glet").pipe(Command.withSubcommands([
   lazily(Specs.serve, () => import("./commands/serve.js")),
   lazily(Specs.demo, () => import("./commands/demo.js")),
+  lazily(Specs.dev, () => import("./commands/dev.js")),
   lazily(Specs.bench, () => import("./commands/bench.js")),
   lazily(Specs.batch, () => import("./commands/batch.js")),
   lazily(Specs.status, () => import("./commands/status.js")),

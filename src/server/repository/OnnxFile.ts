@@ -5,13 +5,14 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as fs from "node:fs/promises"
 import { walkOnnx } from "./internal/onnxWalk.js"
 import { WalkError } from "./internal/protoWalk.js"
+import { walkErrorOf } from "./OnnxBytes.js"
 import type { OnnxFile } from "./OnnxModel.js"
 import { fromFileSystem, RepositoryError } from "./RepositoryError.js"
 
+export { parseOnnx } from "./OnnxBytes.js"
 export type { OnnxDim, OnnxExternalData, OnnxFile, OnnxValue } from "./OnnxModel.js"
 
 /** Reads an ONNX file. @since 0.1.0 @category onnx */
@@ -19,18 +20,6 @@ export const readOnnx = (file: string): Effect.Effect<OnnxFile, RepositoryError>
   Effect.tryPromise({ try: () => walkFile(file), catch: (cause) => cause }).pipe(
     Effect.mapError((cause) => toRepositoryError(file, cause))
   )
-
-/** Reads an ONNX model that is already in memory; `file` names it in errors. @since 0.1.0 @category onnx */
-export const parseOnnx = (bytes: Uint8Array, file = "model.onnx"): Either.Either<OnnxFile, RepositoryError> => {
-  try {
-    const walk = walkOnnx(bytes.length)
-    let step = walk.next()
-    while (step.done !== true) step = walk.next(bytes.subarray(step.value.offset, step.value.offset + step.value.length))
-    return Either.right(step.value)
-  } catch (cause) {
-    return Either.left(toRepositoryError(file, cause))
-  }
-}
 
 const walkFile = async (file: string): Promise<OnnxFile> => {
   // Opening a named pipe would wait for a writer forever.
@@ -61,14 +50,4 @@ const walkFile = async (file: string): Promise<OnnxFile> => {
 
 const lfsMark = "version https://git-lfs"
 
-const toRepositoryError = (file: string, cause: unknown): RepositoryError => {
-  if (cause instanceof RepositoryError) return cause
-  if (!(cause instanceof WalkError)) return fromFileSystem(file, cause)
-  return new RepositoryError({
-    file,
-    reason: cause.kind,
-    offset: cause.offset,
-    detail: cause.message,
-    ...(cause.field === undefined ? {} : { field: `tensor "${cause.field}"` })
-  })
-}
+const toRepositoryError = (file: string, cause: unknown): RepositoryError => walkErrorOf(file, cause) ?? fromFileSystem(file, cause)

@@ -1,0 +1,139 @@
+/**
+ * The machine that the page runs on: its GPU through WebGPU, or its processor through WebAssembly, and the demo's models.
+ *
+ * A WebGPU adapter that is software computes on the processor as well, only many times slower than WebAssembly does: then it is WebAssembly, which
+ * the page says.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import { unsafeModelName } from "../core/Ids.js"
+import type { Model } from "../core/Model.js"
+import { parseOnnx } from "../server/repository/OnnxBytes.js"
+import { readSignature } from "../server/repository/Signature.js"
+import type { WebGpuCapabilities } from "../webgpu/Capabilities.js"
+import { describeProvider, probeCapabilities } from "../webgpu/Capabilities.js"
+import * as WebGpuExecutor from "../webgpu/WebGpuExecutor.js"
+import { webGpu } from "../webgpu/WebGpuInventory.js"
+import type { StartWorker } from "../webgpu/WorkerLink.js"
+import { argmax, lenetInput } from "./DigitImages.js"
+import type { ModelControls } from "./Messages.js"
+import type { Sample, World, WorldModel } from "./World.js"
+
+/** @since 0.1.0 @category options */
+export interface DeviceWorldOptions {
+  /** Address of a file that the page's server hands out, e.g. `resource/demo/glet.json`. */
+  readonly address: (path: string) => string
+  readonly startWorker: StartWorker
+  /** `auto`: the GPU unless it is software. */
+  readonly provider: "auto" | "webgpu" | "wasm"
+}
+
+/** What `resource/demo/glet.json` says of a model. */
+const Settings = Schema.Struct({
+  models: Schema.Record({
+    key: Schema.String,
+    value: Schema.Struct({
+      sloMs: Schema.optionalWith(Schema.Number, { default: () => 200 }),
+      rateRps: Schema.optionalWith(Schema.Number, { default: () => 10 }),
+      class: Schema.optionalWith(Schema.Literal("latency-critical", "best-effort"), { default: () => "latency-critical" as const }),
+      maxBatch: Schema.optionalWith(Schema.Int, { default: () => 8 })
+    })
+  })
+})
+const Digits = Schema.Struct({ images: Schema.Array(Schema.Array(Schema.Number)), labels: Schema.Array(Schema.Int) })
+
+const digitsModel = "lenet-digits"
+/** Of a model that was dropped. */
+const droppedControls: ModelControls = { serviceClass: "latency-critical", sloMs: 200, rateRps: 5 }
+const droppedMaxBatch = 8
+
+/** A tool of the demo, not a bug: said as it is. */
+const get = (address: string): Effect.Effect<Response, string> =>
+  Effect.tryPromise({ try: (signal) => fetch(address, { signal }), catch: (error) => `${address} cannot be read: ${String(error)}` }).pipe(
+    Effect.filterOrFail((response) => response.ok, (response) => `${address} cannot be read: HTTP ${response.status}`)
+  )
+const getJson = <A, I>(address: string, schema: Schema.Schema<A, I>): Effect.Effect<A, string> =>
+  Effect.flatMap(get(address), (response) => Effect.promise(() => response.text())).pipe(
+    Effect.flatMap((text) => Effect.mapError(Schema.decodeUnknown(Schema.parseJson(schema))(text), (error) => `${address}: ${error.message}`))
+  )
+
+const sha256Of = (bytes: Uint8Array): Effect.Effect<string> =>
+  Effect.promise(async () =>
+    [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>))].map((byte) => byte.toString(16).padStart(2, "0")).join(""))
+
+/** What there is, as the page uses it: a software adapter counts as none. @since 0.1.0 @category capabilities */
+export const usable = (found: WebGpuCapabilities, provider: DeviceWorldOptions["provider"]): WebGpuCapabilities =>
+  provider === "webgpu" || (provider === "auto" && found.adapter?.software !== true)
+    ? found
+    : {
+      ...found, provider: "wasm", adapter: undefined,
+      fallback: provider === "wasm" ? "the page was asked to" : `the only adapter is software (${found.adapter?.name}), which is slower; ?provider=webgpu takes it`
+    }
+
+/** Reads a model's bytes. @since 0.1.0 @category models */
+export const readWorldModel = (
+  name: string, bytes: Uint8Array, controls: ModelControls, maxBatch: number, removable: boolean
+): Effect.Effect<WorldModel, string> =>
+  Effect.gen(function*() {
+    const file = `${name}.onnx`
+    const read = Either.flatMap(parseOnnx(bytes, file), (onnx) => Either.map(readSignature(file, onnx, { batching: "auto" }), (reading) => ({ onnx, reading })))
+    const { onnx, reading } = yield* Either.mapLeft(read, (error) => error.message)
+    if (onnx.externalData.length > 0) return yield* Effect.fail(`${file} keeps weights in ${onnx.externalData[0]!.location}: a page reads single files only`)
+    const { signature } = reading
+    const bytesTensor = [...signature.inputs, ...signature.outputs].find(({ datatype }) => datatype === "BYTES")
+    if (bytesTensor !== undefined) return yield* Effect.fail(`${file}: "${bytesTensor.name}" holds texts, which have no fixed size`)
+    const path = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>]))
+    const model: Model = {
+      name: unsafeModelName(name), version: 1, path, signature, maxBatch: signature.batchSymbol === undefined ? 1 : maxBatch,
+      serviceClass: controls.serviceClass, expectedRateRps: controls.rateRps, weightBytes: bytes.byteLength,
+      ...(controls.serviceClass === "best-effort" ? {} : { sloMs: controls.sloMs })
+    }
+    return { model, controls, sha256: yield* sha256Of(bytes), profile: undefined, removable, release: () => URL.revokeObjectURL(path) }
+  })
+
+/** Probes the device and makes the world. @since 0.1.0 @category worlds */
+export const make = (options: DeviceWorldOptions): Effect.Effect<World> =>
+  Effect.gen(function*() {
+    const capabilities = usable(yield* probeCapabilities, options.provider)
+    const runtime = (file: string): string => options.address(`onnxruntime-web/${file}`)
+    let digits: typeof Digits.Type | undefined
+    let next = 0
+    const models = Effect.gen(function*() {
+      const settings = yield* getJson(options.address("resource/demo/glet.json"), Settings)
+      digits = yield* getJson(options.address("resource/demo/digits-test.json"), Digits)
+      return yield* Effect.forEach(Object.entries(settings.models), ([name, { class: serviceClass, maxBatch, rateRps, sloMs }]) =>
+        get(options.address(`resource/demo/${encodeURIComponent(name)}.onnx`)).pipe(
+          Effect.flatMap((response) => Effect.promise(() => response.arrayBuffer())),
+          Effect.flatMap((buffer) => readWorldModel(name, new Uint8Array(buffer), { serviceClass, sloMs, rateRps }, maxBatch, false))
+        ), { concurrency: "unbounded" })
+    })
+    const sample = (model: string): Sample | undefined => {
+      if (model !== digitsModel || digits === undefined) return undefined
+      const at = next++ % digits.images.length
+      const label = digits.labels[at]
+      return { input: lenetInput(digits.images[at]!), isRight: (output) => argmax(output) === label }
+    }
+    const isGpu = capabilities.provider === "webgpu"
+    return {
+      name: "device",
+      device: { label: isGpu ? describeProvider(capabilities) : `WebAssembly, ${capabilities.threads} thread${capabilities.threads === 1 ? "" : "s"}`, note: capabilities.fallback ?? "" },
+      speed: 1,
+      gpus: [webGpu(capabilities)],
+      gridPct: 10,
+      // Each is a worker with onnxruntime-web and a device of its own.
+      maxGletsPerGpu: 4,
+      executor: WebGpuExecutor.layer({
+        provider: capabilities.provider,
+        startWorker: options.startWorker,
+        runtime: {
+          modules: { jspi: runtime("ort.jspi.min.mjs"), webgpu: runtime("ort.webgpu.min.mjs"), wasm: runtime("ort.wasm.min.mjs") }, wasmPaths: runtime("")
+        }
+      }),
+      read: (name, bytes) => readWorldModel(name, bytes, droppedControls, droppedMaxBatch, true),
+      models,
+      sample
+    }
+  })

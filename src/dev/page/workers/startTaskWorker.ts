@@ -1,0 +1,31 @@
+/** Starts planner workers. */
+import * as Effect from "effect/Effect"
+import type { TaskWorker } from "../../Host.js"
+import type { TaskAnswer } from "../../Messages.js"
+
+export const startTaskWorker = (file: string) => (): TaskWorker => {
+  const worker = new Worker(file, { type: "module", name: "planner" })
+  const waiting = new Map<number, (answer: TaskAnswer) => void>()
+  let next = 0
+  const end = (detail: string): void => {
+    for (const answer of waiting.values()) answer({ kind: "failed", detail })
+    waiting.clear()
+  }
+  worker.addEventListener("message", ({ data }: MessageEvent<{ readonly id: number; readonly answer: TaskAnswer }>) => {
+    waiting.get(data.id)?.(data.answer)
+    waiting.delete(data.id)
+  })
+  worker.addEventListener("error", (event) => end(event.message === "" ? "the planner worker could not be started" : event.message))
+  return {
+    ask: (task) =>
+      Effect.async<TaskAnswer>((resume) => {
+        const id = next++
+        waiting.set(id, (answer) => resume(Effect.succeed(answer)))
+        worker.postMessage({ id, task })
+      }),
+    close: () => {
+      worker.terminate()
+      end("the planner worker was ended")
+    }
+  }
+}

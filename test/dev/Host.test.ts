@@ -1,0 +1,136 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { gletsOf } from "../../src/core/Plan.js"
+import type { Profile } from "../../src/core/Profile.js"
+import type { HostOptions } from "../../src/dev/Host.js"
+import * as Host from "../../src/dev/Host.js"
+import type { Frame, FromHost, HostState, ToHost } from "../../src/dev/Messages.js"
+import { batchStride } from "../../src/dev/Messages.js"
+import * as ReplayWorld from "../../src/dev/ReplayWorld.js"
+import { answerTask } from "../../src/dev/Tasks.js"
+import type { World } from "../../src/dev/World.js"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const profile = JSON.parse(fs.readFileSync(path.join(root, "resource/profiles/h200/green.json"), "utf8")) as Profile
+
+/** What a page would know, and ways to wait for it. */
+class Listener {
+  readonly messages: Array<FromHost> = []
+  private waiting: Array<() => void> = []
+
+  readonly post = (message: FromHost): void => {
+    this.messages.push(message)
+    for (const wake of this.waiting.splice(0)) wake()
+  }
+
+  get state(): HostState | undefined {
+    return this.messages.findLast((message): message is HostState => message.kind === "state")
+  }
+
+  get frames(): ReadonlyArray<Frame> {
+    return this.messages.filter((message): message is Frame => message.kind === "frame")
+  }
+
+  until(what: string, holds: () => boolean): Effect.Effect<void> {
+    const waits: Effect.Effect<void> = Effect.suspend(() => (holds() ? Effect.void : Effect.zipRight(
+      Effect.async<void>((resume) => void this.waiting.push(() => resume(Effect.void))), waits)))
+    return Effect.timeoutFail(waits, { duration: "20 seconds", onTimeout: () => new Error(`${what} did not come`) }).pipe(Effect.orDie)
+  }
+}
+
+const withHost = <A, E>(
+  options: Partial<HostOptions>, body: (page: Listener, send: (message: ToHost) => void) => Effect.Effect<A, E>, world: World = ReplayWorld.make(profile)
+) =>
+  Effect.gen(function*() {
+    const page = new Listener()
+    const send = yield* Host.run({
+      world, planner: "orion", traffic: true, profiles: [], post: page.post,
+      startWorker: () => ({ ask: (task) => Effect.sync(() => answerTask(task)), close: () => {} }),
+      measure: () => Effect.dieMessage("replayed models are known"), ...options
+    })
+    yield* page.until("a plan with all models served", () => page.state?.models.length === 6 && page.state.models.every(({ state }) => state === "ready"))
+    return yield* body(page, send)
+  }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger)))
+
+const controlsOf = (page: Listener, model: string) => page.state!.models.find(({ name }) => name === model)!.controls
+
+describe("the page's host", { timeout: 60_000 }, () => {
+  it.live("plans, sends traffic, and tells of batches and latencies in its world's time", () =>
+    withHost({}, (page) => Effect.gen(function*() {
+      yield* page.until("frames", () => page.frames.length >= 8)
+      const { frames } = page
+      const names = frames.flatMap(({ batches, glets, models }) =>
+        Array.from({ length: batches.length / batchStride }, (_, i) => [
+          glets[batches[i * batchStride]!], models[batches[i * batchStride + 1]!]?.name, batches[i * batchStride + 3]!, batches[i * batchStride + 4]!
+        ] as const))
+      assert.isAbove(names.length, 20)
+      const glets = new Set(gletsOf(page.state!.plan).map(({ glet }) => glet.id as string))
+      for (const [glet, model, startMs, endMs] of names) {
+        assert.isTrue(glets.has(glet!))
+        assert.isDefined(model)
+        assert.isAbove(endMs, startMs)
+      }
+      const last = frames.at(-1)!
+      for (const { answered, histogram, name, p50Ms, p99Ms } of last.models) {
+        assert.isAtLeast(histogram.reduce((sum, count) => sum + count, 0), answered - 1, name)
+        assert.isAtLeast(p99Ms, p50Ms)
+      }
+      // Slow motion: a tenth of real time.
+      const passed = last.nowMs - frames[0]!.nowMs
+      assert.isBelow(passed, 100 * frames.length)
+    })))
+
+  it.live("plans for sliders while they move, deploys when they stop, and says when there is no plan", () =>
+    withHost({ traffic: false }, (page, send) => Effect.gen(function*() {
+      const { generation } = page.state!.plan
+      const controls = controlsOf(page, "resnet50")
+      send({ kind: "controls", model: "resnet50", controls: { ...controls, rateRps: 4000 }, final: false })
+      yield* page.until("a preview", () => page.state!.preview !== undefined)
+      assert.strictEqual(page.state!.plan.generation, generation)
+      const rateOf = (plan: HostState["plan"]) => gletsOf(plan).flatMap(({ glet }) => glet.assignments).filter(({ model }) => model === "resnet50").reduce((sum, one) => sum + one.rateRps, 0)
+      assert.isAbove(rateOf(page.state!.preview!), rateOf(page.state!.plan))
+      send({ kind: "controls", model: "resnet50", controls: { ...controls, rateRps: 4000 }, final: true })
+      yield* page.until("the plan", () => page.state!.preview === undefined && page.state!.plan.generation > generation)
+      assert.isAtLeast(rateOf(page.state!.plan), 4000)
+      // Nobody can be served within a thousandth of a millisecond; the published planners then have no plan at all.
+      send({ kind: "planner", name: "elastic" })
+      yield* page.until("elastic's plan", () => page.state!.plan.planner === "elastic")
+      const served = page.state!.plan
+      send({ kind: "controls", model: "resnet50", controls: { ...controls, sloMs: 0.001 }, final: true })
+      yield* page.until("a reason", () => page.state!.planProblem !== "" || page.state!.plan.shortfalls.some(({ model }) => model === "resnet50"))
+      if (page.state!.planProblem !== "") assert.strictEqual(page.state!.plan.generation, served.generation)
+    })))
+
+  it.live("keeps still while the traffic is paused, and keeps the plan", () =>
+    withHost({}, (page, send) => Effect.gen(function*() {
+      yield* page.until("frames", () => page.frames.length >= 3)
+      send({ kind: "traffic", on: false })
+      yield* page.until("the pause", () => page.state!.traffic === false)
+      yield* Effect.sleep(1500)
+      const { generation } = page.state!.plan
+      const messages = page.messages.length
+      yield* Effect.sleep(1500)
+      assert.strictEqual(page.messages.length, messages)
+      assert.strictEqual(page.state!.plan.generation, generation)
+      send({ kind: "traffic", on: true })
+      yield* page.until("frames again", () => page.messages.slice(messages).some(({ kind }) => kind === "frame"))
+    })))
+
+  it.live("compares all planners by simulation", () =>
+    withHost({ traffic: false }, (page, send) => Effect.gen(function*() {
+      // Little load: simulations of a moment.
+      for (const { controls, name } of page.state!.models) send({ kind: "controls", model: name, controls: { ...controls, rateRps: 5 }, final: false })
+      send({ kind: "compare" })
+      const rows = () => page.messages.filter((message) => message.kind === "compared")
+      yield* page.until("rows", () => rows().length === 5)
+      for (const { row } of rows()) {
+        assert.strictEqual(row.problem, "", row.planner)
+        assert.isAbove(row.sloKept, 0.9, row.planner)
+        assert.isAtLeast(row.peakFactor, 1, row.planner)
+      }
+    })))
+})

@@ -1,0 +1,76 @@
+/** The page as `glet dev` serves it, built from the sources, in a headless Chromium. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import * as DevServer from "../../../src/dev/DevServer.js"
+
+export const root = fileURLToPath(new URL("../../..", import.meta.url))
+const candidates = [process.env["CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+
+/** The browser's file; undefined where there is none. */
+export const chromiumPath = (): string | undefined => candidates.find((file) => file !== undefined && fs.existsSync(file))
+
+export interface PageServer {
+  readonly url: string
+  readonly folder: string
+  readonly close: () => Promise<void>
+}
+
+/** Builds the page into a folder of its own and serves it. */
+export const servePage = async (): Promise<PageServer> => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-page-"))
+  const { build } = await import("vite")
+  await build({ configFile: path.join(root, "src/dev/page/vite.config.ts"), logLevel: "warn", build: { outDir: folder } })
+  const scope = Effect.runSync(Scope.make())
+  const { url } = await Effect.runPromise(Scope.extend(DevServer.make({
+    host: "127.0.0.1",
+    port: 0,
+    folders: new Map([
+      ["/", folder], ["/resource/demo/", path.join(root, "resource/demo")], ["/resource/profiles/", path.join(root, "resource/profiles")],
+      ["/onnxruntime-web/", path.join(root, "node_modules/onnxruntime-web/dist")]
+    ])
+  }), scope))
+  return {
+    url,
+    folder,
+    close: async () => {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      fs.rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+/** A browser; everything it says that it should not is in `complaints`. */
+export interface OpenBrowser {
+  readonly browser: Browser
+  readonly open: (address: string, options?: BrowserContextOptions) => Promise<{ readonly page: Page; readonly complaints: Array<string>; readonly asked: Array<string> }>
+}
+
+export const openBrowser = async (): Promise<OpenBrowser> => {
+  const { chromium } = await import("playwright-core")
+  const browser = await chromium.launch({
+    executablePath: chromiumPath()!,
+    headless: true,
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+  })
+  return {
+    browser,
+    open: async (address, options = {}) => {
+      const page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, ...options })
+      const complaints: Array<string> = []
+      const asked: Array<string> = []
+      page.on("console", (message) => {
+        if (message.type() === "error") complaints.push(message.text())
+      })
+      page.on("pageerror", (error) => complaints.push(error.message))
+      page.on("request", (request) => asked.push(request.url()))
+      await page.goto(address)
+      return { page, complaints, asked }
+    }
+  }
+}
