@@ -45,13 +45,18 @@ const largestFactor = 1e9
 /** Two-sided 95 % points of Student's t by degrees of freedom. */
 const t95: ReadonlyArray<number> = [NaN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
 
+/** A load to be tried; the answer is the part of requests that missed. @since 0.1.0 @category peak */
+export interface PeakTry {
+  readonly factor: number
+  readonly replication: number
+}
+
 /**
- * The peak. `violation` runs the load at a factor with a replication's seed; it need not be monotone, then one of its crossings of the limit is
- * found.
+ * The search as a dialogue: asks for loads to be tried, is told what each violates, and answers the peak. For those who try loads in real time.
  * @since 0.1.0
  * @category peak
  */
-export const findPeak = (violation: (factor: number, replication: number) => number, options: PeakOptions = defaultPeakOptions): Peak => {
+export function* searchPeak(options: PeakOptions = defaultPeakOptions): Generator<PeakTry, Peak, number> {
   const { limit, precision, replications, startFactor } = options
   const trials: Array<PeakTrial> = []
   const peaks: Array<number> = []
@@ -59,28 +64,28 @@ export const findPeak = (violation: (factor: number, replication: number) => num
   // The first bracket doubles; the others begin near the first peak.
   let step = 2
   for (let replication = 0; replication < replications; replication++) {
-    const keeps = (factor: number): boolean => {
-      const missed = violation(factor, replication)
-      trials.push({ factor, replication, violation: missed })
-      return missed <= limit
+    const keeps = function*(factor: number): Generator<PeakTry, boolean, number> {
+      const violation = yield { factor, replication }
+      trials.push({ factor, replication, violation })
+      return violation <= limit
     }
     let low = start
     let high = start
-    if (keeps(start)) {
+    if (yield* keeps(start)) {
       do {
         low = high
         high *= step
-      } while (high < largestFactor && keeps(high))
+      } while (high < largestFactor && (yield* keeps(high)))
     } else {
       do {
         high = low
         low /= step
-      } while (low > smallestFactor && !keeps(low))
+      } while (low > smallestFactor && !(yield* keeps(low)))
     }
     if (low <= smallestFactor) low = 0
     while (low > 0 && high / low > 1 + precision) {
       const middle = Math.sqrt(low * high)
-      if (keeps(middle)) low = middle
+      if (yield* keeps(middle)) low = middle
       else high = middle
     }
     peaks.push(low)
@@ -91,4 +96,17 @@ export const findPeak = (violation: (factor: number, replication: number) => num
   const variance = peaks.reduce((sum, peak) => sum + (peak - factor) ** 2, 0) / Math.max(1, peaks.length - 1)
   const halfWidth = peaks.length < 2 ? 0 : (t95[peaks.length - 1] ?? 1.96) * Math.sqrt(variance / peaks.length)
   return { factor, lowFactor: Math.max(0, factor - halfWidth), highFactor: factor + halfWidth, peaks, trials }
+}
+
+/**
+ * The peak. `violation` runs the load at a factor with a replication's seed; it need not be monotone, then one of its crossings of the limit is
+ * found.
+ * @since 0.1.0
+ * @category peak
+ */
+export const findPeak = (violation: (factor: number, replication: number) => number, options: PeakOptions = defaultPeakOptions): Peak => {
+  const search = searchPeak(options)
+  let asked = search.next()
+  while (asked.done !== true) asked = search.next(violation(asked.value.factor, asked.value.replication))
+  return asked.value
 }

@@ -98,7 +98,7 @@ export const handle = (args: BenchArgs): Effect.Effect<void, CliError> =>
       onTick: (elapsedMs, [stats]) =>
         progress.show(`${(elapsedMs / 1000).toFixed(0)} s: ${elapsedMs < warmUpMs ? "warming up" : `${stats!.requests} requests, ${stats!.latency.count} answered`}`)
     }, [{
-      requests: bodies.map((body) => makeHttpRequest(target, args.positional, body)),
+      steps: [{ requests: bodies.map((body) => makeHttpRequest(target, args.positional, body)), after: [] }],
       schedule: makeSchedule({ ratesRps, periodMs, distribution: args.distribution, seed: args.seed }),
       sloMs,
       warmUpMs,

@@ -56,7 +56,7 @@ export const handle = (): Effect.Effect<void, CliError> =>
     }
     const streams = yield* Effect.forEach(task.streams, (stream, i) =>
       bodiesOf(stream).pipe(Effect.map((bodies) => ({
-        requests: bodies.map((body) => makeHttpRequest(target, stream.model, body)),
+        steps: [{ requests: bodies.map((body) => makeHttpRequest(target, stream.model, body)), after: [] }],
         schedule: makeSchedule({ ratesRps: [stream.rateRps], periodMs: Infinity, distribution: "exp", seed: task.seed + i }),
         sloMs: stream.sloMs ?? undefined,
         warmUpMs: task.warmUpMs,

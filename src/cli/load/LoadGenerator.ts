@@ -13,10 +13,20 @@ import { LatencyHistogram } from "../../core/LatencyHistogram.js"
 import type { Outcome } from "./StreamStats.js"
 import { StreamStats } from "./StreamStats.js"
 
-/** Requests of one kind. @since 0.1.0 @category load */
-export interface LoadStream {
+/** One request of several that an answer is made of. @since 0.1.0 @category load */
+export interface LoadStep {
   /** Whole HTTP requests; sent in turn. */
   readonly requests: ReadonlyArray<Buffer>
+  /** Steps, by number, that must be answered before. */
+  readonly after: ReadonlyArray<number>
+  /** Where the model is served, where that is not the target of all. */
+  readonly target?: Target
+}
+
+/** Requests of one kind. @since 0.1.0 @category load */
+export interface LoadStream {
+  /** What one request is made of; answered when all steps are, and gone with the first that is not. */
+  readonly steps: ReadonlyArray<LoadStep>
   readonly schedule: ArrivalSchedule
   readonly sloMs: number | undefined
   /** Requests scheduled before this are sent and not counted. */
@@ -25,7 +35,7 @@ export interface LoadStream {
   readonly endMs: number
   /** Most requests to count. */
   readonly maxRequests: number
-  /** Sees every counted answer of status 200; `index` is that of its request. The body is only valid during the call. */
+  /** Sees every counted answer of status 200, of each step; `index` is that of its request. The body is only valid during the call. */
   readonly onAnswer?: (index: number, body: Buffer) => void
 }
 
@@ -55,17 +65,38 @@ export interface LoadResult {
   readonly waited: number
 }
 
-interface Pending {
+/** One scheduled request on its way through its steps. */
+interface Job {
   readonly stream: number
-  readonly index: number
+  /** Its number in the stream. */
+  readonly number: number
   readonly scheduledMs: number
   readonly counted: boolean
+  /** Steps, by number, that each still waits for; -1 once it was sent. */
+  readonly waitsFor: Int16Array
+  inFlight: number
+  /** How a step ended that was not answered: no further step is sent. */
+  lost: Outcome | undefined
+}
+
+interface Pending {
+  readonly job: Job
+  readonly step: number
 }
 
 interface Slot {
   readonly connection: HttpConnection
   /** Scheduled time of the request in flight; undefined while idle. */
   scheduledMs: number | undefined
+}
+
+/** Connections to one server, and what waits for one of them. */
+interface Pool {
+  readonly target: Target
+  readonly slots: Array<Slot>
+  readonly idle: Array<Slot>
+  waiting: Array<Pending>
+  head: number
 }
 
 // Requests that wait for a connection; beyond it they fail as `client-overflow`, so that a dead server does not fill memory.
@@ -93,10 +124,15 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     const next = streams.map((stream) => stream.schedule())
     const sent = streams.map(() => 0)
     const counted = streams.map(() => 0)
-    const slots: Array<Slot> = []
-    const idle: Array<Slot> = []
-    let waiting: Array<Pending> = []
-    let head = 0
+    const pools: Array<Pool> = []
+    const poolOf = (target: Target): Pool => {
+      const known = pools.find((pool) => pool.target.host === target.host && pool.target.port === target.port)
+      if (known !== undefined) return known
+      const made: Pool = { target, slots: [], idle: [], waiting: [], head: 0 }
+      pools.push(made)
+      return made
+    }
+    const routes = streams.map(({ steps }) => steps.map(({ target }) => poolOf(target ?? options.target)))
     let outstanding = 0
     let waited = 0
     let sending = true
@@ -112,48 +148,74 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       while (list.length <= at) list.push(new StreamStats(streams[stream]!.sloMs))
       return list[at]!
     }
-    const account = (pending: Pending, outcome: Outcome): void => {
+    const end = (job: Job): void => {
       outstanding--
-      if (!pending.counted) return
-      stats[pending.stream]!.add(outcome)
-      windowOf(pending.stream, pending.scheduledMs).add(outcome)
+      if (!job.counted) return
+      const outcome: Outcome = job.lost ?? { kind: "answered", latencyMs: nowMs() - job.scheduledMs }
+      stats[job.stream]!.add(outcome)
+      windowOf(job.stream, job.scheduledMs).add(outcome)
+    }
+    /** Sends the steps whose time has come; those after a lost one never are. */
+    const advance = (job: Job): void => {
+      const { steps } = streams[job.stream]!
+      for (let step = 0; step < steps.length && job.lost === undefined; step++) {
+        if (job.waitsFor[step] !== 0) continue
+        job.waitsFor[step] = -1
+        job.inFlight++
+        dispatch({ job, step })
+      }
+      if (job.inFlight === 0) end(job)
+    }
+    const stepEnded = ({ job, step }: Pending, outcome: Outcome): void => {
+      job.inFlight--
+      if (outcome.kind === "answered") {
+        streams[job.stream]!.steps.forEach(({ after }, i) => {
+          if (after.includes(step)) job.waitsFor[i]!--
+        })
+      } else job.lost ??= outcome
+      advance(job)
     }
 
-    const start = (slot: Slot, pending: Pending): void => {
-      const stream = streams[pending.stream]!
-      slot.scheduledMs = pending.scheduledMs
-      slot.connection.send(stream.requests[pending.index]!, (exchange) => {
+    const start = (pool: Pool, slot: Slot, pending: Pending): void => {
+      const { job, step } = pending
+      const stream = streams[job.stream]!
+      const { requests } = stream.steps[step]!
+      const index = job.number % requests.length
+      slot.scheduledMs = job.scheduledMs
+      slot.connection.send(requests[index]!, (exchange) => {
         slot.scheduledMs = undefined
-        account(pending, outcomeOf(exchange, nowMs() - pending.scheduledMs))
-        if (pending.counted && exchange.ok && exchange.status === 200) stream.onAnswer?.(pending.index, exchange.body)
-        release(slot)
+        if (job.counted && exchange.ok && exchange.status === 200) stream.onAnswer?.(index, exchange.body)
+        const outcome = outcomeOf(exchange, nowMs() - job.scheduledMs)
+        // Before a next step, which may take this connection.
+        release(pool, slot)
+        stepEnded(pending, outcome)
+        finishIfDone()
       })
     }
-    const release = (slot: Slot): void => {
-      if (head < waiting.length) {
-        const pending = waiting[head++]!
-        if (head > 1024 && head * 2 > waiting.length) {
-          waiting = waiting.slice(head)
-          head = 0
+    const release = (pool: Pool, slot: Slot): void => {
+      if (pool.head < pool.waiting.length) {
+        const pending = pool.waiting[pool.head++]!
+        if (pool.head > 1024 && pool.head * 2 > pool.waiting.length) {
+          pool.waiting = pool.waiting.slice(pool.head)
+          pool.head = 0
         }
-        start(slot, pending)
+        start(pool, slot, pending)
       } else {
-        idle.push(slot)
-        finishIfDone()
+        pool.idle.push(slot)
       }
     }
     const dispatch = (pending: Pending): void => {
-      outstanding++
-      const slot = idle.pop()
-      if (slot !== undefined) return start(slot, pending)
-      if (slots.length < options.connections) {
-        const made: Slot = { connection: new HttpConnection(options.target), scheduledMs: undefined }
-        slots.push(made)
-        return start(made, pending)
+      const pool = routes[pending.job.stream]![pending.step]!
+      const slot = pool.idle.pop()
+      if (slot !== undefined) return start(pool, slot, pending)
+      if (pool.slots.length < options.connections) {
+        const made: Slot = { connection: new HttpConnection(pool.target), scheduledMs: undefined }
+        pool.slots.push(made)
+        return start(pool, made, pending)
       }
       waited++
-      if (waiting.length - head >= maxWaiting) return account(pending, { kind: "failed", reason: "client-overflow" })
-      waiting.push(pending)
+      if (pool.waiting.length - pool.head >= maxWaiting) return stepEnded(pending, { kind: "failed", reason: "client-overflow" })
+      pool.waiting.push(pending)
     }
 
     /** The stream with the earliest request, -1 where all have ended. */
@@ -186,14 +248,22 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
           sendLag.add(-waitMs)
         }
         next[i] = stream.schedule()
-        dispatch({ stream: i, index: sent[i]!++ % stream.requests.length, scheduledMs, counted: isCounted })
+        outstanding++
+        advance({
+          stream: i, number: sent[i]!++, scheduledMs, counted: isCounted, inFlight: 0, lost: undefined,
+          waitsFor: Int16Array.from(stream.steps, ({ after }) => after.length)
+        })
       }
     }
 
     const expire = (): void => {
       const limitMs = nowMs() - options.timeoutMs
-      while (head < waiting.length && waiting[head]!.scheduledMs < limitMs) account(waiting[head++]!, { kind: "failed", reason: "timeout" })
-      for (const slot of slots) if (slot.scheduledMs !== undefined && slot.scheduledMs < limitMs) slot.connection.abort("timeout")
+      for (const pool of pools) {
+        while (pool.head < pool.waiting.length && pool.waiting[pool.head]!.job.scheduledMs < limitMs) {
+          stepEnded(pool.waiting[pool.head++]!, { kind: "failed", reason: "timeout" })
+        }
+        for (const slot of pool.slots) if (slot.scheduledMs !== undefined && slot.scheduledMs < limitMs) slot.connection.abort("timeout")
+      }
       finishIfDone()
     }
     const ticker = setInterval(() => {
@@ -207,7 +277,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       clearInterval(ticker)
       alarm.close()
       options.signal?.removeEventListener("abort", abort)
-      for (const slot of slots) slot.connection.close()
+      for (const { slots } of pools) for (const slot of slots) slot.connection.close()
       resolve({
         streams: streams.map((_, i) => ({ stats: stats[i]!, windows: windows[i]! })),
         elapsedMs: Math.max(0, nowMs() - countFromMs),
@@ -217,8 +287,10 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     }
     const abort = (): void => {
       sending = false
-      while (head < waiting.length) account(waiting[head++]!, { kind: "failed", reason: "aborted" })
-      for (const slot of slots) if (slot.scheduledMs !== undefined) slot.connection.abort("connection-lost")
+      for (const pool of pools) {
+        while (pool.head < pool.waiting.length) stepEnded(pool.waiting[pool.head++]!, { kind: "failed", reason: "aborted" })
+        for (const slot of pool.slots) if (slot.scheduledMs !== undefined) slot.connection.abort("connection-lost")
+      }
       finishIfDone()
     }
     if (options.signal?.aborted === true) return abort()

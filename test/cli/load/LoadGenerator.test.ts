@@ -24,8 +24,11 @@ const readBody = (request: http.IncomingMessage, then: (body: string) => void): 
   request.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => then(Buffer.concat(chunks).toString()))
 }
 
+const requestsTo = (target: Target, model: string): ReadonlyArray<Buffer> =>
+  [0, 1, 2].map((i) => makeHttpRequest(target, model, { bytes: Buffer.from(JSON.stringify({ i })), jsonBytes: undefined }))
+
 const stream = (target: Target, options: Partial<LoadStream> & { readonly rateRps?: number } = {}): LoadStream => ({
-  requests: [0, 1, 2].map((i) => makeHttpRequest(target, "m", { bytes: Buffer.from(JSON.stringify({ i })), jsonBytes: undefined })),
+  steps: [{ requests: requestsTo(target, "m"), after: [] }],
   schedule: makeSchedule({ ratesRps: [options.rateRps ?? 200], periodMs: 1000, distribution: "uniform", seed: 1 }),
   sloMs: 1000,
   warmUpMs: 0,
@@ -165,4 +168,34 @@ describe("LoadGenerator", () => {
       assert.strictEqual(report.answered, 0)
       assert.isAbove(report.requests, 0)
     }))
+
+  it("sends the steps of a request when those before are answered, to their own servers, and none after one that is lost", () => {
+    const order: Array<string> = []
+    const answering = (name: string, ms: number, fails: (body: string) => boolean = () => false) => (request: http.IncomingMessage, response: http.ServerResponse): void =>
+      readBody(request, (body) => {
+        order.push(`${name} asked ${body}`)
+        setTimeout(() => {
+          order.push(`${name} answers ${body}`)
+          response.writeHead(fails(body) ? 429 : 200, { "x-glet-drop-reason": "late" }).end("{}")
+        }, ms)
+      })
+    return withServer(answering("first", 20, (body) => body.includes("1")), (target) =>
+      withServer(answering("then", 30), async (other) => {
+        const result = await runLoad(options(target), [stream(target, {
+          steps: [
+            { requests: requestsTo(target, "a"), after: [] },
+            { requests: requestsTo(other, "b"), after: [0], target: other },
+            { requests: requestsTo(other, "c"), after: [0, 1], target: other }
+          ],
+          maxRequests: 3, rateRps: 2
+        })])
+        const { stats } = result.streams[0]!
+        assert.deepStrictEqual(stats.report().dropped, { late: 1 })
+        assert.strictEqual(stats.latency.count, 2)
+        assert.isAtLeast(stats.latency.summary().p50Ms, 80 * 0.95)
+        const ofFirst = order.filter((line) => line.includes('"i":0'))
+        assert.deepStrictEqual(ofFirst, ["first asked", "first answers", "then asked", "then answers", "then asked", "then answers"].map((text) => `${text} {"i":0}`))
+        assert.strictEqual(order.filter((line) => line.includes('"i":1')).length, 2)
+      }))
+  })
 })
