@@ -182,11 +182,17 @@ export const bench = commandSpec({
   examples: [
     { line: "glet bench lenet-digits --rate 200 --duration 10", does: "Poisson arrivals at 200 requests/s for 10 s." },
     { line: "glet bench resnet50 --rate 20 --batch 8 --distribution uniform --body binary", does: "Equal gaps, 8 items a request, binary tensors." },
-    { line: "glet bench lenet-digits --rate-file day.txt --period 20 --csv -", does: "A rate per line, each for 20 s; one CSV line per period." }
+    { line: "glet bench lenet-digits --rate-file day.txt --period 20 --csv -", does: "A rate per line, each for 20 s; one CSV line per period." },
+    { line: "glet bench --scenario scen2 --find-peak", does: "A scenario of glet simulate in real time: the highest load that keeps its SLOs." }
   ],
-  positional: { name: "MODEL", description: "The model to ask.", required: true },
+  positional: { name: "MODEL", description: "The model to ask; none with --scenario.", required: false },
   flags: {
     server,
+    scenario: { kind: "text", placeholder: "NAME|FILE", description: "Play a scenario of `glet simulate` instead: its models must be served by their names." },
+    loadFactor: { ...simulate.flags.loadFactor, description: "Multiplies all rates of --scenario; where --find-peak begins." },
+    findPeak: { kind: "boolean", description: "Find the highest load factor at which --scenario keeps its SLOs." },
+    limit: { ...simulate.flags.limit, description: "For --find-peak: requests that may miss, of the model or application that fares worst." },
+    precision: { ...simulate.flags.precision, default: 5, description: "For --find-peak: how closely the peak is found." },
     n: { kind: "integer", placeholder: "N", min: 1, max: 1_000_000_000, description: "Requests to count (default: as many as --duration holds)." },
     duration: { kind: "number", placeholder: "S", min: 0.1, max: 604_800, description: "Seconds to count (default: 10, or until --n, or one round of --rate-file)." },
     batch: { kind: "integer", placeholder: "N", default: 1, min: 1, max: 65536, description: "Items of a request." },
@@ -196,7 +202,7 @@ export const bench = commandSpec({
     distribution: { kind: "choice", choices: ["exp", "uniform"], default: "exp", description: "Gaps between requests." },
     seed,
     warmUp: { kind: "number", placeholder: "S", default: 1, min: 0, max: 3600, description: "Seconds of load before counting." },
-    connections: { kind: "integer", placeholder: "N", default: 64, min: 1, max: 10_000, description: "Most requests in flight; more wait, on the clock." },
+    connections: { kind: "integer", placeholder: "N", min: 1, max: 10_000, description: "Most requests in flight; more wait, on the clock (default: 64; 1024 with --scenario)." },
     timeout: { kind: "number", placeholder: "S", default: 30, min: 0.01, max: 3600, description: "A request without an answer for this long has failed." },
     slo: { kind: "number", placeholder: "MS", min: 0.001, max: 1e9, description: "Objective to count by (default: the model's own)." },
     body: { kind: "choice", choices: ["json", "binary"], default: "json", description: "How tensors are sent." },

@@ -10,6 +10,7 @@ import type { Model } from "../core/Model.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
 import type { DispatcherOptions } from "../scheduler/Dispatcher.js"
 import type { PlannerAlgorithm } from "../scheduler/Planner.js"
+import type { ArrivalSchedule } from "./ArrivalSchedule.js"
 import { makeSchedule, makeTrace } from "./ArrivalSchedule.js"
 import type { Hardware } from "./Hardware.js"
 import { aliased } from "./Hardware.js"
@@ -71,26 +72,47 @@ const startRps = (arrivals: Arrivals): number => {
   }
 }
 
-/** Clients of a closed loop are as many as they are: a factor changes their number, to the next whole one. */
-const loadOf = (target: Load["target"], arrivals: Arrivals, factor: number, seed: number): Load => {
+/**
+ * When the requests of a load come, from its start; undefined for clients in a closed loop, which decide it themselves. `factor` multiplies rates, and
+ * the speed of a trace. The `index`-th load of a scenario has the same times for the same seed wherever it is played.
+ * @since 0.1.0
+ * @category input
+ */
+export const arrivalsOfLoad = (arrivals: Arrivals, index: number, factor: number, seed: number): ArrivalSchedule | undefined => {
   switch (arrivals.process) {
     case "closed":
-      return { target, kind: "closed", clients: Math.max(1, Math.round(arrivals.clients * factor)), thinkMs: arrivals.thinkMs }
+      return undefined
     case "trace":
-      return { target, kind: "open", arrivals: makeTrace(arrivals.timesMs ?? [], { speed: factor, ...(arrivals.repeatMs === undefined ? {} : { repeatMs: arrivals.repeatMs }) }) }
+      return makeTrace(arrivals.timesMs ?? [], { speed: factor, ...(arrivals.repeatMs === undefined ? {} : { repeatMs: arrivals.repeatMs }) })
     default:
-      return {
-        target,
-        kind: "open",
-        arrivals: makeSchedule({
-          ratesRps: (arrivals.ratesRps ?? [arrivals.rateRps ?? 0]).map((rate) => rate * factor),
-          periodMs: arrivals.periodMs ?? 20_000,
-          distribution: arrivals.process === "poisson" ? "exp" : arrivals.process,
-          ...(arrivals.cv === undefined ? {} : { cv: arrivals.cv }),
-          seed
-        })
-      }
+      return makeSchedule({
+        ratesRps: (arrivals.ratesRps ?? [arrivals.rateRps ?? 0]).map((rate) => rate * factor),
+        periodMs: arrivals.periodMs ?? 20_000,
+        distribution: arrivals.process === "poisson" ? "exp" : arrivals.process,
+        ...(arrivals.cv === undefined ? {} : { cv: arrivals.cv }),
+        seed: seed ^ hash(`load ${index}`)
+      })
   }
+}
+
+/** Clients of a closed loop are as many as they are: a factor changes their number, to the next whole one. */
+const loadOf = (target: Load["target"], arrivals: Arrivals, index: number, factor: number, seed: number): Load =>
+  arrivals.process === "closed"
+    ? { target, kind: "closed", clients: Math.max(1, Math.round(arrivals.clients * factor)), thinkMs: arrivals.thinkMs }
+    : { target, kind: "open", arrivals: arrivalsOfLoad(arrivals, index, factor, seed)! }
+
+/**
+ * Requests per second that each model of a scenario is asked for at the start.
+ * @since 0.1.0
+ * @category input
+ */
+export const expectedRates = (scenario: Scenario, loadFactor: number): ReadonlyMap<ModelName, number> => {
+  const rates = new Map<ModelName, number>()
+  for (const { application, arrivals, model } of scenario.loads) {
+    const models = model !== undefined ? [model] : scenario.applications.find(({ name }) => name === application)!.steps.map((step) => step.model)
+    for (const each of models) rates.set(each, (rates.get(each) ?? 0) + loadFactor * startRps(arrivals))
+  }
+  return rates
 }
 
 /**
@@ -110,11 +132,7 @@ export const scenarioInput = (scenario: Scenario, hardware: Hardware, options: S
     name, sloMs,
     steps: steps.map(({ after, model }) => ({ model, after: after.map((id) => steps.findIndex((step) => step.id === id)) }))
   }]))
-  const expectedRps = new Map<ModelName, number>()
-  for (const { application, arrivals, model } of scenario.loads) {
-    const models = model !== undefined ? [model] : applications.get(application!)!.steps.map((step) => step.model)
-    for (const each of models) expectedRps.set(each, (expectedRps.get(each) ?? 0) + loadFactor * startRps(arrivals))
-  }
+  const expectedRps = expectedRates(scenario, loadFactor)
   const models = scenario.models.map((model): Model => ({
     name: model.name, version: 1, path: "", signature: { inputs: [], outputs: [], batchSymbol: "batch" }, maxBatch: model.maxBatch,
     serviceClass: model.class, expectedRateRps: expectedRps.get(model.name) ?? 0, weightBytes: 0,
@@ -129,7 +147,7 @@ export const scenarioInput = (scenario: Scenario, hardware: Hardware, options: S
     distribution: named.distribution,
     slowdown: named.latency.slowdown,
     loads: scenario.loads.map(({ application, arrivals, model }, i) =>
-      loadOf(model ?? applications.get(application!)!, arrivals, loadFactor, seed ^ hash(`load ${i}`))),
+      loadOf(model ?? applications.get(application!)!, arrivals, i, loadFactor, seed)),
     failures: scenario.failures,
     planner: options.planner,
     planOptions: { ...defaultSimulation.planOptions, ...options.plan },

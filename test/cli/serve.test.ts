@@ -61,6 +61,20 @@ describe("glet serve", () => {
     assert.strictEqual(report.setup.sloMs, 5000, "the model's own SLO, from the flag of serve")
     assert.isAbove(report.latencyMs.p99Ms, 0)
 
+    const scenario = path.join(glet.folder, "scenario.json")
+    const poisson = (rateRps: number) => ({ process: "poisson", rateRps })
+    fs.writeFileSync(scenario, JSON.stringify({
+      apiVersion: "glet/v1alpha1", kind: "Scenario", models: [{ name: "lenet-digits", sloMs: 5000 }, { name: "ranking-batch", sloMs: 5000 }],
+      applications: [{ name: "both", sloMs: 5000, steps: [{ id: "digit", model: "lenet-digits" }, { id: "rank", model: "ranking-batch", after: ["digit"] }] }],
+      loads: [{ application: "both", arrivals: poisson(20) }, { model: "ranking-batch", arrivals: poisson(10) }]
+    }))
+    const played = await glet.run(["bench", "--scenario", scenario, "--load-factor", "2", "--duration", "1.5", "--warm-up", "0.3", "--json", ...at])
+    assert.strictEqual(played.code, 0, played.stderr)
+    const { loads, missed } = JSON.parse(played.stdout) as { readonly missed: number; readonly loads: ReadonlyArray<{ readonly name: string; readonly requests: number; readonly answered: number }> }
+    assert.deepStrictEqual(loads.map(({ name }) => name), ["both", "ranking-batch"])
+    for (const { answered, requests } of loads) assert.isTrue(requests > 0 && answered === requests)
+    assert.strictEqual(missed, 0)
+
     fs.writeFileSync(path.join(glet.folder, "rates"), "40\n80\n")
     const csv = await glet.run([
       "bench", "ranking-batch", "--rate-file", path.join(glet.folder, "rates"), "--period", "0.5", "--warm-up", "0", "--body", "binary", "--batch", "2",

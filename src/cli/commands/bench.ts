@@ -5,18 +5,20 @@ import type { ParsedArgs } from "../CommandSpec.js"
 import { checkWritable, parseJson, readText, writeText } from "../internal/files.js"
 import { remoteBodies } from "../internal/remoteBodies.js"
 import { callServer, targetOf, urlOf } from "../internal/serverClient.js"
-import { endSignal } from "../internal/signals.js"
 import { colourOut, makeProgress, note, out } from "../internal/terminal.js"
 import { makeSchedule, parseRates } from "../../simulator/ArrivalSchedule.js"
 import { makeReport, renderCsv, renderReport, warnings } from "../load/BenchReport.js"
 import type { InferBody } from "../load/InferRequests.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
-import type { LoadOptions, LoadResult, LoadStream } from "../load/LoadGenerator.js"
-import { runLoad } from "../load/LoadGenerator.js"
+import { runUntilSignal } from "../load/runUntilSignal.js"
 import type { Target } from "../load/HttpConnection.js"
 import type { bench } from "../specs.js"
+import { benchScenario } from "./benchScenario.js"
 
 type BenchArgs = ParsedArgs<typeof bench>
+const defaultConnections = 64
+
+type ModelBenchArgs = BenchArgs & { readonly positional: string }
 
 const parseShapes = (texts: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<string, ReadonlyArray<number>>, CliError> => {
   const shapes = new Map<string, ReadonlyArray<number>>()
@@ -39,7 +41,7 @@ const bodiesFromFile = (file: string): Effect.Effect<ReadonlyArray<InferBody>, C
     })
   )
 
-const randomBodies = (target: Target, args: BenchArgs): Effect.Effect<ReadonlyArray<InferBody>, CliError> =>
+const randomBodies = (target: Target, args: ModelBenchArgs): Effect.Effect<ReadonlyArray<InferBody>, CliError> =>
   parseShapes(args.shape).pipe(
     Effect.flatMap((shapes) => remoteBodies(target, args.positional, { batch: args.batch, shapes, format: args.body, seed: args.seed }))
   )
@@ -57,25 +59,13 @@ const ratesOf = (args: BenchArgs): Effect.Effect<ReadonlyArray<number>, CliError
 }
 
 /** The model's own objective; none where the server does not tell. */
-const sloOf = (target: Target, args: BenchArgs): Effect.Effect<number | undefined> =>
+const sloOf = (target: Target, args: ModelBenchArgs): Effect.Effect<number | undefined> =>
   args.slo !== undefined ? Effect.succeed(args.slo) : callServer(target, "glet/v1alpha1/status", SchedulerStatus).pipe(
     Effect.map((status) => status.models.find((model) => model.model === args.positional)?.sloMs),
     Effect.orElseSucceed(() => undefined)
   )
 
-/** Runs the load; the first signal ends it early, and what was measured is reported. */
-const runUntilSignal = (options: LoadOptions, streams: ReadonlyArray<LoadStream>): Effect.Effect<LoadResult> =>
-  Effect.suspend(() => {
-    const stop = new AbortController()
-    const onSignal = endSignal.pipe(Effect.flatMap(() => Effect.sync(() => stop.abort())), Effect.zipRight(Effect.never))
-    return Effect.promise(() => runLoad({ ...options, signal: stop.signal }, streams)).pipe(
-      Effect.raceFirst(onSignal),
-      Effect.onInterrupt(() => Effect.sync(() => stop.abort()))
-    )
-  })
-
-/** `glet bench` */
-export const handle = (args: BenchArgs): Effect.Effect<void, CliError> =>
+const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
   Effect.gen(function*() {
     const target = yield* targetOf(args.server)
     const ratesRps = yield* ratesOf(args)
@@ -84,6 +74,7 @@ export const handle = (args: BenchArgs): Effect.Effect<void, CliError> =>
     const bodies = yield* args.input === undefined ? randomBodies(target, args) : bodiesFromFile(args.input)
     const sloMs = yield* sloOf(target, args)
     const warmUpMs = args.warmUp * 1000
+    const connections = args.connections ?? defaultConnections
     const periodMs = args.period * 1000
     const endMs = args.duration !== undefined
       ? warmUpMs + args.duration * 1000
@@ -91,7 +82,7 @@ export const handle = (args: BenchArgs): Effect.Effect<void, CliError> =>
     const progress = makeProgress(5000)
     const result = yield* runUntilSignal({
       target,
-      connections: args.connections,
+      connections,
       timeoutMs: args.timeout * 1000,
       precise: true,
       windowMs: ratesRps.length === 1 ? Infinity : periodMs,
@@ -108,7 +99,7 @@ export const handle = (args: BenchArgs): Effect.Effect<void, CliError> =>
     progress.clear()
     const report = makeReport({
       server: urlOf(target), model: args.positional, batch: args.batch, distribution: args.distribution, ratesRps, periodMs, seed: args.seed,
-      warmUpMs, connections: args.connections, body: args.input === undefined ? args.body : "json", sloMs
+      warmUpMs, connections, body: args.input === undefined ? args.body : "json", sloMs
     }, result)
     for (const warning of warnings(report)) note(`note: ${warning}`)
     if (args.csv !== undefined) yield* writeText(args.csv, renderCsv(report), "the CSV file")
@@ -119,3 +110,13 @@ export const handle = (args: BenchArgs): Effect.Effect<void, CliError> =>
       return yield* new CliError({ reason: "failed", problem: `no request was answered (${reason ?? "none was sent"})` })
     }
   })
+
+/** `glet bench` */
+export const handle = (args: BenchArgs): Effect.Effect<void, unknown> => {
+  const { positional, scenario } = args
+  if (scenario !== undefined) {
+    return positional === undefined ? benchScenario({ ...args, scenario }) : usageError(`"${positional}" and --scenario exclude each other: a scenario says which models it asks`)
+  }
+  if (positional === undefined) return usageError("MODEL is missing", "name a model, or a --scenario")
+  return args.findPeak ? usageError("--find-peak goes with --scenario") : benchModel({ ...args, positional })
+}
