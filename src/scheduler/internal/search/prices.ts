@@ -37,38 +37,58 @@ export const visitCost = (space: SearchSpace, prices: Prices, kind: number, mode
   return cost * ((prices.share * time * sharesPct[share]!) / 100 + (prices.memory * (time * gletBytes + modelBytes[model]!)) / roomBytes)
 }
 
-/** One way to carry a model. */
-interface Way {
-  readonly share: number
-  readonly memory: number
+/** What carrying each model takes of GPUs' share and memory, by all ways to carry it: those of a model stand from its place to the next one's. */
+interface Ways {
+  readonly begins: Int32Array
+  readonly shares: Float64Array
+  readonly memories: Float64Array
 }
 
-const waysOf = (space: SearchSpace, rps: ArrayLike<number>, model: number): ReadonlyArray<Way> =>
-  space.kinds.flatMap((kind, k) =>
-    kind.sharesPct.flatMap((_, share): ReadonlyArray<Way> => {
-      const best = space.best(k, model, share).rps
-      if (best === 0) return []
-      const visits = Math.max(1, rps[model]! / best)
-      const time = visits > 1 ? 1 : Math.min(1, visitTime(space, k, model, share, rps[model]!))
-      return [{
-        share: visitCost(space, { share: visits, memory: 0 }, k, model, share, time),
-        memory: visitCost(space, { share: 0, memory: visits }, k, model, share, time)
-      }]
-    })
-  )
+const waysOf = (space: SearchSpace, rps: ArrayLike<number>): Ways => {
+  const { kinds, models } = space
+  const most = kinds.reduce((sum, { sharesPct }) => sum + sharesPct.length, 0)
+  const begins = new Int32Array(models + 1)
+  const shares = new Float64Array(models * most)
+  const memories = new Float64Array(models * most)
+  let end = 0
+  for (let model = 0; model < models; model++) {
+    begins[model] = end
+    if (!(rps[model]! > 0)) continue
+    for (let k = 0; k < kinds.length; k++) {
+      const { cost, gletBytes, modelBytes, roomBytes, sharesPct } = kinds[k]!
+      for (let share = 0; share < sharesPct.length; share++) {
+        const best = space.best(k, model, share).rps
+        if (best === 0) continue
+        const visits = Math.max(1, rps[model]! / best)
+        const time = visits > 1 ? 1 : Math.min(1, visitTime(space, k, model, share, rps[model]!))
+        shares[end] = cost * ((visits * time * sharesPct[share]!) / 100)
+        memories[end] = cost * ((visits * (time * gletBytes + modelBytes[model]!)) / roomBytes)
+        end++
+      }
+    }
+  }
+  begins[models] = end
+  return { begins, shares, memories }
+}
 
-const least = (ways: ReadonlyArray<Way>, memory: number): number => {
+/** The least that a model costs at a price of memory; 0 where it has no rate, or nowhere to run. */
+const least = ({ begins, memories, shares }: Ways, model: number, memory: number): number => {
+  const end = begins[model + 1]!
   let cost = Infinity
-  for (const way of ways) cost = Math.min(cost, (1 - memory) * way.share + memory * way.memory)
-  return cost
+  for (let way = begins[model]!; way < end; way++) cost = Math.min(cost, (1 - memory) * shares[way]! + memory * memories[way]!)
+  return cost === Infinity ? 0 : cost
 }
 
 const steps = 12
 
 /** Balanced prices, and by them the least cost of each model's rate; 0 where it has none. */
 export const balancedPrices = (space: SearchSpace, rps: ArrayLike<number>): { readonly prices: Prices; readonly costs: Float64Array } => {
-  const ways = Array.from({ length: space.models }, (_, model) => (rps[model]! > 0 ? waysOf(space, rps, model) : []))
-  const total = (memory: number): number => ways.reduce((sum, all) => (all.length === 0 ? sum : sum + least(all, memory)), 0)
+  const ways = waysOf(space, rps)
+  const total = (memory: number): number => {
+    let sum = 0
+    for (let model = 0; model < space.models; model++) sum += least(ways, model, memory)
+    return sum
+  }
   let low = 0
   let high = 1
   for (let step = 0; step < steps; step++) {
@@ -79,5 +99,5 @@ export const balancedPrices = (space: SearchSpace, rps: ArrayLike<number>): { re
   }
   // A resource that is never scarce has no price; a little keeps it from being wasted.
   const memory = Math.max(0.02, (low + high) / 2)
-  return { prices: { share: 1 - memory, memory }, costs: Float64Array.from(ways, (all) => (all.length === 0 ? 0 : least(all, memory))) }
+  return { prices: { share: 1 - memory, memory }, costs: Float64Array.from({ length: space.models }, (_, model) => least(ways, model, memory)) }
 }
