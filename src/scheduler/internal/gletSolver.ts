@@ -6,8 +6,9 @@
  * gets worse with d: where the least d breaks one, no d keeps all. So the answer is exact, for given rates and slow-downs.
  */
 import type { Gpu } from "../../core/Gpu.js"
-import type { Execution } from "../../core/LatencyModel.js"
 import type { PlanTables } from "./planTables.js"
+import type { Effect } from "./slowdowns.js"
+import { slowdownAmong } from "./slowdowns.js"
 
 export interface Work {
   /** Number of the demand. */
@@ -54,12 +55,13 @@ interface Slowdowns {
 
 const slack = 1e-9
 
-/** The solution with the shortest duty cycle; undefined where there is none. */
+/** The solution with the shortest duty cycle; undefined where there is none. `leastMs`: no cycle is shorter, by what was found before. */
 export const solveGlet = (
   tables: PlanTables,
   gpuType: string,
   glet: GletDraft,
-  slowdowns?: Slowdowns
+  slowdowns?: Slowdowns,
+  leastMs = 0
 ): GletSolution | undefined => {
   const { bestEffort, factor, sharePct, works } = glet
   const isStrict = tables.problem.options.dutyRule === "strict"
@@ -80,6 +82,7 @@ export const solveGlet = (
   if (blockingMs === Infinity) return undefined
   const batches = glet.batches === undefined ? new Array<number>(count).fill(1) : [...glet.batches]
   const latenciesMs = new Array<number>(count).fill(0)
+  dutyMs = Math.max(dutyMs, leastMs)
   for (;;) {
     let sumMs = 0
     for (let i = 0; i < count; i++) {
@@ -120,10 +123,26 @@ const fits = (tables: PlanTables, gpu: Gpu, glets: ReadonlyArray<GletDraft>): bo
   return share <= 100 && bytes <= gpu.memoryBytes * tables.problem.options.memoryFraction
 }
 
-const executions = (tables: PlanTables, gpuType: string, glet: GletDraft, solution: GletSolution): ReadonlyArray<Execution> => [
-  ...glet.works.map((work, i) => tables.execution(gpuType, work.demand, glet.sharePct, solution.batches[i]!)),
-  ...glet.bestEffort.map((work) => tables.execution(gpuType, work.demand, glet.sharePct, work.batch))
+const effectsOf = (tables: PlanTables, gpuType: string, glet: GletDraft, batches: ReadonlyArray<number>): ReadonlyArray<Effect> => [
+  ...glet.works.map((work, i) => tables.effect(gpuType, work.demand, glet.sharePct, batches[i]!)),
+  ...glet.bestEffort.map((work) => tables.effect(gpuType, work.demand, glet.sharePct, work.batch))
 ]
+
+/** Raises slow-downs to what the glets' executions cause; answers whether one rose. */
+const raise = (tables: PlanTables, slowdowns: ReadonlyArray<Slowdowns>, groups: ReadonlyArray<ReadonlyArray<Effect>>): boolean => {
+  let isRaised = false
+  groups.forEach((group, g) => {
+    const { bestEffort, works } = slowdowns[g]!
+    group.forEach((effect, i) => {
+      const [factors, at] = i < works.length ? [works, i] : [bestEffort, i - works.length]
+      const factor = slowdownAmong(tables.problem.latency, effect, groups, g)
+      if (factor <= factors[at]!) return
+      if (factor > factors[at]! * (1 + slack)) isRaised = true
+      factors[at] = factor
+    })
+  })
+  return isRaised
+}
 
 /** Longer batches may mean more interference, and that longer batches: this many rounds, then the glets do not go together. */
 const interferenceRounds = 24
@@ -134,34 +153,22 @@ const interferenceRounds = 24
  */
 export const solveGpu = (tables: PlanTables, gpu: Gpu, glets: ReadonlyArray<GletDraft>): ReadonlyArray<GletSolution> | undefined => {
   if (!fits(tables, gpu, glets)) return undefined
-  const { latency, options } = tables.problem
-  const slowdowns: ReadonlyArray<Slowdowns> = glets.map((glet) => ({
-    works: glet.works.map(() => 1), bestEffort: glet.bestEffort.map(() => 1)
-  }))
+  const isAlone = !tables.problem.options.interference || glets.length < 2
+  const slowdowns = glets.map(({ bestEffort, works }): Slowdowns => ({ works: works.map(() => 1), bestEffort: bestEffort.map(() => 1) }))
+  // Given batches cause what they cause, before anything is solved.
+  const isGiven = glets.every(({ batches }) => batches !== undefined)
+  if (isGiven && !isAlone) raise(tables, slowdowns, glets.map((glet) => effectsOf(tables, gpu.type, glet, glet.batches!)))
+  let solutions: ReadonlyArray<GletSolution> = []
   for (let round = 0; round < interferenceRounds; round++) {
-    const solutions: Array<GletSolution> = []
+    const next: Array<GletSolution> = []
     for (let i = 0; i < glets.length; i++) {
-      const solution = solveGlet(tables, gpu.type, glets[i]!, slowdowns[i])
+      const solution = solveGlet(tables, gpu.type, glets[i]!, slowdowns[i], solutions[i]?.dutyMs)
       if (solution === undefined) return undefined
-      solutions.push(solution)
+      next.push(solution)
     }
-    if (!options.interference || glets.length < 2) return solutions
-    const groups = glets.map((glet, i) => executions(tables, gpu.type, glet, solutions[i]!))
-    let isStable = true
-    for (let i = 0; i < glets.length; i++) {
-      const neighbours = groups.filter((group, other) => other !== i && group.length > 0)
-      const raise = (factors: Array<number>, at: number, execution: Execution): void => {
-        const factor = latency.slowdown(execution, neighbours)
-        if (factor <= factors[at]!) return
-        if (factor > factors[at]! * (1 + slack)) isStable = false
-        factors[at] = factor
-      }
-      const { works } = glets[i]!
-      groups[i]!.forEach((execution, at) =>
-        at < works.length ? raise(slowdowns[i]!.works, at, execution) : raise(slowdowns[i]!.bestEffort, at - works.length, execution)
-      )
-    }
-    if (isStable) return solutions
+    solutions = next
+    if (isGiven || isAlone) return solutions
+    if (!raise(tables, slowdowns, glets.map((glet, i) => effectsOf(tables, gpu.type, glet, next[i]!.batches)))) return solutions
   }
   return undefined
 }

@@ -6,6 +6,8 @@ import type { Execution } from "../../core/LatencyModel.js"
 import type { Demand, PlanProblem } from "../../core/PlanProblem.js"
 import type { LatencyRow } from "./latencyRows.js"
 import { batchLimit, latencyRows } from "./latencyRows.js"
+import type { Effect } from "./slowdowns.js"
+import { effectOf } from "./slowdowns.js"
 
 /** What a model can do at most on a share of a GPU alone, always having work. */
 export interface Saturation {
@@ -32,6 +34,8 @@ export interface PlanTables {
   readonly memoryBytes: (gpuType: string, demand: number) => number
   readonly gletMemoryBytes: (gpuType: string) => number
   readonly execution: (gpuType: string, demand: number, sharePct: number, batch: number) => Execution
+  /** The same with what it does to others and suffers from them. */
+  readonly effect: (gpuType: string, demand: number, sharePct: number, batch: number) => Effect
   readonly largestBatch: (demand: number) => number
 }
 
@@ -68,6 +72,14 @@ export const makePlanTables = (problem: PlanProblem): PlanTables => {
     const row = latencyRow(gpuType, demand, sharePct)
     const ms = batch < row.length && batch <= demands[demand]!.maxBatch ? row[batch]! * options.latencyHeadroom : Infinity
     return ms > 0 ? ms : Infinity
+  }
+
+  const effects = perShare(demands.length, (): Array<Effect | undefined> => [])
+  const isPerBatch = latency.interference?.isPerBatch ?? true
+  const effect = (gpuType: string, demand: number, sharePct: number, batch: number): Effect => {
+    const row = effects(gpuType, demand, sharePct)
+    const place = isPerBatch ? batch : 0
+    return row[place] ??= effectOf(latency, execution(gpuType, demand, sharePct, batch))
   }
 
   const saturation = perShare(demands.length, (gpuType, demand, sharePct) => {
@@ -117,6 +129,6 @@ export const makePlanTables = (problem: PlanProblem): PlanTables => {
     return row[demand]!
   }
   return {
-    problem, demands, latencyRow, latencyMs, saturation, preferredShare, memoryBytes, execution, largestBatch, gletMemoryBytes: latency.gletMemoryBytes
+    problem, demands, latencyRow, latencyMs, saturation, preferredShare, memoryBytes, execution, effect, largestBatch, gletMemoryBytes: latency.gletMemoryBytes
   }
 }

@@ -52,6 +52,21 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, price
   }
   const lacking = (model: number): number => lack[model]! - here[model]!
 
+  // By kind and model: what the model is worth for its cost, by share, and of what lack that was reckoned.
+  const scores = kinds.map(({ sharesPct }) => Array.from({ length: space.models }, () => new Float64Array(sharesPct.length)))
+  const scoredLacks = kinds.map(() => new Float64Array(space.models).fill(-1))
+  const scoresOf = (kind: number, model: number, left: number): Float64Array => {
+    const known = scores[kind]![model]!
+    if (scoredLacks[kind]![model] === left) return known
+    scoredLacks[kind]![model] = left
+    for (let share = 0; share < known.length; share++) {
+      const { rps } = best(kind, model, share)
+      const time = rps <= left ? 1 : Math.min(1, visitTime(space, kind, model, share, left))
+      known[share] = rps === 0 ? 0 : (weights[model]! * Math.min(rps, left)) / visitCost(space, prices, kind, model, share, time)
+    }
+    return known
+  }
+
   const build = (kind: number): GpuState => {
     const { gletBytes, modelBytes, sharesPct } = kinds[kind]!
     let state = solver.empty(kind)
@@ -67,11 +82,10 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, price
         if (!(left > 1e-9)) continue
         const bytes = gletBytes + modelBytes[model]!
         if (bytes > state.freeBytes) continue
+        const scores = scoresOf(kind, model, left)
         for (let share = 0; share < sharesPct.length && sharesPct[share]! <= state.freePct; share++) {
-          const { rps } = best(kind, model, share)
-          if (rps === 0 || banned.has(model * 128 + share)) continue
-          const time = rps <= left ? 1 : Math.min(1, visitTime(space, kind, model, share, left))
-          const score = ((weights[model]! * Math.min(rps, left)) / visitCost(space, prices, kind, model, share, time)) * (0.9 + 0.2 * random())
+          if (scores[share] === 0 || (banned.size > 0 && banned.has(model * 128 + share))) continue
+          const score = scores[share]! * (0.9 + 0.2 * random())
           if (score > bestScore) {
             bestScore = score
             choice = { model, share }
@@ -177,6 +191,7 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, price
     const { modelBytes } = kinds[kind]!
     const { isStrict, sloMs } = space
     const share = state.glets[at]!.share
+    const singles = space.rows.singles(kind, share)
     const tried = new Set(state.glets[at]!.models)
     for (;;) {
       const glet = state.glets[at]!
@@ -197,10 +212,11 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, price
       const step = Math.ceil(open.length / mostFillers)
       for (let at = pick(step); at < open.length; at += step) {
         const model = open[at]!
-        if (tried.has(model) || modelBytes[model]! > state.freeBytes) continue
-        const left = lacking(model)
-        if (!(left > 1e-9)) continue
+        // Most do not fit: told apart by what is at hand.
         const duty = Math.min(cycleMs, sloMs[model]! / 2)
+        if (singles[model]! > leftMs - (cycleMs - duty)) continue
+        const left = lacking(model)
+        if (!(left > 1e-9) || modelBytes[model]! > state.freeBytes || tried.has(model)) continue
         const batch = Math.max(1, Math.ceil((left * duty) / 1000))
         if (batch > space.rows.largest(kind, model, share)) continue
         const latency = space.rows.data[space.rows.start(kind, model, share) + batch * space.rows.stride]!

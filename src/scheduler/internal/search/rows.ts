@@ -30,6 +30,8 @@ export interface Rows {
   /** The largest batch; 0 where the model cannot run. */
   readonly largest: (kind: number, model: number, share: number) => number
   readonly best: (kind: number, model: number, share: number) => Best
+  /** Latencies of single items alone, by model; `Infinity` where a model cannot run. */
+  readonly singles: (kind: number, share: number) => Float64Array
 }
 
 /** A model with its limits, by share in percent. */
@@ -141,6 +143,7 @@ export const makeRows = ({ demands, problem }: PlanTables, kinds: ReadonlyArray<
   const starts = new Int32Array(kinds.length * models * shares)
   const largest = new Int32Array(kinds.length * models * shares)
   const bests = new Array<Best>(kinds.length * models * shares)
+  const singles = Array.from({ length: kinds.length * shares }, () => new Float64Array(models).fill(Infinity))
   kinds.forEach(({ gpu, sharesPct }, kind) =>
     demands.forEach((demand, model) => {
       const rows = store.modelRows(gpu.type, demand, sharesPct)
@@ -148,6 +151,7 @@ export const makeRows = ({ demands, problem }: PlanTables, kinds: ReadonlyArray<
         starts[at] = rows.starts[sharesPct[share]!]!
         largest[at] = rows.largest[sharesPct[share]!]!
         bests[at] = rows.bests[sharesPct[share]!]!
+        if (largest[at]! > 0) singles[kind * shares + share]![model] = store.data[starts[at]! + store.stride]!
       }
     })
   )
@@ -156,6 +160,7 @@ export const makeRows = ({ demands, problem }: PlanTables, kinds: ReadonlyArray<
     stride: store.stride,
     start: (kind, model, share) => starts[(kind * models + model) * shares + share]!,
     largest: (kind, model, share) => largest[(kind * models + model) * shares + share]!,
-    best: (kind, model, share) => bests[(kind * models + model) * shares + share]!
+    best: (kind, model, share) => bests[(kind * models + model) * shares + share]!,
+    singles: (kind, share) => singles[kind * shares + share]!
   }
 }

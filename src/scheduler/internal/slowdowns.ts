@@ -1,0 +1,44 @@
+/**
+ * How executions on one GPU slow each other down, from what is known of each by itself where the latency model is made so: no pair is asked about.
+ */
+import type { Execution, LatencyModel } from "../../core/LatencyModel.js"
+
+/** An execution with what it does to others and suffers from them. */
+export interface Effect {
+  readonly execution: Execution
+  /** The excess it suffers from any neighbour, then by resource. */
+  readonly base: number
+  readonly by: ReadonlyArray<number>
+  readonly pressure: ReadonlyArray<number>
+}
+
+const none: ReadonlyArray<number> = []
+
+export const effectOf = ({ interference }: LatencyModel, execution: Execution): Effect => {
+  if (interference === undefined) return { execution, base: 0, by: none, pressure: none }
+  const { base, by } = interference.sensitivity(execution)
+  return { execution, base, by, pressure: interference.pressure(execution) }
+}
+
+/** The factor by which the works of all groups but one slow an execution of that one down. Of a group one runs at a time. */
+export const slowdownAmong = (latency: LatencyModel, own: Effect, groups: ReadonlyArray<ReadonlyArray<Effect>>, ownGroup: number): number => {
+  const { interference } = latency
+  if (interference === undefined) {
+    const neighbours = groups.filter((group, other) => other !== ownGroup && group.length > 0)
+    return latency.slowdown(own.execution, neighbours.map((group) => group.map(({ execution }) => execution)))
+  }
+  const isSum = interference.combine === "sum"
+  let excess = 0
+  for (let g = 0; g < groups.length; g++) {
+    if (g === ownGroup) continue
+    let worst = 0
+    for (const { pressure } of groups[g]!) {
+      let more = own.base
+      for (let r = 0; r < pressure.length; r++) more += own.by[r]! * pressure[r]!
+      if (more > worst) worst = more
+    }
+    if (isSum) excess += worst
+    else if (worst > excess) excess = worst
+  }
+  return 1 + excess
+}
