@@ -167,6 +167,37 @@ describe("Dispatcher", () => {
     assert.strictEqual(outcome(late.end), "expired")
   })
 
+  it("gives no request up for a larger batch that a faster glet can still answer", () => {
+    const glets = [
+      glet("gpu/1", [route(a, linear(10, 10, 8), { typicalRatio: 1 })]),
+      glet("gpu/0", [route(a, linear(10, 0, 8), { typicalRatio: 1, planBatch: 1 })])
+    ]
+    // The urgent one allows the slow glet 2 items, after which the others would be too late for a batch of 4.
+    const offered = () => {
+      const dispatcher = exact([a], glets)
+      const urgent = dispatcher.offer(0, request(a, { timeoutMs: 30 }), ignore)
+      for (let i = 0; i < 5; i++) dispatcher.offer(0, request(a, { timeoutMs: 70 }), ignore)
+      return { dispatcher, urgent }
+    }
+    const both = offered()
+    assert.strictEqual(both.dispatcher.pull(0, g1)?.items, 5)
+    assert.deepStrictEqual(both.dispatcher.pull(0, g0)?.tickets, [both.urgent])
+    const alone = offered()
+    alone.dispatcher.gletUnready(g0, Infinity)
+    assert.strictEqual(alone.dispatcher.pull(0, g1)?.items, 5)
+    assert.strictEqual(outcome(alone.urgent.end), "expired")
+    // One that is busy for too long is no help either.
+    const busy = exact([a], glets)
+    for (let i = 0; i < 2; i++) {
+      busy.offer(0, request(a), ignore)
+      assert.strictEqual(busy.pull(0, g0)?.items, 1)
+    }
+    const late = busy.offer(0, request(a, { timeoutMs: 29 }), ignore)
+    for (let i = 0; i < 5; i++) busy.offer(0, request(a, { timeoutMs: 69 }), ignore)
+    assert.strictEqual(busy.pull(0, g1)?.items, 5)
+    assert.strictEqual(outcome(late.end), "expired")
+  })
+
   it("refuses what would come too late, with the time after which it would not", () => {
     const dispatcher = exact([a], one)
     const tickets = Array.from({ length: 100 }, () => dispatcher.offer(0, request(a), ignore))

@@ -12,12 +12,14 @@ import type { Ticket } from "./ticket.js"
 /** Requests passed over, for a faster glet, before a slow one gives up looking in a queue. */
 const passedOverLimit = 64
 
-/** Whether another glet of the model, or its successor after a death, may still answer in time. */
-const anotherCanMake = (nowMs: number, ticket: Ticket, here: GletLane): boolean => {
+/**
+ * Whether another glet of the model, or its successor after a death, may still answer in time; `behind`: behind what it runs, by prediction.
+ */
+const anotherCanMake = (nowMs: number, ticket: Ticket, here: GletLane, behind = false): boolean => {
   for (const route of ticket.lane!.routes) {
     const glet = route.glet
     if (glet === here) continue
-    const free = Math.max(nowMs, glet.availableAtMs(nowMs))
+    const free = behind ? glet.freeAtMs(nowMs) : Math.max(nowMs, glet.availableAtMs(nowMs))
     if (free + glet.overheadMs + route.typicalMs(ticket.request.items) <= ticket.deadlineMs) return true
   }
   return false
@@ -209,16 +211,22 @@ export class BatchForming {
       const first = queue.head!
       const items = this.fill(beginMs, othersMs, route, queue, taken)
       const next = queue.head
-      if (next === undefined || !this.isTooSmall(beginMs, othersMs, route, queue, first, next, items)) return
+      if (next === undefined || this.passedOver.length >= passedOverLimit || !this.isTooSmall(beginMs, othersMs, route, queue, first, next, items)) return
       for (const ticket of taken) route.lane.enqueue(ticket)
       taken.length = 0
-      this.expire(nowMs, first)
+      if (anotherCanMake(nowMs, first, glet, true)) {
+        route.lane.dequeue(first, queue)
+        this.passedOver.push(first)
+      } else {
+        this.expire(nowMs, first)
+      }
     }
   }
 
   /**
    * Whether the first request's deadline keeps the batch so small that those behind it would miss theirs. Under a standing load this feeds on
-   * itself: small batches carry less, so more come too late, so batches become smaller still. The one request is given up for the many.
+   * itself: small batches carry less, so more come too late, so batches become smaller still. The one request is left to another glet that will be
+   * free in time, or else given up for the many.
    */
   private isTooSmall(
     beginMs: number, othersMs: number, route: Route, queue: RequestQueue, first: Ticket, next: Ticket, items: number
