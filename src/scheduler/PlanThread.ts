@@ -8,10 +8,12 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Gpu } from "../core/Gpu.js"
+import type { LatencyModel } from "../core/LatencyModel.js"
 import type { Plan } from "../core/Plan.js"
 import type { Demand, PlanOptions } from "../core/PlanProblem.js"
 import type { Culprit } from "./Planner.js"
 import { findPlanner } from "./PlannerRegistry.js"
+import { onceFor } from "./internal/sameProfiles.js"
 import type { ProfilesByType } from "./ProfileLatencyModel.js"
 import * as ProfileLatencyModel from "./ProfileLatencyModel.js"
 
@@ -51,16 +53,37 @@ export class PlanThread extends Context.Tag("glet/scheduler/PlanThread")<PlanThr
   readonly answer: (question: PlanQuestion) => Effect.Effect<PlanAnswer, PlanThreadFailed>
 }>() {}
 
-/** What the thread does with a question. A planner that throws has an answer too. @since 0.1.0 @category planning */
-export const answerQuestion = ({ current, demands, gpus, options, planner, profiles }: PlanQuestion): PlanAnswer => {
+/** A question on its way to the thread; without profiles where they are those of the question before. @since 0.1.0 @category planning */
+export type PlanMessage = Omit<PlanQuestion, "profiles"> & { readonly profiles?: ProfilesByType }
+
+const answerWith = ({ current, demands, gpus, options, planner }: PlanMessage, latency: LatencyModel): PlanAnswer => {
   const found = findPlanner(planner)
   if (Either.isLeft(found)) return { ok: false, detail: found.left.message, culprits: [] }
   try {
-    const answer = found.right.plan({ gpus, demands, options, latency: ProfileLatencyModel.make(profiles) }, current)
+    const answer = found.right.plan({ gpus, demands, options, latency }, current)
     return Either.isRight(answer)
       ? { ok: true, plan: answer.right }
       : { ok: false, detail: answer.left.message, culprits: answer.left.culprits }
   } catch (defect) {
     return { ok: false, detail: `planner ${planner} threw: ${String(defect)}`, culprits: [] }
+  }
+}
+
+/** What the thread does with a question. A planner that throws has an answer too. @since 0.1.0 @category planning */
+export const answerQuestion = (question: PlanQuestion): PlanAnswer => answerWith(question, ProfileLatencyModel.make(question.profiles))
+
+/**
+ * What the thread does with one message after the other: profiles, and what planners tabulated of them, stay from one to the next.
+ * @since 0.1.0
+ * @category planning
+ */
+export const makeAnswering = (): (message: PlanMessage) => PlanAnswer => {
+  const latencyOf = onceFor(ProfileLatencyModel.make)
+  let known: ProfilesByType | undefined
+  return (message) => {
+    known = message.profiles ?? known
+    return known === undefined
+      ? { ok: false, detail: "the first question to a planning thread came without profiles", culprits: [] }
+      : answerWith(message, latencyOf(known))
   }
 }

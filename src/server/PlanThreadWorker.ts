@@ -11,8 +11,10 @@ import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
-import type { PlanAnswer, PlanQuestion } from "../scheduler/PlanThread.js"
+import { sameProfiles } from "../scheduler/internal/sameProfiles.js"
+import type { PlanAnswer, PlanMessage, PlanQuestion } from "../scheduler/PlanThread.js"
 import { PlanThread, PlanThreadFailed } from "../scheduler/PlanThread.js"
+import type { ProfilesByType } from "../scheduler/ProfileLatencyModel.js"
 
 /** @since 0.1.0 @category options */
 export interface PlanThreadOptions {
@@ -35,7 +37,7 @@ const isThere = (url: URL): boolean => fs.existsSync(fileURLToPath(url))
 const findEntry = (): URL | undefined =>
   ["./planner.js", "../../dist/planner.js"].map((place) => new URL(place, import.meta.url)).find(isThere)
 
-const ask = (worker: Worker, question: PlanQuestion): Effect.Effect<PlanAnswer, PlanThreadFailed> =>
+const ask = (worker: Worker, message: PlanMessage): Effect.Effect<PlanAnswer, PlanThreadFailed> =>
   Effect.async<PlanAnswer, PlanThreadFailed>((resume) => {
     const end = (answer: Effect.Effect<PlanAnswer, PlanThreadFailed>): void => {
       worker.off("message", onMessage).off("error", onError).off("exit", onExit)
@@ -46,7 +48,7 @@ const ask = (worker: Worker, question: PlanQuestion): Effect.Effect<PlanAnswer, 
     const onError = (error: unknown): void => died(String(error))
     const onExit = (code: number): void => died(`it exited with code ${code}`)
     worker.on("message", onMessage).on("error", onError).on("exit", onExit)
-    worker.postMessage(question)
+    worker.postMessage(message)
     return Effect.sync(() => worker.off("message", onMessage).off("error", onError).off("exit", onExit))
   })
 
@@ -57,6 +59,13 @@ export const layer = (options: Partial<PlanThreadOptions> = {}): Layer.Layer<Pla
     const scope = yield* Effect.scope
     const turn = yield* Effect.makeSemaphore(1)
     let worker: Worker | undefined
+    // Profiles are most of a question, and rarely change.
+    let sent: ProfilesByType | undefined
+    const messageOf = ({ profiles, ...message }: PlanQuestion): PlanMessage => {
+      const isKnown = sent !== undefined && sameProfiles(sent, profiles)
+      sent = profiles
+      return isKnown ? message : { ...message, profiles }
+    }
     let ending: Fiber.RuntimeFiber<void> | undefined
 
     const start = Effect.try({
@@ -72,6 +81,7 @@ export const layer = (options: Partial<PlanThreadOptions> = {}): Layer.Layer<Pla
         // It never keeps the process alive.
         started.unref()
         worker = started
+        sent = undefined
         return started
       },
       catch: (error) => new PlanThreadFailed({ reason: "not-started", detail: error instanceof Error ? error.message : String(error) })
@@ -88,7 +98,7 @@ export const layer = (options: Partial<PlanThreadOptions> = {}): Layer.Layer<Pla
         turn.withPermits(1)(Effect.gen(function*() {
           if (ending !== undefined) yield* Fiber.interrupt(ending)
           const thread = yield* start
-          return yield* ask(thread, question).pipe(
+          return yield* ask(thread, messageOf(question)).pipe(
             Effect.timeoutFail({
               duration: config.timeout,
               onTimeout: () => new PlanThreadFailed({ reason: "timed-out", detail: `no answer within ${Duration.format(Duration.decode(config.timeout))}` })

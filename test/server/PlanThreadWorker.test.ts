@@ -69,6 +69,43 @@ describe("PlanThreadWorker", () => {
         })
       })))
 
+  it.live("answers by the profiles of the question, changed or not", () =>
+    withThread({}, (thread) =>
+      Effect.gen(function*() {
+        const first = question(60)
+        const slower: PlanQuestion = { ...first, profiles: new Map([["test", new Map([...first.profiles.get("test")!].map(([name]) => [name, profile(name, 6)]))]]) }
+        const texts: Array<string> = []
+        for (const asked of [first, first, slower, slower, first]) {
+          const answer = yield* thread.answer(asked)
+          const here = answerQuestion(asked)
+          assert.isTrue(answer.ok && here.ok)
+          if (!answer.ok || !here.ok) return
+          assert.strictEqual(encodePlan(answer.plan), encodePlan(here.plan))
+          texts.push(encodePlan(answer.plan))
+        }
+        assert.notStrictEqual(texts[0], texts[2])
+      })))
+
+  it.scopedLive("sends profiles to a thread that does not know them yet, and no others", () =>
+    Effect.gen(function*() {
+      const entry = yield* pretender(`parentPort.on("message", ({ planner, profiles }) => {
+        if (planner === "die") process.exit(3)
+        parentPort.postMessage({ ok: false, detail: String(profiles?.get("test").size), culprits: [] })
+      })`)
+      yield* withThread({ entry }, (thread) =>
+        Effect.gen(function*() {
+          const same = question(1)
+          const one: PlanQuestion = { ...same, profiles: new Map([["test", new Map([...same.profiles.get("test")!].slice(0, 1))]]) }
+          const equal: PlanQuestion = { ...same, profiles: new Map([["test", new Map(same.profiles.get("test"))]]) }
+          const seen: Array<string> = []
+          for (const asked of [same, same, equal, one, one, same, { ...same, planner: "die" }, same]) {
+            const answer = yield* Effect.either(thread.answer(asked))
+            seen.push(Either.isRight(answer) && !answer.right.ok ? answer.right.detail : "failed")
+          }
+          assert.deepStrictEqual(seen, ["3", "undefined", "undefined", "1", "undefined", "3", "failed", "3"])
+        }))
+    }))
+
   it.live("what cannot be placed, and who cannot be asked, comes back as an answer with its culprits", () =>
     withThread({}, (thread) =>
       Effect.gen(function*() {

@@ -23,6 +23,7 @@ import type { ProfilesByType } from "../ProfileLatencyModel.js"
 import type { RestartOptions } from "../RestartPolicy.js"
 import { routesOfPlan } from "../RoutesOfPlan.js"
 import type { ModelReadiness } from "../Scheduler.js"
+import { onceFor } from "./sameProfiles.js"
 import { SupervisedGlet } from "./gletSupervisor.js"
 import type { ModelChange, Registration } from "./registry.js"
 import { amended, plannable, profilesOf, registration } from "./registry.js"
@@ -72,7 +73,11 @@ export class Deployment {
   private retiring: ReadonlyArray<GletRoutes> = []
   private nextGletNumber = 0
 
-  constructor(private readonly options: DeploymentOptions) {}
+  private readonly latencyOf: (profiles: ProfilesByType) => LatencyModel
+
+  constructor(private readonly options: DeploymentOptions) {
+    this.latencyOf = onceFor(options.latencyModel)
+  }
 
   /** Takes a model in with the next plan. */
   register(model: Model, profiles: Registration["profiles"]): void {
@@ -102,11 +107,11 @@ export class Deployment {
 
   /** Plans for the rates now estimated. Left: why not. */
   readonly planNow: Effect.Effect<Either.Either<Planned, string>> = Effect.gen(this, function*() {
-    const { gpus, latencyModel, nowMs, planOptions: options, rateOf } = this.options
+    const { gpus, nowMs, planOptions: options, rateOf } = this.options
     const startMs = nowMs()
     const entries = plannable(this.registry.values())
     const profiles = profilesOf(entries)
-    const problem: PlanProblem = { gpus, options, latency: latencyModel(profiles), demands: demandsOf(entries.map(({ model }) => model), rateOf) }
+    const problem: PlanProblem = { gpus, options, latency: this.latencyOf(profiles), demands: demandsOf(entries.map(({ model }) => model), rateOf) }
     const { plan: current } = this
     const answer = yield* this.ask(problem, profiles, current)
     const successor = Either.flatMap(answer, (plan) =>
