@@ -63,5 +63,5 @@ export default tseslint.config(
     }
   },
   ...Object.keys(mustNotImport).map(arrows),
-  { files: ["src/cli/**/*.ts", "bench/**/*.ts", "examples/**/*.ts", "test/**/*.ts", "bench/**/*.mjs"], rules: { "no-console": "off" } }
+  { files: ["src/cli/**/*.ts", "src/deno/**/*.ts", "bench/**/*.ts", "examples/**/*.ts", "test/**/*.ts", "bench/**/*.mjs"], rules: { "no-console": "off" } }
 )

@@ -63,6 +63,19 @@ export default defineConfig([
     noExternal: [/^(?!onnxruntime-web)/],
     external: [/^onnxruntime-web/]
   },
+  // The server in Deno, beside the worker's file.
+  {
+    ...common,
+    entry: { deno: "src/deno/main.ts" },
+    target: "es2022",
+    outDir: "dist",
+    splitting: false,
+    clean: false,
+    noExternal: [/^(?!onnxruntime-web|highs$)/],
+    external: [/^onnxruntime-web/, "highs"],
+    treeshake: true,
+    sourcemap: false
+  },
   ...["dist", "dist/bin"].map((outDir) => ({
     ...common,
     entry: { "webgpu-node-worker": "src/webgpu/webgpu-node-worker.ts" },

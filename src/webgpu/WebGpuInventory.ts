@@ -13,6 +13,8 @@ import { probeCapabilities } from "./Capabilities.js"
 
 /** @since 0.1.0 @category options */
 export interface WebGpuInventoryOptions {
+  /** What the executor was told: with `wasm` the adapter is not what models run on. Default `auto`. */
+  readonly provider?: "auto" | "webgpu" | "wasm"
   /** WebGPU does not tell a device's memory. Default: the larger of 1 GiB and the largest buffer it takes. */
   readonly memoryBytes?: number
 }
@@ -30,7 +32,7 @@ const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g
 export const webGpu = (capabilities: WebGpuCapabilities, options: WebGpuInventoryOptions = {}): Gpu => {
   const { adapter, environment, maxBufferBytes } = capabilities
   // The same device is driven by other software in each of them: its profiles are not the same.
-  const type = adapter === undefined ? `wasm-${environment}` : `webgpu-${plain(adapter.vendor)}-${plain(adapter.architecture)}-${environment}`
+  const type = adapter === undefined || options.provider === "wasm" ? `wasm-${environment}` : `webgpu-${plain(adapter.vendor)}-${plain(adapter.architecture)}-${environment}`
   return {
     id: unsafeGpuId("webgpu:0"),
     type,

@@ -9,8 +9,7 @@ import type { Executor } from "../../core/Executor.js"
 import type { Gpu } from "../../core/Gpu.js"
 import * as CoreGpu from "../../core/Gpu.js"
 import * as NativeWebGpu from "../../node-cuda/NativeWebGpu.js"
-import { checkExternalData } from "../../server/repository/ExternalData.js"
-import { readOnnx } from "../../server/repository/OnnxFile.js"
+import { readModelBytes } from "../../server/repository/ModelBytes.js"
 import { describeProvider } from "../../webgpu/Capabilities.js"
 import * as DutyExecutor from "../../webgpu/DutyExecutor.js"
 import * as NodeWorkers from "../../webgpu/NodeWorkers.js"
@@ -47,23 +46,11 @@ const workerFile = (): URL => {
   return fs.existsSync(fileURLToPath(beside)) ? beside : new URL("../../../dist/webgpu-node-worker.js", import.meta.url)
 }
 
-/** A model's file with those that it names for its weights, which must be in its folder. */
-const readModel: NonNullable<WebGpuExecutor.WebGpuExecutorOptions["readModel"]> = async (model) => {
-  const onnx = await Effect.runPromise(readOnnx(model.path))
-  await Effect.runPromise(checkExternalData(model.path, onnx, { followLinks: true }))
-  const { bytes } = await NodeWorkers.readModelFile(model)
-  const locations = [...new Set(onnx.externalData.map(({ location }) => location))]
-  const external = await Promise.all(locations.map(async (location) => ({
-    path: location, bytes: (await NodeWorkers.readModelFile({ ...model, path: path.join(path.dirname(model.path), location) })).bytes
-  })))
-  return { bytes, external }
-}
-
 const webWay = (kind: "dawn" | "wasm", capabilities: Parameters<typeof webGpu>[0], dawn: string | false, why: string): WebGpuWay => ({
   kind,
   words: `onnxruntime-web, ${describeProvider(capabilities)}; ${why}`,
   gpu: webGpu(capabilities),
-  executor: WebGpuExecutor.layer({ startWorker: NodeWorkers.startThreads({ dawn, worker: workerFile() }), readModel })
+  executor: WebGpuExecutor.layer({ startWorker: NodeWorkers.startThreads({ dawn, worker: workerFile() }), readModel: ({ path: file }) => Effect.runPromise(readModelBytes(file)) })
 })
 
 /** Looks at the ways, the best first. Fails where none works, with every reason. */

@@ -51,7 +51,7 @@ export class InferCall {
 
   constructor(
     private readonly context: InferContext,
-    private readonly connection: Connection,
+    private readonly connection: Pick<Connection, "add" | "remove">,
     private readonly reply: Reply,
     private readonly compiled: CompiledModel,
     private readonly headers: BodyHeaders

@@ -1,8 +1,10 @@
 /** Helpers of the routes that are Effect's. */
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
+import type { IncomingMessage } from "node:http"
+import { Readable } from "node:stream"
+import type { ReadableStream } from "node:stream/web"
 import { InvalidRequest } from "../../core/RequestError.js"
 import { errorResponse, type MappedError } from "../ErrorMapping.js"
 import { RequestRefused } from "../ServerError.js"
@@ -19,13 +21,19 @@ export const errorToResponse = (error: MappedError, compatTritonErrors: boolean)
 
 const maxControlBytes = 1024 * 1024
 
+/** Without @effect/platform-node, which knows no other server than Node's. */
+const bodyOf = (source: unknown): Readable =>
+  source instanceof Request
+    ? source.body === null ? Readable.from([]) : Readable.fromWeb(source.body as ReadableStream)
+    : source as IncomingMessage
+
 /** The body of a control request as a JSON object; empty bodies are an empty object. Linear, and bounded. */
 export const readObject: Effect.Effect<
   ReadonlyMap<string, unknown>,
   InvalidRequest | RequestRefused,
   HttpServerRequest.HttpServerRequest
 > = Effect.gen(function*() {
-  const request = NodeHttpServerRequest.toIncomingMessage(yield* HttpServerRequest.HttpServerRequest)
+  const request = bodyOf((yield* HttpServerRequest.HttpServerRequest).source)
   const text = yield* Effect.async<string, RequestRefused>((resume) => {
     const chunks: Array<Buffer> = []
     let length = 0
