@@ -55,8 +55,8 @@ export const preferredDevice = ({ devices = [] }: NativeWebGpu): VulkanDevice | 
   [...devices].sort((a, b) => preference.indexOf(a.kind) - preference.indexOf(b.kind))[0]
 
 /**
- * What was found as a GPU: id `webgpu:0`, a unit is a hundredth of the time, a share any tenth. Its memory is not told: that of the machine, which
- * integrated GPUs share, is taken unless it is given.
+ * What was found as a GPU: id `webgpu:0`, a unit is a hundredth of the time. Shares are quarters: every glet has a process with the runtime and its
+ * own copy of the model. Memory is not told: that of the machine, which integrated GPUs share, is taken unless it is given.
  * @since 0.1.0
  * @category constructors
  */
@@ -68,7 +68,7 @@ export const nativeGpu = (found: NativeWebGpu, options: { readonly memoryBytes?:
     isolation: "duty",
     units: 100,
     memoryBytes: options.memoryBytes ?? os.totalmem(),
-    sharesPct: [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    sharesPct: [25, 50, 75, 100]
   }
 }
 

@@ -25,7 +25,8 @@ const leastMemoryBytes = 2 ** 30
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 40)
 
 /**
- * What was probed as a GPU: id `webgpu:0`, type e.g. `webgpu-nvidia-hopper`, or `wasm`; a unit is a hundredth of the time, a share any tenth.
+ * What was probed as a GPU: id `webgpu:0`, type e.g. `webgpu-nvidia-hopper-browser` or `wasm-deno`; a unit is a hundredth of the time. Shares are
+ * quarters: every glet has a worker with the runtime and its own copy of the model.
  * @since 0.1.0
  * @category constructors
  */
@@ -39,7 +40,7 @@ export const webGpu = (capabilities: WebGpuCapabilities, options: WebGpuInventor
     isolation: "duty",
     units: 100,
     memoryBytes: options.memoryBytes ?? Math.max(leastMemoryBytes, maxBufferBytes),
-    sharesPct: [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    sharesPct: [25, 50, 75, 100]
   }
 }
 

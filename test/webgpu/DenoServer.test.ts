@@ -45,7 +45,7 @@ if (deno === undefined) {
       const reads = [models, builtFolder, path.join(packageRoot, "node_modules/onnxruntime-web")]
       server = spawn(deno, [
         "run", "--no-prompt", "--no-config", "--node-modules-dir=manual", "--unstable-no-legacy-abort", "--allow-net=127.0.0.1", `--allow-read=${reads}`,
-        built.file, "--models", models, "--port", "0", "--provider", "wasm", "--profile-budget", "50"
+        built.file, "--models", models, "--port", "0", "--provider", "wasm", "--profile-budget", "2000"
       ], { stdio: ["ignore", "inherit", "pipe"], env: { ...process.env, XDG_RUNTIME_DIR: "/tmp", DENO_NO_UPDATE_CHECK: "1" } })
       url = await new Promise<string>((resolve, reject) => {
         server.stderr!.on("data", (text) => {
@@ -83,7 +83,9 @@ if (deno === undefined) {
       const values = [...digit(0), ...digit(1)]
       const check = (logits: ReadonlyArray<number>) => logits.forEach((value, i) => assert.closeTo(value, rows[Math.floor(i / 10)]![i % 10]!, 1e-3))
       const text = JSON.stringify({ inputs: [{ ...input, data: values }] })
-      const plain = await (await post(text)).json() as { outputs: Array<{ data: Array<number> }> }
+      const first = await post(text)
+      assert.strictEqual(first.status, 200, await first.clone().text())
+      const plain = await first.json() as { outputs: Array<{ data: Array<number> }> }
       assert.strictEqual(plain.outputs[0]!.data.length, 20)
       check(plain.outputs[0]!.data)
 
