@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { suggest } from "../core/internal/suggest.js"
 import { elastic, elasticInt } from "./planners/Elastic.js"
+import { equalShares } from "./planners/EqualShares.js"
 import { exact, exactSummary } from "./planners/Exact.js"
 import { greedy } from "./planners/Greedy.js"
 import { orion } from "./planners/Orion.js"
@@ -16,7 +17,7 @@ import type { PlannerAlgorithm } from "./Planner.js"
 import type { Solver } from "./solver/Solver.js"
 
 /** All planners that need no solver, the default first. @since 0.1.0 @category planners */
-export const planners: readonly [PlannerAlgorithm, ...Array<PlannerAlgorithm>] = [orion, elasticInt, elastic, greedy, timeShare, staticPartition]
+export const planners: readonly [PlannerAlgorithm, ...Array<PlannerAlgorithm>] = [orion, elasticInt, elastic, greedy, timeShare, equalShares, staticPartition]
 
 /** Planners that are made with a solver. @since 0.1.0 @category planners */
 export const solverPlanners: ReadonlyArray<{ readonly name: string; readonly summary: string; readonly make: (solver: Solver) => PlannerAlgorithm }> = [
