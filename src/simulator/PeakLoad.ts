@@ -15,6 +15,8 @@ export interface PeakOptions {
   readonly precision: number
   /** Where to begin. */
   readonly startFactor: number
+  /** By what the load is raised or lowered at first; 2 where nothing is said. Less where the peak is known to be near. */
+  readonly firstStep?: number
 }
 
 /** @since 0.1.0 @category peak */
@@ -61,8 +63,8 @@ export function* searchPeak(options: PeakOptions = defaultPeakOptions): Generato
   const trials: Array<PeakTrial> = []
   const peaks: Array<number> = []
   let start = startFactor
-  // The first bracket doubles; the others begin near the first peak.
-  let step = 2
+  // The first bracket is wide; the others begin near the first peak.
+  let step = options.firstStep ?? 2
   for (let replication = 0; replication < replications; replication++) {
     const keeps = function*(factor: number): Generator<PeakTry, boolean, number> {
       const violation = yield { factor, replication }

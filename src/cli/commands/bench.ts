@@ -3,7 +3,7 @@ import { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
 import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { checkWritable, parseJson, readText, writeText } from "../internal/files.js"
-import { remoteBodies } from "../internal/remoteBodies.js"
+import { requestBodies } from "../internal/requestBodies.js"
 import { callServer, targetOf, urlOf } from "../internal/serverClient.js"
 import { colourOut, makeProgress, note, out } from "../internal/terminal.js"
 import { makeSchedule, parseRates } from "../../simulator/ArrivalSchedule.js"
@@ -13,7 +13,6 @@ import { makeHttpRequest } from "../load/InferRequests.js"
 import { runUntilSignal } from "../load/runUntilSignal.js"
 import type { Target } from "../load/HttpConnection.js"
 import type { bench } from "../specs.js"
-import { benchScenario } from "./benchScenario.js"
 
 type BenchArgs = ParsedArgs<typeof bench>
 const defaultConnections = 64
@@ -41,9 +40,9 @@ const bodiesFromFile = (file: string): Effect.Effect<ReadonlyArray<InferBody>, C
     })
   )
 
-const randomBodies = (target: Target, args: ModelBenchArgs): Effect.Effect<ReadonlyArray<InferBody>, CliError> =>
+const randomBodies = (target: Target, args: ModelBenchArgs) =>
   parseShapes(args.shape).pipe(
-    Effect.flatMap((shapes) => remoteBodies(target, args.positional, { batch: args.batch, shapes, format: args.body, seed: args.seed }))
+    Effect.flatMap((shapes) => requestBodies(target, args.positional, { batch: args.batch, shapes, format: args.body, seed: args.seed }))
   )
 
 const ratesOf = (args: BenchArgs): Effect.Effect<ReadonlyArray<number>, CliError> => {
@@ -109,13 +108,16 @@ const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
       const [reason] = Object.keys({ ...report.failed, ...report.dropped })
       return yield* new CliError({ reason: "failed", problem: `no request was answered (${reason ?? "none was sent"})` })
     }
-  })
+  }).pipe(Effect.scoped)
 
 /** `glet bench` */
 export const handle = (args: BenchArgs): Effect.Effect<void, unknown> => {
-  const { positional, scenario } = args
+  const { gpuSuite: suite, positional, scenario } = args
+  if (suite !== undefined) {
+    return positional === undefined && scenario === undefined ? Effect.flatMap(Effect.promise(() => import("./gpuSuite.js")), ({ gpuSuite }) => gpuSuite({ ...args, gpuSuite: suite })) : usageError("--gpu-suite asks its own scenarios: leave out MODEL and --scenario")
+  }
   if (scenario !== undefined) {
-    return positional === undefined ? benchScenario({ ...args, scenario }) : usageError(`"${positional}" and --scenario exclude each other: a scenario says which models it asks`)
+    return positional === undefined ? Effect.flatMap(Effect.promise(() => import("./benchScenario.js")), ({ benchScenario }) => benchScenario({ ...args, scenario })) : usageError(`"${positional}" and --scenario exclude each other: a scenario says which models it asks`)
   }
   if (positional === undefined) return usageError("MODEL is missing", "name a model, or a --scenario")
   return args.findPeak ? usageError("--find-peak goes with --scenario") : benchModel({ ...args, positional })

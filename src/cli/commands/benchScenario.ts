@@ -1,29 +1,20 @@
 import * as Effect from "effect/Effect"
-import type { Peak, PeakTry } from "../../simulator/PeakLoad.js"
-import { searchPeak } from "../../simulator/PeakLoad.js"
+import type { PeakTry } from "../../simulator/PeakLoad.js"
 import type { Scenario } from "../../simulator/Scenario.js"
 import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
-import { remoteBodies } from "../internal/remoteBodies.js"
+import { requestBodies } from "../internal/requestBodies.js"
 import { targetOf, urlOf } from "../internal/serverClient.js"
 import { readScenario } from "../internal/simulationFiles.js"
-import { bold, colourOut, makeProgress, ms, note, out, percent, rps, table } from "../internal/terminal.js"
+import { bold, colourOut, ms, out, percent, rps, table } from "../internal/terminal.js"
 import type { Target } from "../load/HttpConnection.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
-import { runUntilSignal } from "../load/runUntilSignal.js"
-import type { LoadReport } from "../load/ScenarioLoad.js"
-import { closedLoads, loadReports, scenarioStreams, worstMissed } from "../load/ScenarioLoad.js"
+import type { Played } from "../load/playScenario.js"
+import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
+import { closedLoads } from "../load/ScenarioLoad.js"
 import type { bench } from "../specs.js"
 
 export type ScenarioBenchArgs = ParsedArgs<typeof bench> & { readonly scenario: string }
-
-/** One load that was played. */
-interface Played {
-  readonly loadFactor: number
-  readonly missed: number
-  readonly loads: ReadonlyArray<LoadReport>
-  readonly sendLagP99Ms: number
-}
 
 const defaultDurationS = 10
 /** Batches of many items wait in flight. */
@@ -38,7 +29,7 @@ const playedTable = ({ loads }: Played): string =>
 /** Requests for every model of the scenario, from the metadata of the server. */
 const requestsOf = (target: Target, scenario: Scenario, args: ScenarioBenchArgs) =>
   Effect.forEach(scenario.models, ({ name }) =>
-    remoteBodies(target, name, { batch: args.batch, shapes: new Map(), format: args.body, seed: args.seed }).pipe(
+    requestBodies(target, name, { batch: args.batch, shapes: new Map(), format: args.body, seed: args.seed }).pipe(
       Effect.map((bodies) => [name as string, bodies.map((body) => makeHttpRequest(target, name, body))] as const),
       Effect.mapError((error) => error.reason === "refused" ? new CliError({ reason: "refused", problem: error.problem, hint: `the scenario's models must be served by their names, as "${name}" is here` }) : error)
     )).pipe(Effect.map((entries) => new Map(entries)))
@@ -57,23 +48,11 @@ export const benchScenario = (args: ScenarioBenchArgs): Effect.Effect<void, unkn
     const requests = yield* requestsOf(target, scenario, args)
     const durationMs = 1000 * (args.duration ?? defaultDurationS)
     const warmUpMs = 1000 * args.warmUp
-    const progress = makeProgress(5000)
-
-    const play = ({ factor, replication }: PeakTry): Effect.Effect<Played, CliError> =>
-      runUntilSignal({
-        target, connections: args.connections ?? defaultConnections, timeoutMs: 1000 * args.timeout, precise: true, windowMs: Infinity,
-        onTick: (elapsedMs, stats) => progress.show(`${factor.toPrecision(3)} times the load, ${(elapsedMs / 1000).toFixed(0)} s: ${stats.reduce((sum, stream) => sum + stream.requests, 0)} requests ended`)
-      }, scenarioStreams(scenario, { factor, seed: args.seed + replication, warmUpMs, durationMs, requestsFor: (model) => ({ requests: requests.get(model)! }) })).pipe(
-        Effect.flatMap((result) => {
-          progress.clear()
-          if (result.elapsedMs < 0.9 * durationMs) return Effect.fail(new CliError({ reason: "failed", problem: "it was ended before it was measured" }))
-          const loads = loadReports(scenario, result, durationMs)
-          const sendLagP99Ms = result.sendLag.summary().p99Ms
-          if (sendLagP99Ms > 1) note(`note: the client itself sent late (99th percentile ${ms(sendLagP99Ms)} ms): it had too little processor time, and its lateness is part of the latencies`)
-          if (result.waited > 0) note(`note: ${result.waited} requests waited for a free connection; the wait is part of their latency (more with --connections)`)
-          return Effect.succeed({ loadFactor: factor, missed: worstMissed(loads), loads, sendLagP99Ms })
-        })
-      )
+    const play = ({ factor, replication }: PeakTry) =>
+      playScenario(scenario, {
+        target, connections: args.connections ?? defaultConnections, timeoutMs: 1000 * args.timeout,
+        factor, seed: args.seed + replication, warmUpMs, durationMs, requestsFor: (model) => ({ requests: requests.get(model)! })
+      })
 
     const server = urlOf(target)
     const head = { apiVersion: "glet/v1alpha1", server, scenario: args.scenario, seed: args.seed, durationMs, warmUpMs }
@@ -83,16 +62,7 @@ export const benchScenario = (args: ScenarioBenchArgs): Effect.Effect<void, unkn
       else out(`${playedTable(played)}\n${bold(`worst: ${percent(played.missed)} missed`, colourOut())} at ${played.loadFactor} times the load`)
       return
     }
-    const search = searchPeak({ limit: args.limit / 100, replications: 1, precision: args.precision / 100, startFactor: args.loadFactor })
-    let best: Played | undefined
-    let asked: IteratorResult<PeakTry, Peak> = search.next()
-    while (asked.done !== true) {
-      const played = yield* play(asked.value)
-      note(`${Number(played.loadFactor.toPrecision(4))} times the load: ${percent(played.missed)} missed`)
-      if (played.missed <= args.limit / 100 && played.loadFactor > (best?.loadFactor ?? 0)) best = played
-      asked = search.next(played.missed)
-    }
-    const { factor, trials } = asked.value
+    const { best, peak: { factor, trials } } = yield* findPeakInRealTime(play, { limit: args.limit / 100, replications: 1, precision: args.precision / 100, startFactor: args.loadFactor })
     if (args.json) out(JSON.stringify({ ...head, kind: "ScenarioPeak", limit: args.limit / 100, factor, trials, best }))
     else out(`${bold(`peak at ${Number(factor.toPrecision(4))} times the scenario's load`, colourOut())} (${trials.length} loads played, to ${args.precision} %)${best === undefined ? "" : `\n${playedTable(best)}`}`)
-  })
+  }).pipe(Effect.scoped)

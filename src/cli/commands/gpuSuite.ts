@@ -1,0 +1,168 @@
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { suggest } from "../../core/internal/suggest.js"
+import { findPlanner } from "../../scheduler/PlannerRegistry.js"
+import { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
+import type { Hardware } from "../../simulator/Hardware.js"
+import { findPeak } from "../../simulator/PeakLoad.js"
+import type { Scenario } from "../../simulator/Scenario.js"
+import { scenarioInput } from "../../simulator/ScenarioInput.js"
+import { simulate } from "../../simulator/Simulation.js"
+import { worstViolation } from "../../simulator/SimulationReport.js"
+import { CliError, usageError } from "../CliError.js"
+import type { ParsedArgs } from "../CommandSpec.js"
+import type { SuiteHost, SuiteSystem } from "../gpuSuite/SuiteSystem.js"
+import { startSystem, suiteSystems } from "../gpuSuite/SuiteSystem.js"
+import { checkWritable } from "../internal/files.js"
+import { requestBodies } from "../internal/requestBodies.js"
+import { callServer } from "../internal/serverClient.js"
+import { readHardware, readScenario } from "../internal/simulationFiles.js"
+import { colourOut, note, out, table } from "../internal/terminal.js"
+import { makeHttpRequest } from "../load/InferRequests.js"
+import type { Played } from "../load/playScenario.js"
+import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
+import type { bench } from "../specs.js"
+
+export type GpuSuiteArgs = ParsedArgs<typeof bench> & { readonly gpuSuite: string }
+
+const scenarios = ["scen1", "scen2", "scen3", "scen4", "scen5", "game", "traffic"]
+const defaultDurationS = 10
+const connections = 2048
+const readyWithinMs = 300_000
+const limit = 0.01
+
+/** Predicted against measured, of a glet's batches while the highest load was played. */
+interface Prediction {
+  readonly glet: string
+  readonly model: string
+  readonly batch: number
+  readonly predictedMs: number
+  readonly p99Ms: number
+}
+
+/** A line of the suite's results. */
+interface SuiteResult {
+  readonly scenario: string
+  readonly system: string
+  readonly error?: string
+  readonly simulated?: number
+  readonly factor?: number
+  readonly goodputRps?: number
+  readonly trials?: ReadonlyArray<{ readonly factor: number; readonly violation: number }>
+  readonly best?: Played | undefined
+  readonly glets?: number
+  readonly predictions?: ReadonlyArray<Prediction>
+}
+
+const chosen = (what: string, given: string | undefined, known: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, CliError> => {
+  const names = given === undefined ? known : given.split(",")
+  const unknown = names.find((name) => !known.includes(name))
+  if (unknown === undefined) return Effect.succeed(names)
+  const near = suggest(unknown, known)
+  return Effect.fail(usageError(`${what} has no "${unknown}"${near === undefined ? "" : `; did you mean "${near}"?`}`, `known are ${known.join(", ")}`))
+}
+
+/** Where the real peak is looked for first: where the simulated one is. */
+const simulatedPeak = (scenario: Scenario, hardware: Hardware, system: SuiteSystem): Effect.Effect<number, unknown> =>
+  Effect.gen(function*() {
+    const named = system.serve[system.serve.indexOf("--planner") + 1]!
+    const planner = yield* findPlanner(named)
+    const options = { planner, seed: 1, gpus: 1, durationMs: 6000, warmUpMs: 1000, replans: false }
+    yield* scenarioInput(scenario, hardware, options)
+    return findPeak((loadFactor) => worstViolation(simulate(Either.getOrThrow(scenarioInput(scenario, hardware, { ...options, loadFactor }))).streams), {
+      limit, replications: 1, precision: 0.05, startFactor: 4
+    }).factor
+  })
+
+const runOne = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: SuiteSystem, hardware: Hardware): Effect.Effect<SuiteResult, unknown> =>
+  Effect.gen(function*() {
+    const scenario = yield* readScenario(name)
+    const simulated = yield* simulatedPeak(scenario, hardware, system)
+    const startFactor = simulated > 0 ? simulated * args.loadFactor : args.loadFactor
+    const served = yield* startSystem(host, system, scenario, startFactor)
+    const requests = new Map(yield* Effect.forEach(scenario.models, ({ name: model }) =>
+      Effect.gen(function*() {
+        const target = served.targetOf(model)
+        const bodies = yield* requestBodies(target, model, { batch: 1, shapes: new Map(), format: args.body, seed: args.seed })
+        return [model as string, { target, requests: bodies.map((body) => makeHttpRequest(target, model, body)) }] as const
+      })))
+    const { best, peak } = yield* findPeakInRealTime(
+      ({ factor, replication }) =>
+        playScenario(scenario, {
+          target: served.targets[0]!, connections, timeoutMs: 1000 * args.timeout, factor, seed: args.seed + replication,
+          warmUpMs: 1000 * args.warmUp, durationMs: 1000 * (args.duration ?? defaultDurationS), requestsFor: (model) => requests.get(model)!
+        }),
+      { limit, replications: 1, precision: args.precision / 100, startFactor, firstStep: 1.3 }
+    )
+    const statuses = yield* Effect.forEach(served.targets, (target) => callServer(target, "glet/v1alpha1/status", SchedulerStatus))
+    const glets = statuses.flatMap((status) => status.glets)
+    return {
+      scenario: name, system: system.name, simulated, factor: peak.factor,
+      goodputRps: best?.loads.reduce((sum, load) => sum + load.goodputRps, 0) ?? 0,
+      trials: peak.trials.map(({ factor, violation }) => ({ factor, violation })), best,
+      glets: glets.length,
+      predictions: glets.flatMap(({ assignments, id }) =>
+        assignments.flatMap(({ batch, measured, model, predictedMs }) => (measured.count < 100 ? [] : [{ glet: String(id), model: String(model), batch, predictedMs, p99Ms: measured.p99Ms }])))
+    }
+  }).pipe(Effect.scoped)
+
+/** The last result of each part. */
+const read = (file: string): ReadonlyArray<SuiteResult> => {
+  if (!fs.existsSync(file)) return []
+  const lines = fs.readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as SuiteResult)
+  return [...new Map(lines.map((result) => [`${result.scenario} ${result.system}`, result])).values()]
+}
+
+const show = (results: ReadonlyArray<SuiteResult>, systems: ReadonlyArray<string>): void => {
+  const of = (scenario: string, system: string): SuiteResult | undefined => results.find((result) => result.scenario === scenario && result.system === system)
+  const names = [...new Set(results.map(({ scenario }) => scenario))]
+  const cell = (result: SuiteResult | undefined): string =>
+    result === undefined ? "-" : result.error !== undefined ? "failed" : `${Number(result.factor!.toPrecision(3))} (${Number((result.simulated ?? 0).toPrecision(3))})`
+  out("Highest load that keeps its SLOs, times the scenario's; in parentheses as simulated:")
+  out(table(["", ...systems], names.map((name) => [name, ...systems.map((system) => cell(of(name, system)))]), { align: `l${"r".repeat(systems.length)}`, colour: colourOut() }))
+  const predictions = results.flatMap((result) => (result.system === "orion" ? result.predictions ?? [] : []))
+  const near = predictions.filter(({ p99Ms, predictedMs }) => Math.abs(p99Ms / predictedMs - 1) <= 0.1)
+  if (predictions.length > 0) out(`${near.length} of ${predictions.length} glets' measured 99th percentiles are within 10 % of what orion's plans predict`)
+  for (const { error, scenario, system } of results) if (error !== undefined) note(`${scenario}, ${system}: ${error}`)
+}
+
+/** `glet bench --gpu-suite`: peaks of all systems on this host's GPUs; a file of results is gone on with. */
+export const gpuSuite = (args: GpuSuiteArgs): Effect.Effect<void, unknown> =>
+  Effect.gen(function*() {
+    const names = yield* chosen("--scenarios", args.scenarios, scenarios)
+    const known = suiteSystems.map(({ name }) => name)
+    const systems = yield* chosen("--systems", args.systems, known)
+    if (!fs.existsSync(args.gpuSuite)) return yield* new CliError({ reason: "input", problem: `the folder of models ${args.gpuSuite} does not exist`, hint: "scripts/make-zoo.ts writes it" })
+    const output = args.output ?? "gpu-suite.jsonl"
+    yield* checkWritable(output, "the results")
+    const hardware = yield* readHardware({ profile: args.profile, resourceDir: undefined, gpuType: undefined, grid: undefined })
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-suite-log-"))
+    const log = path.join(folder, "servers.log")
+    const host: SuiteHost = {
+      zoo: args.gpuSuite, profiles: args.profiles ?? path.join(folder, "profiles"), readyWithinMs,
+      serve: args.emulate === undefined ? ["--executor", "cuda"] : ["--executor", "emulated", "--emulate", args.emulate],
+      log: (line) => fs.appendFileSync(log, `${line}\n`)
+    }
+    note(`the servers' messages go to ${log}`)
+    let results = read(output)
+    for (const name of names) {
+      for (const system of suiteSystems.filter((each) => systems.includes(each.name))) {
+        if (results.some((result) => result.scenario === name && result.system === system.name && result.error === undefined)) continue
+        note(`${name}, ${system.name}: ${system.summary}`)
+        host.log(`== ${name}, ${system.name}`)
+        // One that fails is told and does not end the rest.
+        const result = yield* runOne(args, host, name, system, hardware).pipe(
+          Effect.catchAll((error): Effect.Effect<SuiteResult> => Effect.succeed({ scenario: name, system: system.name, error: error instanceof Error ? error.message : String(error) }))
+        )
+        results = [...results.filter((other) => other.scenario !== name || other.system !== system.name), result]
+        fs.appendFileSync(output, `${JSON.stringify(result)}\n`)
+      }
+    }
+    const wanted = results.filter(({ scenario, system }) => names.includes(scenario) && systems.includes(system))
+    if (args.json) out(JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "GpuSuite", limit, results: wanted }))
+    else show(wanted, systems)
+    if (wanted.some(({ error }) => error !== undefined)) return yield* new CliError({ reason: "failed", problem: "not all parts of the suite could be measured", hint: "the same command tries them again" })
+  })
