@@ -30,7 +30,12 @@ export interface NativeWebGpu {
 const probeTimeoutMs = 60_000
 
 /** onnxruntime's words are long, and say where in its source they stand. */
-const shorten = (problem: string): string => /Failed to get a WebGPU adapter:.*/.exec(problem)?.[0] ?? problem.split("\n")[0]!.slice(0, 300)
+const shorten = (problem: string, stderr: string): string => {
+  const words = /Failed to get a WebGPU adapter:.*/.exec(problem)?.[0] ?? problem.split("\n")[0]!.slice(0, 300)
+  // Dawn says on stderr what a device lacks.
+  const lacks = [...new Set(stderr.split("\n").flatMap((line) => /^Warning: (.* required)/.exec(line)?.[1] ?? []))]
+  return lacks.length === 0 ? words : `${words} (${lacks.join(", ")})`
+}
 
 /** Runs something on it, in a process of its own. @since 0.1.0 @category capabilities */
 export const probe = (options: { readonly runnerPath?: string } = {}): Effect.Effect<NativeWebGpu> =>
@@ -41,7 +46,7 @@ export const probe = (options: { readonly runnerPath?: string } = {}): Effect.Ef
     return yield* Effect.try({
       try: () => {
         const { devices, problem } = JSON.parse(stdout) as WebGpuProbed
-        return { devices, problem: problem === undefined ? undefined : shorten(problem) }
+        return { devices, problem: problem === undefined ? undefined : shorten(problem, stderr) }
       },
       catch: () => ({ detail: `the probe ended with code ${code}: ${stderr.trim().slice(-300)}` })
     })

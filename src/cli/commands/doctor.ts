@@ -5,6 +5,7 @@ import { cudaChecks } from "../internal/cudaChecks.js"
 import type { Check } from "../internal/doctorChecks.js"
 import { runChecks } from "../internal/doctorChecks.js"
 import { colourOut, note, out, table } from "../internal/terminal.js"
+import { webgpuChecks } from "../internal/webgpuChecks.js"
 import type { doctor } from "../specs.js"
 
 /** Mends what can be mended safely; answers whether anything was. */
@@ -28,7 +29,7 @@ const mend = (checks: ReadonlyArray<Check>): Effect.Effect<boolean> =>
 /** `glet doctor` */
 export const handle = (args: ParsedArgs<typeof doctor>): Effect.Effect<void, CliError> =>
   Effect.gen(function*() {
-    const look = Effect.map(Effect.all([Effect.sync(runChecks), cudaChecks(args.cuda)]), ([host, cuda]) => [...host, ...cuda])
+    const look = Effect.map(Effect.all([Effect.sync(runChecks), cudaChecks(args.cuda), webgpuChecks], { concurrency: 3 }), (all) => all.flat())
     let checks = yield* look
     if (args.fix && (yield* mend(checks))) checks = yield* look
     const broken = checks.filter((check) => check.essential && check.state === "missing")

@@ -28,7 +28,7 @@ export interface WebGpuWay {
 
 const require = createRequire(import.meta.url)
 
-const hasOnnxruntimeWeb = (): boolean => {
+export const hasOnnxruntimeWeb = (): boolean => {
   try {
     require.resolve("onnxruntime-web")
     return true
@@ -38,7 +38,7 @@ const hasOnnxruntimeWeb = (): boolean => {
 }
 
 /** Dawn's package: beside this package, or where the command is run. */
-const findDawn = (): string | undefined => NodeWorkers.findDawn() ?? NodeWorkers.findDawn(path.join(process.cwd(), "package.json"))
+export const findDawn = (): string | undefined => NodeWorkers.findDawn() ?? NodeWorkers.findDawn(path.join(process.cwd(), "package.json"))
 
 /** The worker's file, which the build puts beside this one and into the package's `dist`. */
 const workerFile = (): URL => {

@@ -103,11 +103,14 @@ export class OrtWeb {
     this.held?.takeOutOfMemory()
     this.held?.clock?.begin()
     const start = performance.now()
-    const outputs = await this.infer(model, items, bindings, buffer)
+    const outputs = await this.infer(model, items, bindings, buffer).catch((error: unknown) => {
+      // A buffer that was refused ends the run in whatever way.
+      this.assertMemory()
+      throw error
+    })
     const ended = performance.now()
     const deviceMs = await this.held?.clock?.end()
-    const refused = this.held?.takeOutOfMemory()
-    if (refused !== undefined) throw new LoadFailure("no-memory", refused)
+    this.assertMemory()
     const taking = performance.now()
     const dynamic = this.take(model, items, bindings, outputs, buffer)
     return { inferMs: ended - start, outputMs: performance.now() - taking, deviceMs, dynamic }
@@ -125,9 +128,15 @@ export class OrtWeb {
         ...(external.length === 0 ? {} : { externalData: external.map((one) => ({ path: one.path, data: new Uint8Array(one.bytes) })) })
       })
     } catch (error) {
-      const refused = held?.takeOutOfMemory()
-      throw refused === undefined ? error : new LoadFailure("no-memory", refused)
+      this.assertMemory()
+      throw error
     }
+  }
+
+  /** Throws where the device refused memory since it was last asked. */
+  private assertMemory(): void {
+    const refused = this.held?.takeOutOfMemory()
+    if (refused !== undefined) throw new LoadFailure("no-memory", refused)
   }
 
   private async warm(model: LoadedModel, items: number): Promise<void> {
@@ -135,10 +144,10 @@ export class OrtWeb {
     try {
       await this.infer(model, items, bindings, new ArrayBuffer(model.layout.placement(items, bindings).totalBytes))
     } catch (error) {
+      this.assertMemory()
       if (model.layout.isStatic || isSpoiling(error)) throw new LoadFailure("warm-up-failed", textOf(error))
     }
-    const refused = this.held?.takeOutOfMemory()
-    if (refused !== undefined) throw new LoadFailure("no-memory", refused)
+    this.assertMemory()
   }
 
   private infer({ layout, session }: LoadedModel, items: number, bindings: ReadonlyArray<number>, buffer: ArrayBuffer): Promise<Ort.InferenceSession.ReturnType> {
