@@ -20,6 +20,7 @@ interface Suite {
     readonly factor: number
     readonly trials: ReadonlyArray<{ readonly factor: number; readonly violation: number }>
     readonly glets: number
+    readonly saturated?: { readonly goodputRps: number; readonly rawRps: number; readonly ratio: number }
   }>
 }
 
@@ -42,9 +43,15 @@ describe("glet bench --gpu-suite", () => {
       assert.strictEqual(code, 0, stderr)
       const { results } = JSON.parse(stdout) as Suite
       assert.deepStrictEqual(results.map(({ scenario, system }) => [scenario, system]), systems.split(",").map((system) => ["scen2", system]))
-      for (const { factor, glets, trials } of results) {
+      for (const { factor, glets, saturated, system, trials } of results) {
         assert.isAtLeast(glets, 1)
         assert.isNotEmpty(trials)
+        if (factor > 0 && saturated !== undefined) {
+          assert.isAbove(saturated.goodputRps, 0)
+          // Little load: far from what the glets could do.
+          assert.isAbove(saturated.rawRps, saturated.goodputRps)
+        }
+        assert.strictEqual(saturated !== undefined, factor > 0 && system === "orion")
         assert.isTrue(factor === 0 || trials.some((trial) => trial.factor === factor && trial.violation <= 0.01))
       }
     }

@@ -53,11 +53,18 @@ const tempFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
-const startServer = (host: SuiteHost, system: SuiteSystem, scenario: Scenario, factor: number): Effect.Effect<Target, CliError, Scope.Scope> =>
+/** A repository with a scenario's models; gone with its scope. */
+export const repositoryOf = (scenario: Scenario, zoo: string): Effect.Effect<string, CliError, Scope.Scope> =>
   Effect.gen(function*() {
     const models = yield* tempFolder
-    const missing = placeModels(scenario, host.zoo, models)
-    if (missing.length > 0) return yield* new CliError({ reason: "input", problem: `${host.zoo} has no model for ${missing.join(", ")}`, hint: "scripts/make-zoo.ts writes them" })
+    const missing = placeModels(scenario, zoo, models)
+    if (missing.length > 0) return yield* new CliError({ reason: "input", problem: `${zoo} has no model for ${missing.join(", ")}`, hint: "scripts/make-zoo.ts writes them" })
+    return models
+  })
+
+const startServer = (host: SuiteHost, system: SuiteSystem, scenario: Scenario, factor: number): Effect.Effect<Target, CliError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const models = yield* repositoryOf(scenario, host.zoo)
     const rates = expectedRates(scenario, factor)
     const ready = yield* Deferred.make<string>()
     const server = yield* startGlet([
