@@ -62,6 +62,8 @@ export interface LoadView {
   /** The deployed plan, and the items per second that were asked of it. */
   readonly plan: Plan
   readonly asked: ReadonlyMap<ModelName, number>
+  /** `rateToPlanFor`'s, as what was asked was computed with; default 1. */
+  readonly meanPart?: (model: Model) => number
   readonly options: ReplanOptions
 }
 
@@ -92,7 +94,8 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: L
     if (model.serviceClass === "best-effort" || !plannable || asked === undefined) continue
     const rate = RateEstimator.estimateRps(estimator, model.name)
     loads.push({
-      model: model.name, rateRps: rate, neededRps: rateToPlanFor(rate), askedRps: asked, capacityRps: capacityRps.get(model.name) ?? 0
+      model: model.name, rateRps: rate, neededRps: rateToPlanFor(rate, model.sloMs, view.meanPart?.(model)), askedRps: asked,
+      capacityRps: capacityRps.get(model.name) ?? 0
     })
   }
   const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)

@@ -19,16 +19,18 @@ import type { Culprit, PlannerAlgorithm } from "./Planner.js"
 import { routesOfPlan, warmBatches } from "./RoutesOfPlan.js"
 
 /**
- * What a plan is asked for at the given rates (items per second): head-room for bursts included, in the order of names.
+ * What a plan is asked for at the given rates (items per second): head-room for bursts included, in the order of names. `meanPart` is `rateToPlanFor`'s.
  * @since 0.1.0
  * @category planning
  */
-export const demandsOf = (models: Iterable<Model>, rateOf: (model: ModelName) => number): ReadonlyArray<Demand> =>
-  [...models].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map(({ maxBatch, name, serviceClass, sloMs }) => {
+export const demandsOf = (
+  models: Iterable<Model>, rateOf: (model: ModelName) => number, meanPart: (model: Model) => number = () => 1
+): ReadonlyArray<Demand> =>
+  [...models].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map((model) => {
+    const { maxBatch, name, serviceClass } = model
     const isBestEffort = serviceClass === "best-effort"
-    return {
-      model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name)), sloMs: isBestEffort ? Infinity : sloMs ?? Infinity
-    }
+    const sloMs = isBestEffort ? Infinity : model.sloMs ?? Infinity
+    return { model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model)), sloMs }
   })
 
 /** Why there is no successor: the plan stays as it is. @since 0.1.0 @category planning */

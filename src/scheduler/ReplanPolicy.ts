@@ -38,7 +38,7 @@ export interface ModelLoad {
   readonly model: ModelName
   /** What arrives now, by estimate. */
   readonly rateRps: number
-  /** What would be asked of a plan made now: `rateToPlanFor(rateRps)`. */
+  /** What would be asked of a plan made now: `rateToPlanFor`. */
   readonly neededRps: number
   /** What was asked of the deployed plan. Where that plan fell short, asking the same again changes nothing. */
   readonly askedRps: number

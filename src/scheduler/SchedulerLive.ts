@@ -162,6 +162,7 @@ export const make = (
         arrivedItems: (model) => dispatcher.countersOf(model)?.arrivedItems ?? 0,
         plan: deployment.plan,
         asked: deployment.asked,
+        meanPart: ({ name }) => deployment.meanParts.get(name) ?? 1,
         options: config.replan
       })
       watch = seen.watch

@@ -28,7 +28,7 @@ const run = (watch: LoadWatch, arrived: number, fromMs: number, toMs: number, rp
 
 describe("LoadWatch", () => {
   it("begins with what was announced, follows what arrives, and asks for a plan when that no longer fits", () => {
-    const asked = rateToPlanFor(100)
+    const asked = rateToPlanFor(100, model.sloMs)
     const steady = run(expectLoad(makeLoadWatch(0), model), 0, 200, 20_000, 100, { askedRps: asked })
     assert.deepStrictEqual(steady.reasons, [])
     assert.closeTo(watchedRps(steady.watch, model.name), 100, 1)

@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { unsafeModelName } from "../../src/core/Ids.js"
-import { rateToPlanFor } from "../../src/scheduler/BurstHeadroom.js"
+import type { LatencyModel } from "../../src/core/LatencyModel.js"
+import { meanPartOf, rateToPlanFor } from "../../src/scheduler/BurstHeadroom.js"
 import { makeRandom } from "../../src/core/internal/random.js"
 import type { RateEstimator } from "../../src/scheduler/RateEstimator.js"
 import { estimateRps, expectRate, forgetRate, makeRateEstimator, observe } from "../../src/scheduler/RateEstimator.js"
+import { gpuOf } from "./problems.js"
 
 const model = unsafeModelName("m")
 const other = unsafeModelName("other")
@@ -117,6 +119,54 @@ describe("rateToPlanFor", () => {
       assert.isAbove(rateToPlanFor(rate + more), rateToPlanFor(rate))
     }))
     assert.approximately(rateToPlanFor(10_000), 11_000, 1e-6)
+  })
+
+  it("has room for the bursts that a short SLO leaves no time for, and asks less where executions are faster than planned", () => {
+    // Where many requests come within an SLO, half of Lundberg's exponent: ln(1000) / 2 over 0.2 s. Less than a tenth asks for nothing.
+    assert.approximately(rateToPlanFor(340, 200, 0) - 340, 2.3263 * Math.sqrt(340) + 0.735, 0.01)
+    assert.approximately(rateToPlanFor(20_000, 2, 0), 20_000 + Math.log(1000) / 2 / 0.002, 150)
+    assert.strictEqual(rateToPlanFor(20_000, 200), rateToPlanFor(20_000))
+    fc.assert(fc.property(
+      fc.double({ min: 0, max: 20_000, noNaN: true }), fc.double({ min: 0.001, max: 100, noNaN: true }),
+      fc.double({ min: 0.1, max: 10_000, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }),
+      (rate, more, sloMs, meanPart) => {
+        const planned = rateToPlanFor(rate, sloMs, meanPart)
+        assert.isAbove(planned, rate)
+        assert.isAbove(rateToPlanFor(rate + more, sloMs, meanPart), planned)
+        assert.isAtLeast(rateToPlanFor(rate, sloMs / 2, meanPart), planned)
+        assert.isAtMost(planned, rateToPlanFor(rate, sloMs))
+      }
+    ))
+  })
+
+  it("leaves one in a thousand of a single server's requests waiting beyond the SLO, or fewer", () => {
+    // M/D/1 by Lindley's recursion: the wait of each from the wait of the one before.
+    for (const [rate, sloMs] of [[1000, 5], [200, 50], [3000, 22], [50, 10]] as const) {
+      const random = makeRandom(7)
+      const serviceMs = 1000 / rateToPlanFor(rate, sloMs, 0)
+      let waitMs = 0
+      let late = 0
+      const count = 1_000_000
+      for (let i = 0; i < count; i++) {
+        waitMs = Math.max(0, waitMs + serviceMs + (Math.log(1 - random()) * 1000) / rate)
+        if (waitMs > sloMs) late += 1
+      }
+      assert.isAtMost(late / count, 0.0013, `${rate}/s within ${sloMs} ms`)
+    }
+  })
+
+  it("takes the mean over the 99th percentile from the largest batch that is known, of the type where it is largest", () => {
+    const gpus = [gpuOf(0, { type: "slow" }), gpuOf(1, { type: "fast" })]
+    const latency: LatencyModel = {
+      latencyMs: ({ batch, gpuType }) => (batch > 8 ? Infinity : gpuType === "fast" ? 10 + batch : 20),
+      typicalMs: ({ batch, gpuType }) => (gpuType === "fast" ? 9 : 5 + batch),
+      slowdown: () => 1, memoryBytes: () => 0, gletMemoryBytes: () => 0
+    }
+    const name = unsafeModelName("m")
+    assert.approximately(meanPartOf(latency, gpus, { name, maxBatch: 32 }), 13 / 20, 1e-12)
+    assert.approximately(meanPartOf(latency, gpus.slice(1), { name, maxBatch: 32 }), 9 / 18, 1e-12)
+    assert.strictEqual(meanPartOf({ ...latency, latencyMs: () => Infinity }, gpus, { name, maxBatch: 32 }), 1)
+    assert.strictEqual(meanPartOf(latency, [], { name, maxBatch: 32 }), 1)
   })
 
   it("plans a little for an idle model, and takes nonsense for idle", () => {

@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { makeRandom } from "../../src/core/internal/random.js"
 import { findPeak } from "../../src/simulator/PeakLoad.js"
 
-const options = { limit: 0.01, replications: 3, precision: 0.005, startFactor: 1 }
+const options = { limit: 0.01, replications: 3, precision: 0.005, startFactor: 1, lookAhead: 0 }
 
 describe("PeakLoad", () => {
   it("finds the threshold of a step, from wherever it begins", () => {
@@ -17,6 +17,16 @@ describe("PeakLoad", () => {
         assert.isAtMost(peak.highFactor - peak.lowFactor, 2 * threshold * options.precision * 4.303 + 1e-12)
       }
     ))
+  })
+
+  it("looks for a load further up that keeps the limit, where loads between do not", () => {
+    const missed = (factor: number): number => (factor <= 10 || (factor >= 11 && factor <= 14) ? 0 : 1)
+    // Brackets 5.1 to 10.2, whatever lies above.
+    const at = (lookAhead: number) => findPeak(missed, { ...options, precision: 0.001, replications: 1, startFactor: 5.1, lookAhead }).factor
+    assert.closeTo(at(0), 10, 0.01)
+    assert.closeTo(at(0.09), 10, 0.01)
+    assert.isAtMost(at(0.15), 14)
+    assert.isAbove(at(0.15), 14 / 1.025)
   })
 
   it("the interval covers the true mean about as often as it says", () => {

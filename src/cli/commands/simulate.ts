@@ -3,7 +3,7 @@ import * as Either from "effect/Either"
 import { setImmediate } from "node:timers/promises"
 import type { Hardware } from "../../simulator/Hardware.js"
 import type { Peak } from "../../simulator/PeakLoad.js"
-import { findPeak } from "../../simulator/PeakLoad.js"
+import { defaultPeakOptions, findPeak } from "../../simulator/PeakLoad.js"
 import type { Scenario } from "../../simulator/Scenario.js"
 import type { ScenarioOptions } from "../../simulator/ScenarioInput.js"
 import { scenarioInput } from "../../simulator/ScenarioInput.js"
@@ -94,7 +94,7 @@ const runPeak = (args: Args, scenario: Scenario, hardware: Hardware, options: Sc
       const violation = worstViolation(reportAt(factor, replication).streams)
       note(`replication ${replication + 1}: ${Number(factor.toPrecision(4))} times the load: ${percent(violation)} missed`)
       return violation
-    }, { limit: args.limit / 100, replications: args.replications, precision: args.precision / 100, startFactor: args.loadFactor })
+    }, { ...defaultPeakOptions, limit: args.limit / 100, replications: args.replications, precision: args.precision / 100, startFactor: args.loadFactor })
     const at = peak.factor > 0 ? reportAt(peak.factor, 0) : undefined
     const goodputRps = at?.total.goodputRps ?? 0
     if (args.json) out(JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "Peak", planner: options.planner.name, limit: args.limit / 100, goodputRps, ...peak }))

@@ -7,7 +7,8 @@ import { defaultPlanOptions } from "../../core/PlanProblem.js"
 import type { ModelProfile, ProfileError } from "../../core/Profile.js"
 import { ProfileStore } from "../../core/Profile.js"
 import * as ProfileLatencyModel from "../../scheduler/ProfileLatencyModel.js"
-import { rateToPlanFor } from "../../scheduler/BurstHeadroom.js"
+import { meanPartOf } from "../../scheduler/BurstHeadroom.js"
+import { demandsOf } from "../../scheduler/PlanSuccession.js"
 import type { RepositoryError } from "../../server/repository/RepositoryError.js"
 import { CliError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
@@ -37,16 +38,13 @@ export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliErro
         profiles.get(gpu.type)!.set(model.name, found.value)
       }
     }
+    const latency = ProfileLatencyModel.make(profiles)
+    const models = read.map(({ model }) => model)
+    const rates = new Map(models.map(({ expectedRateRps, name }) => [name, expectedRateRps]))
     return {
       gpus,
-      demands: read.map(({ model }) => ({
-        model: model.name,
-        serviceClass: model.serviceClass,
-        rateRps: model.serviceClass === "best-effort" ? 0 : rateToPlanFor(model.expectedRateRps),
-        sloMs: model.sloMs ?? Infinity,
-        maxBatch: model.maxBatch
-      })),
-      latency: ProfileLatencyModel.make(profiles),
+      demands: demandsOf(models, (name) => rates.get(name) ?? 0, (model) => meanPartOf(latency, gpus, model)),
+      latency,
       options: defaultPlanOptions
     }
   }).pipe(Effect.provide(layerMachine(args)))

@@ -17,6 +17,7 @@ import type { Dispatcher } from "../Dispatcher.js"
 import type { GletRoutes } from "../GletRoutes.js"
 import type { PlannerAlgorithm } from "../Planner.js"
 import type { GletToOpen, NoSuccessor } from "../PlanSuccession.js"
+import { meanPartOf } from "../BurstHeadroom.js"
 import { askPlanner, demandsOf, modelsLost, nextNumber, numberAfter, rollOut, succeed } from "../PlanSuccession.js"
 import type { PlanThread } from "../PlanThread.js"
 import type { ProfilesByType } from "../ProfileLatencyModel.js"
@@ -67,6 +68,8 @@ export class Deployment {
   plan: Plan = emptyPlan
   /** Items per second that were asked of the deployed plan. */
   asked: ReadonlyMap<ModelName, number> = new Map()
+  /** By which that was computed. */
+  meanParts: ReadonlyMap<ModelName, number> = new Map()
   private problem: PlanProblem | undefined
   private routes: ReadonlyArray<GletRoutes> = []
   /** Replaced models on glets that wait for their last requests. */
@@ -111,7 +114,9 @@ export class Deployment {
     const startMs = nowMs()
     const entries = plannable(this.registry.values())
     const profiles = profilesOf(entries)
-    const problem: PlanProblem = { gpus, options, latency: this.latencyOf(profiles), demands: demandsOf(entries.map(({ model }) => model), rateOf) }
+    const latency = this.latencyOf(profiles)
+    const models = entries.map(({ model }) => model)
+    const problem: PlanProblem = { gpus, options, latency, demands: demandsOf(models, rateOf, (model) => meanPartOf(latency, gpus, model)) }
     const { plan: current } = this
     const answer = yield* this.ask(problem, profiles, current)
     const successor = Either.flatMap(answer, (plan) =>
@@ -295,6 +300,8 @@ export class Deployment {
   private adopt(problem: PlanProblem): void {
     this.problem = problem
     this.asked = new Map(problem.demands.map((demand) => [demand.model, demand.rateRps]))
+    const { gpus, latency } = problem
+    this.meanParts = new Map(problem.demands.map(({ maxBatch, model }) => [model, meanPartOf(latency, gpus, { name: model, maxBatch })]))
   }
 
   /** Opens the glets that are new, beside the old ones, and waits until each is ready or has failed once. */

@@ -6,6 +6,7 @@ import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf, gpusUsed } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import type { Dispatcher } from "../../scheduler/Dispatcher.js"
+import { meanPartOf } from "../../scheduler/BurstHeadroom.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
 import type { Rollout } from "../../scheduler/PlanSuccession.js"
 import { demandsOf, modelsLost, nextNumber, rollOut, succeedPlan } from "../../scheduler/PlanSuccession.js"
@@ -38,6 +39,7 @@ export class Planning {
   private busy = false
   private nextGletNumber = 0
   private readonly models: ReadonlyMap<ModelName, Model>
+  private readonly meanPart: (model: Model) => number
 
   constructor(
     private readonly input: SimulationInput,
@@ -46,6 +48,8 @@ export class Planning {
     private readonly events: EventQueue
   ) {
     this.models = new Map(input.models.map((model) => [model.name, model]))
+    const parts = new Map(input.models.map((model) => [model, meanPartOf(input.latency, input.gpus, model)]))
+    this.meanPart = (model) => parts.get(model) ?? 1
   }
 
   /** The plan for the expected rates, deployed before the first request. */
@@ -64,6 +68,7 @@ export class Planning {
       arrivedItems: (model) => this.dispatcher.countersOf(model)?.arrivedItems ?? 0,
       plan: this.plan,
       asked: this.asked,
+      meanPart: this.meanPart,
       options: this.input.replan
     })
     this.watch = seen.watch
@@ -129,7 +134,7 @@ export class Planning {
     const { gpus, latency, models, planner, planOptions: options } = this.input
     const problem: PlanProblem = {
       gpus, latency, options,
-      demands: demandsOf(models, (model) => LoadWatch.watchedRps(this.watch, model))
+      demands: demandsOf(models, (model) => LoadWatch.watchedRps(this.watch, model), this.meanPart)
     }
     const plan = succeedPlan({ planner, problem, current: this.plan, nextGletNumber: this.nextGletNumber })
     if (Either.isLeft(plan)) {
