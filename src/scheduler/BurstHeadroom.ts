@@ -14,16 +14,17 @@ const skew = (z99 * z99 - 1) / 6
 /** Above a few hundred items per second Poisson's spread becomes small; what remains is error of the estimate. */
 const leastHeadroom = 0.1
 
-/** The part of requests that may wait beyond their SLO because of bursts: a tenth of the hundredth that may miss it at all. */
-const lateOfBursts = 0.001
+/** The part of requests that may wait too long because of bursts. */
+const lateOfBursts = 0.01
 
 /**
- * The least service rate, items per second, with which a queue of Poisson arrivals holds up only `lateOfBursts` of them for longer than the SLO: their
- * effective bandwidth. A queue served at a rate m has a tail exp(-t w), w the wait and t the root of r (exp(t / m) - 1) = t (Lundberg's exponent).
- * With t = ln(1 / p) / SLO that is m = t / ln(1 + t / r): about r + t / 2 where many requests come within an SLO, many times r where few do.
+ * The least service rate, items per second, with which a queue of Poisson arrivals holds up only `lateOfBursts` of them for longer than half the SLO:
+ * their effective bandwidth. The other half is for the execution, which under the duty rules may take as long. A queue served at a rate m has a tail
+ * exp(-t w), w the wait and t the root of r (exp(t / m) - 1) = t (Lundberg's exponent). With t = 2 ln(1 / p) / SLO that is m = t / ln(1 + t / r): about
+ * r + t / 2 where many requests come within an SLO, many times r where few do.
  */
 const effectiveBandwidth = (rateRps: number, sloMs: number): number => {
-  const exponent = (1000 * Math.log(1 / lateOfBursts)) / sloMs
+  const exponent = (2000 * Math.log(1 / lateOfBursts)) / sloMs
   return exponent > 0 && rateRps > 0 ? exponent / Math.log1p(exponent / rateRps) : rateRps
 }
 
@@ -33,7 +34,7 @@ const effectiveBandwidth = (rateRps: number, sloMs: number): number => {
  * - the 99th percentile of the arrivals of one second if they come by a Poisson process of `rateRps`. By Cornish and Fisher's expansion,
  *   r + z √r + (z² - 1) / 6: within one item of the exact count everywhere, and unlike it continuous and strictly increasing, so that a small change of
  *   the rate is a small change of the plan (gpulet §2, R99). A model that gets nothing at all is planned for 0.7 items/s;
- * - what keeps all but one in a thousand from waiting longer than `sloMs` for those before them: a short SLO leaves no time to work a burst off;
+ * - what keeps all but one in a hundred from waiting longer than half of `sloMs` for those before them: a short SLO leaves no time to work a burst off;
  * - a tenth more than the rate, for it is an estimate. Plans count executions at their 99th percentile, and have this much more to give where the mean is
  *   below it: `meanPart` is the mean over the 99th percentile (see `meanPartOf`).
  *
@@ -43,7 +44,7 @@ const effectiveBandwidth = (rateRps: number, sloMs: number): number => {
  *
  * rateToPlanFor(100) // 124.0
  * rateToPlanFor(10_000) // 11_000
- * rateToPlanFor(1000, 5) // 1591.0: five requests come within the SLO on average, and often eight
+ * rateToPlanFor(1000, 5) // 1764.2: five requests come within the SLO on average, and often nine
  * ```
  * @since 0.1.0
  * @category rates

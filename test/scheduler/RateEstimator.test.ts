@@ -122,9 +122,9 @@ describe("rateToPlanFor", () => {
   })
 
   it("has room for the bursts that a short SLO leaves no time for, and asks less where executions are faster than planned", () => {
-    // Where many requests come within an SLO, half of Lundberg's exponent: ln(1000) / 2 over 0.2 s. Less than a tenth asks for nothing.
+    // Where many requests come within an SLO, half of Lundberg's exponent: ln(100) over 2 ms. What is less than a tenth asks for nothing more.
     assert.approximately(rateToPlanFor(340, 200, 0) - 340, 2.3263 * Math.sqrt(340) + 0.735, 0.01)
-    assert.approximately(rateToPlanFor(20_000, 2, 0), 20_000 + Math.log(1000) / 2 / 0.002, 150)
+    assert.approximately(rateToPlanFor(20_000, 2, 0), 20_000 + Math.log(100) / 0.002, 150)
     assert.strictEqual(rateToPlanFor(20_000, 200), rateToPlanFor(20_000))
     fc.assert(fc.property(
       fc.double({ min: 0, max: 20_000, noNaN: true }), fc.double({ min: 0.001, max: 100, noNaN: true }),
@@ -139,19 +139,19 @@ describe("rateToPlanFor", () => {
     ))
   })
 
-  it("leaves one in a thousand of a single server's requests waiting beyond the SLO, or fewer", () => {
+  it("leaves one in a hundred of a single server's requests waiting for more than half the SLO, or fewer", () => {
     // M/D/1 by Lindley's recursion: the wait of each from the wait of the one before.
     for (const [rate, sloMs] of [[1000, 5], [200, 50], [3000, 22], [50, 10]] as const) {
       const random = makeRandom(7)
       const serviceMs = 1000 / rateToPlanFor(rate, sloMs, 0)
       let waitMs = 0
       let late = 0
-      const count = 1_000_000
+      const count = 300_000
       for (let i = 0; i < count; i++) {
         waitMs = Math.max(0, waitMs + serviceMs + (Math.log(1 - random()) * 1000) / rate)
-        if (waitMs > sloMs) late += 1
+        if (waitMs > sloMs / 2) late += 1
       }
-      assert.isAtMost(late / count, 0.0013, `${rate}/s within ${sloMs} ms`)
+      assert.isAtMost(late / count, 0.0105, `${rate}/s within ${sloMs} ms`)
     }
   })
 
