@@ -2,17 +2,20 @@
  * How good plans are and how long they take: generated task sets against the certified bound, times, monotony, and, where a folder of reference runs is
  * given, the fewest GPUs for its task sets. `orion` beside `elastic-int`, which is asked only where it answers within a minute.
  *
- * Times are processor time of this process, medians; the machine may be busy with other things.
+ * Times are processor time of this process, medians; the machine may be busy with other things. Those through the planning thread are by the clock, and
+ * need a build (`npm run build`).
  *
  * command: node bench/run.mjs planning [--quick] [--effort N] [--reference FOLDER]
  */
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { readFileSync } from "node:fs"
 import * as path from "node:path"
 import { gunzipSync } from "node:zlib"
 import type { Plan } from "../src/core/Plan.js"
-import { gpusUsed } from "../src/core/Plan.js"
+import { emptyPlan, gpusUsed } from "../src/core/Plan.js"
 import type { PlanProblem } from "../src/core/PlanProblem.js"
+import { onlinePlanOptions } from "../src/core/PlanProblem.js"
 import { validatePlan } from "../src/core/ValidatePlan.js"
 import { fewestBound } from "../src/scheduler/bounds/FewestBound.js"
 import { fewestGpus } from "../src/scheduler/FewestGpus.js"
@@ -21,8 +24,12 @@ import { parseCases } from "../src/scheduler/original/Cases.js"
 import { loadResource } from "../src/scheduler/original/Resource.js"
 import type { PlannerAlgorithm } from "../src/scheduler/Planner.js"
 import { findPlanner } from "../src/scheduler/PlannerRegistry.js"
+import { succeed } from "../src/scheduler/PlanSuccession.js"
+import { PlanThread } from "../src/scheduler/PlanThread.js"
+import * as ProfileLatencyModel from "../src/scheduler/ProfileLatencyModel.js"
+import * as PlanThreadWorker from "../src/server/PlanThreadWorker.js"
 import type { TaskSetOptions } from "./lib/taskSets.js"
-import { makeTaskSet } from "./lib/taskSets.js"
+import { makeProfiledTaskSet, makeTaskSet } from "./lib/taskSets.js"
 
 const args = process.argv.slice(2)
 const isQuick = args.includes("--quick")
@@ -92,6 +99,32 @@ const times = (): void => {
   measure("1,000 models on 1,000 GPUs, with a bound", 1000, isQuick ? 1 : 3, () => timed(orion, thousand).ms)
 }
 
+/** As a server does: the question crosses to the planning thread, the answer keeps the names of glets that stay, and is checked. */
+const served = async (): Promise<void> => {
+  const { problem: set, profiles } = makeProfiledTaskSet({ seed: 1, models: 100, loadGpus: 100, gpus: 160, types: 1 })
+  const hundred: PlanProblem = { ...set, latency: ProfileLatencyModel.make(profiles), options: onlinePlanOptions }
+  const ask = Effect.gen(function*() {
+    const thread = yield* PlanThread
+    const all: Array<number> = []
+    const alone: Array<number> = []
+    let current = emptyPlan
+    for (let turn = -1; turn < (isQuick ? 20 : 60); turn++) {
+      const demands = hundred.demands.map((demand, i) => (i === turn ? { ...demand, rateRps: demand.rateRps * 1.2 } : demand))
+      const problem = { ...hundred, demands }
+      const start = performance.now()
+      const answer = yield* thread.answer({ planner: "orion", gpus: problem.gpus, demands, options: problem.options, profiles, current })
+      if (!answer.ok) throw new Error(answer.detail)
+      const next = Either.getOrThrowWith(succeed(answer.plan, { planner: orion, problem, current, nextGletNumber: 1000 * (turn + 1) }), ({ detail }) => new Error(detail))
+      all.push(performance.now() - start)
+      alone.push(timed(orion, problem, current).ms)
+      if (turn < 0) current = next
+    }
+    row("100 models, a rate changes by 20 %: `headroom`, as a server asks", 10, median(alone.slice(1)).toFixed(1), alone[0]!.toFixed(0))
+    row("the same by the clock, through the planning thread, checked", "", median(all.slice(1)).toFixed(1), all[0]!.toFixed(0))
+  })
+  await Effect.runPromise(Effect.provide(ask, PlanThreadWorker.layer({ entry: new URL("../../../dist/planner.js", import.meta.url) })))
+}
+
 const monotony = (): void => {
   console.log("\nMonotony: GPUs as all rates grow by 3 % a step; steps at which fewer are needed\n")
   row("models", "load, GPUs", "sets", "steps", "down")
@@ -142,6 +175,7 @@ const reference = (from: string): void => {
 }
 
 times()
+await served()
 generated()
 monotony()
 if (folder !== undefined) reference(folder)

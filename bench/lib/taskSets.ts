@@ -56,7 +56,12 @@ const latencyMs = (spec: ModelSpec, speed: number, sharePct: number, batch: numb
 }
 
 /** The problem; equal options give equal problems. */
-export const makeTaskSet = ({ gpus, loadGpus, models, options, seed, types }: TaskSetOptions): PlanProblem => {
+export const makeTaskSet = (options: TaskSetOptions): PlanProblem => makeProfiledTaskSet(options).problem
+
+/** The problem, with the profiles that its latency model is made of. */
+export const makeProfiledTaskSet = (
+  { gpus, loadGpus, models, options, seed, types }: TaskSetOptions
+): { readonly problem: PlanProblem; readonly profiles: ProfileLatencyModel.ProfilesByType } => {
   const random = makeRandom(seed * 7919 + models)
   const between = (low: number, high: number): number => low + (high - low) * random()
   const decades = (low: number, high: number): number => low * (high / low) ** random()
@@ -95,7 +100,7 @@ export const makeTaskSet = ({ gpus, loadGpus, models, options, seed, types }: Ta
     return { sloMs, popularity, parts: popularity / perPart }
   })
   const capacity = shapes.reduce((sum, { parts }) => sum + parts, 0)
-  return {
+  const problem: PlanProblem = {
     gpus: kinds.flatMap((kind, k) =>
       Array.from({ length: Math.floor((gpus + k) / kinds.length) }, (_, i): Gpu => ({
         id: unsafeGpuId(`${kind.type}:${i}`), type: kind.type, isolation: "mps", units: 100, memoryBytes: kind.memoryBytes, sharesPct: kind.sharesPct,
@@ -108,4 +113,5 @@ export const makeTaskSet = ({ gpus, loadGpus, models, options, seed, types }: Ta
     latency,
     options: { ...defaultPlanOptions, ...options }
   }
+  return { problem, profiles }
 }
