@@ -32,6 +32,7 @@ import { repair, statesOfPlan } from "../internal/search/repair.js"
 import type { SearchSpace } from "../internal/search/searchSpace.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
 import { carryMost, shortageOf } from "../internal/search/shortage.js"
+import { tidy } from "../internal/search/tidy.js"
 import { toDrafts } from "../internal/search/toDrafts.js"
 import { fillBestEffort, growGlets, tightenGlets } from "../internal/spareCapacity.js"
 import type { Culprit, PlannerAlgorithm } from "../Planner.js"
@@ -55,7 +56,7 @@ const leastUse = 0.5
 
 const defaultMoveCost = 0.02
 
-/** Of the bound on the head-room: nobody looks for the last percent. */
+/** Of the bound on the head-room, and of the head-room that was found: nobody looks for the last percent, and fewer glets are worth it. */
 const nearEnough = 0.99
 
 const diagnosisSteps = 20_000
@@ -163,7 +164,10 @@ const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArra
       steps: Math.min(0.5 * attemptSteps(kinds.length, effort), effort * 10_000)
     })
     if (climbed.length > 0 || placed.length === 0) {
-      return { homeless, direction, structure: { states: onGpus(space, climbed.states), factor: placed.length === 0 ? 1 : climbed.length / direction.length } }
+      const length = Math.min(climbed.length, headroomLimit * direction.length)
+      const wanted = Math.max(Math.min(length, direction.length), length * nearEnough)
+      const states = onGpus(space, tidy(space, solver, climbed.states, scaled(direction.unit, wanted)))
+      return { homeless, direction, structure: { states, factor: placed.length === 0 ? 1 : factorOf(direction, states) } }
     }
     // Each round leaves fewer. A model that nobody asks for makes room before one with requests does: the costliest half of such models at a time.
     const asked = placed.filter((model) => rates[model]! > 0)

@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as fc from "fast-check"
+import type { Gpu } from "../../src/core/Gpu.js"
+import { makeRandom } from "../../src/core/internal/random.js"
+import { gletsOf } from "../../src/core/Plan.js"
+import { validatePlan } from "../../src/core/ValidatePlan.js"
+import { headroomBound } from "../../src/scheduler/bounds/HeadroomBound.js"
+import { makePlanTables } from "../../src/scheduler/internal/planTables.js"
+import { climb } from "../../src/scheduler/internal/search/climb.js"
+import { directionOf, scaled } from "../../src/scheduler/internal/search/direction.js"
+import type { GpuState } from "../../src/scheduler/internal/search/gpuState.js"
+import { makeGpuSolver } from "../../src/scheduler/internal/search/gpuState.js"
+import { makeSearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
+import { tidy } from "../../src/scheduler/internal/search/tidy.js"
+import { orion } from "../../src/scheduler/planners/Orion.js"
+import { demandOf, gpusOf, latencyOf, mb, problemOf, problems } from "./problems.js"
+
+const names = ["a", "b", "c"]
+const models = names.map((name, i) => ({ name, fixedMs: 1, itemMs: 0.5 + i, usefulPct: 60, largestBatch: 32, memoryBytes: 3_000 * mb }))
+const withRates = (rates: ReadonlyArray<number>, gpus: number, options: Partial<Gpu> = {}) =>
+  problemOf(gpusOf(gpus, options), rates.map((rate, i) => demandOf(names[i]!, rate, 100)), latencyOf(models, {}), { whenShort: "degrade" })
+
+describe("orion with head-room", () => {
+  it("opens no glets that the head-room does not need", () => {
+    for (const gpus of [1, 2, 8]) {
+      const plan = Either.getOrThrow(orion.plan(withRates([5], gpus)))
+      assert.strictEqual(gletsOf(plan).length, 1)
+      assert.isAtLeast(plan.headroom!, 9.9)
+    }
+  })
+
+  it("loses at most the given part of the head-room by having fewer glets", () => {
+    let fewer = 0
+    const countOf = (states: ReadonlyArray<GpuState>): number => states.reduce((sum, { glets }) => sum + glets.length, 0)
+    fc.assert(fc.property(problems({ whenShort: "degrade", maxModels: 4, maxGpus: 3 }), (problem) => {
+      const { demands } = problem
+      const space = makeSearchSpace(makePlanTables(problem))
+      const solver = makeGpuSolver(space)
+      const asked = demands.flatMap(({ rateRps, serviceClass }, i) => (serviceClass === "latency-critical" && rateRps > 0 ? [i] : []))
+      const { unit } = directionOf(demands.map(({ rateRps }) => rateRps), asked)
+      const climbed = climb(space, solver, {
+        kinds: problem.gpus.map(() => 0), unit, enough: Infinity, random: makeRandom(1), smallestRaise: 0.01, patience: 2, attempts: 6, steps: 300
+      })
+      if (asked.length === 0 || climbed.length === 0) return
+      const target = scaled(unit, 0.99 * climbed.length)
+      const states = tidy(space, solver, climbed.states, target)
+      const carried = new Float64Array(demands.length)
+      for (const { glets, kind, models, rps } of states) {
+        assert.deepEqual(solver.evaluate(kind, glets)?.rps, rps)
+        models.forEach((model, i) => carried[model]! += rps[i]!)
+      }
+      target.forEach((rps, model) => assert.isAtLeast(carried[model]!, rps * (1 - 1e-6)))
+      assert.isAtMost(countOf(states), countOf(climbed.states))
+      if (countOf(states) < countOf(climbed.states)) fewer++
+    }), { numRuns: 60 })
+    assert.isAbove(fewer, 0)
+  })
+
+  it("ends, and names who has no place, where not all models have one", () => {
+    // Two of them do not fit into the memory of a GPU: the bound has nothing to aim at.
+    const problem = withRates([5, 5, 5], 1, { memoryBytes: 6_000 * mb, sharesPct: [100], units: 1 })
+    assert.isAtMost(headroomBound(problem).factor, 1e-3)
+    const plan = Either.getOrThrow(orion.plan(problem))
+    assert.deepEqual(validatePlan(plan, problem), [])
+    assert.strictEqual(gletsOf(plan).flatMap(({ glet }) => glet.assignments).length, 1)
+    assert.strictEqual(plan.shortfalls.filter(({ plannedRps }) => plannedRps === 0).length, 2)
+    assert.isTrue(Either.isLeft(orion.plan({ ...problem, options: { ...problem.options, whenShort: "fail", objective: "headroom" } })))
+  })
+})
