@@ -86,7 +86,7 @@ const times = (): void => {
     row(what, bar, median(all).toFixed(1), all[0]!.toFixed(0))
   }
   const nine = makeTaskSet({ seed: 1, models: 9, loadGpus: 200, gpus: 256, types: 1 })
-  measure("9 models on 256 GPUs", 50, 15, () => timed(orion, nine).ms)
+  measure("9 models on 256 GPUs", 50, 30, () => timed(orion, nine).ms)
   const hundred = makeTaskSet({ seed: 1, models: 100, loadGpus: 100, gpus: 160, types: 1 })
   const current = timed(orion, hundred).plan!
   let turn = 0
