@@ -2,15 +2,17 @@ import tseslint from "typescript-eslint"
 
 /** Folders a folder must not import from: the arrows of docs/architecture.md. */
 const mustNotImport = {
-  core: ["scheduler", "simulator", "node-cuda", "webgpu", "server", "cluster", "edge", "dev", "cli"],
-  scheduler: ["simulator", "node-cuda", "webgpu", "server", "cluster", "edge", "dev", "cli"],
-  simulator: ["node-cuda", "webgpu", "server", "cluster", "edge", "dev", "cli"],
-  "node-cuda": ["simulator", "webgpu", "server", "cluster", "edge", "dev", "cli"],
-  webgpu: ["simulator", "node-cuda", "server", "cluster", "edge", "dev", "cli"],
-  server: ["simulator", "node-cuda", "webgpu", "cluster", "edge", "dev", "cli"],
-  cluster: ["simulator", "node-cuda", "webgpu", "edge", "dev", "cli"],
-  edge: ["simulator", "node-cuda", "webgpu", "server", "cluster", "dev", "cli"],
-  dev: ["node-cuda", "cluster", "cli"]
+  core: ["link", "scheduler", "simulator", "node-cuda", "webgpu", "server", "front", "cluster", "edge", "dev", "cli"],
+  link: ["core", "scheduler", "simulator", "node-cuda", "webgpu", "server", "front", "cluster", "edge", "dev", "cli"],
+  scheduler: ["link", "simulator", "node-cuda", "webgpu", "server", "front", "cluster", "edge", "dev", "cli"],
+  simulator: ["link", "node-cuda", "webgpu", "server", "front", "cluster", "edge", "dev", "cli"],
+  "node-cuda": ["simulator", "webgpu", "server", "front", "cluster", "edge", "dev", "cli"],
+  webgpu: ["link", "simulator", "node-cuda", "server", "front", "cluster", "edge", "dev", "cli"],
+  server: ["simulator", "node-cuda", "webgpu", "front", "cluster", "edge", "dev", "cli"],
+  front: ["simulator", "webgpu", "cluster", "edge", "dev", "cli"],
+  cluster: ["simulator", "node-cuda", "webgpu", "front", "edge", "dev", "cli"],
+  edge: ["link", "simulator", "node-cuda", "webgpu", "server", "front", "cluster", "dev", "cli"],
+  dev: ["node-cuda", "front", "cluster", "cli"]
 }
 const pure = ["core", "scheduler", "simulator"]
 

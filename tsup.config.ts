@@ -41,10 +41,10 @@ export default defineConfig([
     sourcemap: false,
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
   },
-  // The runner is a process of its own, the planner a thread: self-contained files at a fixed place beside whoever starts them.
+  // Runner and front are processes of their own, the planner is a thread: self-contained files at a fixed place beside whoever starts them.
   ...["dist", "dist/bin"].map((outDir) => ({
     ...common,
-    entry: { runner: "src/node-cuda/runner/main.ts", planner: "src/server/planning/main.ts" },
+    entry: { runner: "src/node-cuda/runner/main.ts", planner: "src/server/planning/main.ts", front: "src/front/main.ts" },
     outDir,
     splitting: false,
     clean: false,

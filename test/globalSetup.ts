@@ -1,10 +1,10 @@
-/** Builds runner and planning thread from source, so that tests never run against old ones. */
+/** Builds runner, front and planning thread from source, so that tests never run against old ones. */
 import { build } from "esbuild"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 
 export default async (): Promise<void> => {
-  for (const [source, name] of [["node-cuda/runner", "runner"], ["server/planning", "planner"]]) {
+  for (const [source, name] of [["node-cuda/runner", "runner"], ["server/planning", "planner"], ["front", "front"]]) {
     const entry = fileURLToPath(new URL(`../src/${source}/main.ts`, import.meta.url))
     const outfile = fileURLToPath(new URL(`../dist/${name}.js`, import.meta.url))
     if (!fs.existsSync(entry)) throw new Error(`${entry} is missing`)

@@ -45,6 +45,7 @@ export const serve = commandSpec({
     requestLog: { kind: "text", placeholder: "FILE", description: "Append one line per request." },
     compatTritonErrors: { kind: "boolean", description: "Answer dropped requests with 503, as Triton does, instead of 429." },
     sharedMemory: { kind: "boolean", description: "Let clients on this host pass tensors in shared memory (Linux)." },
+    fronts: { kind: "text", placeholder: "N|auto", description: "Processes that read and answer requests, for hosts with cores to spare; auto: one per four cores (default: 0, none but the server's own)." },
     config: { kind: "text", placeholder: "FILE", description: "JSON file with settings; flags and GLET_* variables win." },
     json
   }
@@ -298,7 +299,7 @@ export const config = commandSpec({
     { line: "glet config show --config glet.json --json", does: "With a file, as JSON." }
   ],
   positional: { name: "ACTION", description: "What to do.", required: true, choices: ["show"] },
-  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, compatTritonErrors: serve.flags.compatTritonErrors, sharedMemory: serve.flags.sharedMemory, json }
+  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, compatTritonErrors: serve.flags.compatTritonErrors, sharedMemory: serve.flags.sharedMemory, fronts: serve.flags.fronts, json }
 })
 
 export const demo = commandSpec({

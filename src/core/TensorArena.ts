@@ -19,16 +19,47 @@ export interface TensorSlot {
 }
 
 /**
+ * A piece of an arena that another process allocates in by itself.
+ * @since 0.1.0
+ * @category memory
+ */
+export interface LentPart {
+  /** Where it begins within the arena, in bytes. */
+  readonly offset: number
+  readonly byteLength: number
+  /** Bytes of it that its borrower says are held by live slots: they count as the arena's. */
+  usedBytes: number
+  /** Gives all of it back; nobody may use any of it afterwards. Calling twice is a defect. */
+  readonly release: () => void
+}
+
+/**
+ * Memory of an arena that other processes of the host can map.
+ * @since 0.1.0
+ * @category memory
+ */
+export interface SharedMemory {
+  /** Descriptor of the file behind it, for processes to inherit. */
+  readonly fd: number
+  /** All of it, as it is mapped here. */
+  readonly memory: ArrayBufferLike
+  /** A part of at least `byteLength` bytes; undefined where no such piece is free. */
+  readonly lend: (byteLength: number) => LentPart | undefined
+}
+
+/**
  * A bounded allocator of slots.
  * @since 0.1.0
  * @category memory
  */
 export interface TensorArena {
   readonly capacityBytes: number
-  /** Bytes held by live slots, rounding included. */
+  /** Bytes held by live slots, rounding included, those of lent parts too. */
   readonly usedBytes: () => number
   /** A slot of at least `byteLength` bytes, its content undefined; undefined where no such piece is free. */
   readonly allocate: (byteLength: number) => TensorSlot | undefined
+  /** Set where other processes can map the memory. */
+  readonly shared?: SharedMemory
 }
 
 /**

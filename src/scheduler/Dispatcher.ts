@@ -52,6 +52,27 @@ const noGlets: ReadonlyArray<GletId> = []
 /** How often the gate is asked again while best-effort work waits and nothing else happens, ms. */
 const gateRetryMs = 20
 
+/**
+ * Which requests of a model `wouldRefuse` refuses, as far as it can be said once for all of them.
+ * @since 0.1.0
+ * @category dispatching
+ */
+export interface AdmissionEdge {
+  /**
+   * The least request that arrived before is refused: with `queue-full` where this is Infinity, else with `deadline-unreachable`, to be tried
+   * again after what it is too early by. -Infinity where nothing can be said: ask for each.
+   */
+  readonly arrivedMs: number
+  /** When to try again where the queue is full. */
+  readonly retryAfterMs: number
+}
+
+const noEdge: AdmissionEdge = { arrivedMs: -Infinity, retryAfterMs: 0 }
+/** Steps in search of an edge; more are hardly ever needed, and without one requests are only asked about one by one. */
+const edgeSteps = 4
+/** What counts as just before, in ms: more than a time since 1970 is rounded by. */
+const justBeforeMs = 0.001
+
 /** @since 0.1.0 @category dispatching */
 export class Dispatcher {
   /** Requests that ended, in order, with `end` set; the caller empties it. */
@@ -187,6 +208,35 @@ export class Dispatcher {
     if (lane.isIdle && lane.mayDoubt(nowMs, least)) return undefined
     const error = this.refusal(nowMs, lane, least)
     return error?._tag === "RequestDropped" ? error : undefined
+  }
+
+  /**
+   * The edge of what `wouldRefuse` refuses, for processes that cannot ask it for every request. It holds until something changes: a request is
+   * queued, a batch ends, a glet comes or goes. Nothing changes by asking.
+   */
+  admissionEdge(nowMs: number, name: ModelName): AdmissionEdge {
+    const lane = this.lanes.model(name)
+    if (lane === undefined || this.draining || lane.routes.length === 0) return noEdge
+    const least = this.least
+    least.seq = this.sequence
+    least.sloMs = lane.model.sloMs ?? Infinity
+    const limitMs = this.deadlineMs(0, least.sloMs)
+    least.deadlineMs = nowMs + limitMs
+    if (lane.queuedRequests >= this.options.maxQueued) {
+      return { arrivedMs: Infinity, retryAfterMs: this.admission.predictedEndMs(nowMs, lane, least, lane.queuedItems) - nowMs }
+    }
+    if (limitMs === Infinity || !lane.hasReadyGlet) return noEdge
+    const nowEdgeMs = this.readyMs(nowMs, lane, least) - limitMs
+    if (nowEdgeMs > nowMs) return this.edgeOf(nowMs, lane, limitMs, nowEdgeMs)
+    // One that arrives now is taken: the edge lies before. The more urgent a request, the fewer go before it, so its end falls in steps: down
+    // from end to end, until a request just before is refused.
+    for (let step = 0, edgeMs = nowEdgeMs; step < edgeSteps; step++) {
+      least.deadlineMs = edgeMs - justBeforeMs + limitMs
+      const readyMs = this.readyMs(nowMs, lane, least)
+      if (readyMs > least.deadlineMs) return this.edgeOf(nowMs, lane, limitMs, edgeMs)
+      edgeMs = readyMs - limitMs
+    }
+    return noEdge
   }
 
   /** A request was dropped as `wouldRefuse` said, unread: counts it as offered and dropped. Answers its model. */
@@ -352,11 +402,22 @@ export class Dispatcher {
       return lane.refusals.dropped("queue-full", this.admission.predictedEndMs(nowMs, lane, asked, lane.queuedItems) - nowMs)
     }
     if (asked.deadlineMs === Infinity) return lane.earliestEndMs(nowMs, asked.items) === Infinity ? this.unavailable(lane) : undefined
-    const endMs = this.admission.predictedEndMs(nowMs, lane, asked, lane.itemsBefore(asked))
-    // Where it can run at once there is no queue to be wrong about; and the margin could never be unlearnt if it closed an idle glet.
-    const readyMs = lane.isIdle ? endMs : endMs + lane.marginMs(asked.sloMs)
+    const readyMs = this.readyMs(nowMs, lane, asked)
     if (readyMs <= asked.deadlineMs) return undefined
     return lane.hasReadyGlet ? lane.refusals.dropped("deadline-unreachable", readyMs - asked.deadlineMs) : this.unavailable(lane)
+  }
+
+  /** When a request would be answered if it were queued now, and how far that can be trusted. */
+  private readyMs(nowMs: number, lane: ModelLane, asked: Asked): number {
+    const endMs = this.admission.predictedEndMs(nowMs, lane, asked, lane.itemsBefore(asked))
+    // Where it can run at once there is no queue to be wrong about; and the margin could never be unlearnt if it closed an idle glet.
+    return lane.isIdle ? endMs : endMs + lane.marginMs(asked.sloMs)
+  }
+
+  /** What an idle glet could make by its profile is never refused unasked. */
+  private edgeOf(nowMs: number, lane: ModelLane, limitMs: number, edgeMs: number): AdmissionEdge {
+    const arrivedMs = lane.isIdle ? Math.min(edgeMs, lane.profiledEndMs(nowMs, 1) - limitMs) : edgeMs
+    return Number.isFinite(arrivedMs) ? { arrivedMs, retryAfterMs: 0 } : noEdge
   }
 
   private pullFor(nowMs: number, glet: GletLane): DispatchedBatch | undefined {

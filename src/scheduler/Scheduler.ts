@@ -13,6 +13,7 @@ import type { Plan } from "../core/Plan.js"
 import type { ModelProfile } from "../core/Profile.js"
 import type { InferRequest, InferResult, RequestEnd, RequestTimes } from "../core/Request.js"
 import type { RequestDropped, RequestError } from "../core/RequestError.js"
+import type { AdmissionEdge } from "./Dispatcher.js"
 import type { ModelChange } from "./internal/registry.js"
 import type { PlannerAlgorithm } from "./Planner.js"
 import type { GletStatus, ModelStatus, SchedulerStatus } from "./SchedulerStatus.js"
@@ -89,6 +90,8 @@ export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler
    * with `refusedUnread`. Under overload most requests end here: both together cost about a microsecond.
    */
   readonly wouldRefuse: (model: ModelName, arrivedAtMs: number) => RequestDropped | undefined
+  /** Which arrivals `wouldRefuse` refuses now, for processes that cannot ask it per request; see `AdmissionEdge`. */
+  readonly admissionEdge: (model: ModelName) => AdmissionEdge
   /** Counts a request as offered and dropped, as `wouldRefuse` said; observers are told of its end. */
   readonly refusedUnread: (model: ModelName, arrivedAtMs: number, error: RequestDropped) => void
   /** `offer` as an Effect; interruption cancels. */

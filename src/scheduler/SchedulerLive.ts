@@ -193,6 +193,7 @@ export const make = (
       nowMs,
       offer: path.offer,
       wouldRefuse: path.wouldRefuse,
+      admissionEdge: path.admissionEdge,
       refusedUnread: path.refusedUnread,
       submit: (request) =>
         Effect.async<InferResult, RequestError>((resume) => {

@@ -1,6 +1,6 @@
 /**
- * The HTTP server: one listener. Plain infer requests are read from the socket, others by node:http; both take a path of their own, without
- * fibers. All other routes are Effect's.
+ * The HTTP server: one address. Plain infer requests are read from the socket, others by node:http; both take a path of their own, without
+ * fibers, in this process or in fronts of it. All other routes are Effect's.
  *
  * @since 0.1.0
  */
@@ -11,28 +11,23 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { createServer } from "node:http"
-import type { IncomingMessage, Server, ServerResponse } from "node:http"
-import type { AddressInfo, Socket } from "node:net"
 import { Executor } from "../core/Executor.js"
 import type { GpuInventory } from "../core/Gpu.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
 import { ArrivalClock, loopView } from "./internal/arrivalClock.js"
 import { BufferBudget } from "./internal/bodyBuffer.js"
-import { Connection } from "./internal/connection.js"
-import { DirectConnections } from "./internal/directConnections.js"
+import { frontCount, startFronts } from "./fronts/startFronts.js"
+import type * as Fronts from "./fronts/Fronts.js"
+import { type Entrance, openFronted, openPlain } from "./internal/entrance.js"
 import type { InferContext } from "./internal/inferContext.js"
-import { startInfer } from "./internal/inferRoute.js"
-import { inferTarget } from "./internal/inferTarget.js"
-import { NodeReply } from "./internal/nodeReply.js"
+import { Listener } from "./internal/listener.js"
 import { SharedRegions } from "./internal/sharedRegions.js"
-import { sendError } from "./internal/send.js"
 import * as Metrics from "./Metrics.js"
 import { ModelCatalog } from "./ModelCatalog.js"
 import * as RequestLog from "./RequestLog.js"
 import * as Routes from "./Routes.js"
 import type { ServerConfig } from "./ServerConfig.js"
-import { type RequestLogError, RequestRefused, ServerStartError } from "./ServerError.js"
+import type { RequestLogError, ServerStartError } from "./ServerError.js"
 
 /**
  * A server that listens.
@@ -49,72 +44,23 @@ export class HttpServer extends Context.Tag("glet/server/HttpServer")<HttpServer
 /** What the server serves. @since 0.1.0 @category services */
 export type HttpServerServices = Scheduler | ModelCatalog | Executor | GpuInventory
 
-/** How often connections are looked at for what takes too long. */
-const checkMs = (config: ServerConfig): number => Math.max(50, Math.min(1000, config.headersTimeoutMs / 4, config.requestTimeoutMs / 4))
-
-const makeNodeServer = (config: ServerConfig): Server => {
-  const server = createServer({
-    maxHeaderSize: config.maxHeaderBytes,
-    headersTimeout: Math.min(config.headersTimeoutMs, config.requestTimeoutMs),
-    requestTimeout: config.requestTimeoutMs,
-    keepAliveTimeout: config.keepAliveTimeoutMs,
-    connectionsCheckingInterval: checkMs(config),
-    requireHostHeader: false,
-    noDelay: true
-  })
-  server.maxConnections = config.maxConnections
-  server.maxRequestsPerSocket = config.maxRequestsPerConnection
-  return server
-}
-
-const startReasons = new Map<string | undefined, ServerStartError["reason"]>([
-  ["EADDRINUSE", "port-in-use"], ["EADDRNOTAVAIL", "bad-host"], ["ENOTFOUND", "bad-host"], ["EAI_AGAIN", "bad-host"], ["EINVAL", "bad-host"],
-  ["EACCES", "permission-denied"], ["EPERM", "permission-denied"]
-])
-
-const listen = (server: Server, { host, port }: ServerConfig) =>
-  Effect.async<AddressInfo, ServerStartError>((resume) => {
-    const onError = (cause: NodeJS.ErrnoException) =>
-      resume(Effect.fail(new ServerStartError({ reason: startReasons.get(cause.code) ?? "failed", host, port, detail: cause.message })))
-    server.once("error", onError)
-    server.listen({ host, port, backlog: 1024 }, () => {
-      server.off("error", onError)
-      resume(Effect.sync(() => server.address() as AddressInfo))
-    })
-  })
-
 /** A client whose request is not there as a whole when the server stops has this long for the rest; then nobody waits for it any more. */
 const lateMs = 1000
 
-/** What is open. */
-interface Connections {
-  readonly all: ReadonlyMap<Socket, Connection>
-  readonly direct: DirectConnections
-}
-
 /** Stops accepting and waits, within the bound, until what was accepted is answered and sent; then cuts what is left. */
 const shutDown = (
-  server: Server,
-  { all, direct }: Connections,
+  entrance: Entrance,
+  listener: Listener,
   context: InferContext,
   drain: Effect.Effect<void>,
   stopped: Deferred.Deferred<void>
 ) =>
   Effect.gen(function*() {
-    context.draining = true
     yield* Deferred.succeed(stopped, undefined)
-    direct.drain()
-    const closed = Effect.async<void>((resume) => {
-      server.close(() => resume(Effect.void))
-    })
+    listener.drain()
     // From here on node:http has no time limits of its own for clients that send slowly or nothing.
-    const cutLate = Effect.delay(
-      Effect.sync(() => {
-        for (const [socket, connection] of all) if (!connection.isAnswering) socket.destroy()
-      }),
-      lateMs
-    )
-    yield* Effect.all([closed, drain], { concurrency: 2, discard: true }).pipe(
+    const cutLate = Effect.delay(Effect.sync(() => listener.cutLate()), lateMs)
+    yield* Effect.all([entrance.close, drain], { concurrency: 2, discard: true }).pipe(
       Effect.raceFirst(Effect.zipRight(cutLate, Effect.never)),
       Effect.interruptible,
       Effect.timeoutTo({
@@ -124,49 +70,8 @@ const shutDown = (
       }),
       Effect.flatten
     )
-    server.closeAllConnections()
-    direct.close()
+    listener.close()
   })
-
-/** Connects the listener's events with the two kinds of routes. */
-const attach = (
-  server: Server,
-  context: InferContext,
-  route: (req: IncomingMessage, res: ServerResponse) => void
-): Connections => {
-  const connections = new Map<Socket, Connection>()
-  const connectionOf = (socket: Socket): Connection => {
-    let connection = connections.get(socket)
-    if (connection === undefined) {
-      connection = new Connection(socket)
-      connections.set(socket, connection)
-      socket.once("close", () => connections.delete(socket))
-    }
-    return connection
-  }
-  const direct = new DirectConnections(context, server, connectionOf, checkMs(context.config))
-  const handle = (req: IncomingMessage, res: ServerResponse, continues: boolean): void => {
-    const connection = connectionOf(req.socket)
-    const target = req.method === "POST" ? inferTarget(req.url!) : undefined
-    if (target !== undefined) return startInfer(context, connection, req, res, target, continues)
-    const call = { get isReading() { return !req.complete }, abandon: () => {} }
-    connection.add(call)
-    res.once("close", () => connection.remove(call))
-    if (context.draining) res.shouldKeepAlive = false
-    if (continues) res.writeContinue()
-    route(req, res)
-  }
-  server.on("request", (req: IncomingMessage, res: ServerResponse) => handle(req, res, false))
-  server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => handle(req, res, true))
-  server.on("checkExpectation", (req: IncomingMessage, res: ServerResponse) => {
-    sendError(context, new NodeReply(context, req, res), new RequestRefused({ reason: "malformed", subject: "Expect", detail: "only 100-continue is known" }))
-  })
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
-    const status = connectionOf(socket).refuse(error)
-    if (status !== undefined) context.metrics.responded(status)
-  })
-  return { all: connections, direct }
-}
 
 /**
  * Starts a server; closing the scope drains it.
@@ -203,17 +108,24 @@ export const make = (
       onDefect: (defect) => runFork(Effect.logError("an infer request failed unexpectedly", defect)),
       draining: false
     }
+    const count = yield* frontCount(config, arena)
+    // Known once they are up; nobody asks before.
+    let fronts: Fronts.Fronts | undefined
     const app = yield* Routes.make({
       compatTritonErrors: config.compatTritonErrors,
       responded: metrics.responded,
       isDraining: () => context.draining,
       regions,
+      tellRegions: (message) => fronts?.tell(message) ?? Effect.void,
       stopped: Deferred.await(stopped)
     })
     const route = yield* NodeHttpServer.makeHandler(app)
-    const server = makeNodeServer(config)
-    const connections = attach(server, context, route)
-    const address = yield* Effect.acquireRelease(listen(server, config), () => shutDown(server, connections, context, scheduler.drain, stopped))
+    // What a front counted before it passed a request on is read first: its link was readable no later than that request.
+    const listener = new Listener(context, count === 0 ? route : (req, res) => setImmediate(route, req, res))
+    if (count > 0) fronts = yield* startFronts(count, context, scheduler, listener)
+    const open = fronts === undefined ? openPlain(listener, config) : openFronted(fronts, listener, config)
+    const entrance = yield* Effect.acquireRelease(open, (entrance) => shutDown(entrance, listener, context, scheduler.drain, stopped))
+    const { address } = entrance
     const shownHost = address.family === "IPv6" ? `[${address.address}]` : address.address
     return HttpServer.of({ host: address.address, port: address.port, url: `http://${shownHost}:${address.port}` })
   })

@@ -87,8 +87,8 @@ const makeObserver = (state: MetricsState, unixMs: () => number): Required<Sched
 export class Metrics extends Context.Tag("glet/server/Metrics")<Metrics, {
   /** A request dropped before the scheduler saw it. */
   readonly droppedAtFront: (model: Model, reason: DropReason) => void
-  /** An HTTP response was sent. */
-  readonly responded: (status: number) => void
+  /** An HTTP response was sent, or several of one status. */
+  readonly responded: (status: number, count?: number) => void
   /** Prometheus' text. Models that were never asked anything stand in it with zeros. */
   readonly render: (now: {
     readonly models: ReadonlyArray<Model>
@@ -112,8 +112,8 @@ export const make = Effect.gen(function*() {
       series.failed("REJECTED")
       series.dropped(reason)
     },
-    responded: (status) => {
-      state.responses.set(status, (state.responses.get(status) ?? 0) + 1)
+    responded: (status, count = 1) => {
+      state.responses.set(status, (state.responses.get(status) ?? 0) + count)
     },
     render: (now) => {
       for (const model of now.models) state.of(model)

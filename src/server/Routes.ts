@@ -18,7 +18,7 @@ import type { MappedError } from "./ErrorMapping.js"
 import { type Endpoint, endpoint, type RouteServices, type RouteSettings, toApp } from "./internal/endpoint.js"
 import { notServed } from "./internal/served.js"
 import { json, readObject } from "./internal/responses.js"
-import { sharedMemoryRoutes } from "./internal/sharedMemoryRoutes.js"
+import { sharedMemoryRoutes, type TellRegions } from "./internal/sharedMemoryRoutes.js"
 import type { SharedRegions } from "./internal/sharedRegions.js"
 import { Metrics } from "./Metrics.js"
 import { type CatalogEntry, ModelCatalog } from "./ModelCatalog.js"
@@ -178,6 +178,8 @@ export const make = (
     readonly stopped: Effect.Effect<void>
     /** Memory that clients share; undefined where that is off. */
     readonly regions: SharedRegions | undefined
+    /** Tells fronts, where there are any, of a change of that memory; completes when all have heard of it. */
+    readonly tellRegions?: TellRegions
   }
 ): Effect.Effect<
   Effect.Effect<HttpServerResponse.HttpServerResponse, never, RouteServices | HttpServerRequest.HttpServerRequest>
@@ -202,7 +204,7 @@ export const make = (
     endpoint("/v2/repository/index", { POST: repositoryIndex }),
     endpoint("/v2/repository/models/:model/load", { POST: loadModel }),
     endpoint("/v2/repository/models/:model/unload", { POST: unloadModel }),
-    ...sharedMemoryRoutes(options.regions),
+    ...sharedMemoryRoutes(options.regions, options.tellRegions ?? (() => Effect.void)),
     endpoint("/metrics", { GET: metricsPage }),
     endpoint("/glet/v1alpha1/plan", { GET: Effect.flatMap(Scheduler, ({ plan }) => Effect.map(plan, (value) => json(encodePlan(value)))) }),
     endpoint("/glet/v1alpha1/status", { GET: Effect.flatMap(Scheduler, ({ status }) => Effect.map(status, json)) }),

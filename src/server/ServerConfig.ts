@@ -50,7 +50,11 @@ export const ServerConfig = Schema.Struct({
   /** Clients on this host may register shared memory (Linux). */
   sharedMemory: Schema.Boolean,
   /** File for the request log; none where empty. */
-  requestLog: Schema.String
+  requestLog: Schema.String,
+  /** Processes that read and answer requests; 0: the agent does it itself; `auto`: as the cores allow. */
+  fronts: Schema.Union(Schema.Int.pipe(Schema.between(0, 64)), Schema.Literal("auto")).annotations({
+    message: () => ({ message: "expected a whole number from 0 to 64, or auto", override: true })
+  })
 })
 /** @since 0.1.0 @category configuration */
 export type ServerConfig = typeof ServerConfig.Type
@@ -85,7 +89,8 @@ export const settings: ReadonlyArray<Setting> = [
   setting("gzipMinBytes", 16 * 1024, "GLET_GZIP_MIN_BYTES", "smallest response that is compressed for clients that ask"),
   setting("compatTritonErrors", false, "GLET_COMPAT_TRITON_ERRORS", "answer dropped requests with 503 instead of 429"),
   setting("sharedMemory", false, "GLET_SHARED_MEMORY", "clients on this host may pass tensors in shared memory"),
-  setting("requestLog", "", "GLET_REQUEST_LOG", "file for the request log; none where empty")
+  setting("requestLog", "", "GLET_REQUEST_LOG", "file for the request log; none where empty"),
+  setting("fronts", 0, "GLET_FRONTS", "processes that read and answer requests; 0: the server's own; auto: as the cores allow")
 ]
 
 /** The defaults. @since 0.1.0 @category configuration */
@@ -111,7 +116,7 @@ export interface ResolvedConfig {
 
 const environmentValue = (text: string, like: unknown): unknown => {
   const trimmed = text.trim()
-  if (typeof like === "number") return trimmed === "" ? text : Number(trimmed)
+  if (typeof like === "number") return trimmed === "" || Number.isNaN(Number(trimmed)) ? trimmed : Number(trimmed)
   if (typeof like === "boolean") {
     if (/^(true|yes|on|1)$/i.test(trimmed)) return true
     if (/^(false|no|off|0)$/i.test(trimmed)) return false

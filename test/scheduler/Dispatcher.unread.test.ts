@@ -133,3 +133,79 @@ describe("wouldRefuse", () => {
     assert.approximately(after.arrivedItems - before.arrivedItems, 4, 1e-3)
   })
 })
+
+describe("admissionEdge", () => {
+  it("says of older and younger requests what wouldRefuse says, and changes nothing", () => {
+    let found = 0
+    let asked = 0
+    fc.assert(fc.property(fc.array(step, { minLength: 20, maxLength: 120 }), fc.integer({ min: 3, max: 30 }), (steps, maxQueued) => {
+      const dispatcher = new Dispatcher({ maxQueued, overheadMs: 0.2 })
+      for (const model of models) dispatcher.setModel(model)
+      dispatcher.setRoutes(glets)
+      for (const id of ids) dispatcher.gletReady(id, 2)
+      const running = new Map<string, Array<DispatchedBatch>>(ids.map((id) => [id, []]))
+      let now = 1000
+      for (const s of steps) {
+        if (s.kind === "offer") {
+          dispatcher.offer(now, request(models[s.model]!, {
+            items: s.items, ...(s.timeoutMs === undefined ? {} : { timeoutMs: s.timeoutMs }), ...(s.priority === undefined ? {} : { priority: s.priority })
+          }), ignore)
+        } else if (s.kind === "wait") {
+          now += s.ms
+          dispatcher.sweep(now)
+        } else if (s.kind === "ask") {
+          const { name } = models[s.model]!
+          const before = JSON.stringify(dispatcher.countersOf(name))
+          const edge = dispatcher.admissionEdge(now, name)
+          assert.strictEqual(JSON.stringify(dispatcher.countersOf(name)), before)
+          asked++
+          if (edge.arrivedMs === -Infinity) continue
+          found++
+          // What arrives now, or just at the edge: the two that decide.
+          const arrivals = edge.arrivedMs === Infinity ? [now, now - s.lagMs] : [Math.min(now, edge.arrivedMs - 0.001)]
+          for (const arrivedMs of arrivals) {
+            const error = dispatcher.wouldRefuse(now, name, arrivedMs)
+            assert.isDefined(error, `arrived ${now - arrivedMs} ms ago, the edge is at ${edge.arrivedMs - now}`)
+            assert.strictEqual(error!.reason, edge.arrivedMs === Infinity ? "queue-full" : "deadline-unreachable")
+          }
+          if (edge.arrivedMs <= now) assert.isUndefined(dispatcher.wouldRefuse(now, name, now))
+        } else {
+          const id = unsafeGletId(ids[s.glet]!)
+          const batches = running.get(id)!
+          if (s.kind === "pull") {
+            const batch = dispatcher.pull(now, id)
+            if (batch !== undefined) batches.push(batch)
+          } else if (s.kind === "end") {
+            const batch = batches.shift()
+            if (batch !== undefined) dispatcher.batchEnded(now += s.ms, batch, done(s.ms))
+          } else if (s.kind === "lose") {
+            batches.length = 0
+            dispatcher.gletLost(now, id, now + s.ms)
+          } else {
+            dispatcher.gletReady(id, 2)
+          }
+        }
+        dispatcher.ended.length = 0
+      }
+    }), { numRuns: 400, seed: 7 })
+    assert.isAbove(found, asked / 3)
+  })
+
+  it("says nothing of models without an objective, without a glet, and while it drains", () => {
+    const dispatcher = new Dispatcher({ maxQueued: 1 })
+    const [tight, , filler] = models
+    assert.strictEqual(dispatcher.admissionEdge(0, tight!.name).arrivedMs, -Infinity)
+    for (const model of models) dispatcher.setModel(model)
+    assert.strictEqual(dispatcher.admissionEdge(0, tight!.name).arrivedMs, -Infinity)
+    dispatcher.setRoutes(glets)
+    for (const id of ids) dispatcher.gletReady(id, 1)
+    assert.strictEqual(dispatcher.admissionEdge(0, filler!.name).arrivedMs, -Infinity)
+    for (let i = 0; i < 3; i++) {
+      dispatcher.offer(0, request(tight!), ignore)
+      for (const id of ids) dispatcher.pull(0, id)
+    }
+    assert.strictEqual(dispatcher.admissionEdge(0, tight!.name).arrivedMs, Infinity)
+    dispatcher.drain()
+    assert.strictEqual(dispatcher.admissionEdge(0, tight!.name).arrivedMs, -Infinity)
+  })
+})

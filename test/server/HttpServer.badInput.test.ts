@@ -2,9 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import { gzipSync } from "node:zlib"
-import { makeFakes } from "../support/fakeServices.js"
 import { call, rawExchange } from "../support/http.js"
-import { digits, startServer } from "../support/server.js"
+import { digits, freed, places } from "../support/server.js"
 
 const infer = "/v2/models/digits/infer"
 const six = [1, 2, 3, 4, 5, 6]
@@ -83,7 +82,7 @@ const bodies: ReadonlyArray<readonly [name: string, body: string | Buffer, field
   ["data and a binary size", input({ parameters: { binary_data_size: 24 } }), "inputs[0].data"]
 ]
 
-describe("bad input", () => {
+describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => {
   it.scopedLive("every malformed JSON body is a 400 that names the field, and nothing is held", () =>
     Effect.gen(function*() {
       const fakes = makeFakes()
@@ -94,7 +93,7 @@ describe("bad input", () => {
         assert.isTrue(String(answer.json.error).startsWith(`${field}:`), `${name}: ${answer.json.error}`)
       }
       assert.strictEqual(fakes.seen.length, 0)
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
       const after = yield* Effect.promise(() => call(port, { path: infer, body: good }))
       assert.strictEqual(after.status, 200)
     }))
@@ -124,7 +123,7 @@ describe("bad input", () => {
         assert.strictEqual(answer.status, 400)
         assert.isTrue(String(answer.json.error).startsWith("inputs[0].data[1]:"), answer.json.error)
       }
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
     }))
 
   it.scopedLive("binary parts that are cut off, too long or of the wrong size, by length and by chunks", () =>
@@ -147,7 +146,7 @@ describe("bad input", () => {
           assert.isTrue(String(answer.json.error).startsWith(`${field}:`), answer.json.error)
         }
       }
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
     }))
 
   it.scopedLive("headers: negative, absurd and duplicate values are named", () =>
@@ -202,7 +201,7 @@ describe("bad input", () => {
         const answer = yield* Effect.promise(() => call(port, { path: infer, headers: { "content-encoding": "gzip" }, body: broken }))
         assert.strictEqual(answer.status, 400, answer.body.toString())
       }
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
     }))
 
   it.scopedLive("the memory for bodies that are being read is bounded", () =>
@@ -288,7 +287,7 @@ describe("bad input", () => {
         const text = yield* Effect.promise(() => rawExchange(port, bytes))
         assert.match(text, /^HTTP\/1\.1 400 .*\{"error":/s, JSON.stringify(bytes))
       }
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
       const after = yield* Effect.promise(() => call(port, { path: infer, body: good }))
       assert.strictEqual(after.status, 200)
     }))
@@ -329,7 +328,7 @@ describe("bad input", () => {
           { seed: 20240607, numRuns: 1500 }
         )
       )
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
       const after = yield* Effect.promise(() => call(port, { path: infer, body: good }))
       assert.strictEqual(after.status, 200)
     }))

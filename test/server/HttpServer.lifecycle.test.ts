@@ -5,9 +5,8 @@ import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import { connect, createServer } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
-import { makeFakes } from "../support/fakeServices.js"
 import { call, rawExchange } from "../support/http.js"
-import { digits, startServer } from "../support/server.js"
+import { digits, freed, places } from "../support/server.js"
 
 const infer = "/v2/models/digits/infer"
 const good = digits([1, 2, 3, 4, 5, 6])
@@ -19,7 +18,7 @@ const until = async (condition: () => boolean): Promise<void> => {
   assert.isTrue(condition())
 }
 
-describe("clients", () => {
+describe.each(places)("clients, read $where", ({ makeFakes, startServer }) => {
   it.scopedLive("one that goes away leaves the queue, and its slot comes back", () =>
     Effect.gen(function*() {
       const fakes = makeFakes()
@@ -34,7 +33,7 @@ describe("clients", () => {
         await until(() => fakes.canceled === 1)
       })
       assert.strictEqual(fakes.pending.size, 0)
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
     }))
 
   it.scopedLive("one that goes away in the middle of its binary data gives its slot back", () =>
@@ -85,7 +84,7 @@ describe("clients", () => {
         ])
       )
       for (const text of [headers, body, index]) assert.match(text, /^HTTP\/1\.1 408 .*\{"error":"request: was not sent in time"\}$/s)
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
       const after = yield* Effect.promise(() => call(port, { path: infer, body: good }))
       assert.strictEqual(after.status, 200)
     }))
@@ -115,7 +114,7 @@ describe("clients", () => {
     }))
 })
 
-describe("start and stop", () => {
+describe.each(places)("start and stop, read $where", ({ makeFakes, startServer }) => {
   it.scopedLive("a port in use and a host that is not ours are typed errors with one line", () =>
     Effect.gen(function*() {
       const taken = createServer()
@@ -184,7 +183,7 @@ describe("start and stop", () => {
     }))
 })
 
-describe("bugs", () => {
+describe.each(places)("bugs, read $where", ({ makeFakes, startServer }) => {
   it.scopedLive("an exception on a request's way is that request's 500, is logged, and frees nothing that is still borrowed", () =>
     Effect.gen(function*() {
       const fakes = makeFakes()

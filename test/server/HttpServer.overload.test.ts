@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { makeFakes } from "../support/fakeServices.js"
 import { call, rawExchange } from "../support/http.js"
-import { digits, startServer } from "../support/server.js"
+import { digits, freed, places } from "../support/server.js"
 
 const infer = "/v2/models/digits/infer"
 const good = digits([1, 2, 3, 4, 5, 6])
@@ -13,12 +12,16 @@ const metric = (page: string, line: string): number => {
   return found === undefined ? NaN : Number(found.slice(line.length + 1))
 }
 
-describe("under overload", () => {
+/** No event tells of what the fakes do; fronts look every 100 ms. */
+const heard = (isFronted: boolean): Effect.Effect<void> => (isFronted ? Effect.sleep("300 millis") : Effect.void)
+
+describe.each(places)("under overload, read $where", ({ isFronted, makeFakes, startServer }) => {
   it.scopedLive("a request is refused unread, told why, counted once, and its connection goes on", () =>
     Effect.gen(function*() {
       const fakes = makeFakes()
       const { port } = yield* startServer(fakes)
       fakes.refusal = "deadline-unreachable"
+      yield* heard(isFronted)
       yield* Effect.promise(async () => {
         // Broken where nobody looks: it is not even parsed.
         const refused = await call(port, { path: infer, body: digits("none") })
@@ -30,7 +33,7 @@ describe("under overload", () => {
         const text = await rawExchange(port, `${head}${good}${head}${good}GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
         assert.deepStrictEqual(text.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 429", "HTTP/1.1 429", "HTTP/1.1 200"])
         assert.strictEqual(fakes.seen.length, 0)
-        assert.strictEqual(fakes.arena.usedBytes(), 0)
+        await freed(fakes)
         const page = (await call(port, { path: "/metrics" })).body.toString()
         assert.strictEqual(metric(page, `glet_requests_dropped_total{model="digits",version="1",reason="deadline-unreachable"}`), 3)
         assert.strictEqual(metric(page, `nv_inference_request_failure{model="digits",version="1",reason="REJECTED"}`), 3)
@@ -44,6 +47,7 @@ describe("under overload", () => {
       const fakes = makeFakes()
       const { port } = yield* startServer(fakes)
       fakes.refusal = "queue-full"
+      yield* heard(isFronted)
       yield* Effect.promise(async () => {
         for (const parameters of [{ priority: 1 }, { timeout: 5_000_000 }]) {
           assert.strictEqual((await call(port, { path: infer, body: digits([1, 2, 3, 4, 5, 6], { parameters }) })).status, 200)
@@ -58,6 +62,7 @@ describe("under overload", () => {
       const fakes = makeFakes()
       const { port } = yield* startServer(fakes)
       fakes.refusal = "deadline-unreachable"
+      yield* heard(isFronted)
       const json = JSON.stringify({ inputs: [{ name: "pixels", shape: [1, 3, 224, 224], datatype: "FP32", parameters: { binary_data_size: 602112 } }] })
       yield* Effect.promise(async () => {
         const head = `POST /v2/models/image/infer HTTP/1.1\r\nHost: x\r\nInference-Header-Content-Length: ${json.length}\r\n`
@@ -65,6 +70,6 @@ describe("under overload", () => {
         assert.match(text, /^HTTP\/1\.1 429 /)
         assert.match(text, /connection: close/i)
       })
-      assert.strictEqual(fakes.arena.usedBytes(), 0)
+      yield* Effect.promise(() => freed(fakes))
     }))
 })

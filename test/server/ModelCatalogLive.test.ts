@@ -51,6 +51,7 @@ class World {
       nowMs: () => 0,
       offer: () => () => undefined,
       wouldRefuse: () => undefined,
+      admissionEdge: () => ({ arrivedMs: -Infinity, retryAfterMs: 0 }),
       refusedUnread: () => undefined,
       submit: () => Effect.dieMessage("not asked"),
       register: (model, profiles) =>

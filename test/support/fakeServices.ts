@@ -91,13 +91,13 @@ const answerOf = (request: InferRequest, layout: SlotLayout): RequestEnd => {
   }
 }
 
-export const makeFakes = (arenaBytes = 64 * 1024 * 1024): Fakes => ({
+export const makeFakes = (arenaBytes = 64 * 1024 * 1024, arena = makeHeapArena(arenaBytes)): Fakes => ({
   pending: new Set(),
   seen: [],
   canceled: 0,
   behaviour: (_, answer) => setImmediate(answer),
   refusal: undefined,
-  arena: makeHeapArena(arenaBytes),
+  arena,
   broken: [],
   drained: false,
   observers: new Set()
@@ -159,6 +159,10 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
     offer,
     wouldRefuse: (model) =>
       fakes.refusal === undefined || !entries.has(model) ? undefined : new RequestDropped({ model, reason: fakes.refusal, retryAfterMs: 1500 }),
+    admissionEdge: (model) => {
+      const arrivedMs = fakes.refusal === undefined || !entries.has(model) ? -Infinity : fakes.refusal === "queue-full" ? Infinity : performance.now() + 1500
+      return { arrivedMs, retryAfterMs: 1500 }
+    },
     refusedUnread: (name, arrivedMs, error) => {
       const times = { arrivedMs, queuedMs: arrivedMs, batchClosedMs: 0, startedMs: 0, endedMs: arrivedMs + 1 }
       for (const observer of fakes.observers) {

@@ -29,6 +29,11 @@ export const readConfigFile = (file: string | undefined): Effect.Effect<typeof C
     )
   )
 
+const frontsOf = (text: string): Effect.Effect<ServerConfig["fronts"], CliError> =>
+  text === "auto" || /^[0-9]{1,4}$/.test(text)
+    ? Effect.succeed(text === "auto" ? text : Number(text))
+    : Effect.fail(usageError(`--fronts ${text}: expected a whole number, or auto`))
+
 /** The server's settings from flags, environment and file, each with its source. */
 export const resolveServerConfig = (args: {
   readonly config: string | undefined
@@ -37,6 +42,7 @@ export const resolveServerConfig = (args: {
   readonly requestLog: string | undefined
   readonly compatTritonErrors: boolean
   readonly sharedMemory: boolean
+  readonly fronts: string | undefined
 }): Effect.Effect<ResolvedConfig, CliError | ServerConfigError> =>
   Effect.gen(function*() {
     const file = yield* readConfigFile(args.config)
@@ -45,7 +51,8 @@ export const resolveServerConfig = (args: {
       ...(args.host === undefined ? {} : { host: args.host }),
       ...(args.requestLog === undefined ? {} : { requestLog: args.requestLog }),
       ...(args.compatTritonErrors ? { compatTritonErrors: true } : {}),
-      ...(args.sharedMemory ? { sharedMemory: true } : {})
+      ...(args.sharedMemory ? { sharedMemory: true } : {}),
+      ...(args.fronts === undefined ? {} : { fronts: yield* frontsOf(args.fronts) })
     }
     const env = new Map(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
     return yield* resolveConfig({ flags, env, file: file.server })

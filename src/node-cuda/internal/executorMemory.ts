@@ -36,7 +36,7 @@ export const openMemory = (sharing: "auto" | "off", askedBytes: number | undefin
     try {
       const byteLength = sizeOf(askedBytes, largestShared)
       const segment = createSegment(byteLength)
-      return { arena: makeSegmentArena(segment.memory), byteLength, fd: segment.fd, problem: undefined, close: segment.close }
+      return { arena: makeSegmentArena(segment.memory, { fd: segment.fd }), byteLength, fd: segment.fd, problem: undefined, close: segment.close }
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error)
     }

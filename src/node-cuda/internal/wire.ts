@@ -1,10 +1,7 @@
 /**
- * What agent and runner send each other, over one stream, in both directions: frames, little-endian.
+ * What agent and runner send each other, over one stream, in both directions: frames (link/frame.ts) of these kinds.
  *
  * ```
- * frame   = head | meta | payload
- * head    = u32 metaBytes | u32 payloadBytes | u32 kind | u32 id                                      16 bytes
- *
  * control   meta = JSON; id = the request's number, which its reply repeats
  * run       meta = u32 model | u32 items | u32 entries | u32 symbols | u32 flags                      20 bytes
  *                  + entries x (u32 offset of the slot / 64 | u32 items)
@@ -17,17 +14,15 @@
  * `id` of run and end is the batch's number. Payload: with shared memory only overflowing outputs. Without it, a run frame carries of each
  * entry's slot what stands before its outputs, and an end frame its outputs, before what overflows (slotParts.ts).
  */
+import { controlKind } from "../../link/frame.js"
 
 /** Changes with every change of the frames or of the control messages. */
 export const protocolVersion = 3
 
-export const FrameKind = { control: 1, run: 2, end: 3 } as const
+export const FrameKind = { control: controlKind, run: 2, end: 3 } as const
 
-export const headBytes = 16
 export const runHeadBytes = 20
 export const endHeadBytes = 24
-/** No meta may be larger: it is assembled in memory. */
-export const maxMetaBytes = 16 << 20
 /** Unit of slot offsets. */
 export const offsetUnit = 64
 

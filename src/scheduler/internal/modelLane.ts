@@ -151,9 +151,15 @@ export class ModelLane {
   }
 
   /** Whether refusing this request would be for `doubt` to learn from. */
-  mayDoubt(nowMs: number, asked: Asked): boolean {
-    for (const route of this.routes) if (this.couldMake(nowMs, asked, route)) return true
-    return false
+  mayDoubt(nowMs: number, { deadlineMs, items }: Asked): boolean {
+    return this.profiledEndMs(nowMs, items) <= deadlineMs
+  }
+
+  /** When an execution begun now would end by its profile; Infinity where no glet is ready. */
+  profiledEndMs(nowMs: number, items: number): number {
+    let best = Infinity
+    for (const route of this.routes) if (route.glet.ready) best = Math.min(best, nowMs + route.profiledMs(items))
+    return best
   }
 
   /** By its profile. */

@@ -4,7 +4,7 @@ import type { GletId, ModelName } from "../../core/Ids.js"
 import type { InferRequest, RequestEnd, RequestTimes } from "../../core/Request.js"
 import type { RequestDropped } from "../../core/RequestError.js"
 import type { DispatchedBatch } from "../DispatchedBatch.js"
-import type { Dispatcher } from "../Dispatcher.js"
+import type { AdmissionEdge, Dispatcher } from "../Dispatcher.js"
 import type { SchedulerObserver } from "../Scheduler.js"
 import { LatencyHistogram } from "./latencyHistogram.js"
 
@@ -59,6 +59,8 @@ export class RequestPath {
 
   readonly wouldRefuse = (name: ModelName, arrivedAtMs: number): RequestDropped | undefined =>
     this.options.dispatcher.wouldRefuse(this.options.nowMs(), name, arrivedAtMs)
+
+  readonly admissionEdge = (name: ModelName): AdmissionEdge => this.options.dispatcher.admissionEdge(this.options.nowMs(), name)
 
   readonly refusedUnread = (name: ModelName, arrivedAtMs: number, error: RequestDropped): void => {
     const now = this.options.nowMs()

@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage } from "node:http"
 import { createGunzip, createInflate } from "node:zlib"
-import type { InferRequest, RequestEnd } from "../../core/Request.js"
+import type { InferRequest } from "../../core/Request.js"
 import { ExecutionFailed, InvalidRequest, ModelUnavailable, RequestDropped } from "../../core/RequestError.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import type { MappedError } from "../ErrorMapping.js"
@@ -14,7 +14,7 @@ import { RequestRefused } from "../ServerError.js"
 import { BodyBuffer } from "./bodyBuffer.js"
 import type { CompiledModel } from "./compiledModel.js"
 import type { Connection } from "./connection.js"
-import type { InferContext } from "./inferContext.js"
+import type { AnswerEnd, InferContext } from "./inferContext.js"
 import { type BodyHeaders, tooLarge } from "./inferHeaders.js"
 import { bindRawRequest, type BoundRequest, fillSlot, sharedInputs } from "./inferRequest.js"
 import { type InferResponse, makeResponse } from "./inferResponse.js"
@@ -97,7 +97,7 @@ export class InferCall {
   /** The stations of a call, as callbacks of streams and of the scheduler. */
   readonly receive = (chunk: Buffer): void => this.guarded(() => this.take(chunk))
   private readonly onBodyEnd = (): void => this.guarded(() => this.endOfBody())
-  private readonly onEnd = (end: RequestEnd): void => this.guarded(() => this.answer(end))
+  private readonly onEnd = (end: AnswerEnd): void => this.guarded(() => this.answer(end))
 
   /** An exception is a bug: it ends this request, not the server. */
   private guarded(step: () => void): void {
@@ -245,12 +245,12 @@ export class InferCall {
     if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
     if (priority !== undefined) request.priority = priority
     if (id !== undefined) request.id = id
-    const cancel = this.context.scheduler.offer(request, this.onEnd)
+    const cancel = this.context.scheduler.offer(request, this.onEnd, this.compiled.model)
     if (!this.ended) this.cancel = cancel
   }
 
-  private answer(end: RequestEnd): void {
-    this.ended = true
+  private answer(end: AnswerEnd): void {
+    this.ended = end.ok || end.keepsSlot !== true
     this.cancel = undefined
     if (this.phase === "done") return this.release()
     if (!end.ok) {

@@ -1,4 +1,7 @@
-/** What all infer requests of a server share. */
+/** What all infer requests of a server, or of a front of it, share. */
+import type { Model } from "../../core/Model.js"
+import type { InferRequest, InferResult } from "../../core/Request.js"
+import type { RequestError } from "../../core/RequestError.js"
 import type { TensorArena } from "../../core/TensorArena.js"
 import type { Scheduler } from "../../scheduler/Scheduler.js"
 import type { ModelCatalog } from "../ModelCatalog.js"
@@ -8,12 +11,24 @@ import type { ArrivalClock } from "./arrivalClock.js"
 import type { BufferBudget } from "./bodyBuffer.js"
 import type { SharedRegions } from "./sharedRegions.js"
 
+/** What an answer is made of. */
+export type AnswerEnd =
+  | { readonly ok: true; readonly result: Pick<InferResult, "outputBindings" | "overflow"> }
+  /** `keepsSlot`: nobody knows who still uses the slot; it is never to be used again. */
+  | { readonly ok: false; readonly error: RequestError; readonly keepsSlot?: boolean }
+
+/** The scheduler as requests see it. */
+export interface RequestTaker extends Pick<typeof Scheduler.Service, "wouldRefuse" | "refusedUnread"> {
+  /** `Scheduler.offer`; `model` is what the request was read as. */
+  readonly offer: (request: InferRequest, onEnd: (end: AnswerEnd) => void, model: Model) => () => void
+}
+
 export interface InferContext {
   readonly config: ServerConfig
-  readonly catalog: typeof ModelCatalog.Service
+  readonly catalog: Pick<typeof ModelCatalog.Service, "find" | "index">
   readonly arena: TensorArena
-  readonly scheduler: Pick<typeof Scheduler.Service, "offer" | "wouldRefuse" | "refusedUnread">
-  readonly metrics: typeof Metrics.Service
+  readonly scheduler: RequestTaker
+  readonly metrics: Pick<typeof Metrics.Service, "droppedAtFront" | "responded">
   readonly buffers: BufferBudget
   /** When what is read now came, in monotonic ms of the scheduler's clock. */
   readonly arrival: ArrivalClock

@@ -34,7 +34,7 @@ export const makeResponse = (
   compiled: CompiledModel,
   request: BoundRequest,
   slot: TensorSlot,
-  result: InferResult
+  result: Pick<InferResult, "outputBindings" | "overflow">
 ): InferResponse | ExecutionFailed | InvalidRequest => {
   const specs = compiled.model.signature.outputs
   let json = request.id === undefined ? "{" : `{"id":${JSON.stringify(request.id)},`

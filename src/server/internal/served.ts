@@ -4,7 +4,7 @@ import type { CatalogEntry, ModelCatalog } from "../ModelCatalog.js"
 
 /** Why a name is not served: it was never found, or it was and is broken, unloaded or loading. */
 export const notServed = (
-  catalog: typeof ModelCatalog.Service,
+  catalog: Pick<typeof ModelCatalog.Service, "find" | "index">,
   name: string,
   version: number | undefined
 ): ModelNotFound | ModelUnavailable => {

@@ -1,6 +1,7 @@
 /** The routes of the system shared-memory extension, and what is said of CUDA's. */
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as Effect from "effect/Effect"
+import type { ToFront } from "../fronts/protocol.js"
 import { RequestRefused } from "../ServerError.js"
 import { type Endpoint, endpoint } from "./endpoint.js"
 import { json, readObject } from "./responses.js"
@@ -10,7 +11,10 @@ const notImplemented = (subject: string, detail: string) => new RequestRefused({
 
 const pathRegion = Effect.map(HttpRouter.RouteContext, ({ params }) => params["region"] ?? "")
 
-export const sharedMemoryRoutes = (regions: SharedRegions | undefined): ReadonlyArray<Endpoint> => {
+/** Tells whoever reads requests elsewhere of a change. */
+export type TellRegions = (message: Extract<ToFront, { readonly type: "register" | "unregister" }>) => Effect.Effect<void>
+
+export const sharedMemoryRoutes = (regions: SharedRegions | undefined, tell: TellRegions): ReadonlyArray<Endpoint> => {
   const system = "/v2/systemsharedmemory"
   const cuda = "/v2/cudasharedmemory"
   const given = regions === undefined ? Effect.fail(notImplemented("system_shared_memory", sharedMemoryIsOff)) : Effect.succeed(regions)
@@ -20,12 +24,17 @@ export const sharedMemoryRoutes = (regions: SharedRegions | undefined): Readonly
     const name = yield* pathRegion
     yield* readObject
     all.unregister(name === "" ? undefined : name)
+    yield* tell({ type: "unregister", region: name === "" ? null : name })
     return json({})
   })
   const register = Effect.gen(function*() {
     const all = yield* given
-    const problem = all.register(yield* pathRegion, yield* readObject)
-    return problem === undefined ? json({}) : yield* problem
+    const region = yield* pathRegion
+    const body = yield* readObject
+    const problem = all.register(region, body)
+    if (problem !== undefined) return yield* problem
+    yield* tell({ type: "register", region, body: Object.fromEntries(body) })
+    return json({})
   })
   const regionStatus = Effect.gen(function*() {
     const all = yield* given

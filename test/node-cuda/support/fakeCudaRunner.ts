@@ -5,7 +5,7 @@
 import * as fs from "node:fs"
 import * as net from "node:net"
 import type { Ready, RunnerSettings } from "../../../src/node-cuda/internal/control.js"
-import { makeFrameReader } from "../../../src/node-cuda/internal/frameReader.js"
+import { makeFrameReader } from "../../../src/link/frameReader.js"
 import { connectionFd, mapSegment, segmentFd } from "../../../src/node-cuda/internal/segment.js"
 import { protocolVersion } from "../../../src/node-cuda/internal/wire.js"
 import type { Engine } from "../../../src/node-cuda/runner/Engine.js"

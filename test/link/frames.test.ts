@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { Writable } from "node:stream"
-import type { FrameSink } from "../../../src/node-cuda/internal/frameReader.js"
-import { makeFrameReader, MalformedFrame } from "../../../src/node-cuda/internal/frameReader.js"
-import { FrameWriter } from "../../../src/node-cuda/internal/frameWriter.js"
-import { maxMetaBytes } from "../../../src/node-cuda/internal/wire.js"
+import type { FrameSink } from "../../src/link/frameReader.js"
+import { makeFrameReader, MalformedFrame } from "../../src/link/frameReader.js"
+import { FrameWriter } from "../../src/link/frameWriter.js"
+import { maxMetaBytes } from "../../src/link/frame.js"
 
 interface Frame {
   readonly kind: number

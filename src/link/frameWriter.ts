@@ -1,6 +1,6 @@
-/** Collects the frames of one turn of the event loop and writes them at once: one system call for all of them. */
+/** Collects frames and writes them at once: one system call for all of them. */
 import type { Writable } from "node:stream"
-import { FrameKind, headBytes } from "./wire.js"
+import { controlKind, headBytes } from "./frame.js"
 
 const blockBytes = 64 << 10
 
@@ -12,7 +12,8 @@ export class FrameWriter {
   private pieces: Array<Uint8Array> = []
   private scheduled = false
 
-  constructor(private readonly stream: Writable) {}
+  /** `defer` runs the flush a little later: by default as soon as what runs now is done. */
+  constructor(private readonly stream: Writable, private readonly defer: (flush: () => void) => void = process.nextTick) {}
 
   /** The buffer that the last `begin` reserved in. */
   get buffer(): Buffer {
@@ -36,7 +37,7 @@ export class FrameWriter {
     this.block.writeUInt32LE(id, at + 12)
     if (!this.scheduled) {
       this.scheduled = true
-      process.nextTick(this.flush)
+      this.defer(this.flush)
     }
     return at + headBytes
   }
@@ -50,7 +51,7 @@ export class FrameWriter {
   /** A control message. */
   control(id: number, message: object): void {
     const text = Buffer.from(JSON.stringify(message))
-    const at = this.begin(FrameKind.control, id, text.length, 0)
+    const at = this.begin(controlKind, id, text.length, 0)
     text.copy(this.block, at)
   }
 

@@ -1,5 +1,5 @@
 /** Cuts a byte stream into frames. Frames that stand whole in a chunk are handed over where they stand; payloads go straight to their place. */
-import { headBytes, maxMetaBytes } from "./wire.js"
+import { headBytes, maxMetaBytes } from "./frame.js"
 
 /** Takes frames. */
 export interface FrameSink {

@@ -1,0 +1,179 @@
+/** The agent's end of the link to one front: its requests go to the scheduler, their ends go back; what it counted is added up. */
+import type { Duplex } from "node:stream"
+import type { ModelName } from "../../core/Ids.js"
+import type { Model } from "../../core/Model.js"
+import type { InferRequest, RequestEnd } from "../../core/Request.js"
+import { ExecutionFailed, ModelNotFound } from "../../core/RequestError.js"
+import type { LentPart } from "../../core/TensorArena.js"
+import { type FrameSink, makeFrameReader, MalformedFrame } from "../../link/frameReader.js"
+import { FrameWriter } from "../../link/frameWriter.js"
+import { Refusals } from "../../scheduler/internal/refusals.js"
+import type { Scheduler } from "../../scheduler/Scheduler.js"
+import type { Metrics } from "../Metrics.js"
+import { writeBroken, writeEnd } from "./endCodec.js"
+import { readOffer } from "./offerCodec.js"
+import { countBytes, countsHeadBytes, dropReasons, FrontFrame, refusedBytes, type ToAgent, type ToFront } from "./protocol.js"
+import type { PublishedModels } from "./publishedModels.js"
+
+export interface FrontPeerContext {
+  readonly scheduler: Pick<typeof Scheduler.Service, "offer" | "refusedUnread">
+  readonly metrics: Pick<typeof Metrics.Service, "droppedAtFront" | "responded">
+  readonly models: PublishedModels
+  readonly memory: ArrayBufferLike
+  readonly part: LentPart
+  /** A request of the model was offered. */
+  readonly onOffered: (model: ModelName) => void
+  readonly onReady: (protocol: number) => void
+  /** An exception on a request's way: a bug, which ends that request only. */
+  readonly onDefect: (detail: string) => void
+  /** It sends what no front sends. */
+  readonly onMalformed: (problem: MalformedFrame) => void
+}
+
+const nowhere: ReadonlyArray<Uint8Array> = []
+
+export class FrontPeer implements FrameSink {
+  /** Connections of clients that it has. */
+  connections = 0
+  private readonly writer: FrameWriter
+  /** Requests that are with the scheduler, and how to cancel each. */
+  private readonly calls = new Map<number, () => void>()
+  private readonly acks = new Map<number, () => void>()
+  private readonly refusals = new WeakMap<Model, Refusals>()
+  private asked = 0
+  private isGone = false
+  private onIdle: (() => void) | undefined
+
+  constructor(stream: Duplex, private readonly context: FrontPeerContext) {
+    this.writer = new FrameWriter(stream)
+    const read = makeFrameReader(this)
+    stream.on("data", (chunk: Buffer) => {
+      if (this.isGone) return
+      try {
+        read(chunk)
+      } catch (error) {
+        if (!(error instanceof MalformedFrame) && !(error instanceof SyntaxError)) throw error
+        context.onMalformed(new MalformedFrame(error.message))
+      }
+    })
+    // A broken link is a process about to be gone; its exit is what counts.
+    stream.on("error", () => undefined)
+  }
+
+  tell(message: ToFront): void {
+    if (!this.isGone) this.writer.control(0, message)
+  }
+
+  /** Tells it, and calls back once it has heard of it, or is gone. */
+  ask(message: ToFront, onAck: () => void): void {
+    if (this.isGone) return onAck()
+    const id = ++this.asked
+    this.acks.set(id, onAck)
+    this.writer.control(id, message)
+  }
+
+  /** The process is gone: its requests are canceled. Calls back when none of its memory is in use any more. */
+  gone(onIdle: () => void): void {
+    this.isGone = true
+    this.connections = 0
+    this.context.part.usedBytes = 0
+    for (const onAck of this.acks.values()) onAck()
+    this.acks.clear()
+    this.onIdle = onIdle
+    for (const cancel of [...this.calls.values()]) cancel()
+    this.endIfIdle()
+  }
+
+  frame(kind: number, id: number, bytes: Buffer, start: number, end: number, payloadBytes: number): ReadonlyArray<Uint8Array> {
+    if (payloadBytes !== 0) throw new MalformedFrame("a front sent payload")
+    switch (kind) {
+      case FrontFrame.offer: this.offer(id, bytes, start, end); break
+      case FrontFrame.cancel: this.calls.get(id)?.(); break
+      case FrontFrame.refused: this.refused(bytes, start, end); break
+      case FrontFrame.counts: this.counts(bytes, start, end); break
+      case FrontFrame.control: this.control(id, JSON.parse(bytes.toString("utf8", start, end)) as ToAgent); break
+      default: throw new MalformedFrame(`a front sent a frame of kind ${kind}`)
+    }
+    return nowhere
+  }
+
+  payloadComplete(): void {}
+
+  private offer(id: number, bytes: Buffer, start: number, end: number): void {
+    const { memory, models, onOffered, part, scheduler } = this.context
+    if (this.calls.has(id)) throw new MalformedFrame(`a front offered request ${id} twice`)
+    const { arrivedAtMs, bindings, id: name, items, number, priority, slot, timeoutMs } = readOffer(memory, part, bytes, start, end)
+    const model = models.modelOf(number)
+    if (model === undefined) {
+      const error = new ModelNotFound({ model: models.readAs(number)?.name ?? "" })
+      return this.ended(id, { ok: false, error })
+    }
+    const request: { -readonly [K in keyof InferRequest]: InferRequest[K] } = { model: model.name, slot, items, bindings, arrivedAtMs }
+    if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
+    if (priority !== undefined) request.priority = priority
+    if (name !== undefined) request.id = name
+    let isOver = false
+    try {
+      const cancel = scheduler.offer(request, (end) => {
+        isOver = true
+        this.calls.delete(id)
+        this.ended(id, end)
+      })
+      if (!isOver) this.calls.set(id, cancel)
+    } catch (defect) {
+      this.context.onDefect(defect instanceof Error ? defect.stack ?? defect.message : String(defect))
+      if (!isOver) writeBroken(this.writer, id, new ExecutionFailed({ model: model.name, detail: "internal error; the server's log says more" }))
+    }
+    onOffered(model.name)
+  }
+
+  private ended(id: number, end: RequestEnd): void {
+    if (!this.isGone) writeEnd(this.writer, id, end)
+    else this.endIfIdle()
+  }
+
+  private endIfIdle(): void {
+    if (this.calls.size > 0) return
+    this.onIdle?.()
+    this.onIdle = undefined
+  }
+
+  private refused(bytes: Buffer, start: number, end: number): void {
+    const { models, scheduler } = this.context
+    if ((end - start) % refusedBytes !== 0) throw new MalformedFrame(`refusals have ${end - start} bytes`)
+    for (let at = start; at < end; at += refusedBytes) {
+      const model = models.readAs(bytes.readUInt32LE(at))
+      const reason = dropReasons[bytes.readUInt32LE(at + 4)]
+      if (reason === undefined) throw new MalformedFrame("a request was refused for an unknown reason")
+      if (model === undefined) continue
+      let refusals = this.refusals.get(model)
+      if (refusals === undefined) this.refusals.set(model, refusals = new Refusals(model.name))
+      // Nobody who counts it asks when it is to be tried again.
+      scheduler.refusedUnread(model.name, bytes.readDoubleLE(at + 8), refusals.dropped(reason, 1))
+    }
+  }
+
+  private counts(bytes: Buffer, start: number, end: number): void {
+    const { metrics, part } = this.context
+    if (end - start < countsHeadBytes || (end - start - countsHeadBytes) % countBytes !== 0) throw new MalformedFrame(`counts have ${end - start} bytes`)
+    this.connections = Math.max(0, this.connections - bytes.readUInt32LE(start))
+    part.usedBytes = bytes.readDoubleLE(start + 8)
+    for (let at = start + countsHeadBytes; at < end; at += countBytes) metrics.responded(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4))
+  }
+
+  private control(id: number, message: ToAgent): void {
+    switch (message.type) {
+      case "ready": return this.context.onReady(message.protocol)
+      case "ack": {
+        const onAck = this.acks.get(id)
+        this.acks.delete(id)
+        return onAck?.()
+      }
+      case "dropped": {
+        const model = this.context.models.readAs(message.number)
+        return model === undefined ? undefined : this.context.metrics.droppedAtFront(model, message.reason)
+      }
+      case "defect": return this.context.onDefect(message.detail)
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/** From the setting to fronts that are up. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import type { TensorArena } from "../../core/TensorArena.js"
+import type { Scheduler } from "../../scheduler/Scheduler.js"
+import type { InferContext } from "../internal/inferContext.js"
+import type { Listener } from "../internal/listener.js"
+import type { ServerConfig } from "../ServerConfig.js"
+import { ServerStartError } from "../ServerError.js"
+import * as Fronts from "./Fronts.js"
+
+/** Of `auto`: below so many cores fronts would only take them from runners and agent. */
+const coresPerFront = 4
+const mostFronts = 8
+
+/** Fronts to start, for the setting and the cores there are; 0 where there is no memory that they could share. */
+export const frontsFor = (setting: ServerConfig["fronts"], cores: number): number =>
+  setting === "auto" ? Math.min(mostFronts, Math.floor(cores / coresPerFront)) : Math.min(setting, Math.max(1, cores))
+
+export const frontCount = ({ fronts }: ServerConfig, arena: TensorArena): Effect.Effect<number> =>
+  Effect.gen(function*() {
+    const cores = os.availableParallelism()
+    const count = frontsFor(fronts, cores)
+    if (count > 0 && arena.shared === undefined) {
+      yield* Effect.logWarning("fronts need an executor whose memory processes can share; requests are read by the agent itself")
+      return 0
+    }
+    if (typeof fronts === "number" && count < fronts) yield* Effect.logWarning(`${fronts} fronts were asked for; there are ${cores} cores, so ${count} are started`)
+    return count
+  })
+
+/** Starts fronts, and makes `listener` answer what they pass on. */
+export const startFronts = (
+  count: number,
+  context: InferContext,
+  scheduler: typeof Scheduler.Service,
+  listener: Listener
+): Effect.Effect<Fronts.Fronts, ServerStartError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { arena, catalog, config, metrics, regions } = context
+    // Only this user may enter it.
+    const folder = yield* Effect.acquireRelease(
+      Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "glet-"))),
+      (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
+    )
+    const agentPath = path.join(folder, "agent.sock")
+    yield* Effect.acquireRelease(
+      Effect.async<void, ServerStartError>((resume) => {
+        const onError = (cause: Error) =>
+          resume(Effect.fail(new ServerStartError({ reason: "failed", host: config.host, port: config.port, detail: cause.message })))
+        listener.server.once("error", onError)
+        listener.server.listen(agentPath, () => {
+          listener.server.off("error", onError)
+          resume(Effect.void)
+        })
+      }),
+      () => Effect.sync(() => {
+        listener.close()
+        listener.server.close()
+      })
+    )
+    return yield* Fronts.make({
+      count,
+      config,
+      arena,
+      shared: arena.shared!,
+      scheduler,
+      catalog,
+      metrics,
+      folder,
+      agentPath,
+      regions: () => (regions?.status() ?? []).map(({ byte_size, key, name, offset }) => ({
+        type: "register", region: name, body: { key, offset, byte_size }
+      }))
+    })
+  })

@@ -1,0 +1,144 @@
+/** What several processes bring with them: connections are spread, one may die, memory comes back, another takes its place. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as fs from "node:fs"
+import { Agent } from "node:http"
+import { connect, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
+import { frontsFor } from "../../../src/server/fronts/startFronts.js"
+import { call } from "../../support/http.js"
+import { digits, freed, makeSharedFakes, startFronted } from "../../support/server.js"
+
+const infer = "/v2/models/digits/infer"
+const good = digits([1, 2, 3, 4, 5, 6])
+const bytes = `POST ${infer} HTTP/1.1\r\nHost: x\r\nContent-Length: ${good.length}\r\n\r\n${good}`
+
+/** Process ids of the fronts. */
+const fronts = (): Array<number> =>
+  fs.readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ").map(Number)
+    .filter((pid) => pid > 0 && fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("front.js"))
+
+const until = async (condition: () => boolean, what: string): Promise<void> => {
+  for (let i = 0; i < 1000 && !condition(); i++) await sleep(10)
+  assert.isTrue(condition(), what)
+}
+
+/** A client that asks again as soon as it is answered. */
+class Client {
+  answers = 0
+  closed = false
+  text = ""
+  readonly socket: Socket
+  constructor(port: number) {
+    this.socket = connect(port, "127.0.0.1", () => this.socket.write(bytes))
+    this.socket.on("data", (chunk) => {
+      this.text += chunk.toString()
+      if (!this.text.endsWith("]}]}")) return
+      assert.match(this.text, /^HTTP\/1\.1 200 /)
+      this.text = ""
+      this.answers += 1
+      this.socket.write(bytes)
+    })
+    this.socket.on("error", () => {})
+    this.socket.on("close", () => this.closed = true)
+  }
+}
+
+describe.skipIf(process.platform !== "linux")("fronts", () => {
+  it.scopedLive("one that is killed under load takes its connections with it and nothing else; another takes its place", () =>
+    Effect.gen(function*() {
+      const fakes = makeSharedFakes()
+      const { port } = yield* startFronted(fakes)
+      // So slow that every front has requests with the scheduler at any time.
+      fakes.behaviour = (_, answer) => setTimeout(answer, 20)
+      yield* Effect.promise(async () => {
+        const clients = Array.from({ length: 8 }, () => new Client(port))
+        await until(() => clients.every(({ answers }) => answers > 2), "all are answered")
+        const [first, second] = fronts()
+        process.kill(first!, "SIGKILL")
+        await until(() => clients.some(({ closed }) => closed), "its connections end")
+        await sleep(100)
+        assert.strictEqual(clients.filter(({ closed }) => closed).length, 4, "half of the connections were its")
+        assert.isAbove(fakes.canceled, 0, "its requests leave the queue")
+        const others = clients.filter(({ closed }) => !closed)
+        const before = others.map(({ answers }) => answers)
+        await until(() => others.every(({ answers }, i) => answers > before[i]! + 2), "the others are served on")
+        await until(() => fronts().some((pid) => pid !== first && pid !== second), "another is started")
+        const again = Array.from({ length: 8 }, () => new Client(port))
+        await until(() => again.every(({ answers }) => answers > 2), "new connections are served")
+        for (const { socket } of [...clients, ...again]) socket.destroy()
+        await freed(fakes)
+      })
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
+
+  it.scopedLive("the memory of one that is killed is used again only when nothing writes into it any more", () =>
+    Effect.gen(function*() {
+      const fakes = makeSharedFakes()
+      const { port } = yield* startFronted(fakes, { fronts: 1 })
+      const held: Array<() => void> = []
+      fakes.behaviour = (_, answer) => held.push(answer)
+      // A batch that runs cannot be canceled: its end comes when it is over.
+      const running = fakes.pending
+      yield* Effect.promise(async () => {
+        const [pid] = fronts()
+        const client = new Client(port)
+        await until(() => running.size === 1, "it runs")
+        const parts = fakes.arena.shared!
+        process.kill(pid!, "SIGKILL")
+        await until(() => client.closed, "its connection ends")
+        await until(() => fronts().length === 1 && fronts()[0] !== pid, "another is started")
+        assert.strictEqual(fakes.canceled, 1)
+        const answered = call(port, { path: infer, body: good })
+        await until(() => running.size === 1, "and reads requests")
+        held.at(-1)!()
+        assert.strictEqual((await answered).status, 200)
+        assert.isDefined(parts.lend(1024))
+        await freed(fakes)
+      })
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
+
+  it.scopedLive("where no memory can be lent, the agent serves", () =>
+    Effect.gen(function*() {
+      const fakes = makeSharedFakes()
+      // Nothing is left for parts.
+      const rest = fakes.arena.shared!.lend(fakes.arena.capacityBytes / 2)!
+      const small = Array.from({ length: 4 }, () => fakes.arena.shared!.lend(fakes.arena.capacityBytes / 8)!)
+      const { port } = yield* startFronted(fakes)
+      for (const part of small) part.release()
+      const answer = yield* Effect.promise(() => call(port, { path: infer, body: good }))
+      assert.strictEqual(answer.status, 200)
+      rest.release()
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
+
+  it.scopedLive("metrics, statistics and limits are those of the whole server", () =>
+    Effect.gen(function*() {
+      const fakes = makeSharedFakes()
+      const { port } = yield* startFronted(fakes, { maxConnections: 6 })
+      yield* Effect.promise(async () => {
+        const agents = Array.from({ length: 4 }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+        for (let i = 0; i < 20; i++) assert.strictEqual((await call(port, { path: infer, body: good, agent: agents[i % 4]! })).status, 200)
+        for (let i = 0; i < 4; i++) assert.strictEqual((await call(port, { path: infer, body: "{", agent: agents[i]! })).status, 400)
+        await sleep(50)
+        const page = (await call(port, { path: "/metrics", agent: agents[0]! })).body.toString()
+        assert.include(page, `glet_http_responses_total{status="200"} 20\n`)
+        assert.include(page, `glet_http_responses_total{status="400"} 4\n`)
+        const stats = await call(port, { path: "/v2/models/digits/stats", agent: agents[1]! })
+        assert.strictEqual(stats.json.model_stats[0]!.inference_stats.success.count, 20)
+        // Four are open: two more, and no third.
+        const more = Array.from({ length: 3 }, () => new Client(port))
+        await until(() => more.filter(({ answers }) => answers > 0).length === 2 && more.filter(({ closed }) => closed).length === 1, "one of three is one too many")
+        for (const { socket } of more) socket.destroy()
+        for (const agent of agents) agent.destroy()
+        await freed(fakes)
+      })
+    }))
+})
+
+describe("auto", () => {
+  it("starts none where cores are few, and never more than there are cores", () => {
+    assert.deepStrictEqual([1, 2, 3, 4, 8, 16, 64].map((cores) => frontsFor("auto", cores)), [0, 0, 0, 1, 2, 4, 8])
+    assert.deepStrictEqual([1, 2, 16].map((cores) => frontsFor(4, cores)), [1, 2, 4])
+    assert.strictEqual(frontsFor(0, 16), 0)
+  })
+})
