@@ -1,4 +1,4 @@
-// command: node bench/run.mjs http [--only lenet,dense,image,shared] [--quick] [--json] [--check]
+// command: node bench/run.mjs http [--only lenet,dense,image,shared] [--fronts N] [--quick] [--json] [--check]
 /**
  * Requests over HTTP through server, scheduler and runner, against "bare" (lib/bare.mjs) on the same cores. Both servers stay up, slices of
  * them are measured in turn, and the figure is the median over rounds of the ratio within a round: noise of the machine hits both sides.
@@ -7,6 +7,8 @@
  * - dense: four 2048x2048 layers, one item a request; throughput of 64 connections. Bound by memory bandwidth, so batching must pay.
  * - image: 602,112 bytes (1x3x224x224) as binary tensor data; median latency above that of a server that only reads the body.
  * - shared: the same image in memory that the client shares with the server, against binary tensor data, both with this server.
+ *
+ * With `--fronts N` ours reads requests in N processes; N cores more are then needed for figures that mean something.
  *
  * bare runs twice, with one thread and with onnxruntime's default; the better of the two, figure by figure, is the baseline.
  */
@@ -19,10 +21,12 @@ import { modelReady, postJson, startBare, startGlet, startReader } from "./lib/s
 import { conclude, median, printTable, sorted, quantile } from "./lib/stats.mjs"
 
 const { values: options } = parseArgs({
-  options: { only: { type: "string" }, quick: { type: "boolean" }, json: { type: "boolean" }, check: { type: "boolean" } }
+  options: { only: { type: "string" }, fronts: { type: "string", default: "0" }, quick: { type: "boolean" }, json: { type: "boolean" }, check: { type: "boolean" } }
 })
 const rounds = options.quick ? 3 : 11
 const sliceMs = options.quick ? 500 : 1500
+/** Flags of `glet serve`. */
+const fronts = options.fronts === "0" ? [] : ["--fronts", options.fronts]
 const wanted = new Set((options.only ?? "lenet,dense,image,shared").split(","))
 
 /** The answer's numbers; fails where the server did not answer 200. */
@@ -96,7 +100,7 @@ const compare = async (name, unit, { clients, servers }, requests, figure, best,
 
 /** Runs `measure(open)` with `glet serve` and the given baselines up; `open(n)` connects n times to each and compares some answers first. */
 const against = async (model, requests, baselines, measure, answersAgree = true) => {
-  const servers = { ...baselines, ours: await startGlet(model.folder, ["--slo", `${model.name}=${model.sloMs}`]) }
+  const servers = { ...baselines, ours: await startGlet(model.folder, [...fronts, "--slo", `${model.name}=${model.sloMs}`]) }
   await modelReady(servers.ours.port, model.name)
   const withClients = async (connections, use) => {
     const clients = {}
@@ -158,7 +162,7 @@ if (wanted.has("shared")) {
   const shape = [1, 3, 224, 224]
   const images = [1, 2, 3, 4].map((seed) => randomFloats(3 * 224 * 224, seed))
   const { register, requests } = sharedRequests(model.name, model.input, shape, images)
-  const server = await startGlet(model.folder, ["--shared-memory", "--slo", `${model.name}=${model.sloMs}`])
+  const server = await startGlet(model.folder, [...fronts, "--shared-memory", "--slo", `${model.name}=${model.sloMs}`])
   await modelReady(server.port, model.name)
   await postJson(server.port, register.path, register.body)
   const kinds = { binary: images.map((image) => binaryRequest(model.name, model.input, shape, image)), shared: requests }

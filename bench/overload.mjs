@@ -1,4 +1,4 @@
-// command: node bench/run.mjs overload [--model heavy|dense|lenet] [--seconds 5] [--sustained 30] [--quick] [--json] [--check]
+// command: node bench/run.mjs overload [--model heavy|dense|lenet] [--fronts N] [--seconds 5] [--sustained 30] [--quick] [--json] [--check]
 /**
  * Goodput (answers within the SLO, as the client sees them) when more is asked than can be done. Poisson arrivals, latency counted from the time
  * a request was due, at loads that grow from half of what 64 connections get in a closed loop until the goodput falls; the highest goodput is the
@@ -12,14 +12,14 @@
 import { parseArgs } from "node:util"
 import { alternate, openClient } from "./lib/load.mjs"
 import { denseModel, heavyModel, lenetModel } from "./lib/models.mjs"
-import { cpuMs, processTree, pssBytes } from "./lib/proc.mjs"
+import { commandOf, cpuMs, processTree, pssBytes } from "./lib/proc.mjs"
 import { binaryRequest, randomFloats } from "./lib/requests.mjs"
 import { modelReady, startGlet } from "./lib/servers.mjs"
 import { conclude, median, printTable, slope, summary } from "./lib/stats.mjs"
 
 const { values: options } = parseArgs({
   options: {
-    model: { type: "string", default: "heavy" }, seconds: { type: "string", default: "5" }, sustained: { type: "string", default: "30" },
+    model: { type: "string", default: "heavy" }, fronts: { type: "string", default: "0" }, seconds: { type: "string", default: "5" }, sustained: { type: "string", default: "30" },
     quick: { type: "boolean" }, json: { type: "boolean" }, check: { type: "boolean" }
   }
 })
@@ -37,7 +37,9 @@ const model = await make()
 const size = shape.reduce((product, dim) => product * dim, 1)
 const requests = Array.from({ length: 16 }, (_, i) => binaryRequest(model.name, model.input, shape, randomFloats(size, i)))
 
-const server = await startGlet(model.folder, ["--slo", `${model.name}=${sloMs}`])
+const server = await startGlet(model.folder, [
+  ...(options.fronts === "0" ? [] : ["--fronts", options.fronts]), "--slo", `${model.name}=${sloMs}`
+])
 await modelReady(server.port, model.name)
 
 const closed = await openClient(server.port, 64)
@@ -53,11 +55,15 @@ const closedRps = Math.max(...slices.slice(1))
 
 const memoryMb = () => processTree(server.pid).reduce((sum, pid) => sum + pssBytes(pid), 0) / 1e6
 
-/** CPU time so far of agent, runners and this client, in ms. */
+/** CPU time so far of agent, fronts, runners and this client, in ms. */
 const spentMs = () => {
   const { system, user } = process.cpuUsage()
-  const [agent, ...runners] = processTree(server.pid).map(cpuMs)
-  return { agent, runner: runners.reduce((sum, ms) => sum + ms, 0), client: (system + user) / 1000 }
+  const [agent, ...others] = processTree(server.pid)
+  const sum = (pids) => pids.reduce((total, pid) => total + cpuMs(pid), 0)
+  const isFront = (pid) => commandOf(pid).includes("front.js")
+  return {
+    agent: cpuMs(agent), front: sum(others.filter(isFront)), runner: sum(others.filter((pid) => !isFront(pid))), client: (system + user) / 1000
+  }
 }
 
 const run = async (rateRps, durationMs, seed) => {
@@ -86,6 +92,7 @@ const run = async (rateRps, durationMs, seed) => {
     unanswered,
     clientQueue: maxWaiting,
     agentCores: cores("agent"),
+    frontCores: cores("front"),
     runnerCores: cores("runner"),
     clientCores: cores("client"),
     agentMs: after.agent - before.agent,

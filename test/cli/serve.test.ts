@@ -1,6 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
+import * as os from "node:os"
 import * as path from "node:path"
 import { ReadyLine } from "../../src/cli/commands/readyLine.js"
 import { Plan } from "../../src/core/Plan.js"
@@ -117,6 +118,30 @@ describe("glet serve", () => {
     for (const pid of runners) assert.isFalse(isAlive(pid), "no runner outlives its server")
     const refused = await glet.run(["status", ...at])
     assert.strictEqual(refused.code, 1)
+  }, 120_000)
+
+  it.skipIf(process.platform !== "linux")("reads requests in fronts, which end with it, however it ends", async () => {
+    const childrenOf = (pid: number): Array<number> =>
+      fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number).filter((child) => child > 0)
+    const isFront = (pid: number): boolean => fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("front.js")
+    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+      const { ready, server } = await serving(["--fronts", "2", "--slo", "lenet-digits=5000"])
+      const processes = childrenOf(ready.pid)
+      assert.strictEqual(processes.filter(isFront).length, Math.min(2, os.availableParallelism()))
+      const bench = await glet.run(["bench", "lenet-digits", "--rate", "50", "--n", "50", "--warm-up", "0.2", "--json", "--server", ready.url])
+      assert.strictEqual(bench.code, 0, bench.stderr)
+      assert.strictEqual((JSON.parse(bench.stdout) as { readonly answered: number }).answered, 50)
+      const page = await (await fetch(`${ready.url}/metrics`)).text()
+      assert.match(page, /nv_inference_request_success\{model="lenet-digits",version="1"\} [5-9]\d\n/)
+      server.process.kill(signal)
+      const ended = await server.ended
+      assert.strictEqual(ended.code, signal === "SIGTERM" ? 0 : "SIGKILL", ended.stderr)
+      for (let i = 0; i < 500 && processes.some(isAlive); i++) await new Promise((resolve) => setTimeout(resolve, 10))
+      assert.isFalse(processes.some(isAlive), `no process outlives its server's ${signal}`)
+    }
+    const wrong = await glet.run(["serve", "--models", demoModels, "--fronts", "many"])
+    assert.strictEqual(wrong.code, 2)
+    assert.include(wrong.stderr, "--fronts many: expected a whole number, or auto")
   }, 120_000)
 
   it("a broken model is named and the others are served", async () => {

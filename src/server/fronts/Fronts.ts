@@ -66,6 +66,7 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
     const live = new Set<FrontProcess>()
     let draining = false
     let ended = 0
+    const drainAsked = yield* Deferred.make<void>()
     const allEnded = yield* Deferred.make<void>()
 
     const tellAll = (message: ToFront): void => {
@@ -135,7 +136,7 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
           restarts = recordExit(restarts, yield* Clock.currentTimeMillis, number)
           yield* Effect.logWarning(`front ${number} ended: ${how}; another is started in ${Math.round(restarts.delayMs)} ms`)
           yield* up
-          yield* Effect.sleep(restarts.delayMs)
+          yield* Effect.raceFirst(Effect.sleep(restarts.delayMs), Deferred.await(drainAsked))
         }
       }).pipe(
         Effect.ensuring(Effect.suspend(() => ++ended === count ? Deferred.succeed(allEnded, undefined) : Effect.void)),
@@ -173,7 +174,7 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
       drain: Effect.suspend(() => {
         draining = true
         for (const front of live) front.drain()
-        return Deferred.await(allEnded)
+        return Effect.zipRight(Deferred.succeed(drainAsked, undefined), Deferred.await(allEnded))
       }),
       pids: () => [...live].map(({ pid }) => pid)
     }

@@ -42,7 +42,9 @@ export const buildGlet = async (): Promise<Glet> => {
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
   }
   await build({ ...options, entryPoints: { glet: path.join(root, "src/cli/main.ts") }, outdir: bin, splitting: true })
-  await build({ ...options, entryPoints: { runner: path.join(root, "src/node-cuda/runner/main.ts") }, outdir: bin })
+  await build({
+    ...options, entryPoints: { runner: path.join(root, "src/node-cuda/runner/main.ts"), front: path.join(root, "src/front/main.ts") }, outdir: bin
+  })
 
   const running = new Set<ChildProcess>()
   const start: Glet["start"] = (args, { env = {} } = {}) => {
