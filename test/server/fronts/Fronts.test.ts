@@ -72,32 +72,6 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
       })
     }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 
-  it.scopedLive("the memory of one that is killed is used again only when nothing writes into it any more", () =>
-    Effect.gen(function*() {
-      const fakes = makeSharedFakes()
-      const { port } = yield* startFronted(fakes, { fronts: 1 })
-      const held: Array<() => void> = []
-      fakes.behaviour = (_, answer) => held.push(answer)
-      // A batch that runs cannot be canceled: its end comes when it is over.
-      const running = fakes.pending
-      yield* Effect.promise(async () => {
-        const [pid] = fronts()
-        const client = new Client(port)
-        await until(() => running.size === 1, "it runs")
-        const parts = fakes.arena.shared!
-        process.kill(pid!, "SIGKILL")
-        await until(() => client.closed, "its connection ends")
-        await until(() => fronts().length === 1 && fronts()[0] !== pid, "another is started")
-        assert.strictEqual(fakes.canceled, 1)
-        const answered = call(port, { path: infer, body: good })
-        await until(() => running.size === 1, "and reads requests")
-        held.at(-1)!()
-        assert.strictEqual((await answered).status, 200)
-        assert.isDefined(parts.lend(1024))
-        await freed(fakes)
-      })
-    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
-
   it.scopedLive("where no memory can be lent, the agent serves", () =>
     Effect.gen(function*() {
       const fakes = makeSharedFakes()
