@@ -68,7 +68,7 @@ describe("offers", () => {
         return []
       })
       assert.deepStrictEqual(seen, requests.map((_, i) => i + 1))
-    }), { seed: 3 })
+    }))
   })
 
   it("with slots outside their front's part, or of another length, are malformed", () => {
@@ -126,6 +126,6 @@ describe("ends", () => {
           assert.deepStrictEqual({ ...told.error }, { ...sent.error })
         } else assert.fail("one failed, the other did not")
       })
-    }), { seed: 3 })
+    }))
   })
 })
