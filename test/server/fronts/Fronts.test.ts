@@ -50,17 +50,20 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
     Effect.gen(function*() {
       const fakes = makeSharedFakes()
       const { port } = yield* startFronted(fakes)
-      // So slow that every front has requests with the scheduler at any time.
-      fakes.behaviour = (_, answer) => setTimeout(answer, 20)
       yield* Effect.promise(async () => {
         const clients = Array.from({ length: 8 }, () => new Client(port))
         await until(() => clients.every(({ answers }) => answers > 2), "all are answered")
+        const held: Array<() => void> = []
+        fakes.behaviour = (_, answer) => held.push(answer)
+        await until(() => held.length === 8, "each has one with the scheduler")
         const [first, second] = fronts()
         process.kill(first!, "SIGKILL")
-        await until(() => clients.some(({ closed }) => closed), "its connections end")
+        await until(() => fakes.canceled > 0 && clients.some(({ closed }) => closed), "its connections end, its requests leave the queue")
         await sleep(100)
         assert.strictEqual(clients.filter(({ closed }) => closed).length, 4, "half of the connections were its")
-        assert.isAbove(fakes.canceled, 0, "its requests leave the queue")
+        assert.strictEqual(fakes.canceled, 4)
+        fakes.behaviour = (_, answer) => setImmediate(answer)
+        for (const answer of held) answer()
         const others = clients.filter(({ closed }) => !closed)
         const before = others.map(({ answers }) => answers)
         await until(() => others.every(({ answers }, i) => answers > before[i]! + 2), "the others are served on")
