@@ -43,6 +43,57 @@ export const WorkloadType = Schema.Struct({
 /** @since 0.1.0 @category profiles */
 export type WorkloadType = typeof WorkloadType.Type
 
+const Part = Schema.Number.pipe(Schema.between(0, 1))
+const Amount = Schema.NonNegative.pipe(Schema.finite())
+
+/**
+ * The type of one batch, with what it was made of.
+ * @since 0.1.0
+ * @category profiles
+ */
+export const TypeVector = Schema.Struct({
+  batch: Schema.Int.pipe(Schema.positive()),
+  sharePct: Schema.Int.pipe(Schema.between(1, 100)),
+  /** Shares of time in compute-bound, memory-bound and other operators, by the roofline; they sum to 1. */
+  ...WorkloadType.fields,
+  /** Of one execution, by its operators' shapes. */
+  flop: Amount,
+  bytes: Amount,
+  /** Achieved. */
+  flopPerS: Amount,
+  bytesPerS: Amount,
+  /** The same as parts of what the device can do. */
+  computeDemand: Part,
+  memoryDemand: Part,
+  /** The part of the time that more units would shorten, by the slope of latency against share. */
+  scaling: Schema.optionalWith(Part, { exact: true }),
+  /** Slow-downs beside a stressor of arithmetic and one of memory bandwidth. */
+  stressed: Schema.optionalWith(Schema.Struct({ compute: Schema.Positive, memory: Schema.Positive }), { exact: true })
+})
+/** @since 0.1.0 @category profiles */
+export type TypeVector = typeof TypeVector.Type
+
+/** What runs on another glet of the GPU. @since 0.1.0 @category profiles */
+export const Neighbour = Schema.Struct({
+  model: ModelName,
+  batch: Schema.Int.pipe(Schema.positive()),
+  sharePct: Schema.Int.pipe(Schema.between(1, 100))
+})
+/** @since 0.1.0 @category profiles */
+export type Neighbour = typeof Neighbour.Type
+
+/** How neighbours that always run slowed a batch down: its median latency over its median alone on the same share. @since 0.1.0 @category profiles */
+export const CoRun = Schema.Struct({
+  batch: Schema.Int.pipe(Schema.positive()),
+  sharePct: Schema.Int.pipe(Schema.between(1, 100)),
+  neighbours: Schema.NonEmptyArray(Neighbour),
+  slowdown: Schema.Positive.pipe(Schema.finite()),
+  /** Executions measured. */
+  count: Schema.Int.pipe(Schema.positive())
+})
+/** @since 0.1.0 @category profiles */
+export type CoRun = typeof CoRun.Type
+
 /** What is known of one model on one GPU type. @since 0.1.0 @category profiles */
 export const ModelProfile = Schema.Struct({
   model: ModelName,
@@ -54,6 +105,10 @@ export const ModelProfile = Schema.Struct({
   memoryBytes: Schema.NonNegative,
   loadMs: Schema.NonNegative,
   workloadType: Schema.optionalWith(WorkloadType, { exact: true }),
+  /** The type by batch; `workloadType` is that of the largest. */
+  types: Schema.optionalWith(Schema.Array(TypeVector), { exact: true }),
+  /** How others on the GPU slow it down, where that was measured. */
+  coRuns: Schema.optionalWith(Schema.Array(CoRun), { exact: true }),
   points: Schema.NonEmptyArray(ProfilePoint)
 })
 /** @since 0.1.0 @category profiles */

@@ -19,6 +19,10 @@ export interface ProfileRequest {
   readonly budgetMs: number
   /** Shares to measure; where absent the GPU's grid, thinned where it is fine. */
   readonly sharesPct?: ReadonlyArray<number>
+  /** What runs on the rest of the GPU all the time meanwhile, in batches of `batch`; `nothing`; or, where absent, what the profiler's options say. */
+  readonly beside?: { readonly model: Model; readonly batch: number } | "nothing"
+  /** Batches to measure, where only these are of interest. */
+  readonly batches?: ReadonlyArray<number>
   /** Called after every measured point. */
   readonly onProgress?: (done: number, total: number, point: { readonly sharePct: number; readonly batch: number; readonly p99Ms: number }) => void
 }

@@ -114,12 +114,15 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     const { gpu, model } = request
     const { handle, run } = yield* open(request, sharePct)
     const { residentBytes } = yield* handle.stats
-    const report: LoadReport = yield* handle.load(model, warmBatches(request))
-    const besidePct = (options.busyNeighbour ?? gpu.isolation === "threads") ? shareBeside(gpu, sharePct) : undefined
-    const neighbour = besidePct === undefined ? undefined : yield* open(request, besidePct)
-    if (neighbour !== undefined) yield* neighbour.handle.load(model, warmBatches(request))
+    const report: LoadReport = yield* handle.load(model, request.batches ?? warmBatches(request))
+    const isBusy = request.beside === undefined ? options.busyNeighbour ?? gpu.isolation === "threads" : request.beside !== "nothing"
+    const beside = request.beside === undefined || request.beside === "nothing" ? undefined : request.beside
+    const besidePct = isBusy ? shareBeside(gpu, sharePct) : undefined
+    const other = beside === undefined ? request : { ...request, model: beside.model }
+    const neighbour = besidePct === undefined ? undefined : yield* open(other, besidePct)
+    if (neighbour !== undefined) yield* neighbour.handle.load(other.model, beside === undefined ? warmBatches(other) : [beside.batch])
 
-    let size = 1
+    let size = beside?.batch ?? 1
     const startedMs = yield* Clock.currentTimeMillis
     const samples = yield* Effect.gen(function*() {
       if (neighbour !== undefined) {
@@ -128,9 +131,10 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
       return yield* measureShare({
         maxBatch: model.maxBatch,
         budgetMs,
+        batches: request.batches,
         run: (items) =>
           Effect.suspend(() => {
-            size = items
+            size = beside?.batch ?? items
             return run(items)
           }),
         failed: ({ error }): GletExited | ModelLoadFailed =>

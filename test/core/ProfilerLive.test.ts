@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FC from "effect/FastCheck"
@@ -72,6 +73,35 @@ describe("Profiler", () => {
       assert.deepStrictEqual(seen.map(([done]) => done), found.points.map((_, i) => i + 1))
       assert.deepStrictEqual(seen.at(-1), [8, 8])
     }).pipe(Effect.provide(layerOf(linear))))
+
+  it.live("measures the batches asked for, beside another model that runs in batches of its own", () =>
+    Effect.gen(function*() {
+      const both = replayed(steady("one", [[50, 1, 0.4], [50, 8, 1.1]]), steady("two", [[50, 1, 0.5], [50, 4, 0.9]]))
+      const ran: Array<string> = []
+      const measured = yield* Effect.flatMap(Profiler, (profiler) => profiler.profile({
+        model: named("one", 8), gpu: gpuOf(both), budgetMs: 200, sharesPct: [50], batches: [8], beside: { model: named("two", 4), batch: 4 }
+      })).pipe(
+        Effect.provide(ProfilerLive.layer().pipe(Layer.provide(Layer.map(
+          Emulated.layer({ profiles: [both] }),
+          (context) => {
+            const executor = Context.get(context, Executor)
+            return Context.make(Executor, {
+              ...executor,
+              open: (spec) => Effect.map(executor.open(spec), (handle) => ({
+                ...handle,
+                start: (batch, onEnd) => {
+                  ran.push(`${batch.model.name} ${batch.items}`)
+                  handle.start(batch, onEnd)
+                }
+              }))
+            })
+          }
+        ))))
+      )
+      assert.deepStrictEqual(sizes(measured, 50), [8])
+      assert.deepStrictEqual([...new Set(ran)].sort(), ["one 8", "two 4"])
+      assert.isAbove(ran.filter((what) => what === "two 4").length, 20, "all the time")
+    }))
 
   it.live("looks closer where the curve bends", () => {
     const bent = replayed(steady("bent", [[50, 1, 0.3], [50, 16, 0.3], [50, 17, 1.5], [50, 64, 2], [100, 1, 0.3]]))

@@ -12,8 +12,10 @@ import { checkWritable, modelFolder, writeText } from "../internal/files.js"
 import { readModels } from "../internal/localModels.js"
 import { modelSettings } from "../internal/settings.js"
 import { fileSha256 } from "../internal/sha256.js"
+import { rooflinePicture } from "../internal/rooflinePicture.js"
 import { colourOut, makeProgress, ms, note, out, rps, table } from "../internal/terminal.js"
 import type { profile } from "../specs.js"
+import { measurePairs, measureRoofline, measureTypes, renderPairs, renderTypes } from "./profileTypes.js"
 
 type ProfileArgs = ParsedArgs<typeof profile>
 
@@ -42,7 +44,9 @@ const render = (profiles: ReadonlyArray<ModelProfile>, colour: boolean): string 
 export const handle = (args: ProfileArgs): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
     if (args.output === "-" && args.json) return yield* usageError("--json and --output - both want stdout")
+    if (args.svg !== undefined && !args.types) return yield* usageError("--svg draws types: it goes with --types")
     if (args.output !== undefined) yield* checkWritable(args.output, "the profile file")
+    if (args.svg !== undefined) yield* checkWritable(args.svg, "the picture")
     const models = yield* chosen(args)
     const { gpus: [gpu] } = yield* GpuInventory
     const store = yield* ProfileStore
@@ -67,11 +71,33 @@ export const handle = (args: ProfileArgs): Effect.Effect<void, unknown> =>
       yield* store.put(key, measured)
       profiles.push(measured)
     }
+    const roofline = args.types ? yield* measureRoofline(gpu!, args.budget) : undefined
+    for (const [i, model] of models.entries()) {
+      let measured = profiles[i]!
+      if (roofline !== undefined) {
+        progress.show(`[${i + 1}/${models.length}] ${model.name}: its type`)
+        measured = yield* measureTypes(model, gpu!, measured, roofline, args.budget)
+      }
+      if (args.pairs) {
+        progress.show(`[${i + 1}/${models.length}] ${model.name}: beside the others`)
+        measured = yield* measurePairs(model, gpu!, measured, models, args.budget)
+      }
+      if (measured !== profiles[i]) yield* store.put({ gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units }, measured)
+      profiles[i] = measured
+    }
+    progress.clear()
     const file: Profile = {
       apiVersion: "glet/v1alpha1", kind: "Profile", gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units,
-      provenance: `glet profile${args.gpu ? ` --gpu --isolation ${gpu!.isolation}` : ""} --budget ${args.budget}`, models: profiles
+      provenance: `glet profile${args.gpu ? ` --gpu --isolation ${gpu!.isolation}` : ""} --budget ${args.budget}${args.types ? " --types" : ""}${args.pairs ? " --pairs" : ""}`, models: profiles
     }
     if (args.output !== undefined) yield* (writeText(args.output, `${JSON.stringify(file, null, 2)}\n`, "the profile file") satisfies Effect.Effect<void, CliError>)
+    if (args.svg !== undefined && roofline !== undefined) {
+      yield* writeText(args.svg, rooflinePicture(profiles, roofline, `${gpu!.type}: what limits each model`), "the picture")
+    }
     if (args.json) out(JSON.stringify(file))
-    else if (args.output !== "-") out(render(profiles, colourOut()))
+    else if (args.output !== "-") {
+      out(render(profiles, colourOut()))
+      if (args.types) out(`\n${renderTypes(profiles, roofline, colourOut())}`)
+      if (args.pairs) out(`\n${renderPairs(profiles, colourOut())}`)
+    }
   }).pipe(Effect.provide(args.gpu ? layerCuda(args) : layerCpu(args)))

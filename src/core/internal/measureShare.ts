@@ -21,6 +21,8 @@ const bendTolerance = 0.15
 export interface MeasureOptions<E> {
   readonly maxBatch: number
   readonly budgetMs: number
+  /** Only these sizes. */
+  readonly batches?: ReadonlyArray<number> | undefined
   /** Runs one batch of so many items. */
   readonly run: (items: number) => Effect.Effect<BatchEnd>
   /** What a failure of the smallest batch becomes; a larger one that fails only ends the climb. */
@@ -32,7 +34,7 @@ export type Samples = ReadonlyArray<{ readonly batch: number; readonly durations
 
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
-export const measureShare = <E>({ budgetMs, failed, maxBatch, run }: MeasureOptions<E>): Effect.Effect<Samples, E> =>
+export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run }: MeasureOptions<E>): Effect.Effect<Samples, E> =>
   Effect.gen(function*() {
     const now = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
     const endMs = (yield* now) + budgetMs
@@ -72,7 +74,7 @@ export const measureShare = <E>({ budgetMs, failed, maxBatch, run }: MeasureOpti
       return smaller === undefined ? 0 : (fewestSamples + 1) * smaller.ms * (batch / smaller.batch)
     }
 
-    for (const batch of firstBatches(maxBatch)) {
+    for (const batch of batches ?? firstBatches(maxBatch)) {
       if ((measured.size > 0 && costMs(batch) > (yield* left)) || !(yield* begin(batch))) break
     }
     for (let round = 0; round < rounds; round++) {
@@ -85,7 +87,7 @@ export const measureShare = <E>({ budgetMs, failed, maxBatch, run }: MeasureOpti
         const end = yield* sample(batch, Math.min(mostSamples - durations.length, Math.ceil(mostSamples / rounds)), endMs - leftMs + sliceMs)
         if (end !== undefined) return yield* Effect.fail(failed(end))
       }
-      for (let bends = 0; round === 0 && bends < mostBends; bends++) {
+      for (let bends = 0; batches === undefined && round === 0 && bends < mostBends; bends++) {
         const batch = nextBatch(medians(), bendTolerance)
         if (batch === undefined || costMs(batch) > (yield* left) / 4 || !(yield* begin(batch))) break
       }
