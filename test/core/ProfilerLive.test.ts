@@ -82,7 +82,7 @@ describe("Profiler", () => {
         model: named("one", 8), gpu: gpuOf(both), budgetMs: 200, sharesPct: [50], batches: [8], beside: { model: named("two", 4), batch: 4 }
       })).pipe(
         Effect.provide(ProfilerLive.layer().pipe(Layer.provide(Layer.map(
-          Emulated.layer({ profiles: [both] }),
+          Layer.provide(Emulated.layer({ profiles: [both] }), Emulated.layerInventory(both, { count: 1, sharesPct: [50, 100] })),
           (context) => {
             const executor = Context.get(context, Executor)
             return Context.make(Executor, {
