@@ -20,6 +20,8 @@ export interface TracedNode {
   readonly inputs: ReadonlyArray<TracedTensor>
   readonly outputs: ReadonlyArray<TracedTensor>
   readonly us: number
+  /** The shortest time, where there were several: what the device can do when nothing disturbs it. */
+  readonly leastUs?: number
 }
 
 /** What a device can do at most, as measured. Their ratio is the ridge. @since 0.1.0 @category types */

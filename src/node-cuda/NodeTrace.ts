@@ -73,7 +73,7 @@ export const parseTrace = (text: string): ReadonlyArray<TracedNode> => {
   }
   return [...nodes.values()].map(({ event, us }): TracedNode => ({
     op: event.args!.op_name!, inputs: tensorsOf(event.args!.input_type_shape), outputs: tensorsOf(event.args!.output_type_shape),
-    us: us.length > 1 ? median(us.slice(1)) : us[0]!
+    us: us.length > 1 ? median(us.slice(1)) : us[0]!, leastUs: us.reduce((least, each) => Math.min(least, each), Infinity)
   }))
 }
 

@@ -29,8 +29,8 @@ describe("NodeTrace", () => {
       { cat: "Session", name: "model_run", dur: 1 }, event("A", 90), event("B", 7), event("A", 3), event("B", 5), event("A", 4), event("A", 50), { cat: "Node", name: "A_fence_before", dur: 5 }
     ])
     assert.deepStrictEqual(parseTrace(text), [
-      { op: "A", us: 4, inputs: [{ type: "float", shape: [2, 3] }], outputs: [{ type: "int64", shape: [] }] },
-      { op: "B", us: 5, inputs: [{ type: "float", shape: [2, 3] }], outputs: [{ type: "int64", shape: [] }] }
+      { op: "A", us: 4, leastUs: 3, inputs: [{ type: "float", shape: [2, 3] }], outputs: [{ type: "int64", shape: [] }] },
+      { op: "B", us: 5, leastUs: 5, inputs: [{ type: "float", shape: [2, 3] }], outputs: [{ type: "int64", shape: [] }] }
     ])
   })
 
