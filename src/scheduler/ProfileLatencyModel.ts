@@ -17,6 +17,8 @@
 import type { ModelName } from "../core/Ids.js"
 import type { Execution, LatencyModel, LinearInterference } from "../core/LatencyModel.js"
 import type { ModelProfile, ProfilePoint, WorkloadType } from "../core/Profile.js"
+import type { InterferenceCoefficients, Observation, Typed } from "./InterferenceFit.js"
+import { fitInterference, predictSlowdown, pressureOf, sensitivityOf, unknownType } from "./InterferenceFit.js"
 import { nondecreasing } from "./internal/isotonic.js"
 
 /**
@@ -36,7 +38,7 @@ export interface InterferenceOptions {
 
 /**
  * No interference beyond the shares: right for `threads`, where a profile measured with the other cores busy already contains it, and the
- * default until profiles carry measured coefficients.
+ * default where profiles carry no co-runs (`InterferenceFit`).
  * @since 0.1.0
  * @category interference
  */
@@ -44,11 +46,23 @@ export const noInterference: InterferenceOptions = { memory: 0, compute: 0, unkn
 
 /** @since 0.1.0 @category models */
 export interface ProfileLatencyOptions {
-  /** By GPU type; `noInterference` for types that are not named. */
+  /** By GPU type, before what profiles say; types that are not named have the fit to their profiles' co-runs, else `noInterference`. */
   readonly interference?: ReadonlyMap<string, InterferenceOptions>
   /** Device memory a glet takes before any model is loaded, in bytes, by GPU type; 0 for types that are not named. */
   readonly gletMemoryBytes?: ReadonlyMap<string, number>
 }
+
+/** The co-runs of one GPU type with the types of who took part; those with models that are not known are left out. */
+const observationsOf = (models: ReadonlyMap<ModelName, ModelProfile>): ReadonlyArray<Observation> =>
+  [...models.values()].flatMap(({ coRuns = [], model, workloadType }) =>
+    coRuns.flatMap(({ batch, neighbours, sharePct, slowdown }): ReadonlyArray<Observation> =>
+      neighbours.every((neighbour) => models.has(neighbour.model))
+        ? [{
+          victim: { execution: { model, batch, sharePct }, type: workloadType ?? unknownType },
+          neighbours: neighbours.map((execution) => ({ execution, type: models.get(execution.model)!.workloadType ?? unknownType })),
+          slowdown
+        }]
+        : []))
 
 /** What was measured, by GPU type and model. @since 0.1.0 @category models */
 export type ProfilesByType = ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>>
@@ -194,7 +208,24 @@ export const make = (
     return Math.min(valueAt(measured.p50, execution.sharePct, execution.batch), latencyMs(execution))
   }
 
+  const fits = new Map<string, InterferenceCoefficients>()
+  for (const [gpuType, models] of profiles) {
+    if (options.interference?.has(gpuType) === true) continue
+    const fit = fitInterference(observationsOf(models))
+    if (fit !== undefined) fits.set(gpuType, fit)
+  }
+  const typed = (execution: Execution): Typed => ({ execution, type: find(execution.gpuType, execution.model)?.workloadType ?? unknownType })
+
+  /** The worst that one of a glet's executions does; one runs at a time. */
+  const fittedSlowdown = (fit: InterferenceCoefficients, execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
+    const own = typed(execution)
+    return neighbours.reduce((total, group) =>
+      total + group.reduce((worst, other) => Math.max(worst, predictSlowdown(fit, own, [typed(other)]) - 1), 0), 1)
+  }
+
   const slowdown = (execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
+    const fit = fits.get(execution.gpuType)
+    if (fit !== undefined) return fittedSlowdown(fit, execution, neighbours)
     const interference = options.interference?.get(execution.gpuType) ?? noInterference
     const own = find(execution.gpuType, execution.model)?.workloadType
     let contention = 0
@@ -216,16 +247,16 @@ export const make = (
 
   const interference: LinearInterference = {
     combine: "sum",
-    resources: 2,
-    isPerBatch: false,
-    pressure: ({ gpuType, model, sharePct }) => {
-      const type = find(gpuType, model)?.workloadType
-      return type === undefined ? [0, 0] : [(type.memory * sharePct) / 100, (type.compute * sharePct) / 100]
-    },
-    sensitivity: ({ gpuType, model }) => {
-      const { compute, memory } = options.interference?.get(gpuType) ?? noInterference
-      const type = find(gpuType, model)?.workloadType
-      return { base: 0, by: type === undefined ? [0, 0] : [memory * type.memory, compute * type.compute] }
+    resources: 3,
+    // Offsets differ by batch only where a model was measured with several.
+    isPerBatch: [...profiles].some(([gpuType, models]) => fits.has(gpuType) && [...models.values()].some(({ coRuns = [] }) => new Set(coRuns.map(({ batch }) => batch)).size > 1)),
+    pressure: (execution) => pressureOf(typed(execution)),
+    sensitivity: (execution) => {
+      const fit = fits.get(execution.gpuType)
+      if (fit !== undefined) return { base: 0, by: sensitivityOf(fit, typed(execution)) }
+      const { compute, memory } = options.interference?.get(execution.gpuType) ?? noInterference
+      const { type } = typed(execution)
+      return { base: 0, by: [0, memory * type.memory, compute * type.compute] }
     }
   }
   // What is not known counts once, however many neighbours are unknown: that is no sum over neighbours.
