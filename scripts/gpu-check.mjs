@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Tries the built package on the NVIDIA GPUs of this host: what doctor and inventory say, whether glets of each isolation compute what the CPU
 // computes on the SMs they were given, and what a server does under load when things change and die. Needs `npm run build` and a CUDA provider.
-//   node scripts/gpu-check.mjs [--models DIR] [--out FILE] [--parts host,executor,online] [--isolations green,mps,stream] [--rate MODEL=RPS]... [--slo MODEL=MS]... [--ready-within SECONDS] [--profiles DIR] [--fault COMMAND]
+//   node scripts/gpu-check.mjs [--models DIR] [--out FILE] [--parts host,executor,online,types] [--isolations green,mps,stream] [--rate MODEL=RPS]... [--slo MODEL=MS]... [--ready-within SECONDS] [--profiles DIR] [--fault COMMAND]
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -31,7 +31,7 @@ const parts = args.parts.split(",")
 const isolations = args.isolations.split(",")
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-gpu-check-"))
 if (args.profiles !== undefined) fs.cpSync(args.profiles, path.join(folder, "profiles"), { recursive: true })
-const report = { host: undefined, executor: undefined, online: [] }
+const report = { host: undefined, executor: undefined, online: [], types: [] }
 const save = () => args.out !== undefined && fs.writeFileSync(args.out, `${JSON.stringify(report, null, 1)}\n`)
 const show = (title, rows) => {
   console.log(`\n== ${title}`)
@@ -49,6 +49,18 @@ if (parts.includes("executor")) {
   report.executor = await checkExecutor(isolations)
   show("executor", report.executor)
   save()
+}
+if (parts.includes("types")) {
+  // What kind of work each model is, and how models slow each other down: --models is a repository of scripts/make-zoo.ts.
+  const glet = fileURLToPath(new URL("../dist/bin/glet.js", import.meta.url))
+  for (const isolation of isolations.filter((each) => each !== "stream")) {
+    const flags = ["profile", "--models", args.models, "--gpu", "--isolation", isolation, "--types", "--pairs", "--budget", "3000", "--profiles", path.join(folder, "profiles"), "--json"]
+    const measured = spawnSync(process.execPath, [glet, ...flags], { encoding: "utf8", maxBuffer: 2 ** 28 })
+    const profile = measured.status === 0 ? JSON.parse(measured.stdout) : { error: measured.stderr.slice(-2000) }
+    report.types.push({ isolation, profile })
+    show(`types, ${isolation}`, (profile.models ?? [profile]).map(({ coRuns, error, model, types }) => ({ error, model, types, coRuns })))
+    save()
+  }
 }
 if (parts.includes("online")) {
   for (const isolation of isolations) {

@@ -25,7 +25,7 @@ export interface DelayBoundOptions {
 
 /** @since 0.1.0 @category gate */
 export const defaultDelayBoundOptions: DelayBoundOptions = {
-  missed: 0.005, window: 400, patienceMs: 5_000, smallest: 1 / 1024, largest: 0.5, first: 1 / 16
+  missed: 0.005, window: 400, patienceMs: 5_000, smallest: 1 / 1024, largest: 1, first: 1 / 8
 }
 
 /** Ends of a bracket within this ratio are one value. */
