@@ -44,7 +44,7 @@ const name = "orion"
 const headroomLimit = 10
 
 /** Where best-effort work waits for what is left, latency-critical models get no more head-room than this: the search is for the fewest GPUs then. */
-const headroomBesideBestEffort = 1.5
+const headroomBesideBestEffort = 2.5
 
 /** A deployed structure is kept while it has this part of the head-room that was planned. */
 const keepRatio = 0.8
