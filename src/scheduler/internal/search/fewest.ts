@@ -8,6 +8,7 @@
 import { makeRandom } from "../../../core/internal/random.js"
 import { climb, worthOf } from "./climb.js"
 import { constructBest } from "./construct.js"
+import { dive } from "./dive.js"
 import { scaled } from "./direction.js"
 import type { Direction } from "./direction.js"
 import type { GpuSolver, GpuState } from "./gpuState.js"
@@ -71,13 +72,19 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
   return undefined
 }
 
-const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
+/** Models for each GPU, on average, from which patterns of several models a glet are worth the time to look for them. */
+const smallModels = 1.5
+
+const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest, areSmall: boolean): Found | undefined => {
   const random = makeRandom(seed)
   const target = scaled(direction.unit, direction.length)
-  const { costs, prices } = balancedPrices(space, target)
-  const weights = costs.map((cost, model) => (target[model]! > 0 ? cost / target[model]! : 0))
+  const balanced = balancedPrices(space, target)
+  const { prices } = balanced
   const available = space.kinds.map(({ members }) => members.length)
-  const built = constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
+  const dived = areSmall ? dive(space, solver, { target, prices, costs: balanced.costs, available, effort, random }) : undefined
+  const costs = dived?.worth ?? balanced.costs
+  const weights = costs.map((cost, model) => (target[model]! > 0 ? cost / target[model]! : 0))
+  const built = dived?.states ?? constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
   if (built === undefined) return undefined
   const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach, random })
   if (states.length > squeezedUpTo) return { states, length: factorOf(space, states, direction.unit) }
@@ -87,9 +94,19 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   return { states: squeezed, length: factorOf(space, squeezed, direction.unit) }
 }
 
+/** Few models are planned both ways: on few GPUs one more or less is luck. */
+const bothUpTo = 100
+
+const costOf = (space: SearchSpace, found: Found | undefined): number =>
+  found === undefined ? Infinity : found.states.reduce((sum, { glets, kind }) => (glets.length === 0 ? sum : sum + space.kinds[kind]!.cost), 0)
+
 export const fewest = (space: SearchSpace, solver: GpuSolver, request: FewestRequest): Found | undefined => {
   const { bound, direction } = request
   const asked = direction.unit.reduce((count, rps) => count + (rps > 0 ? 1 : 0), 0)
   if (space.kinds.length === 1 && asked * bound.gpus <= climbedUpTo) return climbUpward(space, solver, request)
-  return buildAndShrink(space, solver, request)
+  if (asked < smallModels * bound.gpus) return buildAndShrink(space, solver, request, false)
+  const byPatterns = buildAndShrink(space, solver, request, true)
+  if (asked > bothUpTo || costOf(space, byPatterns) <= bound.cost) return byPatterns
+  const greedily = buildAndShrink(space, solver, request, false)
+  return costOf(space, greedily) < costOf(space, byPatterns) ? greedily : byPatterns
 }
