@@ -74,6 +74,8 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
 
 /** Models for each GPU, on average, from which patterns of several models a glet are worth the time to look for them. */
 const smallModels = 1.5
+/** Looking for them takes seconds where models are many: up to so many models, for the usual effort. */
+const patternsUpTo = 200
 
 const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest, areSmall: boolean): Found | undefined => {
   const random = makeRandom(seed)
@@ -104,7 +106,7 @@ export const fewest = (space: SearchSpace, solver: GpuSolver, request: FewestReq
   const { bound, direction } = request
   const asked = direction.unit.reduce((count, rps) => count + (rps > 0 ? 1 : 0), 0)
   if (space.kinds.length === 1 && asked * bound.gpus <= climbedUpTo) return climbUpward(space, solver, request)
-  if (asked < smallModels * bound.gpus) return buildAndShrink(space, solver, request, false)
+  if (asked < smallModels * bound.gpus || asked > patternsUpTo * request.effort) return buildAndShrink(space, solver, request, false)
   const byPatterns = buildAndShrink(space, solver, request, true)
   if (asked > bothUpTo || costOf(space, byPatterns) <= bound.cost) return byPatterns
   const greedily = buildAndShrink(space, solver, request, false)
