@@ -11,7 +11,7 @@ const mustNotImport = {
   server: ["simulator", "node-cuda", "webgpu", "front", "cluster", "edge", "dev", "cli"],
   front: ["simulator", "webgpu", "cluster", "edge", "dev", "cli"],
   cluster: ["simulator", "node-cuda", "webgpu", "front", "edge", "dev", "cli"],
-  edge: ["link", "simulator", "node-cuda", "webgpu", "server", "front", "cluster", "dev", "cli"],
+  edge: ["link", "simulator", "node-cuda", "webgpu", "front", "cluster", "dev", "cli"],
   dev: ["node-cuda", "front", "cluster", "cli"]
 }
 const pure = ["core", "scheduler", "simulator"]

@@ -5,9 +5,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { Executor } from "../core/Executor.js"
 import type { GpuInventory } from "../core/Gpu.js"
+import type { Model } from "../core/Model.js"
 import type { Profile, ProfileError, ProfileStore } from "../core/Profile.js"
 import type { Profiler as ProfilerTag } from "../core/Profiler.js"
 import * as CpuExecutor from "../node-cuda/CpuExecutor.js"
@@ -18,17 +20,22 @@ import * as CudaInventory from "../node-cuda/CudaInventory.js"
 import * as Emulated from "../node-cuda/Emulated.js"
 import * as Profiler from "../core/ProfilerLive.js"
 import * as ProfileStoreFile from "../node-cuda/ProfileStoreFile.js"
+import * as EdgeNodes from "../edge/EdgeNodes.js"
+import * as EdgePlanning from "../edge/EdgePlanning.js"
+import { maxModelBytes } from "../edge/EdgeProtocol.js"
+import * as NodeUpgrades from "../edge/NodeUpgrades.js"
 import { Planner } from "../scheduler/Planner.js"
 import type { SolverNeeded, UnknownPlanner } from "../scheduler/PlannerRegistry.js"
 import { findPlanner } from "../scheduler/PlannerRegistry.js"
 import type { Scheduler } from "../scheduler/Scheduler.js"
 import * as SchedulerLive from "../scheduler/SchedulerLive.js"
 import * as HttpServer from "../server/HttpServer.js"
-import type { ModelCatalog } from "../server/ModelCatalog.js"
+import { ModelCatalog } from "../server/ModelCatalog.js"
 import type { CatalogProgress } from "../server/ModelCatalogLive.js"
 import * as ModelCatalogLive from "../server/ModelCatalogLive.js"
 import * as PlanThreadWorker from "../server/PlanThreadWorker.js"
 import type { ModelSettings } from "../server/repository/ModelSettings.js"
+import { readOnnx } from "../server/repository/OnnxFile.js"
 import type { RepositoryError } from "../server/repository/RepositoryError.js"
 import type { ServerConfig } from "../server/ServerConfig.js"
 import type { RequestLogError, ServerStartError } from "../server/ServerError.js"
@@ -113,6 +120,8 @@ export interface ServingOptions extends CpuOptions {
   readonly overrides: ReadonlyMap<string, ModelSettings>
   readonly profileBudget: number
   readonly config: ServerConfig
+  /** Lets edge nodes join. */
+  readonly edge?: NodeUpgrades.NodeUpgradesOptions | undefined
   readonly onProgress: (event: CatalogProgress) => void
 }
 
@@ -128,6 +137,25 @@ const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backen
     : Effect.map(ProfileStoreFile.readProfile(options.emulate), (profile) => layerEmulated(profile, options.gpus ?? 1))
 }
 
+/** A model's file for an edge node: whole, so one that keeps its weights elsewhere cannot go there. */
+const readModelFile = (model: Model): Effect.Effect<Uint8Array, string> =>
+  readOnnx(model.path).pipe(
+    Effect.mapError((error) => error.message),
+    Effect.filterOrFail(({ externalData }) => externalData.length === 0, () => `${model.path} keeps weights in other files: edge nodes take single files`),
+    Effect.filterOrFail(({ sizeBytes }) => sizeBytes <= maxModelBytes, ({ sizeBytes }) => `${model.path} has ${sizeBytes} bytes; an edge node takes ${maxModelBytes}`),
+    Effect.zipRight(Effect.tryPromise({ try: () => fs.readFile(model.path), catch: (error) => String(error) }))
+  )
+
+const layerEdgePlanning = (profileBudgetMs: number) =>
+  Layer.unwrapEffect(Effect.map(ModelCatalog, (catalog) =>
+    EdgePlanning.layer({
+      profileBudgetMs,
+      models: () => catalog.index().flatMap(({ name, state }) => {
+        const model = state === "READY" ? catalog.find(name)?.model : undefined
+        return model?.edge === true ? [model] : []
+      })
+    })))
+
 /** The whole server. @since 0.1.0 @category layers */
 export const layerServing = (options: ServingOptions): Effect.Effect<
   Layer.Layer<HttpServer.HttpServer | ModelCatalog | Scheduler, CliError | CudaUnavailable | RepositoryError | RequestLogError | ServerStartError>,
@@ -142,10 +170,19 @@ export const layerServing = (options: ServingOptions): Effect.Effect<
       profileBudgetMs: options.profileBudget,
       onProgress: options.onProgress
     })
-    return HttpServer.layer(options.config).pipe(
+    const scheduling = Layer.provide(SchedulerLive.layer({}), PlanThreadWorker.layer())
+    const planners = Layer.succeed(Planner, planner)
+    const { edge } = options
+    if (edge === undefined) {
+      return HttpServer.layer(options.config).pipe(
+        Layer.provideMerge(catalog), Layer.provideMerge(scheduling), Layer.provide(planners), Layer.provide(backend)
+      )
+    }
+    return Layer.merge(HttpServer.layer(options.config), layerEdgePlanning(options.profileBudget)).pipe(
+      Layer.provide(NodeUpgrades.layer(edge)),
       Layer.provideMerge(catalog),
-      Layer.provideMerge(Layer.provide(SchedulerLive.layer({}), PlanThreadWorker.layer())),
-      Layer.provide(Layer.succeed(Planner, planner)),
-      Layer.provide(backend)
+      Layer.provideMerge(scheduling),
+      Layer.provide(planners),
+      Layer.provide(Layer.provideMerge(EdgeNodes.layer({ read: readModelFile }), backend))
     )
   })

@@ -53,6 +53,8 @@ export const Model = Schema.Struct({
   weight: Schema.optionalWith(Schema.Positive.pipe(Schema.lessThanOrEqualTo(1000)), { exact: true }),
   /** Rate to plan for before any was seen, items per second. */
   expectedRateRps: Schema.NonNegative.pipe(Schema.finite()),
+  /** It may run on edge nodes: machines of others, to which its weights and its requests go. Default: it may not. */
+  edge: Schema.optionalWith(Schema.Boolean, { exact: true }),
   /** Bytes of weights (the file and its external data): a first guess of memory until a profile knows better. */
   weightBytes: Schema.NonNegativeInt
 })

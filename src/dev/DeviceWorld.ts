@@ -64,6 +64,12 @@ const sha256Of = (bytes: Uint8Array): Effect.Effect<string> =>
   Effect.promise(async () =>
     [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>))].map((byte) => byte.toString(16).padStart(2, "0")).join(""))
 
+/** Gives bytes an address that workers can read. */
+const keep = (bytes: Uint8Array): { readonly path: string; readonly release: () => void } => {
+  const path = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>]))
+  return { path, release: () => URL.revokeObjectURL(path) }
+}
+
 /** What there is, as the page uses it: a software adapter counts as none. @since 0.1.0 @category capabilities */
 export const usable = (found: WebGpuCapabilities, provider: DeviceWorldOptions["provider"]): WebGpuCapabilities =>
   provider === "webgpu" || (provider === "auto" && found.adapter?.software !== true)
@@ -85,13 +91,13 @@ export const readWorldModel = (
     const { signature } = reading
     const bytesTensor = [...signature.inputs, ...signature.outputs].find(({ datatype }) => datatype === "BYTES")
     if (bytesTensor !== undefined) return yield* Effect.fail(`${file}: "${bytesTensor.name}" holds texts, which have no fixed size`)
-    const path = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>]))
+    const { path, release } = keep(bytes)
     const model: Model = {
       name: unsafeModelName(name), version: 1, path, signature, maxBatch: signature.batchSymbol === undefined ? 1 : maxBatch,
       serviceClass: controls.serviceClass, expectedRateRps: controls.rateRps, weightBytes: bytes.byteLength,
       ...(controls.serviceClass === "best-effort" ? {} : { sloMs: controls.sloMs })
     }
-    return { model, controls, sha256: yield* sha256Of(bytes), profile: undefined, removable, release: () => URL.revokeObjectURL(path) }
+    return { model, controls, sha256: yield* sha256Of(bytes), profile: undefined, removable, release }
   })
 
 /** Probes the device and makes the world. @since 0.1.0 @category worlds */
@@ -132,6 +138,7 @@ export const make = (options: DeviceWorldOptions): Effect.Effect<World> =>
           modules: { jspi: runtime("ort.jspi.min.mjs"), webgpu: runtime("ort.webgpu.min.mjs"), wasm: runtime("ort.wasm.min.mjs") }, wasmPaths: runtime("")
         }
       }),
+      keep,
       read: (name, bytes) => readWorldModel(name, bytes, droppedControls, droppedMaxBatch, true),
       models,
       sample

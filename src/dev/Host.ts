@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -31,8 +32,10 @@ import type { SchedulerStatus } from "../scheduler/SchedulerStatus.js"
 import * as SchedulerLive from "../scheduler/SchedulerLive.js"
 import type { HostModel } from "./HostModel.js"
 import { amendedModel, largestRateRps, makeHostModel, modelView } from "./HostModel.js"
+import type { Connect } from "./Lending.js"
+import { lend, notLent } from "./Lending.js"
 import { LiveStatistics } from "./LiveStatistics.js"
-import type { FromHost, GletView, HostState, ModelControls, SimulationQuestion, StoredProfile, Task, TaskAnswer, ToHost } from "./Messages.js"
+import type { EdgeView, FromHost, GletView, HostState, ModelControls, SimulationQuestion, StoredProfile, Task, TaskAnswer, ToHost } from "./Messages.js"
 import { Sender } from "./Sender.js"
 import * as SlowClock from "./SlowClock.js"
 import { Traffic } from "./Traffic.js"
@@ -59,6 +62,8 @@ export interface HostOptions {
   readonly post: (message: FromHost) => void
   readonly startWorker: () => TaskWorker
   readonly measure: Measure
+  /** Opens a WebSocket of an edge node; a string says why it cannot. */
+  readonly connect: Connect
 }
 
 /** Of real time. */
@@ -101,6 +106,8 @@ const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message:
     let planningMs = 0
     let trafficOn = false
     let comparing: TaskWorker | undefined
+    let lent: EdgeView = notLent
+    let lending: Fiber.RuntimeFiber<void> | undefined
 
     const planThread = PlanThread.of({
       answer: (question) =>
@@ -135,7 +142,7 @@ const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message:
       models: [...models.values()].map((one) => modelView(one, now, gpu)),
       planner: plannerName, plan: now?.plan ?? emptyPlan, planReason, planningMs, preview, planProblem,
       glets: (now?.glets ?? []).map(({ busyRatio, id, state }): GletView => ({ id, state, busyRatio })),
-      traffic: trafficOn, canAdd: world.read !== undefined, edge: { state: "off", detail: "", glets: 0, batches: 0 }
+      traffic: trafficOn, canAdd: world.read !== undefined, canJoin: world.keep !== undefined, edge: lent
     })
     const publishing = Effect.gen(function*() {
       yield* Queue.take(stateWanted)
@@ -316,6 +323,34 @@ const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message:
       comparing = undefined
     })
 
+    const takeBack = Effect.suspend(() => Effect.forEach(registered(), register, { concurrency: "unbounded", discard: true }))
+    /** While the device is lent the server plans it, and nobody else. */
+    const join = ({ name, token, url }: Extract<ToHost, { readonly kind: "join" }>) =>
+      Effect.gen(function*() {
+        if (world.keep === undefined || lending !== undefined) return
+        setTraffic(false)
+        yield* Effect.forEach(registered(), ({ model }) => scheduler.unregister(model.name), { concurrency: "unbounded", discard: true })
+        lending = yield* Effect.forkIn(Effect.provide(
+          lend({ url, token, name, gpu, device: world.device.label, keep: world.keep, connect: options.connect, onChange: (view) => {
+            lent = view
+            publish()
+          } }),
+          services
+        ).pipe(Effect.zipRight(Effect.suspend(() => {
+          // The server did not want it.
+          lending = undefined
+          return takeBack
+        }))), scope)
+      })
+    const leave = Effect.gen(function*() {
+      if (lending === undefined) return
+      yield* Fiber.interrupt(lending)
+      lending = undefined
+      lent = notLent
+      publish()
+      yield* takeBack
+    })
+
     const setControls = (name: string, controls: ModelControls): HostModel | undefined => {
       const one = models.get(name)
       if (one === undefined) return undefined
@@ -369,6 +404,10 @@ const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message:
           if (one === undefined) return answered(undefined, `there is no model ${message.model}`, 0, "", 0)
           return sender.infer(one, message.input, answered)
         }
+        case "join":
+          return job(join(message))
+        case "leave":
+          return job(leave)
         case "compare":
           void Effect.runFork(compare)
           return

@@ -105,6 +105,8 @@ export interface HostState {
   readonly glets: ReadonlyArray<GletView>
   readonly traffic: boolean
   readonly canAdd: boolean
+  /** This device can be lent to a server. */
+  readonly canJoin: boolean
   readonly edge: EdgeView
 }
 

@@ -70,6 +70,7 @@ export const make = (profile: Profile): World => {
       loadMs: 20
     }),
     read: undefined,
+    keep: undefined,
     models: Effect.succeed(models),
     sample: undefined
   }

@@ -41,6 +41,8 @@ export interface World {
   readonly read: ((name: string, bytes: Uint8Array) => Effect.Effect<WorldModel, string>) | undefined
   /** The models at the start; a string says which cannot be had, and why. */
   readonly models: Effect.Effect<ReadonlyArray<WorldModel>, string>
+  /** Keeps a model's file that a server sends; undefined where the world's GPU cannot be lent. */
+  readonly keep: ((bytes: Uint8Array) => { readonly path: string; readonly release: () => void }) | undefined
   /** The right answer to the next request, for models whose traffic is checked, and its input. */
   readonly sample: ((model: string) => Sample | undefined) | undefined
 }

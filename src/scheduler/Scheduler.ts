@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type { Gpu } from "../core/Gpu.js"
 import type { GletId, GpuId, ModelName } from "../core/Ids.js"
 import type { Model, ServiceClass } from "../core/Model.js"
 import type { Plan } from "../core/Plan.js"
@@ -106,6 +107,16 @@ export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler
    * follows is deployed; false where no such model is registered.
    */
   readonly amend: (model: ModelName, change: ModelChange) => Effect.Effect<boolean>
+  /**
+   * What was measured of a model on further types of GPU: added to what it was registered with. It counts from the next plan on; false where no
+   * such model is registered. Registering it again forgets it.
+   */
+  readonly learn: (model: ModelName, profiles: ReadonlyMap<string, ModelProfile>) => Effect.Effect<boolean>
+  /**
+   * The devices there are from now on, e.g. when one joins or leaves a host. Completes when the plan that follows is deployed. Glets of a device
+   * that is gone close; what ran there runs again elsewhere as far as deadlines allow.
+   */
+  readonly setGpus: (gpus: ReadonlyArray<Gpu>) => Effect.Effect<void>
   /** Forgets a model: its queued requests end with `model-not-ready`, what runs may end. Completes when it is unloaded. */
   readonly unregister: (model: ModelName) => Effect.Effect<void>
   /** Where a model stands; undefined for names never registered. Cheap: callable per request. */

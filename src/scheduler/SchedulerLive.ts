@@ -221,6 +221,17 @@ export const make = (
           if (change.expectedRateRps !== undefined) watch = LoadWatch.expectRate(watch, name, change.expectedRateRps)
           return Effect.as(requestPlanAndWait(`what is asked of ${name} changed`), true)
         }),
+      learn: (name, profiles) =>
+        Effect.sync(() => {
+          if (!deployment.isRegistered(name)) return false
+          deployment.learn(name, profiles)
+          return true
+        }),
+      setGpus: (next) =>
+        Effect.suspend(() => {
+          deployment.setGpus(next)
+          return requestPlanAndWait("other GPUs")
+        }),
       unregister: (name) =>
         Effect.suspend(() => {
           deployment.unregister(name)

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Executor } from "../core/Executor.js"
@@ -28,6 +29,7 @@ import * as RequestLog from "./RequestLog.js"
 import * as Routes from "./Routes.js"
 import type { ServerConfig } from "./ServerConfig.js"
 import type { RequestLogError, ServerStartError } from "./ServerError.js"
+import { Upgrades } from "./Upgrades.js"
 
 /**
  * A server that listens.
@@ -122,9 +124,13 @@ export const make = (
     const route = yield* NodeHttpServer.makeHandler(app)
     // What a front counted before it passed a request on is read first: its link was readable no later than that request.
     const listener = new Listener(context, count === 0 ? route : (req, res) => setImmediate(route, req, res))
+    const upgrades = Option.getOrUndefined(yield* Effect.serviceOption(Upgrades))
+    if (upgrades !== undefined) listener.takeUpgrades(upgrades)
+    // Edge nodes answer to the last.
+    const drain = upgrades === undefined ? scheduler.drain : Effect.zipRight(scheduler.drain, upgrades.close)
     if (count > 0) fronts = yield* startFronts(count, context, scheduler, listener)
     const open = fronts === undefined ? openPlain(listener, config) : openFronted(fronts, listener, config)
-    const entrance = yield* Effect.acquireRelease(open, (entrance) => shutDown(entrance, listener, context, scheduler.drain, stopped))
+    const entrance = yield* Effect.acquireRelease(open, (entrance) => shutDown(entrance, listener, context, drain, stopped))
     const { address } = entrance
     const shownHost = address.family === "IPv6" ? `[${address.address}]` : address.address
     return HttpServer.of({ host: address.address, port: address.port, url: `http://${shownHost}:${address.port}` })

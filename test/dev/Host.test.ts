@@ -51,6 +51,7 @@ const withHost = <A, E>(
     const send = yield* Host.run({
       world, planner: "orion", traffic: true, profiles: [], post: page.post,
       startWorker: () => ({ ask: (task) => Effect.sync(() => answerTask(task)), close: () => {} }),
+      connect: () => Effect.fail("there is no server"),
       measure: () => Effect.dieMessage("replayed models are known"), ...options
     })
     yield* page.until("a plan with all models served", () => page.state?.models.length === 6 && page.state.models.every(({ state }) => state === "ready"))

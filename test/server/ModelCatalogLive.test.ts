@@ -62,6 +62,8 @@ class World {
           this.readiness.set(model.name, readiness)
           return readiness
         }),
+      learn: () => Effect.succeed(false),
+      setGpus: () => Effect.void,
       usePlanner: () => Effect.void,
       amend: () => Effect.succeed(false),
       unregister: (model) =>

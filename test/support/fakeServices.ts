@@ -173,6 +173,8 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
     },
     submit: () => Effect.die("not used by the server"),
     register: () => Effect.die("not used by the server"),
+    learn: () => Effect.die("not used by the server"),
+    setGpus: () => Effect.die("not used by the server"),
     usePlanner: () => Effect.die("not used by the server"),
     amend: () => Effect.die("not used by the server"),
     unregister: () => Effect.die("not used by the server"),

@@ -6,6 +6,9 @@ import { Scheduler } from "../../scheduler/Scheduler.js"
 import { HttpServer } from "../../server/HttpServer.js"
 import { ModelCatalog } from "../../server/ModelCatalog.js"
 import type { CatalogProgress } from "../../server/ModelCatalogLive.js"
+import type { NodeUpgradesOptions } from "../../edge/NodeUpgrades.js"
+import type { CliError } from "../CliError.js"
+import { usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { layerServing } from "../compose.js"
 import { modelFolder } from "../internal/files.js"
@@ -38,6 +41,21 @@ const showProgress = (progress: ReturnType<typeof makeProgress>) => {
   }
 }
 
+/** Shorter ones can be guessed. */
+const leastTokenLetters = 16
+
+const edgeOptions = (args: ServeArgs): Effect.Effect<NodeUpgradesOptions | undefined, CliError> =>
+  Effect.gen(function*() {
+    const token = args.edgeToken ?? process.env["GLET_EDGE_TOKEN"]
+    if (token === undefined) {
+      return args.edgeOrigin.length === 0 ? undefined : yield* usageError("--edge-origin does nothing without a token", "set GLET_EDGE_TOKEN or give --edge-token")
+    }
+    if (token.length < leastTokenLetters || token.length > 512) {
+      return yield* usageError(`the edge token has ${token.length} letters; ${leastTokenLetters} to 512 are needed`, "openssl rand -hex 24 makes one")
+    }
+    return { token, origins: args.edgeOrigin }
+  })
+
 /** `glet serve` */
 export const handle = (args: ServeArgs): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
@@ -45,8 +63,9 @@ export const handle = (args: ServeArgs): Effect.Effect<void, unknown> =>
     const { config } = yield* resolveServerConfig(args)
     const file = yield* readConfigFile(args.config)
     const overrides = yield* modelSettings(args, file.models)
+    const edge = yield* edgeOptions(args)
     const progress = makeProgress(1000)
-    const layer = yield* layerServing({ ...args, directory, overrides, config, onProgress: showProgress(progress) })
+    const layer = yield* layerServing({ ...args, directory, overrides, config, edge, onProgress: showProgress(progress) })
     // Everything closes with this scope: connections drain, then glets, then their processes.
     const services = yield* Layer.build(layer)
     const { url } = Context.get(services, HttpServer)

@@ -67,6 +67,7 @@ export const modelSettings = (args: {
   readonly rate: ReadonlyMap<string, string>
   readonly class: ReadonlyMap<string, string>
   readonly maxBatch: ReadonlyMap<string, string>
+  readonly edge?: ReadonlyArray<string>
 }, file: Readonly<Record<string, typeof SettingsEntry.Type>>): Effect.Effect<ReadonlyMap<string, ModelSettings>, CliError> =>
   Effect.gen(function*() {
     const merged = new Map<string, ModelSettings>()
@@ -80,5 +81,6 @@ export const modelSettings = (args: {
       set(model, { serviceClass: yield* decodePair("class", ServiceClass, "latency-critical or best-effort", model, text) })
     }
     for (const [model, text] of args.maxBatch) set(model, { maxBatch: yield* decodePair("max-batch", MaxBatch, "a whole number from 1 to 65536", model, Number(text)) })
+    for (const model of args.edge ?? []) set(model, { edge: true })
     return merged
   })

@@ -9,7 +9,7 @@ export const rate = (value: number): string =>
 
 export const percent = (ratio: number): string => (ratio >= 1 ? "100 %" : `${(Math.floor(ratio * 1000) / 10).toFixed(1)} %`)
 
-export const plural = (count: number, word: string): string => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`
+export const plural = (count: number, word: string, many = `${word}s`): string => `${count.toLocaleString("en")} ${count === 1 ? word : many}`
 
 /** Glets of a plan, and GPUs that have any: core's own functions would bring the schema of plans along. */
 export const planSize = (plan: Plan): { readonly glets: number; readonly gpus: number } => ({

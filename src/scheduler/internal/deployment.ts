@@ -64,6 +64,7 @@ export class Deployment {
   private readonly wanted = new Map<ModelName, Registration | undefined>()
   /** Changes of registered models that the next plan is to take in. */
   private readonly changes = new Map<ModelName, ModelChange>()
+  private readonly learned = new Map<ModelName, Registration["profiles"]>()
   readonly glets = new Map<GletId, SupervisedGlet>()
   plan: Plan = emptyPlan
   /** Items per second that were asked of the deployed plan. */
@@ -75,11 +76,25 @@ export class Deployment {
   /** Replaced models on glets that wait for their last requests. */
   private retiring: ReadonlyArray<GletRoutes> = []
   private nextGletNumber = 0
+  /** What plans are made for; `wantedGpus` from the next plan on. */
+  private gpus: ReadonlyArray<Gpu>
+  private wantedGpus: ReadonlyArray<Gpu>
 
   private readonly latencyOf: (profiles: ProfilesByType) => LatencyModel
 
   constructor(private readonly options: DeploymentOptions) {
+    this.gpus = this.wantedGpus = options.gpus
     this.latencyOf = onceFor(options.latencyModel)
+  }
+
+  /** Devices for the next plan. Glets on those left out close once it is deployed. */
+  setGpus(gpus: ReadonlyArray<Gpu>): void {
+    this.wantedGpus = gpus
+  }
+
+  /** What was measured of a model on further types of GPU, for the next plan. */
+  learn(name: ModelName, profiles: Registration["profiles"]): void {
+    this.learned.set(name, new Map([...(this.learned.get(name) ?? []), ...profiles]))
   }
 
   /** Takes a model in with the next plan. */
@@ -110,7 +125,8 @@ export class Deployment {
 
   /** Plans for the rates now estimated. Left: why not. */
   readonly planNow: Effect.Effect<Either.Either<Planned, string>> = Effect.gen(this, function*() {
-    const { gpus, nowMs, planOptions: options, rateOf } = this.options
+    const { gpus } = this
+    const { nowMs, planOptions: options, rateOf } = this.options
     const startMs = nowMs()
     const entries = plannable(this.registry.values())
     const profiles = profilesOf(entries)
@@ -212,6 +228,12 @@ export class Deployment {
       this.registry.set(name, entry)
     }
     this.wanted.clear()
+    this.gpus = this.wantedGpus
+    for (const [name, profiles] of this.learned) {
+      const entry = this.registry.get(name)
+      if (entry !== undefined) this.registry.set(name, { ...entry, profiles: new Map([...entry.profiles, ...profiles]) })
+    }
+    this.learned.clear()
     this.takeInChanges()
     path.dispatchAll()
   }
@@ -307,7 +329,8 @@ export class Deployment {
   /** Opens the glets that are new, beside the old ones, and waits until each is ready or has failed once. */
   private open(glets: ReadonlyArray<GletToOpen>): Effect.Effect<ReadonlyArray<GletId>> {
     return Effect.gen(this, function*() {
-      const { executor, gpus, nowMs, path, restart, scope } = this.options
+      const { gpus } = this
+      const { executor, nowMs, path, restart, scope } = this.options
       const opened: Array<GletId> = []
       for (const { gpu: gpuId, id, priority, sharePct, works } of glets) {
         const gpu = gpus.find((candidate) => candidate.id === gpuId)!

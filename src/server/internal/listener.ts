@@ -14,6 +14,7 @@ import { startInfer } from "./inferRoute.js"
 import { inferTarget, type InferTarget } from "./inferTarget.js"
 import { NodeReply } from "./nodeReply.js"
 import { sendError } from "./send.js"
+import type { Upgrades } from "../Upgrades.js"
 
 /** How often connections are looked at for what takes too long. */
 const checkMs = (config: ServerConfig): number => Math.max(50, Math.min(1000, config.headersTimeoutMs / 4, config.requestTimeoutMs / 4))
@@ -70,6 +71,18 @@ export class Listener {
   /** Takes a connection that something else accepted. */
   accept(socket: Socket): void {
     this.server.emit("connection", socket)
+  }
+
+  /** Hands connections that ask for another protocol to who takes them; they are none of its own any more. */
+  takeUpgrades(upgrades: typeof Upgrades.Service): void {
+    this.server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      this.connections.delete(socket)
+      // From here on nobody else listens for the socket's errors.
+      socket.on("error", () => socket.destroy())
+      if (this.context.draining || !upgrades.handle(request, socket, head)) {
+        socket.end(`HTTP/1.1 ${this.context.draining ? "503 Service Unavailable" : "404 Not Found"}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      }
+    })
   }
 
   /** Takes no more requests: connections that ask for nothing close, the others with their answers. */

@@ -35,6 +35,8 @@ export interface ModelSettings {
   readonly rateRps?: number
   readonly maxBatch?: number
   readonly weight?: number
+  /** It may run on edge nodes. */
+  readonly edge?: boolean
 }
 
 /** Latency objective in ms. @since 0.1.0 @category settings */
@@ -57,7 +59,9 @@ export const SettingsEntry = Schema.Struct({
   /** Largest number of items in one execution. */
   maxBatch: Schema.optionalWith(MaxBatch, { exact: true }),
   /** Best-effort: its part of the time that is left, in proportion to the others'. */
-  weight: Schema.optionalWith(Weight, { exact: true })
+  weight: Schema.optionalWith(Weight, { exact: true }),
+  /** It may run on edge nodes: machines of others, to which its weights and its requests go. */
+  edge: Schema.optionalWith(Schema.Boolean, { exact: true })
 })
 
 /** All of `glet.json`, for its JSON schema; `readSettings` decodes model by model. @since 0.1.0 @category settings */
@@ -148,7 +152,7 @@ export interface SettingsDefaults {
 export const defaultSettings: SettingsDefaults = { sloMs: 100, rateRps: 1, maxBatch: 32 }
 
 /** Settings that count, with what was left to the defaults. @since 0.1.0 @category settings */
-export interface ResolvedSettings extends Pick<Model, "serviceClass" | "sloMs" | "expectedRateRps" | "weight"> {
+export interface ResolvedSettings extends Pick<Model, "serviceClass" | "sloMs" | "expectedRateRps" | "weight" | "edge"> {
   readonly maxBatch: number | undefined
   /** The SLO is the default one. */
   readonly sloIsDefault: boolean
@@ -165,6 +169,7 @@ export const resolveSettings = (layers: ReadonlyArray<ModelSettings>, defaults: 
     ...(serviceClass === "best-effort" ? (weight === undefined ? {} : { weight }) : { sloMs: sloMs ?? defaults.sloMs }),
     sloIsDefault: serviceClass === "latency-critical" && sloMs === undefined,
     expectedRateRps: first("rateRps") ?? defaults.rateRps,
-    maxBatch: first("maxBatch")
+    maxBatch: first("maxBatch"),
+    ...(first("edge") === true ? { edge: true } : {})
   }
 }

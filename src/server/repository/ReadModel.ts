@@ -77,6 +77,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       ...(resolved.sloMs === undefined ? {} : { sloMs: resolved.sloMs }),
       ...(resolved.weight === undefined ? {} : { weight: resolved.weight }),
       expectedRateRps: resolved.expectedRateRps,
+      ...(resolved.edge === true ? { edge: true } : {}),
       weightBytes: onnx.sizeBytes + external
     }
     return {

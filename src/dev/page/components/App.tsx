@@ -5,6 +5,7 @@ import { Compare } from "./Compare.js"
 import { DigitPad } from "./DigitPad.js"
 import { Header } from "./Header.js"
 import { useView } from "./hooks.js"
+import { Join } from "./Join.js"
 import { Models } from "./Models.js"
 import { PlanView } from "./PlanView.js"
 import { Timeline } from "./Timeline.js"
@@ -14,6 +15,7 @@ const headline = ({ broken, state }: View): string => {
   if (broken !== "") return `Something broke: ${broken}`
   if (state === undefined) return "Starting the scheduler in this page…"
   const measuring = state.models.find((model) => model.state === "measuring")
+  if (state.edge.state !== "off" && state.edge.state !== "failed") return "This device is lent to a server, which plans it."
   if (measuring !== undefined) return `Measuring ${measuring.name} on ${state.device?.label ?? "this device"}…`
   if (state.plan.generation === 0) return "Planning…"
   const { glets, gpus } = planSize(state.plan)
@@ -55,10 +57,11 @@ export const App = ({ store }: { readonly store: Store }) => {
             <DigitPad store={store} view={view} />
             <Compare store={store} view={view} />
           </div>
+          <Join store={store} view={view} />
         </div>
       </main>
       <footer>
-        <p>Everything on this page runs in it: no request leaves your machine.</p>
+        <p>Everything on this page runs in it: no request leaves your machine{view.state?.canJoin === true ? ", unless you lend it" : ""}.</p>
       </footer>
     </>
   )

@@ -12,6 +12,9 @@ import * as Profiler from "../../../core/ProfilerLive.js"
 import type { WebWorker } from "../../../webgpu/WorkerLink.js"
 import { linkOf } from "../../../webgpu/WorkerLink.js"
 import { replayProfile } from "./replayProfile.js"
+import type { Connect } from "../../Lending.js"
+import type { EdgeSocket, WebSocketLike } from "../../../edge/EdgeSocket.js"
+import { webSocket } from "../../../edge/EdgeSocket.js"
 import { startTaskWorker } from "./startTaskWorker.js"
 
 type Start = Extract<ToHost, { readonly kind: "start" }>
@@ -29,6 +32,17 @@ const worldOf = ({ provider, workers, world }: Start): Effect.Effect<World> =>
       provider
     })
 
+/** Completes when the socket is open. */
+const connect: Connect = (address, protocols) =>
+  Effect.async<EdgeSocket, string>((resume) => {
+    const socket = new WebSocket(address, protocols)
+    const edge = webSocket(socket as unknown as WebSocketLike)
+    // What the server says at once, e.g. that the token is wrong, comes as the end of an open socket.
+    socket.addEventListener("open", () => resume(Effect.succeed(edge)))
+    socket.addEventListener("close", ({ code, reason }) => resume(Effect.fail(reason === "" ? `${address} does not answer as a server that takes edge nodes (${code})` : reason)))
+    return Effect.sync(() => socket.close())
+  })
+
 /** Time to measure one model, ms: enough for a plan that holds, short enough to wait for. */
 const measureMs = 500
 
@@ -41,7 +55,7 @@ const start = (message: Start) =>
     const scope = yield* Scope.make()
     receive = yield* Host.run({
       world, planner: message.planner, traffic: message.traffic, profiles: message.profiles, post, startWorker: startTaskWorker(message.workers.planner),
-      measure
+      measure, connect
     }).pipe(Scope.extend(scope))
     for (const early of waiting.splice(0)) receive(early)
   }).pipe(
