@@ -64,6 +64,8 @@ export const handle = (args: ServeArgs): Effect.Effect<void, unknown> =>
     const file = yield* readConfigFile(args.config)
     const overrides = yield* modelSettings(args, file.models)
     const edge = yield* edgeOptions(args)
+    // A front passes requests on, not connections of another protocol.
+    if (edge !== undefined && config.fronts !== 0) return yield* usageError("edge nodes cannot join through fronts", "leave out --fronts, or the edge token")
     const progress = makeProgress(1000)
     const layer = yield* layerServing({ ...args, directory, overrides, config, edge, onProgress: showProgress(progress) })
     // Everything closes with this scope: connections drain, then glets, then their processes.
