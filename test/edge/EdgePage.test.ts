@@ -8,6 +8,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { layerServing } from "../../src/cli/compose.js"
+import { unsafeModelName } from "../../src/core/Ids.js"
 import { gletsOf } from "../../src/core/Plan.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
 import { HttpServer } from "../../src/server/HttpServer.js"
@@ -76,7 +77,7 @@ describe.skipIf(!isThere)("a page that lends its device", { timeout: 120_000 }, 
       })
       // More than this machine can carry alone: the plan takes every device there is.
       while ((yield* edgeGlets) === 0) {
-        yield* scheduler.amend(lenetModel.name, { expectedRateRps: 50_000 })
+        yield* scheduler.amend(unsafeModelName("lenet"), { expectedRateRps: 50_000 })
         yield* Effect.sleep(200)
       }
       const answers: Array<Promise<number | string>> = []
@@ -87,7 +88,10 @@ describe.skipIf(!isThere)("a page that lends its device", { timeout: 120_000 }, 
             yield* Effect.sleep(10)
           }
         })
-      while (served < 5) yield* load(10)
+      while (served < 5) {
+        yield* load(10)
+        yield* scheduler.amend(unsafeModelName("lenet"), { expectedRateRps: 50_000 })
+      }
       for (let i = 0; i < 40; i++) answers.push(ask(url, answers.length % 500))
       const closing = page.close()
       yield* load(60)
