@@ -23,7 +23,7 @@ import { onlinePlanOptions } from "../core/PlanProblem.js"
 import type { ModelProfile } from "../core/Profile.js"
 import { demandsOf } from "../scheduler/PlanSuccession.js"
 import { Planner } from "../scheduler/Planner.js"
-import { defaultPlanner, findPlanner, planners } from "../scheduler/PlannerRegistry.js"
+import { defaultPlanner, findPlanner, isRegistered, planners } from "../scheduler/PlannerRegistry.js"
 import type { PlanQuestion } from "../scheduler/PlanThread.js"
 import { PlanThread, PlanThreadFailed } from "../scheduler/PlanThread.js"
 import { defaultReplanOptions } from "../scheduler/ReplanPolicy.js"
@@ -110,6 +110,7 @@ const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message:
     let lending: Fiber.RuntimeFiber<void> | undefined
 
     const planThread = PlanThread.of({
+      knows: isRegistered,
       answer: (question) =>
         Effect.flatMap(worker.ask({ kind: "plan", question }), (answer) =>
           answer.kind === "plan" ? Effect.succeed(answer.answer) : Effect.fail(new PlanThreadFailed({ reason: "died", detail: failedAnswer(answer) })))

@@ -11,7 +11,7 @@ import type { Gpu } from "../core/Gpu.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
 import type { Plan } from "../core/Plan.js"
 import type { Demand, PlanOptions } from "../core/PlanProblem.js"
-import type { Culprit } from "./Planner.js"
+import type { Culprit, PlannerAlgorithm } from "./Planner.js"
 import { findPlanner } from "./PlannerRegistry.js"
 import { onceFor } from "./internal/sameProfiles.js"
 import type { ProfilesByType } from "./ProfileLatencyModel.js"
@@ -51,6 +51,8 @@ export class PlanThreadFailed extends Schema.TaggedError<PlanThreadFailed>()("Pl
  */
 export class PlanThread extends Context.Tag("glet/scheduler/PlanThread")<PlanThread, {
   readonly answer: (question: PlanQuestion) => Effect.Effect<PlanAnswer, PlanThreadFailed>
+  /** Whether the thread finds this planner by its name. */
+  readonly knows: (planner: PlannerAlgorithm) => boolean
 }>() {}
 
 /** A question on its way to the thread; without profiles where they are those of the question before. @since 0.1.0 @category planning */

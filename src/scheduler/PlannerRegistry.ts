@@ -30,7 +30,7 @@ export const plannerAliases: ReadonlyMap<string, string> = new Map([
 ])
 
 /** @since 0.1.0 @category planners */
-export const defaultPlanner: PlannerAlgorithm = planners[0]
+export const defaultPlanner: PlannerAlgorithm = orion
 
 /** Whether the planner of that name is this one. @since 0.1.0 @category planners */
 export const isRegistered = (planner: PlannerAlgorithm): boolean => planners.includes(planner)

@@ -31,7 +31,6 @@ import { makeStatus } from "./internal/statusReport.js"
 import { sweepDelayMs } from "./internal/sweepDelay.js"
 import * as LoadWatch from "./LoadWatch.js"
 import { Planner } from "./Planner.js"
-import { isRegistered } from "./PlannerRegistry.js"
 import { PlanThread } from "./PlanThread.js"
 import type { ProfilesByType } from "./ProfileLatencyModel.js"
 import * as ProfileLatencyModel from "./ProfileLatencyModel.js"
@@ -127,7 +126,7 @@ export const make = (
         return planner
       },
       get planThread() {
-        return isRegistered(planner) ? planThread : undefined
+        return planThread?.knows(planner) === true ? planThread : undefined
       },
       path, nowMs, rateOf, onChange, scope,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,

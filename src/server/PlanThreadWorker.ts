@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import { sameProfiles } from "../scheduler/internal/sameProfiles.js"
 import type { PlanAnswer, PlanMessage, PlanQuestion } from "../scheduler/PlanThread.js"
+import { isRegistered } from "../scheduler/PlannerRegistry.js"
 import { PlanThread, PlanThreadFailed } from "../scheduler/PlanThread.js"
 import type { ProfilesByType } from "../scheduler/ProfileLatencyModel.js"
 
@@ -94,6 +95,7 @@ export const layer = (options: Partial<PlanThreadOptions> = {}): Layer.Layer<Pla
     yield* Effect.addFinalizer(() => end)
 
     return {
+      knows: isRegistered,
       answer: (question) =>
         turn.withPermits(1)(Effect.gen(function*() {
           if (ending !== undefined) yield* Fiber.interrupt(ending)

@@ -81,10 +81,10 @@ const simulatedPeak = (scenario: Scenario, hardware: Hardware, system: SuiteSyst
   Effect.gen(function*() {
     const named = system.serve[system.serve.indexOf("--planner") + 1]!
     const planner = yield* findPlanner(named)
-    const options = { planner, seed: 1, gpus: 1, durationMs: 6000, warmUpMs: 1000, replans: false }
+    const options = { planner, seed: 1, gpus: 1, durationMs: 3000, warmUpMs: 500, replans: false }
     yield* scenarioInput(scenario, hardware, options)
     return findPeak((loadFactor) => worstViolation(simulate(Either.getOrThrow(scenarioInput(scenario, hardware, { ...options, loadFactor }))).streams), {
-      limit, replications: 1, precision: 0.05, startFactor: 4
+      limit, replications: 1, precision: 0.1, startFactor: 4
     }).factor
   })
 
