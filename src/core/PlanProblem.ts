@@ -57,8 +57,9 @@ export interface PlanOptions {
   /** What loading a model on a GPU where none is deployed counts, in GPUs (or cost): another plan must save more than its moves. Default 0.02. */
   readonly moveCost?: number
   /**
-   * How long planners search, as a multiple of the usual number of steps; default 1, which takes about a second for a thousand models, and some seconds for up to
-   * 200 where several share a GPU. */
+   * How long planners search, as a multiple of the usual number of steps. Default 1: about a second for a thousand models, some seconds for up to 200
+   * of which several share a GPU.
+   */
   readonly effort?: number
   /** Planner `static`: the glets there are. */
   readonly fixedGlets?: ReadonlyArray<FixedGlet>
