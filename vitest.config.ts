@@ -7,6 +7,8 @@ export default defineConfig({
     setupFiles: ["test/support/seed.ts"],
     pool: "forks",
     poolOptions: { forks: { maxForks: 2 } },
+    // Tests that drive browsers and kill processes share two cores with each other: in CI one that fails is tried once more.
+    retry: process.env["CI_JSON"] === undefined ? 0 : 1,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: process.env["CI_JSON"] === undefined ? ["default"] : ["default", ["json", { outputFile: process.env["CI_JSON"] }]]
