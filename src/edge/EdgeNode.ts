@@ -12,7 +12,6 @@ import * as Scope from "effect/Scope"
 import type { GletHandle } from "../core/Executor.js"
 import { Executor } from "../core/Executor.js"
 import type { Gpu } from "../core/Gpu.js"
-
 import { unsafeGletId, unsafeModelName } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import type { SlotLayout } from "../core/SlotLayout.js"
