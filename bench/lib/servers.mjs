@@ -77,6 +77,12 @@ export const startGlet = (models, flags = [], { nodeFlags = [], env } = {}) => {
   return start([...nodeFlags, command, "serve", "--models", models, "--port", "0", ...flags], portOf(/https?:\/\/[^:/\s]+:(\d+)/), { env })
 }
 
+/** `glet dev`: the page and its files. */
+export const startDev = () => {
+  if (!fs.existsSync(command)) throw new Error(`${command} is missing: run npm run build`)
+  return start([command, "dev", "--port", "0"], portOf(/https?:\/\/[^:/\s]+:(\d+)/))
+}
+
 /** GET as JSON. */
 export const getJson = async (port, route) => {
   const response = await fetch(`http://127.0.0.1:${port}${route}`)

@@ -35,6 +35,7 @@ import { pointOf } from "./internal/latencyStatistics.js"
 import { measureShare } from "./internal/measureShare.js"
 import type { SampleRequests } from "./internal/sampleInputs.js"
 import { makeSampleRequests } from "./internal/sampleInputs.js"
+import { sliceOf } from "./internal/timeSlices.js"
 
 /** @since 0.1.0 @category options */
 export interface ProfilerOptions {
@@ -48,6 +49,11 @@ export interface ProfilerOptions {
   readonly busyNeighbour?: boolean
   /** Shares to measure at most where a request names none, 6 by default: the smallest, the largest and some between. */
   readonly maxShares?: number
+  /**
+   * Measure every share also where shares are turns and follow from the whole device: where part of a latency is no turn, as the way to an edge
+   * node is not. No by default.
+   */
+  readonly everyShare?: boolean
   /** Of the inputs; 1 by default. */
   readonly seed?: number
 }
@@ -154,7 +160,10 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
   const profile = Effect.fnUntraced(function*(request: ProfileRequest) {
     const { budgetMs, gpu, model, onProgress, sha256 } = request
     const asked = request.sharesPct ?? []
-    const shares = asked.length === 0 ? spread(gpu.sharesPct, options.maxShares ?? 6) : [...new Set(asked)].sort((a, b) => a - b)
+    const follow = asked.length === 0 && request.beside === undefined && gpu.isolation === "duty" && options.everyShare !== true
+    const shares = follow
+      ? gpu.sharesPct.slice(-1)
+      : asked.length === 0 ? spread(gpu.sharesPct, options.maxShares ?? 6) : [...new Set(asked)].sort((a, b) => a - b)
     const planned = firstBatches(model.maxBatch).length
     const points: Array<ProfilePoint> = []
     let leftMs = budgetMs
@@ -171,7 +180,8 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
         onProgress?.(points.length, total, point)
       }
     }
-    const [first, ...others] = points
+    const slices = follow ? gpu.sharesPct.slice(0, -1).flatMap((sharePct) => points.map((point) => sliceOf(point, sharePct))) : []
+    const [first, ...others] = [...slices, ...points]
     if (first === undefined) return yield* Effect.dieMessage("a share was measured without a point")
     const result: ModelProfile = { model: model.name, maxBatch: model.maxBatch, memoryBytes, loadMs, points: [first, ...others] }
     return sha256 === undefined ? result : { ...result, sha256 }

@@ -68,7 +68,7 @@ export interface HostOptions {
 
 /** Of real time. */
 const frameMs = 100
-const stateMs = 200
+const stateMs = 100
 /** Frames go on for so long after the last request, until numbers have settled. */
 const settleMs = 600
 /** Planners that a page can switch to: `static` needs a partition that nobody drew. */

@@ -66,8 +66,9 @@ export const make = (profile: Profile): World => {
         const distribution = distributionOf(latency, profiles.get(model.name), execution)
         return distribution === undefined ? 1 : quantileMs(distribution, random())
       },
-      openMs: 20,
-      loadMs: 20
+      // Profiles do not tell these; in slow motion people would wait for them, one model after the other.
+      openMs: 0,
+      loadMs: 0
     }),
     read: undefined,
     keep: undefined,

@@ -41,7 +41,7 @@ export const make = (options: EdgePlanningOptions): Effect.Effect<void, never, S
     const scheduler = yield* Scheduler
     const nodes = yield* EdgeNodes
     const { gpus: own } = yield* GpuInventory
-    const profiler = yield* ProfilerLive.make({ maxShares })
+    const profiler = yield* ProfilerLive.make({ maxShares, everyShare: true })
     const wake = yield* Queue.sliding<void>(1)
     const known = new Map<string, Known>()
     /** What the scheduler was told: models by object, so that one that is registered anew is told of again. */

@@ -16,6 +16,7 @@ import * as DutyExecutor from "./DutyExecutor.js"
 import { fetchModel } from "./internal/fetchModel.js"
 import type { ModelBytes, RuntimeLocation, WorkerSetup } from "./internal/protocol.js"
 import { openWorkerGlet } from "./internal/workerGlet.js"
+import { SpareRealm } from "./internal/spareRealm.js"
 import type { StartWorker } from "./WorkerLink.js"
 import { startWebWorker } from "./WorkerLink.js"
 
@@ -48,7 +49,7 @@ export interface WebGpuExecutorOptions {
 }
 
 /** Workers without turns: what `duty` is put over. */
-const makeWorkers = (options: WebGpuExecutorOptions): typeof Executor.Service => {
+const makeWorkers = (options: WebGpuExecutorOptions, spare: SpareRealm): typeof Executor.Service => {
   const memory = new ArrayBuffer(options.arenaBytes ?? 64 << 20)
   const setup: WorkerSetup = {
     type: "setup",
@@ -61,6 +62,8 @@ const makeWorkers = (options: WebGpuExecutorOptions): typeof Executor.Service =>
   const glet = {
     setup,
     startWorker: options.startWorker ?? startWebWorker,
+    // What of a limit earlier models have taken is not known.
+    spare: options.gletMemoryBytes === undefined ? spare : undefined,
     readModel: options.readModel ?? fetchModel,
     memory: new Uint8Array(memory),
     startTimeoutMs: options.startTimeoutMs ?? 60_000,
@@ -72,13 +75,15 @@ const makeWorkers = (options: WebGpuExecutorOptions): typeof Executor.Service =>
   return { name: "webgpu", arena: makeSegmentArena(memory), open }
 }
 
+const makeWith = (options: WebGpuExecutorOptions, spare: SpareRealm): typeof Executor.Service =>
+  DutyExecutor.make(makeWorkers(options, spare), options.drainTimeoutMs === undefined ? {} : { drainTimeoutMs: options.drainTimeoutMs })
+
 /**
- * The service. Nothing is started before the first glet is opened.
+ * The service. Nothing is started before the first glet is opened; the worker of the last one to close lives on for two seconds.
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: WebGpuExecutorOptions = {}): typeof Executor.Service =>
-  DutyExecutor.make(makeWorkers(options), options.drainTimeoutMs === undefined ? {} : { drainTimeoutMs: options.drainTimeoutMs })
+export const make = (options: WebGpuExecutorOptions = {}): typeof Executor.Service => makeWith(options, new SpareRealm())
 
 /**
  * `make` as a layer.
@@ -92,4 +97,5 @@ export const make = (options: WebGpuExecutorOptions = {}): typeof Executor.Servi
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: WebGpuExecutorOptions = {}): Layer.Layer<Executor> => Layer.sync(Executor, () => make(options))
+export const layer = (options: WebGpuExecutorOptions = {}): Layer.Layer<Executor> =>
+  Layer.scoped(Executor, Effect.map(Effect.acquireRelease(Effect.sync(() => new SpareRealm()), (spare) => Effect.sync(() => spare.end())), (spare) => makeWith(options, spare)))

@@ -74,6 +74,28 @@ describe("Profiler", () => {
       assert.deepStrictEqual(seen.at(-1), [8, 8])
     }).pipe(Effect.provide(layerOf(linear))))
 
+  it.live("measures the whole of a device that is shared by turns, and divides for the other shares", () => {
+    const layer = ProfilerLive.layer().pipe(Layer.provide(Layer.map(
+      Layer.provide(Emulated.layer({ profiles: [linear] }), Emulated.layerInventory(linear, { count: 1, sharesPct: [50, 100] })),
+      (context) => Context.make(Executor, { ...Context.get(context, Executor), open: (spec) => Effect.tap(Context.get(context, Executor).open(spec), () => Effect.sync(() => opened.push(spec.sharePct))) })
+    )))
+    const opened: Array<number> = []
+    const gpu: Gpu = { ...gpuOf(linear), isolation: "duty", sharesPct: [25, 50, 100] }
+    return Effect.gen(function*() {
+      const profiler = yield* Profiler
+      const found = yield* profiler.profile({ model: named("linear", 4), gpu, budgetMs: 200 })
+      assert.deepStrictEqual(opened, [100])
+      for (const sharePct of [25, 50, 100]) {
+        assert.deepStrictEqual(sizes(found, sharePct), [1, 2, 4])
+        for (const { batch, meanMs, p99Ms } of found.points.filter((point) => point.sharePct === sharePct)) {
+          for (const ms of [meanMs, p99Ms]) assert.closeTo(ms, (0.25 + 0.05 * batch) * 100 / sharePct, 1e-6)
+        }
+      }
+      yield* profiler.profile({ model: named("linear", 4), gpu, budgetMs: 50, sharesPct: [50] })
+      assert.deepStrictEqual(opened, [100, 50], "what is asked for is measured")
+    }).pipe(Effect.provide(layer))
+  })
+
   it.live("measures the batches asked for, beside another model that runs in batches of its own", () =>
     Effect.gen(function*() {
       const both = replayed(steady("one", [[50, 1, 0.4], [50, 8, 1.1]]), steady("two", [[50, 1, 0.5], [50, 4, 0.9]]))

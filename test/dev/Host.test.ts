@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
+import * as TestClock from "effect/TestClock"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -85,6 +86,23 @@ describe("the page's host", { timeout: 60_000 }, () => {
       const passed = last.nowMs - frames[0]!.nowMs
       assert.isBelow(passed, 100 * frames.length)
     })))
+
+  it.scoped("serves replayed GPUs after one plan and two pictures, without waiting for glets", () =>
+    Effect.gen(function*() {
+      const page = new Listener()
+      let plans = 0
+      yield* Host.run({
+        world: ReplayWorld.make(profile), planner: "orion", traffic: false, profiles: [], post: page.post,
+        startWorker: () => ({ ask: (task) => Effect.sync(() => (plans++, answerTask(task))), close: () => {} }),
+        connect: () => Effect.fail("there is no server"), measure: () => Effect.dieMessage("replayed models are known")
+      })
+      // Time stands still but for the pace at which states are told.
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(page.state!.models.length, 6)
+      for (const { name, state } of page.state!.models) assert.strictEqual(state, "ready", name)
+      assert.strictEqual(page.state!.plan.generation, 1)
+      assert.strictEqual(plans, 1)
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 
   it.live("plans for sliders while they move, deploys when they stop, and says when there is no plan", () =>
     withHost({ traffic: false }, (page, send) => Effect.gen(function*() {

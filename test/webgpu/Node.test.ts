@@ -24,10 +24,14 @@ useSoftwareVulkan()
 const worker = pathToFileURL(await buildWorker("webgpu-node-worker"))
 afterAll(removeBuilt)
 
-/** Threads of which the last one can be killed as a crash would: nobody says so but its end. */
+/** Threads of which the one that was spoken to last can be killed as a crash would: nobody says so but its end. */
 const killable = (start: StartWorker) => {
   let last: WorkerLink | undefined
-  return { startWorker: () => last = start(), kill: () => Effect.sync(() => last?.terminate()) }
+  const startWorker: StartWorker = () => {
+    const link = start()
+    return { ...link, post: (message, transfer) => (last = link).post(message, transfer) }
+  }
+  return { startWorker, kill: () => Effect.sync(() => last?.terminate()) }
 }
 
 const suite = (name: string, capabilities: Parameters<typeof webGpu>[0], options: NodeWorkers.NodeWorkerOptions, models = Infinity) => {

@@ -15,11 +15,14 @@ import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
 import type { StartWorker } from "../WorkerLink.js"
 import type { ModelBytes, WorkerSetup } from "./protocol.js"
+import type { SpareRealm } from "./spareRealm.js"
 import { Realm } from "./workerRealm.js"
 
 export interface WorkerGletOptions {
   readonly setup: WorkerSetup
   readonly startWorker: StartWorker
+  /** Undefined: every glet has a fresh worker. */
+  readonly spare: SpareRealm | undefined
   /** Reads a model's file and those beside it. */
   readonly readModel: (model: Model) => Promise<ModelBytes>
   /** All that slots stand in. */
@@ -48,11 +51,11 @@ interface Entry {
 /** Buffers kept for the batches to come. */
 const spareBuffers = 2
 
-/** Opens a glet: starts its worker and waits until it can work. */
+/** Opens a glet: takes the spare worker, or starts one and waits until it can work. */
 export const openWorkerGlet = (spec: GletSpec, options: WorkerGletOptions): Effect.Effect<GletHandle, Refusal, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.flatMap(
-      Effect.promise(() => Realm.start(options.setup, options.startWorker, options.startTimeoutMs)),
+      Effect.promise(async () => options.spare?.take() ?? await Realm.start(options.setup, options.startWorker, options.startTimeoutMs)),
       (realm) => realm instanceof Realm ? Effect.succeed(new WorkerGlet(spec, options, realm)) : Effect.fail(realm)
     ),
     (glet) => glet.close
@@ -65,6 +68,8 @@ class WorkerGlet implements GletHandle {
   private readonly died = Deferred.unsafeMake<GletExited>(FiberId.none)
   private dead: GletExited | undefined
   private closed = false
+  /** Its worker is no longer its own. */
+  private spared = false
   private batches = 0
   private items = 0
   private busyMs = 0
@@ -159,12 +164,27 @@ class WorkerGlet implements GletHandle {
         Effect.timeoutOption(drainTimeoutMs),
         Effect.flatMap((drained) =>
           drained._tag === "Some"
-            ? Effect.void
+            ? Effect.promise(() => this.spareWorker())
             : Effect.logWarning(`glet ${this.spec.id} still has batches in flight ${drainTimeoutMs} ms after it was closed`)
         ),
-        Effect.ensuring(Effect.sync(() => this.realm.end("the glet was closed")))
+        Effect.ensuring(Effect.sync(() => {
+          if (!this.spared) this.realm.end("the glet was closed")
+        }))
       )
     })
+  }
+
+  /** Leaves the worker to the next glet, if it is in order and nothing but models is in it. */
+  private async spareWorker(): Promise<void> {
+    const { realm } = this
+    const { spare } = this.options
+    if (spare === undefined || this.dead !== undefined || this.held !== undefined || !realm.isSpare) return
+    const loaded = [...this.entries.values()]
+    this.entries.clear()
+    for (const { number } of loaded) await realm.ask({ type: "unload", model: number })
+    if (this.dead !== undefined || realm !== this.realm || !realm.isSpare) return
+    this.spared = true
+    spare.give(realm)
   }
 
   private whenIdle(): Promise<void> {
@@ -204,7 +224,10 @@ class WorkerGlet implements GletHandle {
       if (reply.type === "exited") return onEnd({ ok: false, error: this.die(reply.detail) })
       if (reply.type !== "ended") {
         const detail = reply.type === "run-failed" ? reply.detail : `the worker answered "${reply.type}" to "run"`
-        if (reply.type === "run-failed" && reply.spoilt) this.control = this.control.then(() => this.renew(realm))
+        if (reply.type === "run-failed" && reply.spoilt) {
+          realm.spoilt = true
+          this.control = this.control.then(() => this.renew(realm))
+        }
         return onEnd({ ok: false, error: { _tag: "BatchFailed", detail } })
       }
       const ended = performance.now()
@@ -269,7 +292,10 @@ class WorkerGlet implements GletHandle {
         entry.loaded = true
         return { _tag: "Right", report: { loadMs: performance.now() - start, memoryBytes: reply.memoryBytes, detail: realm.detail } }
       case "load-failed":
-        if (reply.spoilt) await this.renew(realm)
+        if (reply.spoilt) {
+          realm.spoilt = true
+          await this.renew(realm)
+        }
         return failed(reply.reason, reply.detail)
       case "exited":
         return { _tag: "Left", error: this.die(reply.detail) }

@@ -18,6 +18,8 @@ export class Realm {
   readonly exited = new Promise<string>((resolve) => this.settleExited = resolve)
   /** What it works with, for people. */
   detail = ""
+  /** Something happened after which onnxruntime-web is not to be used there again. */
+  spoilt = false
 
   private constructor(private readonly link: WorkerLink) {}
 
@@ -68,6 +70,11 @@ export class Realm {
 
   ask(question: Question, transfer: ReadonlyArray<ArrayBuffer> = []): Promise<Answer> {
     return new Promise((resolve) => this.send(question, transfer, resolve))
+  }
+
+  /** It works, and on nothing. */
+  get isSpare(): boolean {
+    return this.gone === undefined && !this.spoilt && this.waiting.size === 0
   }
 
   /** When nothing waits for a reply. */

@@ -28,26 +28,28 @@ export interface PortableSettings {
   readonly startWorker: StartWorker
 }
 
-/** Workers that can be killed, as a crash would: they are ended, and whoever listens is told. */
+/** Workers of which the one that was spoken to last can be killed, as a crash would: it is ended, and whoever listens is told. */
 const killable = (start: StartWorker) => {
-  const started: Array<{ readonly link: WorkerLink; readonly tell: () => void }> = []
+  let last: { readonly link: WorkerLink; readonly tell: () => void } | undefined
   const startWorker: StartWorker = () => {
     const link = start()
     let tell: () => void = () => undefined
     const made: WorkerLink = {
       ...link,
+      post: (message, transfer) => {
+        last = { link, tell: () => tell() }
+        link.post(message, transfer)
+      },
       listen: (onMessage, onExit) => {
         tell = () => onExit("killed by the test")
         link.listen(onMessage, onExit)
       }
     }
-    started.push({ link, tell: () => tell() })
     return made
   }
   const killLast = Effect.sync(() => {
-    const last = started.at(-1)!
-    last.link.terminate()
-    last.tell()
+    last?.link.terminate()
+    last?.tell()
   })
   return { startWorker, killLast }
 }

@@ -15,7 +15,7 @@ import { replayProfile } from "./replayProfile.js"
 import type { Connect } from "../../Lending.js"
 import type { EdgeSocket, WebSocketLike } from "../../../edge/EdgeSocket.js"
 import { webSocket } from "../../../edge/EdgeSocket.js"
-import { startTaskWorker } from "./startTaskWorker.js"
+import { startTaskWorkers } from "./startTaskWorkers.js"
 
 type Start = Extract<ToHost, { readonly kind: "start" }>
 
@@ -44,17 +44,18 @@ const connect: Connect = (address, protocols) =>
   })
 
 /** Time to measure one model, ms: enough for a plan that holds, short enough to wait for. */
-const measureMs = 500
+const measureMs = 200
 
 const measure: Host.Measure = ({ model, sha256 }, gpu, onProgress) =>
-  Effect.flatMap(Profiler.make({ maxShares: 3 }), (profiler) => profiler.profile({ model, gpu, sha256, budgetMs: measureMs, onProgress }))
+  Effect.flatMap(Profiler.make(), (profiler) => profiler.profile({ model, gpu, sha256, budgetMs: measureMs, onProgress }))
 
 const start = (message: Start) =>
   Effect.gen(function*() {
+    const startWorker = startTaskWorkers(message.workers.planner)
     const world = yield* worldOf(message)
     const scope = yield* Scope.make()
     receive = yield* Host.run({
-      world, planner: message.planner, traffic: message.traffic, profiles: message.profiles, post, startWorker: startTaskWorker(message.workers.planner),
+      world, planner: message.planner, traffic: message.traffic, profiles: message.profiles, post, startWorker,
       measure, connect
     }).pipe(Scope.extend(scope))
     for (const early of waiting.splice(0)) receive(early)
