@@ -134,6 +134,7 @@ export const make = (options: DeviceWorldOptions): Effect.Effect<World> =>
       executor: WebGpuExecutor.layer({
         provider: capabilities.provider,
         startWorker: options.startWorker,
+        startEarly: true,
         runtime: {
           modules: { jspi: runtime("ort.jspi.min.mjs"), webgpu: runtime("ort.webgpu.min.mjs"), wasm: runtime("ort.wasm.min.mjs") }, wasmPaths: runtime("")
         }

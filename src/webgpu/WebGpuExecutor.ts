@@ -16,6 +16,7 @@ import * as DutyExecutor from "./DutyExecutor.js"
 import { fetchModel } from "./internal/fetchModel.js"
 import type { ModelBytes, RuntimeLocation, WorkerSetup } from "./internal/protocol.js"
 import { openWorkerGlet } from "./internal/workerGlet.js"
+import { Realm } from "./internal/workerRealm.js"
 import { SpareRealm } from "./internal/spareRealm.js"
 import type { StartWorker } from "./WorkerLink.js"
 import { startWebWorker } from "./WorkerLink.js"
@@ -40,6 +41,8 @@ export interface WebGpuExecutorOptions {
   readonly gletMemoryBytes?: number
   /** Read the device's own clock around all that runs, for `GletStats.deviceMs`. It costs some time per pass. Default false. */
   readonly deviceClock?: boolean
+  /** Start the first glet's worker at once, beside whatever comes before that glet. Default false. */
+  readonly startEarly?: boolean
   /** For a worker to get ready. Default 60,000: the first one compiles onnxruntime-web. */
   readonly startTimeoutMs?: number
   /** For a model to load and warm up. Default 120,000: shaders are compiled. */
@@ -70,6 +73,7 @@ const makeWorkers = (options: WebGpuExecutorOptions, spare: SpareRealm): typeof 
     loadTimeoutMs: options.loadTimeoutMs ?? 120_000,
     drainTimeoutMs: options.drainTimeoutMs ?? 10_000
   }
+  if (options.startEarly === true) spare.expect(Realm.start(setup, glet.startWorker, glet.startTimeoutMs))
   const open = (spec: GletSpec): Effect.Effect<GletHandle, GletOpenFailed, Scope.Scope> =>
     Effect.mapError(openWorkerGlet(spec, glet), ({ detail, reason }) => new GletOpenFailed({ glet: spec.id, gpu: spec.gpu.id, reason, detail }))
   return { name: "webgpu", arena: makeSegmentArena(memory), open }
@@ -79,7 +83,7 @@ const makeWith = (options: WebGpuExecutorOptions, spare: SpareRealm): typeof Exe
   DutyExecutor.make(makeWorkers(options, spare), options.drainTimeoutMs === undefined ? {} : { drainTimeoutMs: options.drainTimeoutMs })
 
 /**
- * The service. Nothing is started before the first glet is opened; the worker of the last one to close lives on for two seconds.
+ * The service. Nothing is started before the first glet is opened, unless `startEarly` says so; the worker of the last one to close lives on for two seconds.
  * @since 0.1.0
  * @category constructors
  */

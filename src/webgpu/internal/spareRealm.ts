@@ -3,14 +3,30 @@
  * times as long as a small model does to load; models are measured one after the other on glets of their own, and a new plan closes and opens some.
  * One at most, and not for long: a WebAssembly heap never shrinks.
  */
-import type { Realm } from "./workerRealm.js"
+import type { Refusal } from "./workerGlet.js"
+import { Realm } from "./workerRealm.js"
 
 const keepMs = 2000
 
 export class SpareRealm {
   private kept: { readonly realm: Realm; readonly timer: ReturnType<typeof setTimeout> } | undefined
+  private coming: Promise<Realm | Refusal> | undefined
 
-  take(): Realm | undefined {
+  /** A worker that starts before a glet asks for it; it waits until one does. */
+  expect(start: Promise<Realm | Refusal>): void {
+    this.coming = start
+  }
+
+  async take(): Promise<Realm | undefined> {
+    const { coming } = this
+    if (coming === undefined) return this.takeKept()
+    this.coming = undefined
+    const realm = await coming
+    // Why there is none, who starts another will learn.
+    return realm instanceof Realm && realm.isSpare ? realm : undefined
+  }
+
+  private takeKept(): Realm | undefined {
     const { kept } = this
     if (kept === undefined) return undefined
     clearTimeout(kept.timer)
@@ -30,6 +46,9 @@ export class SpareRealm {
   }
 
   end(): void {
-    this.take()?.end("it was not needed any more")
+    const why = "it was not needed any more"
+    this.takeKept()?.end(why)
+    void this.coming?.then((realm) => realm instanceof Realm && realm.end(why))
+    this.coming = undefined
   }
 }

@@ -55,7 +55,7 @@ const spareBuffers = 2
 export const openWorkerGlet = (spec: GletSpec, options: WorkerGletOptions): Effect.Effect<GletHandle, Refusal, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.flatMap(
-      Effect.promise(async () => options.spare?.take() ?? await Realm.start(options.setup, options.startWorker, options.startTimeoutMs)),
+      Effect.promise(async () => (await options.spare?.take()) ?? Realm.start(options.setup, options.startWorker, options.startTimeoutMs)),
       (realm) => realm instanceof Realm ? Effect.succeed(new WorkerGlet(spec, options, realm)) : Effect.fail(realm)
     ),
     (glet) => glet.close
