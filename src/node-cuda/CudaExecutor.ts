@@ -94,6 +94,15 @@ const checkedFolders: Effect.Effect<ReadonlyArray<string>, CudaUnavailable> = Ef
 })
 
 /**
+ * Streams of a process share the driver's queues of work, eight where nothing is said: what waits in one holds up the streams of other glets behind
+ * it. The most that there can be, and room for the graphs of a thousand kernels; who sets the driver's variables has their way.
+ */
+const launchQueues = (env: NodeJS.ProcessEnv): Record<string, string> => ({
+  CUDA_DEVICE_MAX_CONNECTIONS: env["CUDA_DEVICE_MAX_CONNECTIONS"] ?? "32",
+  CUDA_SCALE_LAUNCH_QUEUES: env["CUDA_SCALE_LAUNCH_QUEUES"] ?? "4x"
+})
+
+/**
  * The service. Fails where no model could ever run on the GPU, with what is missing.
  * @since 0.1.0
  * @category constructors
@@ -111,7 +120,7 @@ export const make = (options: CudaExecutorOptions = {}): Effect.Effect<Executor[
       if (gpu.isolation === "mps") return placeUnderMps(mps, spec, common, options.gletMemoryBytes)
       // Not to become a client of a daemon that happens to run.
       const alone = { ...env, CUDA_MPS_PIPE_DIRECTORY: noPipeDirectory }
-      return Effect.succeed({ ...common, env: alone, sharedKey: gpu.id, poolThreads: poolThreads.ofGpu })
+      return Effect.succeed({ ...common, env: { ...alone, ...launchQueues(process.env) }, sharedKey: gpu.id, poolThreads: poolThreads.ofGpu })
     }
     return yield* makeRunnerExecutor(options, { name: "cuda", startTimeoutMs: 60_000, place, note: noteOf })
   })
