@@ -78,6 +78,7 @@ export const fillBestEffort = (
   demands: ReadonlyArray<number>,
   useIdle: boolean
 ): Filled => {
+  if (demands.length === 0) return { gpus, unplaced: [] }
   const drafts = [...gpus]
   const openGlet = (at: number): boolean => {
     const { glets, gpu } = drafts[at]!
@@ -86,7 +87,7 @@ export const fillBestEffort = (
     drafts[at] = { gpu, glets: [...glets, { sharePct, works: [], bestEffort: [], factor: 1 }] }
     return true
   }
-  if (useIdle && demands.length > 0) drafts.forEach((draft, at) => draft.glets.length === 0 && openGlet(at))
+  if (useIdle) drafts.forEach((draft, at) => draft.glets.length === 0 && openGlet(at))
   const unplaced: Array<number> = []
   for (const demand of demands) {
     if (placeBestEffort(tables, drafts, demand) > 0) continue

@@ -70,6 +70,11 @@ interface Structure {
   readonly kept?: ReadonlySet<number>
 }
 
+/** Whether some GPU holds the model and keeps its SLO for single items. */
+const runsSomewhere = ({ kinds, rows }: SearchSpace, model: number): boolean =>
+  kinds.some(({ gletBytes, modelBytes, roomBytes, sharesPct }, kind) =>
+    gletBytes + modelBytes[model]! <= roomBytes && sharesPct.some((_, share) => rows.largest(kind, model, share) > 0))
+
 /** States of kinds on the GPUs there are, the first ones first. */
 const onGpus = (space: SearchSpace, states: ReadonlyArray<GpuState>): ReadonlyArray<GpuState | undefined> => {
   const placed = new Array<GpuState | undefined>(space.tables.problem.gpus.length).fill(undefined)
@@ -214,6 +219,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   const impossible = new Map<number, Culprit>()
   const all: ReadonlyArray<GpuDraft> = space.kinds.map(({ gpu }) => ({ gpu, glets: [] }))
   for (const demand of numbers) {
+    if (isCritical(demand) && runsSomewhere(space, demand)) continue
     const culprit = impossibleAlone(tables, all, demand)
     if (culprit !== undefined) impossible.set(demand, culprit)
   }

@@ -42,6 +42,39 @@ export interface BestCut {
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
 
+/** The most that glets of these sizes are worth within the width, however many they are. */
+const bestOfAny = (sizes: ReadonlyArray<number>, values: ReadonlyArray<number>, width: number) => {
+  const best = new Float64Array(width + 1)
+  const chosen = new Int16Array(width + 1).fill(-1)
+  for (let w = 1; w <= width; w++) {
+    // An idle step, or a glet that ends here.
+    let value = best[w - 1]!
+    let choice = -1
+    for (let s = 0; s < sizes.length && sizes[s]! <= w; s++) {
+      const with_ = best[w - sizes[s]!]! + values[s]!
+      if (with_ > value) {
+        value = with_
+        choice = s
+      }
+    }
+    best[w] = value
+    chosen[w] = choice
+  }
+  const glets = sizes.map(() => 0)
+  let count = 0
+  for (let w = width; w > 0;) {
+    const choice = chosen[w]!
+    if (choice < 0) {
+      w--
+      continue
+    }
+    glets[choice]!++
+    count++
+    w -= sizes[choice]!
+  }
+  return { value: best[width]!, glets, count }
+}
+
 /** Over all ways to cut a GPU of the class into glets, the most that what it offers is worth: a knapsack of shares. */
 export const bestCut = ({ at, classes, placesPerGlet }: Resources, gpuClass: number, prices: ArrayLike<number>): BestCut => {
   const { gletBytes, maxGlets, memoryBytes, sharesPct } = classes[gpuClass]!
@@ -51,6 +84,9 @@ export const bestCut = ({ at, classes, placesPerGlet }: Resources, gpuClass: num
   const sizes = sharesPct.map((share) => share / unit)
   const values = sharesPct.map((_, s) => prices[time + s]! + placesPerGlet * prices[places + s]! - (prices[memory]! * gletBytes) / memoryBytes)
   const most = Math.min(maxGlets, Math.floor(width / sizes[0]!))
+  const any = bestOfAny(sizes, values, width)
+  // No cut into fewer glets is better than the best into any number.
+  if (any.count <= most) return { value: any.value + prices[memory]!, glets: any.glets }
   // best[n * (width + 1) + w]: most value of n glets within w units.
   const row = width + 1
   const best = new Float64Array((most + 1) * row)

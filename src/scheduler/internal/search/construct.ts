@@ -14,8 +14,10 @@ const looks = 24
 /** And for the rest of a glet's time. */
 const mostFillers = 160
 
-/** Annealing steps, up to three times, for a pattern that repeats. */
-const polishSteps = 150
+/** Annealing steps, and how often at most, for a pattern that repeats: between few models there is little to try. */
+const polishOf = (models: number) => (models <= looks ? { steps: 60, rounds: 2 } : { steps: 150, rounds: 3 })
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
 
 export interface Construction {
   readonly prices: Prices
@@ -111,6 +113,11 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, price
     return state
   }
 
+  const grids = kinds.map(({ sharesPct }) => {
+    const unit = sharesPct.reduce(gcd, 0)
+    return { width: Math.floor(100 / unit), sizes: sharesPct.map((share) => share / unit) }
+  })
+
   /** The cut of a GPU that is worth most if each of its glets does the one model that is worth most there: a knapsack of shares. */
   const bestCut = (kind: number): GpuState | undefined => {
     const { gletBytes, maxGlets, modelBytes, roomBytes, sharesPct } = kinds[kind]!
@@ -127,27 +134,29 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, price
         }
       }
     }
-    const most = new Float64Array(101)
-    const taken = new Int32Array(101).fill(-1)
-    for (let pct = 1; pct <= 100; pct++) {
-      most[pct] = most[pct - 1]!
-      for (let share = 0; share < sharesPct.length && sharesPct[share]! <= pct; share++) {
-        const value = most[pct - sharesPct[share]!]! + values[share]!
-        if (value > most[pct]! + 1e-12) {
-          most[pct] = value
-          taken[pct] = share
+    // In steps of what all shares are multiples of.
+    const { sizes, width } = grids[kind]!
+    const most = new Float64Array(width + 1)
+    const taken = new Int32Array(width + 1).fill(-1)
+    for (let at = 1; at <= width; at++) {
+      most[at] = most[at - 1]!
+      for (let share = 0; share < sizes.length && sizes[share]! <= at; share++) {
+        const value = most[at - sizes[share]!]! + values[share]!
+        if (value > most[at]! + 1e-12) {
+          most[at] = value
+          taken[at] = share
         }
       }
     }
     let glets: Array<GletState> = []
-    for (let pct = 100; pct > 0;) {
-      const share = taken[pct]!
+    for (let at = width; at > 0;) {
+      const share = taken[at]!
       if (share < 0) {
-        pct--
+        at--
         continue
       }
       glets.push({ share, models: [chosen[share]!], batches: [best(kind, chosen[share]!, share).batch] })
-      pct -= sharesPct[share]!
+      at -= sizes[share]!
     }
     for (glets = glets.slice(0, maxGlets); glets.length > 0; glets.pop()) {
       const state = solver.settle(kind, glets)
@@ -162,10 +171,11 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, price
     for (const model of [...candidates(), ...state.models]) target[model] = lack[model]!
     const fleet = makeFleet(space, [state], weights, target)
     let most = state
-    const rounds = Math.min(3, copiesOf(state) - 1)
-    for (let round = 0; round < rounds; round++) {
+    const { rounds, steps } = polishOf(open.length)
+    const tries = Math.min(rounds, copiesOf(state) - 1)
+    for (let round = 0; round < tries; round++) {
       fleet.set(0, most)
-      anneal(space, solver, fleet, random, { steps: polishSteps, hot: 0.05, cold: 0.002 })
+      anneal(space, solver, fleet, random, { steps, hot: 0.05, cold: 0.002 })
       if (valueOf(fleet.gpus[0]!) > valueOf(most)) most = fleet.gpus[0]!
     }
     return most

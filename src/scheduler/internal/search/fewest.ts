@@ -39,9 +39,9 @@ export const climbedUpTo = 320
 export const attemptSteps = (gpus: number, effort: number): number => Math.round(effort * (2000 + 1000 * gpus))
 export const climbAttempts = 30
 
-/** GPUs that are built anew in shrinking. */
+/** GPUs that are built anew in shrinking; between few models there is little to try. */
 const shrinkBuilds = 2000
-const shrinkBuildsEach = 30
+const shrinkBuildsEach = (models: number): number => (models <= 24 ? 12 : 30)
 /** And annealing steps with one GPU less. */
 const squeezeSteps = 100_000
 /** More GPUs than this take more steps than there are. */
@@ -52,6 +52,9 @@ const factorOf = (space: SearchSpace, states: ReadonlyArray<GpuState>, unit: Flo
   for (const { models, rps } of states) models.forEach((model, i) => carried[model]! += rps[i]!)
   return carried.reduce((least, rps, model) => (unit[model]! > 0 ? Math.min(least, rps / unit[model]!) : least), Infinity)
 }
+
+/** Models that have a rate. */
+const countAsked = ({ unit }: Direction): number => unit.reduce((count, rps) => count + (rps > 0 ? 1 : 0), 0)
 
 const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
   const available = space.kinds[0]!.members.length
@@ -88,7 +91,7 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const weights = costs.map((cost, model) => (target[model]! > 0 ? cost / target[model]! : 0))
   const built = dived?.states ?? constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
   if (built === undefined) return undefined
-  const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach, random })
+  const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach(countAsked(direction)), random })
   if (states.length > squeezedUpTo) return { states, length: factorOf(space, states, direction.unit) }
   const squeezed = squeeze(space, solver, {
     states, target, weights: worthOf(costs, target), bound: bound.cost, stepsEach: attemptSteps(states.length, effort), steps: effort * squeezeSteps, random
@@ -104,7 +107,7 @@ const costOf = (space: SearchSpace, found: Found | undefined): number =>
 
 export const fewest = (space: SearchSpace, solver: GpuSolver, request: FewestRequest): Found | undefined => {
   const { bound, direction } = request
-  const asked = direction.unit.reduce((count, rps) => count + (rps > 0 ? 1 : 0), 0)
+  const asked = countAsked(direction)
   if (space.kinds.length === 1 && asked * bound.gpus <= climbedUpTo) return climbUpward(space, solver, request)
   if (asked < smallModels * bound.gpus || asked > patternsUpTo * request.effort) return buildAndShrink(space, solver, request, false)
   const byPatterns = buildAndShrink(space, solver, request, true)

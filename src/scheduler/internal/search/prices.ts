@@ -2,8 +2,8 @@
  * What it is worth to carry a model: prices of share and memory, and by them the least cost of each model's whole rate.
  *
  * A GPU offers one unit each of share and memory, at prices that sum to 1. For any such prices what all models cost at the least is no more than the
- * GPUs they need; the prices for which it is most are those at which neither resource is wanted more than the other. They are found by ternary
- * search: the least cost is a minimum of linear functions, hence concave in the price.
+ * GPUs they need; the prices for which it is most are those at which neither resource is wanted more than the other. They are found by
+ * bisection: the least cost is a minimum of linear functions, hence concave in the price, and its slope is that of the ways that are cheapest there.
  */
 import type { SearchSpace } from "./searchSpace.js"
 
@@ -61,9 +61,22 @@ const waysOf = (space: SearchSpace, rps: ArrayLike<number>): Ways => {
         if (best === 0) continue
         const visits = Math.max(1, rps[model]! / best)
         const time = visits > 1 ? 1 : Math.min(1, visitTime(space, k, model, share, rps[model]!))
-        shares[end] = cost * ((visits * time * sharesPct[share]!) / 100)
-        memories[end] = cost * ((visits * (time * gletBytes + modelBytes[model]!)) / roomBytes)
-        end++
+        const ofShare = cost * ((visits * time * sharesPct[share]!) / 100)
+        const ofMemory = cost * ((visits * (time * gletBytes + modelBytes[model]!)) / roomBytes)
+        // Of two ways the one that takes more of both is the cheaper at no price.
+        let isWorse = false
+        let kept = begins[model]!
+        for (let way = kept; way < end && !isWorse; way++) {
+          if (shares[way]! <= ofShare && memories[way]! <= ofMemory) isWorse = true
+          else if (shares[way]! < ofShare || memories[way]! < ofMemory) {
+            shares[kept] = shares[way]!
+            memories[kept++] = memories[way]!
+          }
+        }
+        if (isWorse) continue
+        shares[kept] = ofShare
+        memories[kept] = ofMemory
+        end = kept + 1
       }
     }
   }
@@ -71,33 +84,44 @@ const waysOf = (space: SearchSpace, rps: ArrayLike<number>): Ways => {
   return { begins, shares, memories }
 }
 
-/** The least that a model costs at a price of memory; 0 where it has no rate, or nowhere to run. */
-const least = ({ begins, memories, shares }: Ways, model: number, memory: number): number => {
-  const end = begins[model + 1]!
+/** The cheapest way of a model at a price of memory; -1 where it has no rate, or nowhere to run. */
+const cheapest = ({ begins, memories, shares }: Ways, model: number, memory: number): number => {
+  let best = -1
   let cost = Infinity
-  for (let way = begins[model]!; way < end; way++) cost = Math.min(cost, (1 - memory) * shares[way]! + memory * memories[way]!)
-  return cost === Infinity ? 0 : cost
+  for (let way = begins[model]!, end = begins[model + 1]!; way < end; way++) {
+    const each = (1 - memory) * shares[way]! + memory * memories[way]!
+    if (each < cost) {
+      cost = each
+      best = way
+    }
+  }
+  return best
 }
 
-const steps = 12
+const steps = 9
 
 /** Balanced prices, and by them the least cost of each model's rate; 0 where it has none. */
 export const balancedPrices = (space: SearchSpace, rps: ArrayLike<number>): { readonly prices: Prices; readonly costs: Float64Array } => {
   const ways = waysOf(space, rps)
-  const total = (memory: number): number => {
-    let sum = 0
-    for (let model = 0; model < space.models; model++) sum += least(ways, model, memory)
-    return sum
-  }
+  const { memories, shares } = ways
   let low = 0
   let high = 1
   for (let step = 0; step < steps; step++) {
-    const left = low + (high - low) / 3
-    const right = high - (high - low) / 3
-    if (total(left) < total(right)) low = left
-    else high = right
+    const middle = (low + high) / 2
+    let slope = 0
+    for (let model = 0; model < space.models; model++) {
+      const way = cheapest(ways, model, middle)
+      if (way >= 0) slope += memories[way]! - shares[way]!
+    }
+    if (slope > 0) low = middle
+    else high = middle
   }
   // A resource that is never scarce has no price; a little keeps it from being wasted.
   const memory = Math.max(0.02, (low + high) / 2)
-  return { prices: { share: 1 - memory, memory }, costs: Float64Array.from({ length: space.models }, (_, model) => least(ways, model, memory)) }
+  const costs = new Float64Array(space.models)
+  for (let model = 0; model < space.models; model++) {
+    const way = cheapest(ways, model, memory)
+    if (way >= 0) costs[model] = (1 - memory) * shares[way]! + memory * memories[way]!
+  }
+  return { prices: { share: 1 - memory, memory }, costs }
 }

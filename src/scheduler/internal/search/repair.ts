@@ -1,10 +1,12 @@
 /**
- * A deployed plan for changed rates: what it does is kept, and only GPUs that have to do with what is lacking are changed, a few at a time.
+ * A deployed plan for changed rates: what it does is kept. What is lacking is put where it fits; for what does not fit so, GPUs that have to
+ * do with it are searched, a few at a time.
  */
 import type { Plan } from "../../../core/Plan.js"
 import { anneal } from "./anneal.js"
 import { makeFleet } from "./fleet.js"
 import type { GletState, GpuSolver, GpuState } from "./gpuState.js"
+import { mend } from "./mend.js"
 import type { SearchSpace } from "./searchSpace.js"
 
 /** What a plan's GPUs do, by place in the problem; what the problem does not have any more is left out. */
@@ -71,7 +73,8 @@ export interface Repaired {
 export const repair = (space: SearchSpace, solver: GpuSolver, { deployedRps, random, spread, states, target }: RepairRequest): Repaired | undefined => {
   const weights = weightsOf(space, states, target)
   const fleet = makeFleet(space, states, weights, target)
-  const among = new Set<number>()
+  const inUse = states.flatMap(({ glets }, at) => (spread || glets.length > 0 ? [at] : []))
+  const among = new Set(mend(space, solver, fleet, inUse))
   for (let round = 0; round < rounds && fleet.unmet.length > 0; round++) {
     // A few GPUs that serve what is lacking, and a few with most room, more of them each round; then empty ones.
     const lacking = new Set(fleet.unmet)

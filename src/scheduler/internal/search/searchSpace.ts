@@ -38,20 +38,22 @@ export interface SearchSpace {
   readonly execution: (kind: number, model: number, share: number, batch: number) => Execution
 }
 
+const isAlike = (one: Gpu, other: Gpu): boolean =>
+  one.type === other.type && one.memoryBytes === other.memoryBytes && one.units === other.units && (one.cost ?? 1) === (other.cost ?? 1) &&
+  (one.sharesPct === other.sharesPct || (one.sharesPct.length === other.sharesPct.length && one.sharesPct.every((share, s) => share === other.sharesPct[s])))
+
 const kindsOf = (tables: PlanTables): ReadonlyArray<GpuKind> => {
   const { demands, problem } = tables
-  const members = new Map<string, Array<number>>()
-  problem.gpus.forEach((gpu, i) => {
-    const key = `${gpu.type} ${gpu.sharesPct.join()} ${gpu.memoryBytes} ${gpu.units} ${gpu.cost ?? 1}`
-    const known = members.get(key)
-    if (known === undefined) members.set(key, [i])
-    else known.push(i)
+  const found: Array<{ readonly gpu: Gpu; readonly members: Array<number> }> = []
+  problem.gpus.forEach((gpu, at) => {
+    const known = found.find((kind) => isAlike(kind.gpu, gpu))
+    if (known === undefined) found.push({ gpu, members: [at] })
+    else known.members.push(at)
   })
-  return [...members.values()].map((all) => {
-    const gpu = problem.gpus[all[0]!]!
+  return found.map(({ gpu, members }) => {
     return {
       gpu,
-      members: all,
+      members,
       sharesPct: gpu.sharesPct,
       maxGlets: gletsAllowed(tables, gpu),
       roomBytes: gpu.memoryBytes * problem.options.memoryFraction,

@@ -7,6 +7,8 @@ import { solveGpu } from "../gletSolver.js"
 import type { GpuState } from "./gpuState.js"
 import type { SearchSpace } from "./searchSpace.js"
 
+const none: ReadonlyArray<GletDraft> = []
+
 /**
  * `states` by place of the GPU in the problem; `factor` is what every model gets of its rate at the least. `isKept`: GPUs whose batches stay what they
  * are.
@@ -43,7 +45,7 @@ export const toDrafts = (space: SearchSpace, states: ReadonlyArray<GpuState | un
   }
   return states.map((state, at): GpuDraft => {
     const gpu = problem.gpus[at]!
-    if (state === undefined) return { gpu, glets: [] }
+    if (state === undefined || state.glets.length === 0) return { gpu, glets: none }
     const glets = made.get(state) ?? gletsOf(gpu, state, isKept(at))
     made.set(state, glets)
     return { gpu, glets }
