@@ -72,7 +72,7 @@ const answerWith = ({ current, demands, gpus, options, planner }: PlanMessage, l
 }
 
 /** What the thread does with a question. A planner that throws has an answer too. @since 0.1.0 @category planning */
-export const answerQuestion = (question: PlanQuestion): PlanAnswer => answerWith(question, ProfileLatencyModel.make(question.profiles))
+export const answerQuestion = (question: PlanQuestion): PlanAnswer => answerWith(question, ProfileLatencyModel.makeFor(question.profiles, question.gpus))
 
 /**
  * What the thread does with one message after the other: profiles, and what planners tabulated of them, stay from one to the next.
@@ -80,12 +80,12 @@ export const answerQuestion = (question: PlanQuestion): PlanAnswer => answerWith
  * @category planning
  */
 export const makeAnswering = (): (message: PlanMessage) => PlanAnswer => {
-  const latencyOf = onceFor(ProfileLatencyModel.make)
+  const latencyOf = onceFor(ProfileLatencyModel.makeFor)
   let known: ProfilesByType | undefined
   return (message) => {
     known = message.profiles ?? known
     return known === undefined
       ? { ok: false, detail: "the first question to a planning thread came without profiles", culprits: [] }
-      : answerWith(message, latencyOf(known))
+      : answerWith(message, latencyOf(known, message.gpus))
   }
 }

@@ -14,6 +14,7 @@
  *
  * @since 0.1.0
  */
+import type { Gpu, Isolation } from "../core/Gpu.js"
 import type { ModelName } from "../core/Ids.js"
 import type { Execution, LatencyModel, LinearInterference } from "../core/LatencyModel.js"
 import type { ModelProfile, ProfilePoint, WorkloadType } from "../core/Profile.js"
@@ -34,6 +35,8 @@ export interface InterferenceOptions {
   readonly compute: number
   /** Slow-down, whoever the neighbours are, where a workload type is not known. */
   readonly unknown: number
+  /** Slow-down by neighbours on the rest of the GPU, whatever they do; those on half of it do half of that. Default 0. */
+  readonly presence?: number
 }
 
 /**
@@ -44,10 +47,22 @@ export interface InterferenceOptions {
  */
 export const noInterference: InterferenceOptions = { memory: 0, compute: 0, unknown: 0 }
 
+/**
+ * Of GPUs whose glets run at once and were never measured beside each other: clocks, caches and memory are shared whatever the isolation. On an H100
+ * glets were 1.15 to 1.4 times slower beside neighbours on half to nine tenths of it, under `green` as under `mps` (bench/results/h100/corun.jsonl).
+ * @since 0.1.0
+ * @category interference
+ */
+export const unmeasuredInterference: InterferenceOptions = { ...noInterference, presence: 0.4 }
+
+const runAtOnce: ReadonlySet<Isolation> = new Set<Isolation>(["mps", "green", "stream"])
+
 /** @since 0.1.0 @category models */
 export interface ProfileLatencyOptions {
-  /** By GPU type, before what profiles say; types that are not named have the fit to their profiles' co-runs, else `noInterference`. */
+  /** By GPU type, before what profiles say; types that are not named have the fit to their profiles' co-runs, else `unmeasured`. */
   readonly interference?: ReadonlyMap<string, InterferenceOptions>
+  /** By GPU type, where profiles have no co-runs; types that are not named have `noInterference`. */
+  readonly unmeasured?: ReadonlyMap<string, InterferenceOptions>
   /** Device memory a glet takes before any model is loaded, in bytes, by GPU type; 0 for types that are not named. */
   readonly gletMemoryBytes?: ReadonlyMap<string, number>
 }
@@ -216,6 +231,8 @@ export const make = (
   }
   const typed = (execution: Execution): Typed => ({ execution, type: find(execution.gpuType, execution.model)?.workloadType ?? unknownType })
 
+  const assumed = (gpuType: string): InterferenceOptions => options.interference?.get(gpuType) ?? options.unmeasured?.get(gpuType) ?? noInterference
+
   /** The worst that one of a glet's executions does; one runs at a time. */
   const fittedSlowdown = (fit: InterferenceCoefficients, execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
     const own = typed(execution)
@@ -226,13 +243,15 @@ export const make = (
   const slowdown = (execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
     const fit = fits.get(execution.gpuType)
     if (fit !== undefined) return fittedSlowdown(fit, execution, neighbours)
-    const interference = options.interference?.get(execution.gpuType) ?? noInterference
+    const interference = assumed(execution.gpuType)
     const own = find(execution.gpuType, execution.model)?.workloadType
     let contention = 0
     let unknown = 0
     for (const group of neighbours) {
       let worst = 0
+      let presence = 0
       for (const other of group) {
+        presence = Math.max(presence, ((interference.presence ?? 0) * other.sharePct) / 100)
         const type = find(other.gpuType, other.model)?.workloadType
         if (own === undefined || type === undefined) unknown = interference.unknown
         else {
@@ -240,7 +259,7 @@ export const make = (
           worst = Math.max(worst, (meeting * other.sharePct) / 100)
         }
       }
-      contention += worst
+      contention += worst + presence
     }
     return 1 + contention + unknown
   }
@@ -254,13 +273,13 @@ export const make = (
     sensitivity: (execution) => {
       const fit = fits.get(execution.gpuType)
       if (fit !== undefined) return { base: 0, by: sensitivityOf(fit, typed(execution)) }
-      const { compute, memory } = options.interference?.get(execution.gpuType) ?? noInterference
+      const { compute, memory, presence = 0 } = assumed(execution.gpuType)
       const { type } = typed(execution)
-      return { base: 0, by: [0, memory * type.memory, compute * type.compute] }
+      return { base: 0, by: [presence, memory * type.memory, compute * type.compute] }
     }
   }
   // What is not known counts once, however many neighbours are unknown: that is no sum over neighbours.
-  const isLinear = [...(options.interference?.values() ?? [])].every(({ unknown }) => unknown === 0)
+  const isLinear = [...(options.interference?.values() ?? []), ...(options.unmeasured?.values() ?? [])].every(({ unknown }) => unknown === 0)
 
   return {
     latencyMs,
@@ -272,3 +291,11 @@ export const make = (
     gletMemoryBytes: (gpuType) => options.gletMemoryBytes?.get(gpuType) ?? 0
   }
 }
+
+/** `unmeasuredInterference` for the types of GPUs that run glets at once. @since 0.1.0 @category interference */
+export const unmeasuredOf = (gpus: ReadonlyArray<Pick<Gpu, "type" | "isolation">>): ReadonlyMap<string, InterferenceOptions> =>
+  new Map(gpus.filter(({ isolation }) => runAtOnce.has(isolation)).map(({ type }) => [type, unmeasuredInterference]))
+
+/** The same for the GPUs of a host or a problem, `unmeasuredOf` them where profiles have no co-runs. @since 0.1.0 @category constructors */
+export const makeFor = (profiles: ProfilesByType, gpus: ReadonlyArray<Pick<Gpu, "type" | "isolation">>): LatencyModel =>
+  make(profiles, { unmeasured: unmeasuredOf(gpus) })

@@ -27,8 +27,9 @@ export interface ReplanOptions {
 export const defaultReplanOptions: ReplanOptions = {
   upRatio: 0.05,
   headroomRatio: 0.5,
-  downRatio: 0.1,
-  downAfterMs: 10_000,
+  // A plan for more keeps its SLOs for less: giving back can wait, and what is loading meanwhile costs those that are served.
+  downRatio: 0.2,
+  downAfterMs: 60_000,
   minIntervalMs: 2_000,
   riskIntervalMs: 500
 }
@@ -70,7 +71,7 @@ const negligibleRps = 1
  * Decides. Call it at every estimate; equal calls give equal answers.
  *
  * Up: a need exceeds what was asked by 5 % and uses more than half of the head-room the plan has beyond that. At risk: what arrives already
- * exceeds 95 % of what the plan can carry. Down: a need was 10 % below what was asked for 10 s.
+ * exceeds 95 % of what the plan can carry. Down: a need was 20 % below what was asked for a minute.
  * @since 0.1.0
  * @category replanning
  */

@@ -16,6 +16,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Executor } from "../core/Executor.js"
+import type { Gpu } from "../core/Gpu.js"
 import { GpuInventory } from "../core/Gpu.js"
 import type { ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
@@ -52,7 +53,7 @@ export interface SchedulerOptions {
   /** Longest wait for queued requests of a replaced model before its glets close, ms. */
   readonly retireMs: number
   /** From what was measured to what planners ask. */
-  readonly latencyModel: (profiles: ProfilesByType) => LatencyModel
+  readonly latencyModel: (profiles: ProfilesByType, gpus: ReadonlyArray<Gpu>) => LatencyModel
   /**
    * Runs something a little later: requests offered until then are batched together on an idle glet. `queueMicrotask` joins what one read of a
    * socket brought, e.g. of a stream. Undefined, the default, starts at once: where every read brings one request this costs less and
@@ -69,7 +70,7 @@ export const defaultSchedulerOptions: SchedulerOptions = {
   restart: defaultRestartOptions,
   controlMs: 200,
   retireMs: 10_000,
-  latencyModel: (profiles) => ProfileLatencyModel.make(profiles),
+  latencyModel: ProfileLatencyModel.makeFor,
   defer: undefined
 }
 

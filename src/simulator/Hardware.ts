@@ -32,8 +32,10 @@ export const HardwareDescription = Schema.Struct({
   gletMemoryBytes: Schema.NonNegative.pipe(Schema.finite()),
   /** Making a glet, before any model is loaded. */
   openMs: Schema.NonNegative.pipe(Schema.finite()),
-  /** Slow-down between glets of a GPU; see ProfileLatencyModel. */
-  interference: Schema.Struct({ memory: Schema.NonNegative, compute: Schema.NonNegative, unknown: Schema.NonNegative })
+  /** Slow-down between glets of a GPU, before what the profile's co-runs say; see ProfileLatencyModel. */
+  interference: Schema.optionalWith(Schema.Struct({
+    memory: Schema.NonNegative, compute: Schema.NonNegative, unknown: Schema.NonNegative, presence: Schema.optionalWith(Schema.NonNegative, { exact: true })
+  }), { exact: true })
 })
 /** @since 0.1.0 @category hardware */
 export type HardwareDescription = typeof HardwareDescription.Type
@@ -58,8 +60,8 @@ const ascending = (shares: Iterable<number>): Gpu["sharesPct"] => {
   return [first, ...others]
 }
 
-/** Where nothing describes the GPU: the memory that emulated GPUs have, no interference, and how long a process takes to start. */
-const undescribed = { memoryBytes: 16 * 2 ** 30, gletMemoryBytes: 0, openMs: 500, interference: ProfileLatencyModel.noInterference }
+/** Where nothing describes the GPU: the memory that emulated GPUs have, and how long a process takes to start. */
+const undescribed = { memoryBytes: 16 * 2 ** 30, gletMemoryBytes: 0, openMs: 500, interference: undefined }
 
 /**
  * GPUs of a measured profile. Every multiple of `gridPct` between the shares that were measured may be a glet's, by interpolation; without it
@@ -72,7 +74,8 @@ export const profileHardware = (profile: Profile, description?: HardwareDescript
   const { gpuType } = profile
   const models = new Map(profile.models.map((model) => [model.model, model]))
   const latency = ProfileLatencyModel.make(new Map([[gpuType, models]]), {
-    interference: new Map([[gpuType, interference]]),
+    ...(interference === undefined ? {} : { interference: new Map([[gpuType, interference]]) }),
+    unmeasured: ProfileLatencyModel.unmeasuredOf([{ type: gpuType, isolation: profile.isolation }]),
     gletMemoryBytes: new Map([[gpuType, gletMemoryBytes]])
   })
   const measured = ascending(profile.models.flatMap(({ points }) => points.map(({ sharePct }) => sharePct)))

@@ -136,4 +136,24 @@ describe("interference", () => {
     assert.approximately(make(some).slowdown(run("untyped"), [[run("memory")]]), 1.25, 1e-12)
     assert.approximately(make(some).slowdown(run("memory"), [[run("untyped")]]), 1.25, 1e-12)
   })
+
+  it("is the presence of neighbours where glets run at once and none was measured beside another", () => {
+    const profiles = new Map([["gpu", new Map([[names.untyped, profileOf([point(50, 1, 1)], undefined, names.untyped)]])]])
+    for (const isolation of ["mps", "green", "stream", "threads", "duty", "emulated"] as const) {
+      const latency = ProfileLatencyModel.makeFor(profiles, [{ type: "gpu", isolation }])
+      const expected = ["mps", "green", "stream"].includes(isolation) ? 1 + 0.4 * (0.5 + 0.2) : 1
+      assert.approximately(latency.slowdown(run("untyped", 30), [[run("untyped", 50), run("untyped", 20)], [run("untyped", 20)]]), expected, 1e-12, isolation)
+      // What planners tabulate is the same sum.
+      const { by } = latency.interference!.sensitivity(run("untyped", 30))
+      const pressures = [run("untyped", 50), run("untyped", 20)].map((neighbour) => latency.interference!.pressure(neighbour))
+      assert.approximately(1 + pressures.reduce((sum, pressure) => sum + pressure.reduce((total, value, i) => total + value * by[i]!, 0), 0), expected, 1e-12, isolation)
+    }
+  })
+
+  it("is what co-runs say where there are any, whatever is assumed without", () => {
+    const coRuns = [{ batch: 1, sharePct: 50, neighbours: [{ model: names.untyped, batch: 1, sharePct: 50 }], slowdown: 1.1, count: 100 }]
+    const measured = { ...profileOf([point(50, 1, 1)], undefined, names.untyped), coRuns }
+    const latency = ProfileLatencyModel.makeFor(new Map([["gpu", new Map([[names.untyped, measured]])]]), [{ type: "gpu", isolation: "green" }])
+    assert.approximately(latency.slowdown(run("untyped"), [[run("untyped")]]), 1.1, 0.01)
+  })
 })

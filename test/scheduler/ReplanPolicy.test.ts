@@ -42,8 +42,8 @@ describe("decideReplan", () => {
   })
 
   it("plans for less only after the need was low for a while without a break", () => {
-    assert.strictEqual(firstPlanMs(plannedAt(0), 5_000, 60_000, () => [load(50, 60)]), 15_000)
-    assert.isUndefined(firstPlanMs(plannedAt(0), 5_000, 60_000, (now) => [load(50, now % 8_000 === 0 ? 99 : 60)]))
+    assert.strictEqual(firstPlanMs(plannedAt(0), 5_000, 120_000, () => [load(50, 60)]), 65_000)
+    assert.isUndefined(firstPlanMs(plannedAt(0), 5_000, 240_000, (now) => [load(50, now % 8_000 === 0 ? 99 : 60)]))
   })
 
   it("ignores ratios of next to nothing", () => {

@@ -38,7 +38,7 @@ export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliErro
         profiles.get(gpu.type)!.set(model.name, found.value)
       }
     }
-    const latency = ProfileLatencyModel.make(profiles)
+    const latency = ProfileLatencyModel.makeFor(profiles, gpus)
     const models = read.map(({ model }) => model)
     const rates = new Map(models.map(({ expectedRateRps, name }) => [name, expectedRateRps]))
     return {

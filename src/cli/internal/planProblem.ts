@@ -107,7 +107,7 @@ export const readProblem = (file: string): Effect.Effect<PlanProblem, CliError> 
         sloMs: model.class === "best-effort" ? Infinity : model.sloMs!,
         maxBatch: model.maxBatch
       })),
-      latency: ProfileLatencyModel.make(profilesByType(profiles)),
+      latency: ProfileLatencyModel.makeFor(profilesByType(profiles), gpus),
       options: { ...defaultPlanOptions, ...problem.options }
     }
   })

@@ -8,7 +8,6 @@ import type * as Scope from "effect/Scope"
 import type { Executor } from "../../core/Executor.js"
 import type { Gpu } from "../../core/Gpu.js"
 import type { GletId, ModelName } from "../../core/Ids.js"
-import type { LatencyModel } from "../../core/LatencyModel.js"
 import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
@@ -24,6 +23,7 @@ import type { ProfilesByType } from "../ProfileLatencyModel.js"
 import type { RestartOptions } from "../RestartPolicy.js"
 import { routesOfPlan } from "../RoutesOfPlan.js"
 import type { ModelReadiness } from "../Scheduler.js"
+import type { MakeLatencyModel } from "./sameProfiles.js"
 import { onceFor } from "./sameProfiles.js"
 import { SupervisedGlet } from "./gletSupervisor.js"
 import type { ModelChange, Registration } from "./registry.js"
@@ -37,7 +37,7 @@ export interface DeploymentOptions {
   /** Where plans are made; on this thread where it is left out. */
   readonly planThread: PlanThread["Type"] | undefined
   readonly planOptions: PlanOptions
-  readonly latencyModel: (profiles: ProfilesByType) => LatencyModel
+  readonly latencyModel: MakeLatencyModel
   readonly restart: RestartOptions
   /** Longest wait for queued requests of a replaced model before its glets close, ms. */
   readonly retireMs: number
@@ -80,7 +80,7 @@ export class Deployment {
   private gpus: ReadonlyArray<Gpu>
   private wantedGpus: ReadonlyArray<Gpu>
 
-  private readonly latencyOf: (profiles: ProfilesByType) => LatencyModel
+  private readonly latencyOf: MakeLatencyModel
 
   constructor(private readonly options: DeploymentOptions) {
     this.gpus = this.wantedGpus = options.gpus
@@ -130,7 +130,7 @@ export class Deployment {
     const startMs = nowMs()
     const entries = plannable(this.registry.values())
     const profiles = profilesOf(entries)
-    const latency = this.latencyOf(profiles)
+    const latency = this.latencyOf(profiles, gpus)
     const models = entries.map(({ model }) => model)
     const problem: PlanProblem = { gpus, options, latency, demands: demandsOf(models, rateOf, (model) => meanPartOf(latency, gpus, model)) }
     const { plan: current } = this

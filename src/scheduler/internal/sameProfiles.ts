@@ -1,6 +1,7 @@
 /**
  * Latency models of the same profiles are one: what planners tabulated of it is there for the next plan.
  */
+import type { Gpu } from "../../core/Gpu.js"
 import type { LatencyModel } from "../../core/LatencyModel.js"
 import type { ProfilesByType } from "../ProfileLatencyModel.js"
 
@@ -16,11 +17,14 @@ export const sameProfiles = (a: ProfilesByType, b: ProfilesByType): boolean => {
   return true
 }
 
-/** What `make` makes, as one object as long as the profiles stay the same. */
-export const onceFor = (make: (profiles: ProfilesByType) => LatencyModel): (profiles: ProfilesByType) => LatencyModel => {
+/** Makes a latency model of what was measured, for the GPUs of a host. */
+export type MakeLatencyModel = (profiles: ProfilesByType, gpus: ReadonlyArray<Gpu>) => LatencyModel
+
+/** What `make` makes, as one object as long as the profiles stay the same: how a host's GPUs are divided does not change. */
+export const onceFor = (make: MakeLatencyModel): MakeLatencyModel => {
   let last: { readonly profiles: ProfilesByType; readonly latency: LatencyModel } | undefined
-  return (profiles) => {
-    if (last === undefined || !sameProfiles(last.profiles, profiles)) last = { profiles, latency: make(profiles) }
+  return (profiles, gpus) => {
+    if (last === undefined || !sameProfiles(last.profiles, profiles)) last = { profiles, latency: make(profiles, gpus) }
     return last.latency
   }
 }
