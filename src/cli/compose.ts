@@ -28,6 +28,7 @@ import { Planner } from "../scheduler/Planner.js"
 import type { SolverNeeded, UnknownPlanner } from "../scheduler/PlannerRegistry.js"
 import { findPlanner } from "../scheduler/PlannerRegistry.js"
 import type { Scheduler } from "../scheduler/Scheduler.js"
+import type { SchedulerOptions } from "../scheduler/SchedulerLive.js"
 import * as SchedulerLive from "../scheduler/SchedulerLive.js"
 import * as HttpServer from "../server/HttpServer.js"
 import { ModelCatalog } from "../server/ModelCatalog.js"
@@ -120,6 +121,8 @@ export interface ServingOptions extends CpuOptions {
   readonly overrides: ReadonlyMap<string, ModelSettings>
   readonly profileBudget: number
   readonly config: ServerConfig
+  /** Other than the defaults. */
+  readonly scheduling?: Partial<SchedulerOptions> | undefined
   /** Lets edge nodes join. */
   readonly edge?: NodeUpgrades.NodeUpgradesOptions | undefined
   readonly onProgress: (event: CatalogProgress) => void
@@ -170,7 +173,7 @@ export const layerServing = (options: ServingOptions): Effect.Effect<
       profileBudgetMs: options.profileBudget,
       onProgress: options.onProgress
     })
-    const scheduling = Layer.provide(SchedulerLive.layer({}), PlanThreadWorker.layer())
+    const scheduling = Layer.provide(SchedulerLive.layer(options.scheduling ?? {}), PlanThreadWorker.layer())
     const planners = Layer.succeed(Planner, planner)
     const { edge } = options
     if (edge === undefined) {

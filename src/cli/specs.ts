@@ -21,6 +21,14 @@ const backend = {
   profiles: { kind: "text", placeholder: "DIR", description: "Where profiles are kept (default: the user's cache folder)." }
 } as const
 
+/** What is done for latency-critical models beside best-effort work; each can be taken away, to see what it brings. */
+const bestEffort = {
+  bestEffort: { kind: "choice", choices: ["gate", "slack", "open"], default: "gate", description: "When best-effort batches may start: as the gate allows; for experiments within the plan's slack alone, or whenever their glet is free." },
+  floor: { kind: "number", placeholder: "PCT", default: 1, min: 0, max: 100, description: "Part of a glet's time that best-effort work gets even where latency-critical work always waits, as far as SLOs allow; needs --best-effort gate." },
+  interference: { kind: "choice", choices: ["on", "off"], default: "on", description: "Whether plans count on glets of one GPU slowing each other down; off is for experiments." },
+  priorities: { kind: "choice", choices: ["on", "off"], default: "on", description: "Whether best-effort glets get a lower priority of the GPU; off is for experiments." }
+} as const
+
 export const serve = commandSpec({
   name: "serve",
   summary: "Serve a folder of models: profile, plan, answer requests.",
@@ -42,6 +50,8 @@ export const serve = commandSpec({
     emulate: { kind: "text", placeholder: "FILE", description: "Profile that --executor emulated replays." },
     gpus: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "GPUs to emulate (default: 1)." },
     engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },
+    ...bestEffort,
+    overlay: { kind: "integer", placeholder: "PCT", min: 1, max: 100, description: "Planner orion: run best-effort work on this share of a GPU over its latency-critical glets, instead of beside them (default: beside)." },
     edgeToken: { kind: "text", placeholder: "TOKEN", description: "Let edge nodes join with this token (default: GLET_EDGE_TOKEN, else none may)." },
     edgeOrigin: { kind: "texts", placeholder: "ORIGIN", description: "Pages of this origin may join besides those of this machine. Repeatable." },
     edge: { kind: "texts", placeholder: "MODEL", description: "This model may run on edge nodes: its weights and requests go there. Repeatable." },
@@ -172,6 +182,9 @@ export const simulate = commandSpec({
     duration: { kind: "number", placeholder: "S", min: 0.01, max: 1e7, description: "Simulated seconds of arrivals (default: the scenario's)." },
     warmUp: { kind: "number", placeholder: "S", min: 0, max: 1e6, description: "Seconds whose requests are not counted (default: the scenario's)." },
     overhead: { kind: "number", placeholder: "MS", min: 0, max: 1000, description: "Way of a batch to the glet and back (default: 0.2)." },
+    bestEffort: bestEffort.bestEffort,
+    floor: bestEffort.floor,
+    interference: bestEffort.interference,
     seed,
     svg: { kind: "text", placeholder: "FILE", description: "Write a picture of what happened when; - is stdout." },
     timeline: { kind: "text", placeholder: "FILE", description: "Write the same as JSON; - is stdout." },
@@ -213,6 +226,8 @@ export const bench = commandSpec({
     batch: { kind: "integer", placeholder: "N", default: 1, min: 1, max: 65536, description: "Items of a request." },
     rate: { kind: "number", placeholder: "RPS", min: 0.001, max: 1_000_000, description: "Requests per second (default: 10)." },
     rateFile: { kind: "text", placeholder: "FILE", description: "Rates, one per line, from the first again after the last." },
+    trace: { kind: "text", placeholder: "FILE", description: "Times of requests in ms, one per line, ascending; from the start again after the last." },
+    clients: { kind: "integer", placeholder: "N", min: 1, max: 4096, description: "Endless work instead of a rate: so many requests in flight, each followed by the next." },
     period: { kind: "number", placeholder: "S", default: 20, min: 0.01, max: 86_400, description: "Seconds each line of --rate-file lasts." },
     distribution: { kind: "choice", choices: ["exp", "uniform"], default: "exp", description: "Gaps between requests." },
     seed,

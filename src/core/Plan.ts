@@ -57,6 +57,11 @@ export const PlannedGlet = Schema.Struct({
   sharePct: Schema.Int.pipe(Schema.between(1, 100)),
   /** 0 normal; negative is higher, as CUDA's stream priorities are. */
   priority: Schema.Int,
+  /**
+   * Best-effort work only, over the shares of the GPU's other glets: its share is not counted with theirs, and theirs goes first, by the gate and by
+   * priority.
+   */
+  overlay: Schema.optionalWith(Schema.Literal(true), { exact: true }),
   /** Duty cycle: every assignment runs one batch in it. */
   dutyMs: Milliseconds,
   assignments: Schema.Array(Assignment),

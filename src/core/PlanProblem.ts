@@ -61,6 +61,13 @@ export interface PlanOptions {
    * of which several share a GPU.
    */
   readonly effort?: number
+  /** Whether glets that have nothing but best-effort work get a lower priority of the hardware. Default true. */
+  readonly priorities?: boolean
+  /**
+   * Planner `orion`: the share of a GPU, in percent, on which best-effort work runs over the latency-critical glets there (`PlannedGlet.overlay`),
+   * instead of on them and beside them. Default: it does not.
+   */
+  readonly overlayPct?: number
   /** Planner `static`: the glets there are. */
   readonly fixedGlets?: ReadonlyArray<FixedGlet>
   /** Planners `elastic` and `elastic-int`: try every way to cut the GPUs in two first. */

@@ -3,8 +3,8 @@
  *
  * For every glet with duty cycle d and assignments i of predicted latency L_i (99th percentile, head-room and interference included) and
  * best-effort blocking B: sum L_i <= d; d + L_i + B <= SLO_i (rule `cycle`) or d + sum L + B <= SLO_i (rule `strict`); 1000 batch_i / d >=
- * rate_i. A glet that always has work for its one assignment has d = L, hence 2 L <= SLO. Memory fits, shares of a GPU sum to at most 100,
- * every demand is carried in full unless the plan declares a shortfall.
+ * rate_i. A glet that always has work for its one assignment has d = L, hence 2 L <= SLO. Memory fits, shares of a GPU sum to at most 100 (those of
+ * overlays, which lie over the others, by themselves), every demand is carried in full unless the plan declares a shortfall.
  *
  * @since 0.1.0
  */
@@ -36,10 +36,10 @@ const execution = (gpu: PlannedGpu, glet: PlannedGlet, work: { readonly model: A
   gpuType: gpu.type, model: work.model, sharePct: glet.sharePct, batch: work.batch
 })
 
-/** What each other glet of the GPU may run beside `glet`. @since 0.1.0 @category validation */
+/** What each other glet of the GPU may run beside `glet`. Overlays are not among them: of those the gate starts only what the others can bear. @since 0.1.0 @category validation */
 export const neighboursOf = (gpu: PlannedGpu, glet: PlannedGlet): ReadonlyArray<ReadonlyArray<Execution>> =>
   gpu.glets
-    .filter((other) => other.id !== glet.id)
+    .filter((other) => other.id !== glet.id && other.overlay !== true)
     .map((other) => [...other.assignments, ...other.bestEffort].map((work) => execution(gpu, other, work)))
     .filter((group) => group.length > 0)
 
@@ -67,6 +67,9 @@ const checkGlet = (
     add(kind, message, { glet: glet.id, ...(model === undefined ? {} : { model }) })
   if (glet.assignments.length > problem.options.maxModelsPerGlet) {
     report("too-many-models", `${glet.assignments.length} models, at most ${problem.options.maxModelsPerGlet} allowed`)
+  }
+  if (glet.overlay === true) {
+    for (const { model } of glet.assignments) report("wrong-class", "is latency-critical, planned on an overlay", model)
   }
   const seen = new Set<string>()
   let blockingMs = 0
@@ -136,11 +139,13 @@ export const validatePlan = (plan: Plan, problem: PlanProblem): ReadonlyArray<Vi
     if (planned.glets.length > problem.options.maxGletsPerGpu) {
       add("too-many-glets", `${planned.glets.length} glets, at most ${problem.options.maxGletsPerGpu} allowed`)
     }
-    const share = planned.glets.reduce((total, glet) => total + glet.sharePct, 0)
-    if (share > 100) add("shares-exceed-gpu", `shares sum to ${share} %`)
-    const units = planned.glets.reduce((total, glet) => total + unitsOfShare(gpu, glet.sharePct), 0)
-    // A glet has at least one unit, so many small shares can ask for more units than there are.
-    if (share <= 100 && planned.glets.length > gpu.units) add("units-exceed-gpu", `${units} units for ${gpu.units}`)
+    for (const layer of [planned.glets.filter(({ overlay }) => overlay !== true), planned.glets.filter(({ overlay }) => overlay === true)]) {
+      const share = layer.reduce((total, glet) => total + glet.sharePct, 0)
+      if (share > 100) add("shares-exceed-gpu", `shares ${layer[0]!.overlay === true ? "of overlays " : ""}sum to ${share} %`)
+      const units = layer.reduce((total, glet) => total + unitsOfShare(gpu, glet.sharePct), 0)
+      // A glet has at least one unit, so many small shares can ask for more units than there are.
+      if (share <= 100 && layer.length > gpu.units) add("units-exceed-gpu", `${units} units for ${gpu.units}`)
+    }
 
     let memory = 0
     for (const glet of planned.glets) {

@@ -68,3 +68,10 @@ export const plannedGate: BestEffortGate = { budgetMs: ({ plannedMs, wanted }) =
 
 /** No gate: best-effort work starts whenever its glet is free. For comparison. @since 0.1.0 @category gate */
 export const openGate: BestEffortGate = { budgetMs: ({ wanted }) => (wanted ? 0 : Infinity) }
+
+/** @since 0.1.0 @category gate */
+export type GateName = "gate" | "slack" | "open"
+
+/** The gate of a name: ours, and those it is compared with. @since 0.1.0 @category gate */
+export const gateNamed = (name: GateName, options: GateOptions = defaultGateOptions): BestEffortGate =>
+  name === "gate" ? makeGate(options) : name === "slack" ? plannedGate : openGate

@@ -6,6 +6,15 @@
 import type { GletId, GpuId } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 
+/** What a best-effort model does to another glet of the GPU. @since 0.1.0 @category dispatching */
+export interface Intrusion {
+  readonly glet: GletId
+  /** By how many ms a batch slows that glet's latency-critical work down for each ms that it takes. */
+  readonly perMs: number
+  /** It starts only while that glet has no latency-critical work that runs or waits. */
+  readonly givesWay?: true
+}
+
 /** One model on one glet, as a plan has it. @since 0.1.0 @category dispatching */
 export interface ModelRoute {
   readonly model: Model
@@ -18,8 +27,8 @@ export interface ModelRoute {
   readonly fraction: number
   /** How long best-effort work may hold the glet up by the plan, in ms. */
   readonly slackMs: number
-  /** Best-effort: other glets of the GPU whose latency-critical work it slows down, by how many ms for each of its own; none where absent. */
-  readonly intrudes?: ReadonlyArray<{ readonly glet: GletId; readonly perMs: number }>
+  /** Best-effort: other glets of the GPU whose latency-critical work it slows down; none where absent. */
+  readonly intrudes?: ReadonlyArray<Intrusion>
   /** Predicted 99th percentile of a batch, by its items; [0] is not used. Nondecreasing, finite. */
   readonly latencyMs: Float64Array
   /** Median over 99th percentile of the planned batch. */

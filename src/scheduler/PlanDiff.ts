@@ -27,7 +27,7 @@ export type PlanHeader = Omit<Plan, "gpus">
  */
 export type PlanChange =
   | { readonly kind: "add-gpu"; readonly gpu: GpuId; readonly type: string }
-  | { readonly kind: "open-glet"; readonly gpu: GpuId; readonly glet: GletId; readonly sharePct: number; readonly priority: number }
+  | { readonly kind: "open-glet"; readonly gpu: GpuId; readonly glet: GletId; readonly sharePct: number; readonly priority: number; readonly overlay?: true }
   | { readonly kind: "load-model"; readonly glet: GletId; readonly work: PlannedWork }
   /** Same model on the same glet, other numbers or another class: nothing is loaded. */
   | { readonly kind: "retune-model"; readonly glet: GletId; readonly work: PlannedWork }
@@ -104,12 +104,17 @@ const gletChanges = (from: PlannedGlet, to: PlannedGlet): ReadonlyArray<PlanChan
   return changes
 }
 
+const overlayOf = ({ overlay }: Pick<PlannedGlet, "overlay">): Pick<PlannedGlet, "overlay"> => (overlay === undefined ? {} : { overlay })
+
+/** Whether a glet can go on as the other: what it was opened with is the same. */
+const sameGround = (a: PlannedGlet, b: PlannedGlet): boolean => a.sharePct === b.sharePct && a.priority === b.priority && a.overlay === b.overlay
+
 /** Which glet of `current` each glet of `next` on the same GPU goes on as: equal ones first, then pairs of most overlap, then of fewest changes. */
 const matchGlets = (current: ReadonlyArray<PlannedGlet>, next: ReadonlyArray<PlannedGlet>): ReadonlyMap<PlannedGlet, GletId> => {
   const pairs = next
     .flatMap((to) =>
       current
-        .filter((from) => from.sharePct === to.sharePct && from.priority === to.priority)
+        .filter((from) => sameGround(from, to))
         .map((from) => ({ from, to, score: overlap(from, to), changes: gletChanges(from, to).length }))
     )
     // A stable sort of pairs in canonical order: equal input, equal answer.
@@ -125,7 +130,7 @@ const matchGlets = (current: ReadonlyArray<PlannedGlet>, next: ReadonlyArray<Pla
 }
 
 /**
- * Makes a planner's answer the successor of the deployed plan: glets that can stay (same GPU, share and priority; of those the ones with most
+ * Makes a planner's answer the successor of the deployed plan: glets that can stay (same GPU, share, priority and layer; of those the ones with most
  * models in common) keep their ids, all others get ids `gpu/N` counted on from `nextGletNumber`, so that no id is ever used twice on a host.
  * @since 0.1.0
  * @category plans
@@ -168,7 +173,7 @@ export const diffPlans = (current: Plan, next: Plan): ReadonlyArray<PlanChange> 
     const old = oldGlets.get(id)
     const now = newGlets.get(id)
     return old !== undefined && now !== undefined && old.gpu.gpu === now.gpu.gpu && staysGpu(now.gpu.gpu) &&
-      old.glet.sharePct === now.glet.sharePct && old.glet.priority === now.glet.priority
+      sameGround(old.glet, now.glet)
   }
   for (const [id, { gpu }] of oldGlets) {
     if (stays(id)) continue
@@ -183,7 +188,7 @@ export const diffPlans = (current: Plan, next: Plan): ReadonlyArray<PlanChange> 
     if (stays(id)) {
       changes.push(...gletChanges(oldGlets.get(id)!.glet, glet))
     } else {
-      changes.push({ kind: "open-glet", gpu: gpu.gpu, glet: id, sharePct: glet.sharePct, priority: glet.priority })
+      changes.push({ kind: "open-glet", gpu: gpu.gpu, glet: id, sharePct: glet.sharePct, priority: glet.priority, ...overlayOf(glet) })
       changes.push(...gletChanges({ ...glet, dutyMs: 0, assignments: [], bestEffort: [] }, glet))
     }
   }
@@ -231,7 +236,7 @@ export const applyChanges = (changes: ReadonlyArray<PlanChange>, current: Plan):
       case "open-glet":
         glets.set(step.glet, {
           gpu: step.gpu,
-          glet: { id: step.glet, sharePct: step.sharePct, priority: step.priority, dutyMs: 0, assignments: [], bestEffort: [] }
+          glet: { id: step.glet, sharePct: step.sharePct, priority: step.priority, ...overlayOf(step), dutyMs: 0, assignments: [], bestEffort: [] }
         })
         break
       case "close-glet":

@@ -146,9 +146,11 @@ export const explainPlan = (plan: Plan, problem: PlanProblem): ReadonlyArray<Mod
     numbers: new Map(problem.demands.map(({ model }, i) => [model as string, i]))
   }
   const known = new Map(problem.gpus.map((gpu) => [gpu.id as string, gpu]))
-  const gpus = plan.gpus.filter(({ glets }) => glets.length > 0).map(({ glets, gpu }): Deployed => ({
-    gpu: known.get(gpu)!, glets, drafts: glets.map((glet) => draftOf(asked, glet))
-  }))
+  // Overlays have no share of their own and keep nobody from one.
+  const gpus = plan.gpus.filter(({ glets }) => glets.length > 0).map(({ glets, gpu }): Deployed => {
+    const ground = glets.filter(({ overlay }) => overlay !== true)
+    return { gpu: known.get(gpu)!, glets: ground, drafts: ground.map((glet) => draftOf(asked, glet)) }
+  })
   const places = new Map<string, Array<PlaceExplanation>>()
   const fills = new Map<string, Array<GletId>>()
   const add = <A>(map: Map<string, Array<A>>, model: string, value: A): void => {
@@ -156,9 +158,9 @@ export const explainPlan = (plan: Plan, problem: PlanProblem): ReadonlyArray<Mod
     if (values === undefined) map.set(model, [value])
     else values.push(value)
   }
+  for (const { glet } of gletsOf(plan)) for (const { model } of glet.bestEffort) add(fills, model, glet.id)
   for (const deployed of gpus) {
     deployed.glets.forEach((glet, at) => {
-      for (const { model } of glet.bestEffort) add(fills, model, glet.id)
       if (glet.assignments.length === 0) return
       const explained = explainGlet(asked, deployed, at)
       for (const assignment of glet.assignments) {

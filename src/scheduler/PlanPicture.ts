@@ -57,12 +57,20 @@ const worksOf = ({ assignments, bestEffort, dutyMs }: PlannedGlet): ReadonlyArra
   }))
 ]
 
-const rowsOf = ({ glets }: PlannedGpu): number => Math.max(1, ...glets.map((glet) => glet.assignments.length + glet.bestEffort.length))
+const rowsOf = (glets: ReadonlyArray<PlannedGlet>): number => Math.max(1, ...glets.map((glet) => glet.assignments.length + glet.bestEffort.length))
+const groundOf = ({ glets }: PlannedGpu): ReadonlyArray<PlannedGlet> => glets.filter(({ overlay }) => overlay !== true)
+const overlaysOf = ({ glets }: PlannedGpu): ReadonlyArray<PlannedGlet> => glets.filter(({ overlay }) => overlay === true)
+/** Overlays stand under what they lie over. */
+const heightOf = (gpu: PlannedGpu): number => {
+  const overlays = overlaysOf(gpu)
+  return headPx + rowsOf(groundOf(gpu)) * rowPx + (overlays.length === 0 ? 0 : headPx + rowsOf(overlays) * rowPx)
+}
 
 const gletLines = (glet: PlannedGlet, left: number, top: number, hues: ReadonlyMap<string, number>): ReadonlyArray<string> => {
   const width = glet.sharePct * pxPerPct
   const works = worksOf(glet)
-  const head = either(glet.assignments.length > 0 ? `${glet.sharePct} %, ${short(glet.dutyMs)} ms` : `${glet.sharePct} %`, `${glet.sharePct} %`, width - 8)
+  const share = `${glet.overlay === true ? "over it " : ""}${glet.sharePct} %`
+  const head = either(glet.assignments.length > 0 ? `${share}, ${short(glet.dutyMs)} ms` : share, `${glet.sharePct} %`, width - 8)
   const lines = [`<text x="${px(left + 2)}" y="${top + headPx - 5}" fill="#555">${head}</text>`]
   works.forEach(({ busy, detail, isBestEffort, label, model }, row) => {
     const y = top + headPx + row * rowPx
@@ -80,16 +88,22 @@ const gletLines = (glet: PlannedGlet, left: number, top: number, hues: ReadonlyM
 }
 
 const gpuLines = (gpu: PlannedGpu, top: number, hues: ReadonlyMap<string, number>): ReadonlyArray<string> => {
-  const height = rowsOf(gpu) * rowPx - 2
+  const ground = groundOf(gpu)
+  const height = rowsOf(ground) * rowPx - 2
   const y = top + headPx
   const name = fitted(gpu.gpu, (barLeftPx - marginPx) * 0.85)
   const lines = [`<text x="${marginPx}" y="${y + 14}" font-weight="bold">${xml(name)}<title>${xml(`${gpu.gpu}, ${gpu.type}`)}</title></text>`]
   let left = barLeftPx
-  for (const glet of gpu.glets) {
+  for (const glet of ground) {
     lines.push(...gletLines(glet, left, top, hues))
     left += glet.sharePct * pxPerPct
   }
-  const idlePct = 100 - gpu.glets.reduce((sum, { sharePct }) => sum + sharePct, 0)
+  let overLeft = barLeftPx
+  for (const glet of overlaysOf(gpu)) {
+    lines.push(...gletLines(glet, overLeft, top + headPx + rowsOf(ground) * rowPx, hues))
+    overLeft += glet.sharePct * pxPerPct
+  }
+  const idlePct = 100 - ground.reduce((sum, { sharePct }) => sum + sharePct, 0)
   if (idlePct > 0) {
     const width = idlePct * pxPerPct
     lines.push(
@@ -115,7 +129,7 @@ export const planPicture = (plan: Plan, title?: string): string => {
   let top = marginPx + 24
   for (const gpu of drawn) {
     lines.push(...gpuLines(gpu, top, hues))
-    top += headPx + rowsOf(gpu) * rowPx + gapPx
+    top += heightOf(gpu) + gapPx
   }
   const left = [
     ...(used.length > drawn.length ? [`${gpuCount(used.length - drawn.length)} more with glets`] : []),

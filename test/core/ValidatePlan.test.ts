@@ -67,6 +67,15 @@ describe("validatePlan", () => {
     assert.deepStrictEqual(kinds(planOf([glet, other("gpu/1", 20)]), withOptions({ maxGletsPerGpu: 1 })), ["too-many-glets"])
   })
 
+  it("counts overlays by themselves, without latency-critical work on them and without what they do to the others", () => {
+    const over = (id: string, sharePct: number): PlannedGlet => ({ ...other(id, sharePct), overlay: true, priority: 1 })
+    assert.deepStrictEqual(kinds(planOf([glet, other("gpu/1", 50), over("gpu/2", 100)])), [])
+    assert.deepStrictEqual(kinds(planOf([glet, other("gpu/1", 50), over("gpu/2", 100), over("gpu/3", 20)])), ["shares-exceed-gpu"])
+    assert.deepStrictEqual(kinds(one({ overlay: true })), ["wrong-class"])
+    const filled = { ...over("gpu/2", 100), bestEffort: glet.bestEffort }
+    assert.deepStrictEqual(kinds(planOf([glet, { ...filled, bestEffort: filled.bestEffort.map((each) => ({ ...each, blockingMs: 1e6 })) }])), [])
+  })
+
   it("wants memory for every glet and every copy", () => {
     const room = (memoryBytes: number): PlanProblem => ({ ...problem, gpus: [{ ...problem.gpus[0]!, memoryBytes }] })
     // A glet and three models: 3.5 GB of 90 %.

@@ -236,6 +236,31 @@ describe("BestEffortGate", () => {
     assert.isDefined(dispatcher.pull(180, g1))
   })
 
+  it("an overlay starts while the others have nothing to do, within their bound, and beside them only where it hardly holds them up", () => {
+    fc.assert(fc.property(fc.record({
+      seed: fc.integer(), rateRps: fc.integer({ min: 5, max: 120 }), perMs: fc.constantFrom(0.1, 0.5), givesWay: fc.boolean(), itemMs: fc.double({ min: 0.2, max: 3, noNaN: true })
+    }), ({ givesWay, itemMs, perMs, rateRps, seed }) => {
+      const fraction = 0.1
+      const { ran } = play({
+        glets: [
+          glet("gpu/0", [route(critical, linear(6, 0, 64), exactRoute)]),
+          glet("gpu/1", [route(idle, linear(1, itemMs, 16), { ...exactRoute, intrudes: [{ glet: g0, perMs, ...(givesWay ? { givesWay: true as const } : {}) }] })])
+        ],
+        models: [critical, idle], fraction, gate: makeGate({ floor: 0 }), untilMs: 1500, arrivals: poisson(critical, rateRps, 1500, seed), backlog: [{ model: idle, count: 8000 }]
+      })
+      const fill = ran.filter(({ batch }) => batch.model === idle)
+      for (const { batch, startMs } of fill) {
+        assert.isAtMost(perMs * batch.route.profiledMs(batch.items), fraction * critical.sloMs! + 1e-6)
+        const isBeside = ran.some((each) => each.batch.model === critical && each.startMs < startMs && each.endMs > startMs)
+        if (givesWay) assert.isFalse(isBeside)
+      }
+      // What is allowed runs: all of the time beside, or what the others leave.
+      const busyMs = (of: typeof ran): number => of.reduce((sum, { endMs, startMs }) => sum + endMs - startMs, 0)
+      const others = ran.filter(({ batch }) => batch.model === critical)
+      assert.isAbove(busyMs(fill), 1450 - (givesWay ? busyMs(others) : 0))
+    }))
+  })
+
   it("the open gate is what it says", () => {
     const { ran } = play({
       glets: [glet("gpu/0", [route(critical, linear(3, 0, 64), exactRoute), route(idle, linear(50, 10, 16), exactRoute)])], models: [critical, idle], fraction: 0.001,

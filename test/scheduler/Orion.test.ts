@@ -69,6 +69,28 @@ describe("orion on random problems", () => {
     assert.isAbove(without.headroom ?? 0, 3)
   })
 
+  it("lays best-effort work over the latency-critical glets where that is asked for, which are as without it", () => {
+    let laid = 0
+    fc.assert(fc.property(problems({ whenShort: "degrade" }), fc.integer({ min: 1, max: 100 }), (problem, overlayPct) => {
+      const plan = planOf({ ...problem, options: { ...problem.options, overlayPct } })
+      assert.deepStrictEqual(validatePlan(plan, problem), [])
+      const placed = modelsOf(plan)
+      for (const { model } of problem.demands) assert.isTrue(placed.has(model) || plan.shortfalls.some((short) => short.model === model), model)
+      for (const { glets } of plan.gpus) {
+        const overlays = glets.filter(({ overlay }) => overlay === true)
+        laid += overlays.length
+        assert.isAtMost(overlays.length, 1)
+        const ground = glets.filter(({ overlay }) => overlay !== true)
+        if (ground.some(({ assignments }) => assignments.length > 0)) for (const { bestEffort } of ground) assert.deepStrictEqual(bestEffort, [])
+        for (const { priority, sharePct } of overlays) {
+          assert.strictEqual(priority, 1)
+          assert.isAtMost(sharePct, overlayPct)
+        }
+      }
+    }), { numRuns: 60 })
+    assert.isAbove(laid, 5)
+  }, patience)
+
   it("always answers a plan where the GPUs are given, however crowded they are", () => {
     fc.assert(fc.property(problems({ whenShort: "degrade", maxModels: 40, maxGpus: 1 }), (problem) => {
       const plan = planOf(problem)

@@ -34,6 +34,7 @@ const plans: fc.Arbitrary<Plan> = fc.record({
         fc.record({
           sharePct: fc.constantFrom(20, 50),
           priority: fc.constantFrom(0, -1),
+          isOverlay: fc.boolean(),
           dutyMs: fc.nat(3),
           models: fc.uniqueArray(
             fc.record({ model: fc.constantFrom(...names), batch: fc.integer({ min: 1, max: 3 }), isBestEffort: fc.boolean() }),
@@ -56,9 +57,10 @@ const plans: fc.Arbitrary<Plan> = fc.record({
     generation,
     gpus: gpus.map((gpu) => ({
       ...gpu,
-      glets: gpu.glets.map(({ dutyMs, models, priority, sharePct }) => ({
+      glets: gpu.glets.map(({ dutyMs, isOverlay, models, priority, sharePct }) => ({
         ...glet(`x/${free.shift()}`, sharePct, []),
         priority,
+        ...(isOverlay ? { overlay: true as const } : {}),
         dutyMs,
         assignments: models.filter((one) => !one.isBestEffort).map((one) => assignment(one.model, one.batch)),
         bestEffort: models.filter((one) => one.isBestEffort)

@@ -6,7 +6,8 @@ import { checkWritable, parseJson, readText, writeText } from "../internal/files
 import { requestBodies } from "../internal/requestBodies.js"
 import { callServer, targetOf, urlOf } from "../internal/serverClient.js"
 import { colourOut, makeProgress, note, out } from "../internal/terminal.js"
-import { makeSchedule, parseRates } from "../../simulator/ArrivalSchedule.js"
+import type { ArrivalSchedule } from "../../simulator/ArrivalSchedule.js"
+import { makeSchedule, makeTrace, parseRates, parseTrace } from "../../simulator/ArrivalSchedule.js"
 import { makeReport, renderCsv, renderReport, warnings } from "../load/BenchReport.js"
 import type { InferBody } from "../load/InferRequests.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
@@ -45,9 +46,24 @@ const randomBodies = (target: Target, args: ModelBenchArgs) =>
     Effect.flatMap((shapes) => requestBodies(target, args.positional, { batch: args.batch, shapes, format: args.body, seed: args.seed }))
   )
 
+/** Arrival times from a file, from the first again after as long as the file is. */
+const traceOf = (file: string): Effect.Effect<ArrivalSchedule, CliError> =>
+  readText(file, "the trace").pipe(Effect.flatMap((text) => {
+    const parsed = parseTrace(text)
+    if ("line" in parsed) return Effect.fail(new CliError({ reason: "input", problem: `${file}:${parsed.line}: ${parsed.problem}` }))
+    const { timesMs } = parsed
+    const lastMs = timesMs[timesMs.length - 1]!
+    return Effect.succeed(makeTrace(timesMs, { repeatMs: lastMs + lastMs / timesMs.length }))
+  }))
+
+/** Exactly one way to say when requests come. */
+const checkArrivals = (args: BenchArgs): Effect.Effect<void, CliError> => {
+  const given = [["--rate", args.rate], ["--rate-file", args.rateFile], ["--trace", args.trace], ["--clients", args.clients]].filter(([, value]) => value !== undefined)
+  return given.length > 1 ? Effect.fail(usageError(`${given.map(([flag]) => String(flag)).join(" and ")} exclude each other`)) : Effect.void
+}
+
 const ratesOf = (args: BenchArgs): Effect.Effect<ReadonlyArray<number>, CliError> => {
   if (args.rateFile === undefined) return Effect.succeed([args.rate ?? 10])
-  if (args.rate !== undefined) return Effect.fail(usageError("--rate and --rate-file exclude each other"))
   const file = args.rateFile
   return readText(file, "the rate file").pipe(Effect.flatMap((text) => {
     const parsed = parseRates(text)
@@ -67,13 +83,16 @@ const sloOf = (target: Target, args: ModelBenchArgs): Effect.Effect<number | und
 const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
   Effect.gen(function*() {
     const target = yield* targetOf(args.server)
+    yield* checkArrivals(args)
     const ratesRps = yield* ratesOf(args)
+    const trace = args.trace === undefined ? undefined : yield* traceOf(args.trace)
     if (args.csv !== undefined) yield* checkWritable(args.csv, "the CSV file")
     if (args.csv === "-" && args.json) return yield* usageError("--json and --csv - both want stdout")
     const bodies = yield* args.input === undefined ? randomBodies(target, args) : bodiesFromFile(args.input)
     const sloMs = yield* sloOf(target, args)
     const warmUpMs = args.warmUp * 1000
-    const connections = args.connections ?? defaultConnections
+    const { clients } = args
+    const connections = args.connections ?? Math.max(defaultConnections, clients ?? 0)
     const periodMs = args.period * 1000
     const endMs = args.duration !== undefined
       ? warmUpMs + args.duration * 1000
@@ -89,7 +108,8 @@ const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
         progress.show(`${(elapsedMs / 1000).toFixed(0)} s: ${elapsedMs < warmUpMs ? "warming up" : `${stats!.requests} requests, ${stats!.latency.count} answered`}`)
     }, [{
       steps: [{ requests: bodies.map((body) => makeHttpRequest(target, args.positional, body)), after: [] }],
-      schedule: makeSchedule({ ratesRps, periodMs, distribution: args.distribution, seed: args.seed }),
+      schedule: trace ?? makeSchedule({ ratesRps, periodMs, distribution: args.distribution, seed: args.seed }),
+      ...(clients === undefined ? {} : { clients }),
       sloMs,
       warmUpMs,
       endMs,
@@ -97,7 +117,9 @@ const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
     }])
     progress.clear()
     const report = makeReport({
-      server: urlOf(target), model: args.positional, batch: args.batch, distribution: args.distribution, ratesRps, periodMs, seed: args.seed,
+      server: urlOf(target), model: args.positional, batch: args.batch,
+      distribution: clients !== undefined ? "closed" : trace !== undefined ? "trace" : args.distribution,
+      ...(clients === undefined ? {} : { clients }), ratesRps: clients === undefined && trace === undefined ? ratesRps : [], periodMs, seed: args.seed,
       warmUpMs, connections, body: args.input === undefined ? args.body : "json", sloMs
     }, result)
     for (const warning of warnings(report)) note(`note: ${warning}`)

@@ -11,6 +11,7 @@ import type { CliError } from "../CliError.js"
 import { usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { layerServing } from "../compose.js"
+import { schedulingOf } from "../internal/bestEffort.js"
 import { modelFolder } from "../internal/files.js"
 import { modelSettings, readConfigFile, resolveServerConfig } from "../internal/settings.js"
 import { endSignal } from "../internal/signals.js"
@@ -67,7 +68,8 @@ export const handle = (args: ServeArgs): Effect.Effect<void, unknown> =>
     // A front passes requests on, not connections of another protocol.
     if (edge !== undefined && config.fronts !== 0) return yield* usageError("edge nodes cannot join through fronts", "leave out --fronts, or the edge token")
     const progress = makeProgress(1000)
-    const layer = yield* layerServing({ ...args, directory, overrides, config, edge, onProgress: showProgress(progress) })
+    const scheduling = yield* schedulingOf(args)
+    const layer = yield* layerServing({ ...args, scheduling, directory, overrides, config, edge, onProgress: showProgress(progress) })
     // Everything closes with this scope: connections drain, then glets, then their processes.
     const services = yield* Layer.build(layer)
     const { url } = Context.get(services, HttpServer)

@@ -15,6 +15,7 @@ import { findPlanner } from "../../scheduler/PlannerRegistry.js"
 import type { CliError } from "../CliError.js"
 import { usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
+import { gateOf } from "../internal/bestEffort.js"
 import { checkWritable, writeText } from "../internal/files.js"
 import { readHardware, readScenario } from "../internal/simulationFiles.js"
 import { bold, colourOut, ms, note, out, percent, rps, table } from "../internal/terminal.js"
@@ -71,7 +72,11 @@ const optionsOf = (args: Args): Effect.Effect<ScenarioOptions, unknown> =>
       loadFactor: args.loadFactor,
       replans: !args.fixedPlan,
       overheadMs: args.overhead,
-      ...(args.dutyRule === undefined ? {} : { plan: { dutyRule: args.dutyRule === "strict" ? "strict" as const : "cycle" as const } })
+      plan: {
+        interference: args.interference === "on",
+        ...(args.dutyRule === undefined ? {} : { dutyRule: args.dutyRule === "strict" ? "strict" as const : "cycle" as const })
+      },
+      dispatcher: { gate: yield* gateOf(args) }
     }
   })
 

@@ -13,7 +13,10 @@ export interface BenchSetup {
   readonly server: string
   readonly model: string
   readonly batch: number
+  /** Of gaps; `trace`: times from a file; `closed`: clients that wait for their answers. */
   readonly distribution: string
+  readonly clients?: number
+  /** None for a trace and for clients. */
   readonly ratesRps: ReadonlyArray<number>
   readonly periodMs: number
   readonly seed: number
@@ -38,7 +41,7 @@ export interface BenchReport extends StatsReport {
   /** Requests that waited for a free connection; the wait is part of their latency. */
   readonly waitedForConnection: number
   /** One per period. */
-  readonly periods: ReadonlyArray<StatsReport & { readonly startMs: number; readonly rateRps: number }>
+  readonly periods: ReadonlyArray<StatsReport & { readonly startMs: number; readonly rateRps: number | null }>
 }
 
 /** @since 0.1.0 @category reports */
@@ -59,7 +62,7 @@ export const makeReport = (setup: BenchSetup, result: LoadResult): BenchReport =
     waitedForConnection: result.waited,
     periods: stream.windows.map((window, i) => ({
       startMs: i * setup.periodMs,
-      rateRps: setup.ratesRps[i % setup.ratesRps.length]!,
+      rateRps: setup.ratesRps[i % setup.ratesRps.length] ?? null,
       ...window.report()
     }))
   }
@@ -86,7 +89,7 @@ const reasons = (counts: Readonly<Record<string, number>>): string =>
 /** @since 0.1.0 @category reports */
 export const renderReport = (report: BenchReport, colour: boolean): string => {
   const { latencyMs, setup } = report
-  const rate = setup.ratesRps.length === 1 ? `${rps(setup.ratesRps[0]!)} requests/s` : `${setup.ratesRps.length} rates, ${setup.periodMs / 1000} s each`
+  const rate = setup.clients !== undefined ? `${setup.clients} clients` : setup.ratesRps.length === 0 ? "times of a file" : setup.ratesRps.length === 1 ? `${rps(setup.ratesRps[0]!)} requests/s` : `${setup.ratesRps.length} rates, ${setup.periodMs / 1000} s each`
   const slo = setup.sloMs === undefined ? "no SLO" : `SLO ${ms(setup.sloMs)} ms`
   const lines = [
     `${bold(setup.model, colour)} at ${setup.server}: ${rate}, ${setup.distribution}, batch ${setup.batch}, ${setup.body}, ${slo}`,

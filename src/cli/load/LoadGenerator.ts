@@ -1,7 +1,7 @@
 /**
- * The open-loop load generator. Requests are sent when their schedule says, whether or not earlier ones were answered, and latency counts from
- * the scheduled time: a server that stalls, or a client that is late, shows in the figures instead of hiding in fewer requests (coordinated
- * omission).
+ * The load generator: open-loop, where nothing else is asked. Requests are sent when their schedule says, whether or not earlier ones were answered,
+ * and latency counts from the scheduled time: a server that stalls, or a client that is late, shows in the figures instead of hiding in fewer requests
+ * (coordinated omission). A stream of clients instead keeps as many requests in flight, for work that has no end.
  *
  * @since 0.1.0
  */
@@ -28,6 +28,8 @@ export interface LoadStream {
   /** What one request is made of; answered when all steps are, and gone with the first that is not. */
   readonly steps: ReadonlyArray<LoadStep>
   readonly schedule: ArrivalSchedule
+  /** So many clients, each with one request at a time and the next right after its answer; `schedule` is not asked. */
+  readonly clients?: number
   readonly sloMs: number | undefined
   /** Requests scheduled before this are sent and not counted. */
   readonly warmUpMs: number
@@ -102,6 +104,8 @@ interface Pool {
 // Requests that wait for a connection; beyond it they fail as `client-overflow`, so that a dead server does not fill memory.
 const maxWaiting = 20_000
 const maxWindows = 10_000
+/** A client whose request was not answered asks again after so long: who is refused at once must not ask without end. */
+const refusedPauseMs = 10
 
 const outcomeOf = (exchange: Exchange, latencyMs: number): Outcome => {
   if (!exchange.ok) return { kind: "failed", reason: exchange.reason }
@@ -121,7 +125,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     const stats = streams.map((stream) => new StreamStats(stream.sloMs))
     const windows = streams.map((): Array<StreamStats> => [])
     const sendLag = new LatencyHistogram()
-    const next = streams.map((stream) => stream.schedule())
+    const next = streams.map((stream) => (stream.clients === undefined ? stream.schedule() : Infinity))
     const sent = streams.map(() => 0)
     const counted = streams.map(() => 0)
     const pools: Array<Pool> = []
@@ -136,6 +140,8 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     let outstanding = 0
     let waited = 0
     let sending = true
+    let aborted = false
+    const pauses = new Set<NodeJS.Timeout>()
     let finished = false
     const alarm = options.precise ? makeAlarm() : makeTimerAlarm()
     const startMs = performance.now()
@@ -149,11 +155,38 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       return list[at]!
     }
     const end = (job: Job): void => {
+      if (streams[job.stream]!.clients !== undefined) askAgain(job)
       outstanding--
       if (!job.counted) return
       const outcome: Outcome = job.lost ?? { kind: "answered", latencyMs: nowMs() - job.scheduledMs }
       stats[job.stream]!.add(outcome)
       windowOf(job.stream, job.scheduledMs).add(outcome)
+    }
+    const begin = (i: number, scheduledMs: number, counts: boolean): void => {
+      if (counts) counted[i]!++
+      outstanding++
+      advance({
+        stream: i, number: sent[i]!++, scheduledMs, counted: counts, inFlight: 0, lost: undefined,
+        waitsFor: Int16Array.from(streams[i]!.steps, ({ after }) => after.length)
+      })
+    }
+    /** A client's next request. */
+    const ask = (i: number): void => {
+      const { endMs, maxRequests, warmUpMs } = streams[i]!
+      const scheduledMs = nowMs()
+      if (aborted || scheduledMs >= endMs || counted[i]! >= maxRequests) return
+      begin(i, scheduledMs, scheduledMs >= warmUpMs)
+    }
+    const askAgain = ({ lost, stream }: Job): void => {
+      if (lost === undefined) return ask(stream)
+      outstanding++
+      const pause = setTimeout(() => {
+        pauses.delete(pause)
+        ask(stream)
+        outstanding--
+        finishIfDone()
+      }, refusedPauseMs)
+      pauses.add(pause)
     }
     /** Sends the steps whose time has come; those after a lost one never are. */
     const advance = (job: Job): void => {
@@ -243,16 +276,9 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
         }
         const stream = streams[i]!
         const isCounted = scheduledMs >= stream.warmUpMs
-        if (isCounted) {
-          counted[i]!++
-          sendLag.add(-waitMs)
-        }
+        if (isCounted) sendLag.add(-waitMs)
         next[i] = stream.schedule()
-        outstanding++
-        advance({
-          stream: i, number: sent[i]!++, scheduledMs, counted: isCounted, inFlight: 0, lost: undefined,
-          waitsFor: Int16Array.from(stream.steps, ({ after }) => after.length)
-        })
+        begin(i, scheduledMs, isCounted)
       }
     }
 
@@ -287,6 +313,10 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     }
     const abort = (): void => {
       sending = false
+      aborted = true
+      for (const pause of pauses) clearTimeout(pause)
+      outstanding -= pauses.size
+      pauses.clear()
       for (const pool of pools) {
         while (pool.head < pool.waiting.length) stepEnded(pool.waiting[pool.head++]!, { kind: "failed", reason: "aborted" })
         for (const slot of pool.slots) if (slot.scheduledMs !== undefined) slot.connection.abort("connection-lost")
@@ -295,5 +325,8 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     }
     if (options.signal?.aborted === true) return abort()
     options.signal?.addEventListener("abort", abort)
+    streams.forEach(({ clients = 0 }, i) => {
+      for (let client = 0; client < clients; client++) ask(i)
+    })
     pump()
   })

@@ -174,9 +174,10 @@ export class BatchForming {
     state.wanted = glet.isWanted
     state.withinBoundMs = Infinity
     state.withinSlackMs = Infinity
-    for (const { glet: victim, perMs } of route.victims) {
+    for (const { givesWay, glet: victim, perMs } of route.victims) {
       state.withinBoundMs = Math.min(state.withinBoundMs, Math.max(0, victim.boundMs(nowMs) - victim.intrusionMs) / perMs)
       if (victim === glet) state.withinBoundMs = Math.min(state.withinBoundMs, glet.leftForBestEffortMs(nowMs))
+      else if (givesWay && victim.isWanted) state.withinSlackMs = 0
       else state.withinSlackMs = Math.min(state.withinSlackMs, victim.runningSlackMs(nowMs) / perMs)
     }
     // The plan's slack is in the profile's milliseconds: where executions take longer here, what it allowed is a batch, not a time.

@@ -3,6 +3,7 @@
  */
 import { unsafeGletId } from "../../core/Ids.js"
 import type { Assignment, Plan, PlannedGlet, Shortfall } from "../../core/Plan.js"
+import type { PlanOptions } from "../../core/PlanProblem.js"
 import type { GletDraft, GletSolution, GpuDraft } from "./gletSolver.js"
 import { solveGpu } from "./gletSolver.js"
 import type { PlanTables } from "./planTables.js"
@@ -20,6 +21,9 @@ export interface PlanOutline {
 }
 
 const capacityOf = (solution: GletSolution, i: number): number => (1000 * solution.batches[i]!) / solution.dutyMs
+
+/** Of a glet's streams or process: best-effort work gives way. */
+export const priorityOf = ({ priorities = true }: PlanOptions, isBestEffort: boolean): number => (isBestEffort && priorities ? 1 : 0)
 
 /** What is carried in full needs no exact sum. */
 const negligible = 1e-9
@@ -54,7 +58,7 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
     return {
       id: unsafeGletId(id),
       sharePct: glet.sharePct,
-      priority: 0,
+      priority: priorityOf(problem.options, glet.works.length === 0),
       dutyMs: solution.dutyMs,
       assignments: glet.works.map(({ demand, rateRps }, i): Assignment => {
         const latencyMs = solution.latenciesMs[i]!

@@ -108,11 +108,11 @@ export class Lanes {
     for (const glet of this.glets.values()) {
       glet.beside = (onGpu.get(glet.gpu) ?? []).flatMap((other) => (other === glet ? [] : [other.id]))
       for (const route of glet.bestEffort) {
-        const others = (route.spec.intrudes ?? []).flatMap(({ glet: id, perMs }) => {
+        const others = (route.spec.intrudes ?? []).flatMap(({ givesWay = false, glet: id, perMs }) => {
           const victim = this.glets.get(id)
-          return victim === undefined || victim === glet || victim.critical.length === 0 || !(perMs > 0) ? [] : [{ glet: victim, perMs }]
+          return victim === undefined || victim === glet || victim.critical.length === 0 || !(perMs > 0) ? [] : [{ glet: victim, perMs, givesWay }]
         })
-        route.victims = glet.critical.length > 0 ? [{ glet, perMs: 1 }, ...others] : others
+        route.victims = glet.critical.length > 0 ? [{ glet, perMs: 1, givesWay: false }, ...others] : others
       }
     }
   }

@@ -16,6 +16,8 @@ const utilizationMs = 500
 export interface Victim {
   readonly glet: GletLane
   readonly perMs: number
+  /** Nothing starts while the glet has latency-critical work. */
+  readonly givesWay: boolean
 }
 
 const noVictims: ReadonlyArray<Victim> = []

@@ -20,6 +20,7 @@ import { headroomBound } from "../bounds/HeadroomBound.js"
 import { impossibleAlone, invalidDemands } from "../internal/diagnosis.js"
 import { draftToPlan } from "../internal/draftToPlan.js"
 import type { GpuDraft } from "../internal/gletSolver.js"
+import { layOverlays } from "../internal/overlays.js"
 import { makePlanTables } from "../internal/planTables.js"
 import { climb } from "../internal/search/climb.js"
 import type { Direction } from "../internal/search/direction.js"
@@ -184,11 +185,19 @@ const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArra
   }
 }
 
+/** Best-effort models on the GPUs that nothing else uses: over the others an overlay is laid. */
+const onIdleGpus = (space: SearchSpace, drafts: ReadonlyArray<GpuDraft>, demands: ReadonlyArray<number>) => {
+  const idle = drafts.filter(({ glets }) => glets.length === 0)
+  const filled = fillBestEffort(space.tables, idle, demands, true).gpus
+  return { gpus: drafts.map((draft) => (draft.glets.length === 0 ? filled[idle.indexOf(draft)]! : draft)), unplaced: [] }
+}
+
 /** Best-effort models beside the structure at its own factor, else at less. */
 const withBestEffort = (space: SearchSpace, structure: Structure, demands: ReadonlyArray<number>, useIdle: boolean) => {
   const { factor, states } = structure
   const draftsAt = (multiple: number): ReadonlyArray<GpuDraft> => toDrafts(space, states, multiple, (at) => structure.kept?.has(at) === true)
   const most = Math.min(factor, headroomLimit)
+  if (useIdle && space.tables.problem.options.overlayPct !== undefined) return onIdleGpus(space, draftsAt(most), demands)
   let best = fillBestEffort(space.tables, draftsAt(most), demands, useIdle)
   for (const less of most > 1 ? [Math.sqrt(most), 1] : []) {
     if (best.unplaced.length === 0) break
@@ -298,7 +307,8 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     ...(factor === Infinity ? {} : { headroom: factor }),
     ...(upperBound === undefined || upperBound === Infinity ? {} : { headroomBound: upperBound })
   })
-  return planned === undefined ? infeasible(shortageOf(space, carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps))) : Either.right(planned)
+  if (planned === undefined) return infeasible(shortageOf(space, carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)))
+  return Either.right(options.overlayPct === undefined || objective === "fewest" ? planned : layOverlays(tables, planned, bestEffort, options.overlayPct))
 }
 
 /**

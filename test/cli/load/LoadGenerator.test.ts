@@ -169,6 +169,47 @@ describe("LoadGenerator", () => {
       assert.isAbove(report.requests, 0)
     }))
 
+  it("clients keep as many requests in flight, each followed by the next, beside a stream with a schedule, and end in time", () => {
+    let inFlight = 0
+    let most = 0
+    let served = 0
+    return withServer((request, response) => {
+      readBody(request, () => {
+        most = Math.max(most, ++inFlight)
+        setTimeout(() => {
+          inFlight--
+          served++
+          response.end("{}")
+        }, 2)
+      })
+    }, async (target) => {
+      const clients = stream(target, { clients: 3, maxRequests: Infinity, warmUpMs: 100, endMs: 400 })
+      const { streams: [closed, open] } = await runLoad(options(target), [clients, stream(target, { maxRequests: 20 })])
+      const report = closed!.stats.report()
+      assert.strictEqual(report.answered, report.requests)
+      assert.strictEqual(open!.stats.report().answered, 20)
+      assert.isAtLeast(report.answered, 10)
+      assert.isAbove(served, report.answered + 20, "those of the warm-up are not counted")
+      const { streams: [only] } = await runLoad(options(target), [stream(target, { clients: 2, maxRequests: 15 })])
+      assert.strictEqual(only!.stats.report().answered, 15)
+      assert.isAtLeast(most, 3)
+    })
+  })
+
+  it("a client that is refused asks again after a pause, and an aborted one no more", () =>
+    withServer((request, response) => {
+      readBody(request, () => response.writeHead(503).end())
+    }, async (target) => {
+      const stop = new AbortController()
+      setTimeout(() => stop.abort(), 300)
+      const started = performance.now()
+      const { streams: [refused] } = await runLoad(options(target, { signal: stop.signal }), [stream(target, { clients: 2, maxRequests: Infinity })])
+      const report = refused!.stats.report()
+      assert.strictEqual(report.failed["http-503"], report.requests)
+      // Two clients with pauses of 10 ms at least.
+      assert.isAtMost(report.requests, 2 * (1 + (performance.now() - started) / 10))
+    }))
+
   it("sends the steps of a request when those before are answered, to their own servers, and none after one that is lost", () => {
     const order: Array<string> = []
     const answering = (name: string, ms: number, fails: (body: string) => boolean = () => false) => (request: http.IncomingMessage, response: http.ServerResponse): void =>

@@ -1,0 +1,40 @@
+/** How best-effort work is treated, from flags: for the server and the simulator alike. */
+import * as Effect from "effect/Effect"
+import { onlinePlanOptions } from "../../core/PlanProblem.js"
+import type { BestEffortGate, GateName } from "../../scheduler/BestEffortGate.js"
+import { defaultGateOptions, gateNamed } from "../../scheduler/BestEffortGate.js"
+import { defaultDispatcherOptions } from "../../scheduler/Dispatcher.js"
+import type { SchedulerOptions } from "../../scheduler/SchedulerLive.js"
+import type { CliError } from "../CliError.js"
+import { usageError } from "../CliError.js"
+
+interface GateArgs {
+  readonly bestEffort: GateName
+  /** Percent of a glet's time. */
+  readonly floor: number
+}
+
+/** The gate that is asked for; a floor only the first one has. */
+export const gateOf = ({ bestEffort, floor }: GateArgs): Effect.Effect<BestEffortGate, CliError> =>
+  bestEffort === "gate" || floor === 100 * defaultGateOptions.floor
+    ? Effect.succeed(gateNamed(bestEffort, { floor: floor / 100 }))
+    : Effect.fail(usageError(`--best-effort ${bestEffort} keeps no floor`, "leave out --floor, or take --best-effort gate"))
+
+/** What of the scheduler's options the flags say. */
+export const schedulingOf = (
+  args: GateArgs & {
+    readonly planner: string
+    readonly interference: "on" | "off"
+    readonly priorities: "on" | "off"
+    readonly overlay: number | undefined
+  }
+): Effect.Effect<Partial<SchedulerOptions>, CliError> =>
+  args.overlay !== undefined && args.planner !== "orion"
+    ? Effect.fail(usageError(`--overlay is of the planner orion, not ${args.planner}`))
+    : Effect.map(gateOf(args), (gate) => ({
+      dispatcher: { ...defaultDispatcherOptions, gate },
+      plan: {
+        ...onlinePlanOptions, interference: args.interference === "on", priorities: args.priorities === "on",
+        ...(args.overlay === undefined ? {} : { overlayPct: args.overlay })
+      }
+    }))

@@ -1,0 +1,70 @@
+/**
+ * Overlays: a glet of best-effort work over the latency-critical glets of its GPU. It has what they leave, moment by moment, instead of a share that
+ * they never get back; the gate says when its batches may start.
+ */
+import type { Gpu } from "../../core/Gpu.js"
+import { unsafeGletId } from "../../core/Ids.js"
+import type { Plan, PlannedGlet, PlannedGpu } from "../../core/Plan.js"
+import { plannedLatencyMs } from "../../core/ValidatePlan.js"
+import { priorityOf } from "./draftToPlan.js"
+import { gletsAllowed } from "./gletSolver.js"
+import type { PlanTables } from "./planTables.js"
+
+/** The batch of most throughput; undefined where nothing is known of the model on this share. */
+const bestBatch = (tables: PlanTables, gpuType: string, demand: number, sharePct: number): number | undefined => {
+  let best: number | undefined
+  let most = 0
+  for (let batch = 1; batch <= tables.largestBatch(demand); batch++) {
+    const rate = batch / tables.latencyMs(gpuType, demand, sharePct, batch)
+    if (rate > most) [best, most] = [batch, rate]
+  }
+  return best
+}
+
+const memoryOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, { glets, type }: PlannedGpu): number =>
+  glets.reduce((sum, { assignments, bestEffort }) =>
+    [...assignments, ...bestEffort].reduce((bytes, { model }) => bytes + tables.memoryBytes(type, numbers.get(model)!), sum + tables.gletMemoryBytes(type)), 0)
+
+/** The overlay of a GPU, with those of the demands that memory allows, the first ones first; undefined where none can be. */
+const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu: Gpu, planned: PlannedGpu, demands: ReadonlyArray<number>, atMostPct: number): PlannedGlet | undefined => {
+  const { problem } = tables
+  const sharePct = gpu.sharesPct.filter((share) => share <= atMostPct).at(-1)
+  if (sharePct === undefined || planned.glets.length >= gletsAllowed(tables, gpu)) return undefined
+  let leftBytes = gpu.memoryBytes * problem.options.memoryFraction - memoryOf(tables, numbers, planned) - tables.gletMemoryBytes(gpu.type)
+  const works = demands.flatMap((demand) => {
+    const batch = bestBatch(tables, gpu.type, demand, sharePct)
+    const bytes = tables.memoryBytes(gpu.type, demand)
+    if (batch === undefined || bytes > leftBytes) return []
+    leftBytes -= bytes
+    return [{ model: tables.demands[demand]!.model, batch, blockingMs: 0 }]
+  })
+  if (works.length === 0) return undefined
+  const glet: PlannedGlet = {
+    id: unsafeGletId(`${gpu.id}/${planned.glets.length}`), sharePct, priority: priorityOf(problem.options, true), overlay: true, dutyMs: 0, assignments: [], bestEffort: works
+  }
+  return { ...glet, bestEffort: works.map((work) => ({ ...work, blockingMs: plannedLatencyMs(problem, planned, glet, work) })) }
+}
+
+/** Lays an overlay with the best-effort demands over every GPU that has latency-critical work; demands that lie nowhere are added to the shortfalls. */
+export const layOverlays = (tables: PlanTables, plan: Plan, demands: ReadonlyArray<number>, atMostPct: number): Plan => {
+  const { problem } = tables
+  const known = new Map(problem.gpus.map((gpu) => [gpu.id as string, gpu]))
+  const numbers = new Map(problem.demands.map(({ model }, i) => [model as string, i]))
+  const gpus = plan.gpus.map((planned) => {
+    if (planned.glets.every(({ assignments }) => assignments.length === 0)) return planned
+    const overlay = overlayOf(tables, numbers, known.get(planned.gpu)!, planned, demands, atMostPct)
+    return overlay === undefined ? planned : { ...planned, glets: [...planned.glets, overlay] }
+  })
+  const placed = new Set<string>(gpus.flatMap(({ glets }) => glets.flatMap(({ bestEffort }) => bestEffort.map(({ model }) => model))))
+  const unplaced = demands.map((demand) => problem.demands[demand]!).filter(({ model }) => !placed.has(model))
+  return {
+    ...plan, gpus,
+    shortfalls: [
+      ...plan.shortfalls,
+      ...unplaced.map(({ model, rateRps }) => ({
+        model, askedRps: rateRps >= 0 && rateRps < Infinity ? rateRps : 0, plannedRps: 0,
+        reason: `no GPU has memory for it over its latency-critical models, or nothing was measured on a share of ${atMostPct} % or less`
+      }))
+    ]
+  }
+}
