@@ -26,6 +26,11 @@ export interface InferRequest {
   readonly timeoutMs?: number
   /** 0 is the model's default, 1 the highest, larger is lower (Triton's schedule_policy). */
   readonly priority?: number
+  /**
+   * `best-effort`: a request of a latency-critical model that has no objective. It waits apart from the others and runs as best-effort work does: when
+   * the gate lets it, never before them; it counts neither in the model's rate nor in its statistics. The model's own class where absent.
+   */
+  readonly serviceClass?: "best-effort"
   /** Monotonic ms when the whole request was there, where the caller knows it: a slow uplink does not use up the SLO. */
   readonly arrivedAtMs?: number
   /** Echoed in logs. */

@@ -73,6 +73,12 @@ const edgeSteps = 4
 /** What counts as just before, in ms: more than a time since 1970 is rounded by. */
 const justBeforeMs = 0.001
 
+/** What became of a model's requests, and where the others are. @since 0.1.0 @category dispatching */
+export type LaneState = LaneCounters & { readonly queued: number; readonly inFlight: number }
+
+const stateOf = (lane: ModelLane | undefined): LaneState | undefined =>
+  lane === undefined ? undefined : { ...lane.counters, queued: lane.queuedRequests, inFlight: lane.inFlightRequests }
+
 /** @since 0.1.0 @category dispatching */
 export class Dispatcher {
   /** Requests that ended, in order, with `end` set; the caller empties it. */
@@ -109,7 +115,7 @@ export class Dispatcher {
   /** Another objective or class of a model that is there: queue, counters and routes stay; routes go by it once they are set anew. */
   amendModel(model: Model): void {
     const lane = this.lanes.model(model.name)
-    if (lane !== undefined) lane.model = model
+    lane?.amend(model)
   }
 
   /** Forgets a model: its queued requests end with `model-not-ready`. */
@@ -118,6 +124,7 @@ export class Dispatcher {
     if (lane === undefined) return
     lane.unavailable = { reason: "model-not-ready", detail: "it was unloaded" }
     this.sweepLane(nowMs, lane)
+    if (lane.fill !== undefined) this.sweepLane(nowMs, lane.fill)
   }
 
   /** What to say of a model that has no routes. */
@@ -171,7 +178,7 @@ export class Dispatcher {
 
   /** Queues a request, or refuses it: then it stands in `ended` at once. */
   offer(nowMs: number, request: InferRequest, onEnd: (end: RequestEnd) => void): Ticket {
-    const lane = this.lanes.model(request.model)
+    const lane = this.laneFor(request)
     const ticket = this.ticketOf(nowMs, request, onEnd, lane)
     if (lane === undefined) return this.refuse(nowMs, ticket, new ModelNotFound({ model: request.model }))
     const { items } = request
@@ -191,6 +198,11 @@ export class Dispatcher {
     if (lane.queuedRequests === 0 && lane.model.serviceClass === "best-effort") lane.turnMs = Math.max(lane.turnMs, this.turnMs)
     lane.enqueue(ticket)
     return ticket
+  }
+
+  private laneFor({ model, serviceClass }: InferRequest): ModelLane | undefined {
+    const lane = this.lanes.model(model)
+    return lane === undefined || serviceClass === undefined || lane.model.serviceClass === serviceClass ? lane : this.lanes.fillOf(lane)
   }
 
   /**
@@ -267,7 +279,11 @@ export class Dispatcher {
   /** The next batch that the arrival of requests of a model allows on any glet. */
   pullModel(nowMs: number, name: ModelName): DispatchedBatch | undefined {
     const lane = this.lanes.model(name)
-    if (lane === undefined || lane.queuedRequests === 0) return undefined
+    return lane === undefined ? undefined : this.pullLane(nowMs, lane) ?? (lane.fill === undefined ? undefined : this.pullLane(nowMs, lane.fill))
+  }
+
+  private pullLane(nowMs: number, lane: ModelLane): DispatchedBatch | undefined {
+    if (lane.queuedRequests === 0) return undefined
     for (const route of lane.routes) {
       if (route.glet.running.length > 0) continue
       const batch = this.pullFor(nowMs, route.glet)
@@ -360,13 +376,13 @@ export class Dispatcher {
 
   /** Whether requests of this name wait. */
   isQueued(name: ModelName): boolean {
-    return (this.lanes.model(name)?.queuedRequests ?? 0) > 0
+    const lane = this.lanes.model(name)
+    return lane !== undefined && (lane.queuedRequests > 0 || (lane.fill?.queuedRequests ?? 0) > 0)
   }
 
   /** Whether requests of this model, also of a replaced one, wait or run. */
   isBusy(model: Model): boolean {
-    const lane = this.lanes.laneOf(model)
-    return lane !== undefined && lane.queuedRequests + lane.inFlightRequests > 0
+    return this.lanes.laneOf(model)?.isBusy === true
   }
 
   /** Whether a glet that is ready serves the model. */
@@ -374,10 +390,14 @@ export class Dispatcher {
     return this.lanes.model(name)?.hasReadyGlet ?? false
   }
 
-  /** Counters and queue lengths of a model. */
-  countersOf(name: ModelName): (LaneCounters & { readonly queued: number; readonly inFlight: number }) | undefined {
-    const lane = this.lanes.model(name)
-    return lane === undefined ? undefined : { ...lane.counters, queued: lane.queuedRequests, inFlight: lane.inFlightRequests }
+  /** Counters and queue lengths of a model, without the requests that `fillCountersOf` counts. */
+  countersOf(name: ModelName): LaneState | undefined {
+    return stateOf(this.lanes.model(name))
+  }
+
+  /** The same of those requests of a latency-critical model that were asked for as best-effort work; undefined where there were none. */
+  fillCountersOf(name: ModelName): LaneState | undefined {
+    return stateOf(this.lanes.model(name)?.fill)
   }
 
   private ticketOf(nowMs: number, request: InferRequest, onEnd: (end: RequestEnd) => void, lane: ModelLane | undefined): Ticket {
@@ -437,7 +457,7 @@ export class Dispatcher {
     let deadlineMs = Infinity
     for (const ticket of tickets) deadlineMs = Math.min(deadlineMs, ticket.deadlineMs)
     const batch = new DispatchedBatch(
-      ++this.batches, route.lane.model, entries, items, tickets, route, nowMs, route.safeMs(items), route.typicalMs(items), deadlineMs
+      ++this.batches, route.lane.served, entries, items, tickets, route, nowMs, route.safeMs(items), route.typicalMs(items), deadlineMs
     )
     for (const ticket of tickets) {
       ticket.batch = batch
@@ -524,8 +544,9 @@ export class Dispatcher {
   }
 
   private unavailable(lane: ModelLane): ModelUnavailable {
+    const { detail, reason } = (lane.base ?? lane).unavailable
     return lane.routes.length === 0
-      ? lane.refusals.unavailable(lane.unavailable.reason, lane.unavailable.detail)
+      ? lane.refusals.unavailable(reason, detail)
       : lane.refusals.unavailable("glet-exited")
   }
 

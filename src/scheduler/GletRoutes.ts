@@ -27,7 +27,7 @@ export interface ModelRoute {
   readonly fraction: number
   /** How long best-effort work may hold the glet up by the plan, in ms. */
   readonly slackMs: number
-  /** Best-effort: other glets of the GPU whose latency-critical work it slows down; none where absent. */
+  /** As best-effort work, which requests of a latency-critical model may be too: other glets of the GPU whose latency-critical work it slows down; none where absent. */
   readonly intrudes?: ReadonlyArray<Intrusion>
   /** Predicted 99th percentile of a batch, by its items; [0] is not used. Nondecreasing, finite. */
   readonly latencyMs: Float64Array

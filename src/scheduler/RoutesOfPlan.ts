@@ -84,13 +84,14 @@ const routesOfGlet = (
       batchLimit: largestEfficient(typicalMs, work.batch, largestWithin(latencyMs, work.batch, limitMs))
     })
   }
+  const slackMs = glet.overlay === true ? overlaySlackMs(gpu, glet) : blockingMs + Math.max(0, smallest(glet.assignments.map((work) => work.slackMs)))
   for (const work of glet.assignments) {
     const othersSlackMs = smallest(glet.assignments.filter((other) => other !== work).map((other) => other.slackMs))
     add(work, work.latencyMs + Math.max(0, othersSlackMs), {
-      bestEffort: false, slackMs: Infinity, fraction: glet.dutyMs > 0 ? Math.min(1, work.latencyMs / glet.dutyMs) : 1
+      bestEffort: false, slackMs, fraction: glet.dutyMs > 0 ? Math.min(1, work.latencyMs / glet.dutyMs) : 1,
+      intrudes: intrusionsOf(problem, gpu, glet, work)
     })
   }
-  const slackMs = glet.overlay === true ? overlaySlackMs(gpu, glet) : blockingMs + Math.max(0, smallest(glet.assignments.map((work) => work.slackMs)))
   // What of it may run at once is for the gate to say, not for the plan's slack alone.
   for (const work of glet.bestEffort) {
     add(work, Infinity, { bestEffort: true, slackMs, fraction: 1, intrudes: intrusionsOf(problem, gpu, glet, work) })
@@ -120,7 +121,7 @@ const intrusionsOfOverlay = (gpu: PlannedGpu, glet: PlannedGlet): ReadonlyArray<
 }
 
 /** Glets whose latency-critical work a best-effort model slows down, by its predicted slow-down alone. */
-const intrusionsOf = (problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, work: BestEffortAssignment): ReadonlyArray<Intrusion> => {
+const intrusionsOf = (problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, work: { readonly model: ModelName; readonly batch: number }): ReadonlyArray<Intrusion> => {
   if (glet.overlay === true) return intrusionsOfOverlay(gpu, glet)
   if (!problem.options.interference) return []
   const here: Execution = { gpuType: gpu.type, model: work.model, sharePct: glet.sharePct, batch: work.batch }

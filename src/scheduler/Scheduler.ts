@@ -40,6 +40,8 @@ export interface SchedulerObserver {
     /** Undefined where it was refused before anybody read it. */
     readonly request: InferRequest | undefined
     readonly model: Model
+    /** What it was served as: the model's class, or `best-effort` where the request asked for that. */
+    readonly serviceClass: ServiceClass
     readonly end: RequestEnd
     readonly times: RequestTimes
     readonly sloMs: number
@@ -52,6 +54,8 @@ export interface SchedulerObserver {
     readonly glet: GletId
     readonly gpu: GpuId
     readonly model: Model
+    /** Of its requests, as above. */
+    readonly serviceClass: ServiceClass
     readonly items: number
     readonly requests: number
     readonly ok: boolean

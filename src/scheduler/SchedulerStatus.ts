@@ -79,7 +79,20 @@ export const ModelStatus = Schema.Struct({
   failed: Schema.NonNegativeInt,
   canceled: Schema.NonNegativeInt,
   /** Arrival to answer, over the last minute. */
-  latency: LatencySummary
+  latency: LatencySummary,
+  /** Requests of a latency-critical model that were asked for as best-effort work, in none of the numbers above; absent where there were none. */
+  bestEffort: Schema.optionalWith(
+    Schema.Struct({
+      queued: Schema.NonNegativeInt,
+      inFlight: Schema.NonNegativeInt,
+      answered: Schema.NonNegativeInt,
+      dropped: Schema.Array(Schema.Struct({ reason: DropReason, count: Schema.NonNegativeInt })),
+      failed: Schema.NonNegativeInt,
+      canceled: Schema.NonNegativeInt,
+      latency: LatencySummary
+    }),
+    { exact: true }
+  )
 })
 /** @since 0.1.0 @category status */
 export type ModelStatus = typeof ModelStatus.Type

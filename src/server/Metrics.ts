@@ -29,8 +29,8 @@ const failureReason = (error: RequestError): FailureReason => {
 }
 
 const makeObserver = (state: MetricsState, unixMs: () => number): Required<SchedulerObserver> => ({
-  requestEnded: ({ end, model, sloMs, times }) => {
-    const series = state.of(model)
+  requestEnded: ({ end, model, serviceClass, sloMs, times }) => {
+    const series = state.servedAs(model, serviceClass)
     const totalMs = times.endedMs - times.arrivedMs
     series.lastEndedMs = unixMs()
     if (end.ok) {
@@ -47,9 +47,9 @@ const makeObserver = (state: MetricsState, unixMs: () => number): Required<Sched
     if (totalMs > 0) series.failureMs += totalMs
     if (end.error._tag === "RequestDropped") series.dropped(end.error.reason)
   },
-  batchEnded: ({ glet, inferMs, inputMs, items, model, ok, outputMs, predictedMs, requests }) => {
+  batchEnded: ({ glet, inferMs, inputMs, items, model, ok, outputMs, predictedMs, requests, serviceClass }) => {
     if (!ok) return
-    const series = state.of(model)
+    const series = state.servedAs(model, serviceClass)
     series.executions++
     series.items += items
     series.inputMs += inputMs * requests
@@ -119,7 +119,7 @@ export const make = Effect.gen(function*() {
       for (const model of now.models) state.of(model)
       return renderMetrics(state, now)
     },
-    statistics: (model) => modelStatistics(model, state.of(model))
+    statistics: (model) => modelStatistics(model, state.of(model), state.findAs(model, "best-effort"))
   })
 })
 

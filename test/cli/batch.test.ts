@@ -17,8 +17,8 @@ beforeAll(async () => {
 })
 afterAll(() => glet.close())
 
-const serve = async (port = 0): Promise<{ readonly server: Running; readonly url: string; readonly port: number }> => {
-  const server = glet.start(["serve", "--models", models, "--port", String(port), "--profile-budget", "50", "--class", "echo=best-effort", "--json"])
+const serve = async (port = 0, serviceClass = "best-effort"): Promise<{ readonly server: Running; readonly url: string; readonly port: number }> => {
+  const server = glet.start(["serve", "--models", models, "--port", String(port), "--profile-budget", "50", "--class", `echo=${serviceClass}`, "--json"])
   const { url } = JSON.parse(await server.line((line) => line.startsWith("{"))) as { readonly url: string }
   return { server, url, port: Number(new URL(url).port) }
 }
@@ -117,6 +117,30 @@ describe("glet batch", () => {
     server.process.kill("SIGTERM")
     await server.ended
   }, 90_000)
+
+  it("is best-effort work of a latency-critical model too, which its rate and its numbers do not know of", async () => {
+    const { server, url } = await serve(0, "latency-critical")
+    const input = file("critical.jsonl", lines(0, 300))
+    const output = path.join(glet.folder, "critical")
+    const [asked] = await Promise.all([
+      fetch(`${url}/v2/models/echo/infer`, { method: "POST", body: request(1) }),
+      glet.run(["batch", "--model", "echo", "--input", input, "--output", output, "--server", url])
+    ])
+    assert.strictEqual(asked.status, 200)
+    assertEchoes(answersIn(output, "critical.jsonl"), 0, 300)
+    const status = await (await fetch(`${url}/glet/v1alpha1/status`)).json() as { readonly models: ReadonlyArray<{ readonly answered: number; readonly rateRps: number; readonly bestEffort: { readonly answered: number } }> }
+    assert.strictEqual(status.models[0]!.answered, 1)
+    assert.strictEqual(status.models[0]!.bestEffort.answered, 300)
+    assert.isBelow(status.models[0]!.rateRps, 20)
+    const statistics = await (await fetch(`${url}/v2/models/echo/stats`)).json() as { readonly model_stats: ReadonlyArray<{ readonly inference_count: number; readonly best_effort: { readonly inference_count: number } }> }
+    assert.deepInclude(statistics.model_stats[0], { inference_count: 1 })
+    assert.strictEqual(statistics.model_stats[0]!.best_effort.inference_count, 300)
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    assert.include(metrics, 'nv_inference_count{model="echo",version="1"} 1\n')
+    assert.include(metrics, 'nv_inference_count{model="echo",version="1",service_class="best-effort"} 300\n')
+    server.process.kill("SIGTERM")
+    await server.ended
+  }, 60_000)
 
   it("refuses what it cannot do, before anything is begun", async () => {
     const { server, url } = await serve()

@@ -74,6 +74,7 @@ const bodies: ReadonlyArray<readonly [name: string, body: string | Buffer, field
   ["parameters is an array", digits(six, { parameters: [] }), "parameters"],
   ["timeout is text", digits(six, { parameters: { timeout: "1" } }), "parameters.timeout"],
   ["timeout is negative", digits(six, { parameters: { timeout: -1 } }), "parameters.timeout"],
+  ["service-class is none", digits(six, { parameters: { "service-class": "cheap" } }), "parameters.service-class"],
   ["priority is a fraction", digits(six, { parameters: { priority: 0.5 } }), "parameters.priority"],
   ["unknown output", digits(six, { outputs: [{ name: "logits" }] }), "outputs[0].name"],
   ["twice the same output", digits(six, { outputs: [{ name: "out_input" }, { name: "out_input" }] }), "outputs[1].name"],

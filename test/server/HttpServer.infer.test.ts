@@ -44,12 +44,13 @@ describe.each(places)("infer, read $where", ({ isFronted, makeFakes, startServer
     Effect.gen(function*() {
       const fakes = makeFakes()
       const { port } = yield* startServer(fakes)
-      const body = digits([[[1, 2, 3], [4, 5, 6]]], { id: "x", parameters: { timeout: 2500, priority: 1, mine: { deep: [1] } } })
+      const body = digits([[[1, 2, 3], [4, 5, 6]]], { id: "x", parameters: { timeout: 2500, priority: 1, "service-class": "best-effort", mine: { deep: [1] } } })
       const answer = yield* Effect.promise(() => call(port, { path: "/v2/models/digits/versions/1/infer?trace=1", body }))
       assert.deepStrictEqual(answer.json.outputs[0]!.data, [1, 2, 3, 4, 5, 6])
       const [request] = fakes.seen
       assert.strictEqual(request!.timeoutMs, 2.5)
       assert.strictEqual(request!.priority, 1)
+      assert.strictEqual(request!.serviceClass, "best-effort")
       assert.strictEqual(request!.id, "x")
       assert.strictEqual(request!.items, 1)
     }))

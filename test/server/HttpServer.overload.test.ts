@@ -42,19 +42,19 @@ describe.each(places)("under overload, read $where", ({ isFronted, makeFakes, st
       })
     }))
 
-  it.scopedLive("what brings a limit or a priority of its own is read, and judged by it", () =>
+  it.scopedLive("what brings a limit, a priority or a class of its own is read, and judged by it", () =>
     Effect.gen(function*() {
       const fakes = makeFakes()
       const { port } = yield* startServer(fakes)
       fakes.refusal = "queue-full"
       yield* heard(isFronted)
       yield* Effect.promise(async () => {
-        for (const parameters of [{ priority: 1 }, { timeout: 5_000_000 }]) {
+        for (const parameters of [{ priority: 1 }, { timeout: 5_000_000 }, { "service-class": "best-effort" }]) {
           assert.strictEqual((await call(port, { path: infer, body: digits([1, 2, 3, 4, 5, 6], { parameters }) })).status, 200)
         }
         assert.strictEqual((await call(port, { path: infer, body: good })).status, 429)
       })
-      assert.strictEqual(fakes.seen.length, 2)
+      assert.strictEqual(fakes.seen.length, 3)
     }))
 
   it.scopedLive("a large body is refused at its first bytes; what is much is not waited for", () =>

@@ -136,12 +136,12 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
       for (const observer of fakes.observers) {
         if (end.ok) {
           observer.batchEnded?.({
-            batchId: requests, glet: "cpu/1" as GletId, gpu: gpu.id, model: entry.model, items: request.items, requests: 1, ok: true,
+            batchId: requests, glet: "cpu/1" as GletId, gpu: gpu.id, model: entry.model, serviceClass: request.serviceClass ?? entry.model.serviceClass, items: request.items, requests: 1, ok: true,
             predictedMs: 2, inputMs: 0.5, inferMs: 1, outputMs: 0.5
           })
         }
         observer.requestEnded?.({
-          request, model: entry.model, end, times, sloMs: 100, glet: end.ok ? "cpu/1" as GletId : undefined, batchId: end.ok ? requests : 0
+          request, model: entry.model, serviceClass: request.serviceClass ?? entry.model.serviceClass, end, times, sloMs: 100, glet: end.ok ? "cpu/1" as GletId : undefined, batchId: end.ok ? requests : 0
         })
       }
       onEnd(end)
@@ -167,7 +167,7 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
       const times = { arrivedMs, queuedMs: arrivedMs, batchClosedMs: 0, startedMs: 0, endedMs: arrivedMs + 1 }
       for (const observer of fakes.observers) {
         observer.requestEnded?.({
-          request: undefined, model: entries.get(name)!.model, end: { ok: false, error }, times, sloMs: 100, glet: undefined, batchId: 0
+          request: undefined, model: entries.get(name)!.model, serviceClass: "latency-critical", end: { ok: false, error }, times, sloMs: 100, glet: undefined, batchId: 0
         })
       }
     },

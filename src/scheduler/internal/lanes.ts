@@ -4,18 +4,17 @@
 import type { GletId, GpuId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { DelayBoundOptions } from "../DelayBound.js"
-import type { GletRoutes } from "../GletRoutes.js"
+import type { GletRoutes, ModelRoute } from "../GletRoutes.js"
 import { GletLane } from "./gletLane.js"
 import { ModelLane } from "./modelLane.js"
 import { Route } from "./route.js"
-
-const isBusy = (lane: ModelLane): boolean => lane.queuedRequests + lane.inFlightRequests > 0
 
 export class Lanes {
   private readonly models = new Map<ModelName, ModelLane>()
   /** Replaced or removed models whose requests still wait or run. */
   private readonly retired = new Set<ModelLane>()
   private readonly glets = new Map<GletId, GletLane>()
+  private routes: ReadonlyArray<GletRoutes> = []
 
   /** `overheadMs`: first guess of what a batch takes besides its execution. */
   constructor(private readonly overheadMs: number, private readonly delayBound: DelayBoundOptions) {}
@@ -38,8 +37,20 @@ export class Lanes {
 
   /** Every lane, those of replaced models last; what `visit` answers is of no concern. */
   each(visit: (lane: ModelLane) => unknown): void {
-    for (const lane of this.models.values()) visit(lane)
-    for (const lane of this.retired) visit(lane)
+    for (const lanes of [this.models.values(), this.retired]) {
+      for (const lane of lanes) {
+        visit(lane)
+        if (lane.fill !== undefined) visit(lane.fill)
+      }
+    }
+  }
+
+  /** The lane for requests of a model that are asked for as best-effort work: on the glets that serve the model. */
+  fillOf(lane: ModelLane): ModelLane {
+    if (lane.fill !== undefined) return lane.fill
+    const fill = lane.makeFill()
+    this.setRoutes(this.routes)
+    return fill
   }
 
   /** Makes a model known, in place of another of that name. */
@@ -57,11 +68,13 @@ export class Lanes {
     this.models.delete(name)
     this.retire(lane)
     lane.routes = []
+    if (lane.fill !== undefined) lane.fill.routes = []
     return lane
   }
 
   /** Sets what every glet runs, in one step; glets left out keep only what runs there. */
   setRoutes(glets: ReadonlyArray<GletRoutes>): void {
+    this.routes = glets
     const routesOf = new Map<ModelLane, Array<Route>>()
     const named = new Set<GletId>()
     for (const { gpu, id, models } of glets) {
@@ -76,11 +89,15 @@ export class Lanes {
       for (const spec of models) {
         const lane = this.laneOf(spec.model)
         if (lane === undefined) continue
-        const route = new Route(spec, lane, glet, previous.find((old) => old.lane === lane))
-        routes.push(route)
-        const ofLane = routesOf.get(lane)
-        if (ofLane === undefined) routesOf.set(lane, [route])
-        else ofLane.push(route)
+        const add = (to: ModelLane, as: ModelRoute): void => {
+          const route = new Route(as, to, glet, previous.find((old) => old.lane === to))
+          routes.push(route)
+          const ofLane = routesOf.get(to)
+          if (ofLane === undefined) routesOf.set(to, [route])
+          else ofLane.push(route)
+        }
+        add(lane, spec)
+        if (lane.fill !== undefined) add(lane.fill, spec.bestEffort ? spec : { ...spec, bestEffort: true, fraction: 1 })
       }
       glet.setRoutes(routes)
     }
@@ -124,10 +141,11 @@ export class Lanes {
 
   /** Forgets a replaced model once its requests ended. */
   forget(lane: ModelLane): void {
-    if (!isBusy(lane)) this.retired.delete(lane)
+    const whole = lane.base ?? lane
+    if (!whole.isBusy) this.retired.delete(whole)
   }
 
   private retire(lane: ModelLane): void {
-    if (isBusy(lane)) this.retired.add(lane)
+    if (lane.isBusy) this.retired.add(lane)
   }
 }

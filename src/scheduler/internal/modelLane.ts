@@ -27,6 +27,8 @@ const missedPart = 0.01
 const marginStep = 0.01
 const largestMargin = 1 / 3
 
+const asBestEffort = ({ sloMs: _, ...model }: Model): Model => ({ ...model, serviceClass: "best-effort" })
+
 export class ModelLane {
   /** Queues with requests, one per set of bindings. The queue of no bindings stays when it is empty. */
   readonly queues: Array<RequestQueue> = []
@@ -55,9 +57,33 @@ export class ModelLane {
   /** Best-effort: glet time it was given over its weight, ms; who has least is next. */
   turnMs = 0
 
-  constructor(public model: Model, bound: DelayBoundOptions) {
+  /** Of a latency-critical model: its requests that are asked for as best-effort work, once there was one. */
+  fill: ModelLane | undefined = undefined
+
+  /** `base`: the lane of the same model whose best-effort requests these are; `model` is then the best-effort model that it would be. */
+  constructor(public model: Model, private readonly options: DelayBoundOptions, readonly base?: ModelLane) {
     this.refusals = new Refusals(model.name)
-    this.bound = new DelayBound(bound)
+    this.bound = new DelayBound(options)
+  }
+
+  /** The model as it was registered. */
+  get served(): Model {
+    return this.base?.model ?? this.model
+  }
+
+  /** Another objective or class; or none, for requests that are asked for so. */
+  amend(model: Model): void {
+    this.model = model
+    if (this.fill !== undefined) this.fill.model = asBestEffort(model)
+  }
+
+  /** The lane for requests that are asked for as best-effort work. It has no routes yet. */
+  makeFill(): ModelLane {
+    return this.fill = new ModelLane(asBestEffort(this.model), this.options, this)
+  }
+
+  get isBusy(): boolean {
+    return this.queuedRequests + this.inFlightRequests > 0 || this.fill?.isBusy === true
   }
 
   /** By how much best-effort work may delay it, ms; Infinity where it has no SLO. */

@@ -23,6 +23,8 @@ export class RequestPath {
   readonly observers = new Set<SchedulerObserver>()
   /** Arrival to answer, by model. */
   readonly answers = new Map<ModelName, LatencyHistogram>()
+  /** The same of requests that were asked for as best-effort work of a latency-critical model. */
+  readonly fillAnswers = new Map<ModelName, LatencyHistogram>()
   /** Durations of executions, by glet and model; the weight is their items. */
   readonly executions = new Map<GletId, Map<ModelName, LatencyHistogram>>()
   private readonly handles = new Map<GletId, GletHandle>()
@@ -71,7 +73,9 @@ export class RequestPath {
     for (const observer of this.observers) {
       if (observer.requestEnded === undefined) continue
       this.guard(() =>
-        observer.requestEnded!({ request: undefined, model, end, times, sloMs: model.sloMs ?? Infinity, glet: undefined, batchId: 0 }))
+        observer.requestEnded!({
+          request: undefined, model, serviceClass: model.serviceClass, end, times, sloMs: model.sloMs ?? Infinity, glet: undefined, batchId: 0
+        }))
     }
   }
 
@@ -168,7 +172,7 @@ export class RequestPath {
       const outputMs = end.ok ? end.outputMs : 0
       this.guard(() =>
         observer.batchEnded!({
-          batchId: batch.id, glet: id, gpu, model: batch.model, items: batch.items, requests: batch.tickets.length, ok: end.ok,
+          batchId: batch.id, glet: id, gpu, model: batch.model, serviceClass: batch.route.lane.model.serviceClass, items: batch.items, requests: batch.tickets.length, ok: end.ok,
           predictedMs: batch.predictedMs, inputMs, inferMs, outputMs
         }))
     }
@@ -186,12 +190,13 @@ export class RequestPath {
       const ticket = ended[i]!
       const end = ticket.end!
       if (ticket.lane !== undefined) {
-        if (end.ok) this.answersOf(ticket.request.model).record(ticket.times.endedMs, ticket.times.endedMs - ticket.times.arrivedMs, 1)
+        const answers = ticket.lane.base === undefined ? this.answers : this.fillAnswers
+        if (end.ok) histogramIn(answers, ticket.request.model).record(ticket.times.endedMs, ticket.times.endedMs - ticket.times.arrivedMs, 1)
         for (const observer of this.observers) {
           if (observer.requestEnded === undefined) continue
           this.guard(() =>
             observer.requestEnded!({
-              request: ticket.request, model: ticket.lane!.model, end, times: ticket.times, sloMs: ticket.sloMs,
+              request: ticket.request, model: ticket.lane!.served, serviceClass: ticket.lane!.model.serviceClass, end, times: ticket.times, sloMs: ticket.sloMs,
               glet: ticket.batch?.glet.id, batchId: ticket.batch?.id ?? 0
             }))
         }
@@ -215,19 +220,17 @@ export class RequestPath {
     }
   }
 
-  private answersOf(model: ModelName): LatencyHistogram {
-    let histogram = this.answers.get(model)
-    if (histogram === undefined) this.answers.set(model, histogram = new LatencyHistogram())
-    return histogram
-  }
-
   private executionsOf(glet: GletId, model: ModelName): LatencyHistogram {
     let models = this.executions.get(glet)
     if (models === undefined) this.executions.set(glet, models = new Map())
-    let histogram = models.get(model)
-    if (histogram === undefined) models.set(model, histogram = new LatencyHistogram())
-    return histogram
+    return histogramIn(models, model)
   }
+}
+
+const histogramIn = (histograms: Map<ModelName, LatencyHistogram>, model: ModelName): LatencyHistogram => {
+  let histogram = histograms.get(model)
+  if (histogram === undefined) histograms.set(model, histogram = new LatencyHistogram())
+  return histogram
 }
 
 const nothing = (): void => {}

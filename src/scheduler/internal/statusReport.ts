@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import type { Model } from "../../core/Model.js"
 import type { PlannedGlet } from "../../core/Plan.js"
 import { gletsOf } from "../../core/Plan.js"
-import type { Dispatcher } from "../Dispatcher.js"
+import type { Dispatcher, LaneState } from "../Dispatcher.js"
 import type { DropReason } from "../../core/RequestError.js"
 import type { AssignmentStatus, GletStatus, LatencySummary, ModelStatus, SchedulerStatus } from "../SchedulerStatus.js"
 import type { Deployment } from "./deployment.js"
@@ -62,10 +62,14 @@ const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: Plann
     }
   })
 
+const droppedOf = ({ dropped }: LaneState): ModelStatus["dropped"] =>
+  (Object.entries(dropped) as Array<[DropReason, number]>).map(([reason, count]) => ({ reason, count }))
+
 const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
   const { deployment, dispatcher, nowMs, path, rateOf } = sources
   const readiness = deployment.readiness(model.name) ?? { state: "waiting" }
   const counters = dispatcher.countersOf(model.name)
+  const fill = dispatcher.fillCountersOf(model.name)
   const bound = model.sloMs === undefined ? undefined : dispatcher.delayFractionOf(nowMs(), model.name)
   let plannedRps = 0
   for (const { glet } of gletsOf(deployment.plan)) {
@@ -80,10 +84,14 @@ const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
     ...(bound === undefined ? {} : { delayBoundMs: bound * model.sloMs! }),
     queued: counters?.queued ?? 0, inFlight: counters?.inFlight ?? 0, answered: counters?.answered ?? 0,
     withinSlo: counters?.withinSlo ?? 0, failed: counters?.failed ?? 0, canceled: counters?.canceled ?? 0,
-    dropped: counters === undefined
-      ? []
-      : (Object.entries(counters.dropped) as Array<[DropReason, number]>).map(([reason, count]) => ({ reason, count })),
-    latency: path.answers.get(model.name)?.summary(nowMs()) ?? nothing
+    dropped: counters === undefined ? [] : droppedOf(counters),
+    latency: path.answers.get(model.name)?.summary(nowMs()) ?? nothing,
+    ...(fill === undefined ? {} : {
+      bestEffort: {
+        queued: fill.queued, inFlight: fill.inFlight, answered: fill.answered, dropped: droppedOf(fill), failed: fill.failed, canceled: fill.canceled,
+        latency: path.fillAnswers.get(model.name)?.summary(nowMs()) ?? nothing
+      }
+    })
   }
 }
 

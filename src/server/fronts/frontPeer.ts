@@ -102,7 +102,7 @@ export class FrontPeer implements FrameSink {
   private offer(id: number, bytes: Buffer, start: number, end: number): void {
     const { memory, models, onOffered, part, scheduler } = this.context
     if (this.calls.has(id)) throw new MalformedFrame(`a front offered request ${id} twice`)
-    const { arrivedAtMs, bindings, id: name, items, number, priority, slot, timeoutMs } = readOffer(memory, part, bytes, start, end)
+    const { arrivedAtMs, bindings, id: name, items, number, priority, serviceClass, slot, timeoutMs } = readOffer(memory, part, bytes, start, end)
     const model = models.modelOf(number)
     if (model === undefined) {
       const error = new ModelNotFound({ model: models.readAs(number)?.name ?? "" })
@@ -111,6 +111,7 @@ export class FrontPeer implements FrameSink {
     const request: { -readonly [K in keyof InferRequest]: InferRequest[K] } = { model: model.name, slot, items, bindings, arrivedAtMs }
     if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
     if (priority !== undefined) request.priority = priority
+    if (serviceClass !== undefined) request.serviceClass = serviceClass
     if (name !== undefined) request.id = name
     let isOver = false
     try {

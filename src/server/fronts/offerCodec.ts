@@ -17,6 +17,7 @@ const headBytes = 48
 const unit = 64
 const timeoutFlag = 1
 const priorityFlag = 2
+const bestEffortFlag = 4
 /** An id is for logs: so much of it is enough. */
 const maxIdBytes = 256
 
@@ -29,7 +30,7 @@ const idOf = (id: string | undefined): Buffer | undefined => {
 
 /** Writes a request of the model of that number. */
 export const writeOffer = (writer: FrameWriter, id: number, number: number, request: InferRequest): void => {
-  const { arrivedAtMs, bindings, id: name, items, priority, slot, timeoutMs } = request
+  const { arrivedAtMs, bindings, id: name, items, priority, serviceClass, slot, timeoutMs } = request
   const nameBytes = idOf(name)
   const at = writer.begin(FrontFrame.offer, id, headBytes + 4 * bindings.length + (nameBytes?.length ?? 0), 0)
   const { buffer } = writer
@@ -37,7 +38,8 @@ export const writeOffer = (writer: FrameWriter, id: number, number: number, requ
   buffer.writeUInt32LE(slot.offset / unit, at + 4)
   buffer.writeUInt32LE(slot.bytes.length / unit, at + 8)
   buffer.writeUInt32LE(items, at + 12)
-  buffer.writeUInt32LE((timeoutMs === undefined ? 0 : timeoutFlag) | (priority === undefined ? 0 : priorityFlag), at + 16)
+  const flags = (timeoutMs === undefined ? 0 : timeoutFlag) | (priority === undefined ? 0 : priorityFlag) | (serviceClass === undefined ? 0 : bestEffortFlag)
+  buffer.writeUInt32LE(flags, at + 16)
   // Larger is lower, and nobody is lower than that.
   buffer.writeUInt32LE(Math.min(priority ?? 0, 0xffffffff), at + 20)
   buffer.writeDoubleLE(arrivedAtMs ?? 0, at + 24)
@@ -58,6 +60,7 @@ export interface Offer {
   readonly arrivedAtMs: number
   readonly timeoutMs: number | undefined
   readonly priority: number | undefined
+  readonly serviceClass: "best-effort" | undefined
   readonly id: string | undefined
 }
 
@@ -92,6 +95,7 @@ export const readOffer = (
     arrivedAtMs: bytes.readDoubleLE(start + 24),
     timeoutMs: (flags & timeoutFlag) === 0 ? undefined : bytes.readDoubleLE(start + 32),
     priority: (flags & priorityFlag) === 0 ? undefined : bytes.readUInt32LE(start + 20),
+    serviceClass: (flags & bestEffortFlag) === 0 ? undefined : "best-effort",
     id: idBytes === 0 ? undefined : bytes.toString("utf8", end - idBytes, end)
   }
 }

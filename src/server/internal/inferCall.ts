@@ -238,12 +238,13 @@ export class InferCall {
 
   private enqueue(arrivedAtMs: number): void {
     this.phase = "queued"
-    const { bindings, id, items, priority, timeoutMs } = this.request!
+    const { bindings, id, items, priority, serviceClass, timeoutMs } = this.request!
     const request: { -readonly [K in keyof InferRequest]: InferRequest[K] } = {
       model: this.compiled.model.name, slot: this.slot!, items, bindings, arrivedAtMs
     }
     if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
     if (priority !== undefined) request.priority = priority
+    if (serviceClass !== undefined) request.serviceClass = serviceClass
     if (id !== undefined) request.id = id
     const cancel = this.context.scheduler.offer(request, this.onEnd, this.compiled.model)
     if (!this.ended) this.cancel = cancel

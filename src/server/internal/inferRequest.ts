@@ -1,5 +1,6 @@
 /** From the JSON of an infer request to what it asks of the model: every name, type, shape and size is checked here. */
 import { InvalidRequest } from "../../core/RequestError.js"
+import type { Model } from "../../core/Model.js"
 import type { SlotPlacement } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement, type TensorSpec } from "../../core/Tensor.js"
@@ -28,6 +29,7 @@ export interface BoundRequest {
   readonly id: string | undefined
   readonly timeoutMs: number | undefined
   readonly priority: number | undefined
+  readonly serviceClass: "best-effort" | undefined
   readonly items: number
   readonly bindings: ReadonlyArray<number>
   readonly placement: SlotPlacement
@@ -53,8 +55,8 @@ export const sharedInputs = (request: BoundRequest, slot: TensorSlot): ReadonlyA
     return { range: shared, bytes: slot.bytes.subarray(from, from + shared.byteLength), field }
   })
 
-/** `timeout`, `priority` and what is refused clearly; other parameters pass. */
-const checkParameters = (parameters: Json): RequestProblem | undefined => {
+/** `timeout`, `priority`, `service-class` and what is refused clearly; other parameters pass. */
+const checkParameters = (parameters: Json, { name, serviceClass: own }: Model): RequestProblem | undefined => {
   const { sequence_id: sequence, sequence_start: start, sequence_end: end, timeout, priority, binary_data_output: binary } = parameters
   if ((sequence !== undefined && sequence !== 0 && sequence !== "") || start === true || end === true) {
     return notImplemented("parameters.sequence_id", "sequences are not supported; send independent requests")
@@ -64,6 +66,13 @@ const checkParameters = (parameters: Json): RequestProblem | undefined => {
   }
   if (priority !== undefined && !isCount(priority)) {
     return invalid("parameters.priority", `must be a whole number (0 default, 1 highest), found ${shown(priority)}`)
+  }
+  const serviceClass = parameters["service-class"]
+  if (serviceClass !== undefined && serviceClass !== "best-effort" && serviceClass !== "latency-critical") {
+    return invalid("parameters.service-class", `must be "best-effort" or "latency-critical", found ${shown(serviceClass)}`)
+  }
+  if (serviceClass === "latency-critical" && own === "best-effort") {
+    return invalid("parameters.service-class", `cannot be "latency-critical": model "${name}" is best-effort and has no objective to be held to`)
   }
   if (binary !== undefined && typeof binary !== "boolean") {
     return invalid("parameters.binary_data_output", `must be true or false, found ${shown(binary)}`)
@@ -145,7 +154,7 @@ export const bindRequest = (
   if (id !== undefined && typeof id !== "string") return invalid("id", `must be a string, found ${shown(id)}`)
   const parameters = parametersOf(json, "")
   if (parameters instanceof InvalidRequest) return parameters
-  const problem = checkParameters(parameters)
+  const problem = checkParameters(parameters, compiled.model)
   if (problem !== undefined) return problem
   const outputs = requestedOutputs(compiled, json, parameters["binary_data_output"] === true, regions)
   if (!Array.isArray(outputs)) return outputs
@@ -197,6 +206,7 @@ export const bindRequest = (
     // Zero means none, as in Triton.
     timeoutMs: timeout === undefined || timeout === 0 ? undefined : timeout / 1000,
     priority: parameters["priority"] as number | undefined,
+    serviceClass: parameters["service-class"] === "best-effort" ? "best-effort" : undefined,
     items: binder.items,
     bindings: binder.bindings,
     placement,
@@ -233,6 +243,7 @@ export const bindRawRequest = (compiled: CompiledModel, byteLength: number, capa
     id: undefined,
     timeoutMs: undefined,
     priority: undefined,
+    serviceClass: undefined,
     items: 1,
     bindings: binder.bindings,
     placement,

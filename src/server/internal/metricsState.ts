@@ -1,11 +1,13 @@
 /** The counters of a server. */
-import type { Model } from "../../core/Model.js"
+import type { Model, ServiceClass } from "../../core/Model.js"
 import { Histogram } from "./histogram.js"
 import { ModelSeries } from "./modelSeries.js"
 
+const keyAs = ({ name, version }: Model, serviceClass: ServiceClass): string => `${version} ${name} ${serviceClass}`
+
 /** Everything counted. */
 export class MetricsState {
-  /** By model name and version. */
+  /** By model name and version, and once more for requests that were served as another class than the model's. */
   readonly series = new Map<string, ModelSeries>()
   /** HTTP responses by status. */
   readonly responses = new Map<number, number>()
@@ -18,13 +20,27 @@ export class MetricsState {
   of(model: Model): ModelSeries {
     const known = this.byModel.get(model)
     if (known !== undefined) return known
-    const key = `${model.version} ${model.name}`
+    const series = this.make(`${model.version} ${model.name}`, model, undefined)
+    this.byModel.set(model, series)
+    return series
+  }
+
+  /** Of requests that were served as a class: the model's own, or what they asked for. */
+  servedAs(model: Model, serviceClass: ServiceClass): ModelSeries {
+    return serviceClass === model.serviceClass ? this.of(model) : this.make(keyAs(model, serviceClass), model, serviceClass)
+  }
+
+  /** The same, where there were such requests. */
+  findAs(model: Model, serviceClass: ServiceClass): ModelSeries | undefined {
+    return this.series.get(keyAs(model, serviceClass))
+  }
+
+  private make(key: string, model: Model, askedAs: ServiceClass | undefined): ModelSeries {
     let series = this.series.get(key)
     if (series === undefined) {
-      series = new ModelSeries(model)
+      series = new ModelSeries(model, askedAs)
       this.series.set(key, series)
     }
-    this.byModel.set(model, series)
     return series
   }
 }

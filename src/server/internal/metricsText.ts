@@ -7,7 +7,9 @@ import { Exposition, type Labels } from "./exposition.js"
 import type { MetricsState } from "./metricsState.js"
 import type { ModelSeries } from "./modelSeries.js"
 
-const labelsOf = (series: ModelSeries): Labels => [["model", series.name], ["version", String(series.version)]]
+/** Requests of a latency-critical model that were asked for as best-effort work have a label that says so. */
+const labelsOf = ({ askedAs, name, version }: ModelSeries): Labels =>
+  [["model", name], ["version", String(version)], ...(askedAs === undefined ? [] : [["service_class", askedAs] as const])]
 
 const tritonCounters: ReadonlyArray<readonly [name: string, help: string, value: (series: ModelSeries) => number]> = [
   ["nv_inference_request_success", "Number of successful inference requests, all batch sizes", (s) => s.successes],

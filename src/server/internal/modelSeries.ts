@@ -1,6 +1,6 @@
 /** Counters of one version of a model, since the server started. Durations are sums over requests, as Triton counts them. */
 import type { GletId } from "../../core/Ids.js"
-import type { Model } from "../../core/Model.js"
+import type { Model, ServiceClass } from "../../core/Model.js"
 import type { DropReason } from "../../core/RequestError.js"
 import { batchBounds, Histogram, latencyBounds } from "./histogram.js"
 
@@ -46,11 +46,12 @@ export class ModelSeries {
   readonly executionByGlet = new Map<GletId, Histogram>()
   private readonly bounds: ReadonlyArray<number>
 
-  constructor(model: Model) {
+  /** `askedAs`: of requests that asked for another class than the model's. */
+  constructor(model: Model, readonly askedAs?: ServiceClass) {
     this.name = model.name
     this.version = model.version
-    this.serviceClass = model.serviceClass
-    this.bounds = latencyBounds(model.sloMs)
+    this.serviceClass = askedAs ?? model.serviceClass
+    this.bounds = latencyBounds(askedAs === undefined ? model.sloMs : undefined)
     this.duration = new Histogram(this.bounds)
     this.queue = new Histogram(this.bounds)
     this.batchSize = new Histogram(batchBounds(model.maxBatch))

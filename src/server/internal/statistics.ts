@@ -7,9 +7,8 @@ export interface Duration {
   readonly ns: number
 }
 
-export interface ModelStatistics {
-  readonly name: string
-  readonly version: string
+/** What requests of one class add up to. */
+export interface ClassStatistics {
   /** Unix time of the last request, ms. */
   readonly last_inference: number
   readonly inference_count: number
@@ -31,15 +30,28 @@ export interface ModelStatistics {
     readonly compute_infer: Duration
     readonly compute_output: Duration
   }>
+}
+
+export interface ModelStatistics extends ClassStatistics {
+  readonly name: string
+  readonly version: string
   readonly memory_usage: ReadonlyArray<never>
+  /** Requests that asked for `service-class: best-effort` of a latency-critical model, in none of the numbers above; absent where there were none. */
+  readonly best_effort?: ClassStatistics
 }
 
 const duration = (count: number, ms: number): Duration => ({ count, ns: Math.max(0, Math.round(ms * 1e6)) })
 const none: Duration = { count: 0, ns: 0 }
 
-export const modelStatistics = (model: Model, series: ModelSeries): ModelStatistics => ({
+export const modelStatistics = (model: Model, series: ModelSeries, asBestEffort: ModelSeries | undefined): ModelStatistics => ({
   name: model.name,
   version: String(model.version),
+  ...statisticsOf(series),
+  memory_usage: [],
+  ...(asBestEffort === undefined ? {} : { best_effort: statisticsOf(asBestEffort) })
+})
+
+const statisticsOf = (series: ModelSeries): ClassStatistics => ({
   last_inference: Math.round(series.lastEndedMs),
   inference_count: series.items,
   execution_count: series.executions,
@@ -59,6 +71,5 @@ export const modelStatistics = (model: Model, series: ModelSeries): ModelStatist
     compute_input: duration(batch.executions, batch.inputMs),
     compute_infer: duration(batch.executions, batch.inferMs),
     compute_output: duration(batch.executions, batch.outputMs)
-  })),
-  memory_usage: []
+  }))
 })

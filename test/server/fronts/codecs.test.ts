@@ -45,6 +45,7 @@ const request: fc.Arbitrary<InferRequest> = fc.record({
   arrivedAtMs: fc.double({ min: 0, max: 1e13, noNaN: true }),
   timeoutMs: fc.double({ min: 0, max: 1e9, noNaN: true }),
   priority: fc.nat(0xffffffff),
+  serviceClass: fc.constant("best-effort" as const),
   id: fc.string({ minLength: 1, maxLength: 80, unit: "grapheme-composite" })
 }, { requiredKeys: ["model", "slot", "items", "bindings", "arrivedAtMs"] })
 
@@ -57,8 +58,8 @@ describe("offers", () => {
         const sent = requests[id - 1]!
         const offer = readOffer(memory, part, bytes, start, end)
         assert.deepStrictEqual(
-          { items: offer.items, bindings: offer.bindings, at: offer.arrivedAtMs, timeout: offer.timeoutMs, priority: offer.priority, number: offer.number },
-          { items: sent.items, bindings: sent.bindings, at: sent.arrivedAtMs!, timeout: sent.timeoutMs, priority: sent.priority, number: 99 + id }
+          { items: offer.items, bindings: offer.bindings, at: offer.arrivedAtMs, timeout: offer.timeoutMs, priority: offer.priority, class: offer.serviceClass, number: offer.number },
+          { items: sent.items, bindings: sent.bindings, at: sent.arrivedAtMs!, timeout: sent.timeoutMs, priority: sent.priority, class: sent.serviceClass, number: 99 + id }
         )
         assert.strictEqual(offer.slot.offset, sent.slot.offset)
         assert.strictEqual(offer.slot.bytes.length, sent.slot.bytes.length)
