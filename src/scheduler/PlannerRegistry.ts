@@ -24,10 +24,12 @@ export const solverPlanners: ReadonlyArray<{ readonly name: string; readonly sum
   { name: "exact", summary: exactSummary, make: exact }
 ]
 
-/** Other names of planners: gpulet's front end calls them so. @since 0.1.0 @category planners */
-export const plannerAliases: ReadonlyMap<string, string> = new Map([
-  ["default", orion.name], ["oracle", elasticInt.name], ["mps-static", staticPartition.name]
-])
+/**
+ * Other names of planners: gpulet's front end calls them so. In words, not `elasticInt.name`: a bundler would keep every planner that is named here.
+ * @since 0.1.0
+ * @category planners
+ */
+export const plannerAliases: ReadonlyMap<string, string> = new Map([["default", "orion"], ["oracle", "elastic-int"], ["mps-static", "static"]])
 
 /** @since 0.1.0 @category planners */
 export const defaultPlanner: PlannerAlgorithm = orion
