@@ -41,13 +41,15 @@ export default defineConfig([
     sourcemap: false,
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
   },
-  // Runner and front are processes of their own, the planner is a thread: self-contained files at a fixed place beside whoever starts them.
+  // Runner and front are processes of their own, the planner is a thread: self-contained files at a fixed place beside whoever starts them, without
+  // maps, which would be most of the package.
   ...["dist", "dist/bin"].map((outDir) => ({
     ...common,
     entry: { runner: "src/node-cuda/runner/main.ts", planner: "src/server/planning/main.ts", front: "src/front/main.ts" },
     outDir,
     splitting: false,
     clean: false,
+    sourcemap: false,
     noExternal: [/.*/],
     external: ["koffi", "onnxruntime-node", "onnxruntime-common"]
   })),
@@ -82,6 +84,7 @@ export default defineConfig([
     outDir,
     splitting: false,
     clean: false,
+    sourcemap: false,
     noExternal: [/^(?!onnxruntime-web)/],
     external: [/^onnxruntime-web/]
   }))

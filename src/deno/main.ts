@@ -21,7 +21,7 @@ import * as ModelCatalogLive from "../server/ModelCatalogLive.js"
 import { readModelBytes } from "../server/repository/ModelBytes.js"
 import { resolveConfig } from "../server/ServerConfig.js"
 import * as WebHandler from "../server/WebHandler.js"
-import { describeProvider, probeCapabilities } from "../webgpu/Capabilities.js"
+import { describeProvider, preferred, probeCapabilities } from "../webgpu/Capabilities.js"
 import * as WebGpuExecutor from "../webgpu/WebGpuExecutor.js"
 import * as WebGpuInventory from "../webgpu/WebGpuInventory.js"
 import { parseArguments, usage } from "./arguments.js"
@@ -62,16 +62,17 @@ const program = Effect.gen(function*() {
   const args = yield* parseArguments(Deno.args)
   const { config } = yield* Either.mapLeft(resolveConfig({ flags: { host: args.host, port: args.port } }), (error) => error.message)
   const planner = yield* Effect.mapError(findPlanner(args.planner), (error) => error.message)
-  const capabilities = yield* probeCapabilities
-  yield* Effect.logInfo(args.provider === "wasm" ? "WebAssembly, as asked for" : describeProvider(capabilities))
+  const capabilities = preferred(yield* probeCapabilities, args.provider, "--provider webgpu")
+  yield* Effect.logInfo(describeProvider(capabilities))
+  const provider = capabilities.adapter === undefined && args.provider === "auto" ? "wasm" : args.provider
 
-  const executor = WebGpuExecutor.layer({ provider: args.provider, readModel: ({ path }) => Effect.runPromise(readModelBytes(path)) })
+  const executor = WebGpuExecutor.layer({ provider, readModel: ({ path }) => Effect.runPromise(readModelBytes(path)) })
   const serving = ModelCatalogLive.layer({ directory: args.models, profileBudgetMs: args.profileBudget }).pipe(
     Layer.provideMerge(Metrics.layer),
     Layer.provideMerge(SchedulerLive.layer()),
     Layer.provideMerge(ProfilerLive.layer()),
     Layer.provideMerge(executor),
-    Layer.provideMerge(WebGpuInventory.layer({ provider: args.provider })),
+    Layer.provideMerge(WebGpuInventory.layer({ provider })),
     Layer.provide([ProfileStoreMemory.layerMemory(), Layer.succeed(Planner, planner)])
   )
   yield* Effect.gen(function*() {

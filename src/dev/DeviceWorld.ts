@@ -13,8 +13,8 @@ import { unsafeModelName } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import { parseOnnx } from "../server/repository/OnnxBytes.js"
 import { readSignature } from "../server/repository/Signature.js"
-import type { WebGpuCapabilities } from "../webgpu/Capabilities.js"
-import { describeProvider, probeCapabilities } from "../webgpu/Capabilities.js"
+import { describeProvider, preferred, probeCapabilities } from "../webgpu/Capabilities.js"
+import { installRuntime } from "../webgpu/RuntimePackage.js"
 import * as WebGpuExecutor from "../webgpu/WebGpuExecutor.js"
 import { webGpu } from "../webgpu/WebGpuInventory.js"
 import type { StartWorker } from "../webgpu/WorkerLink.js"
@@ -51,8 +51,8 @@ const droppedControls: ModelControls = { serviceClass: "latency-critical", sloMs
 const droppedMaxBatch = 8
 
 /** A tool of the demo, not a bug: said as it is. */
-const get = (address: string): Effect.Effect<Response, string> =>
-  Effect.tryPromise({ try: (signal) => fetch(address, { signal }), catch: (error) => `${address} cannot be read: ${String(error)}` }).pipe(
+const get = (address: string, method = "GET"): Effect.Effect<Response, string> =>
+  Effect.tryPromise({ try: (signal) => fetch(address, { signal, method }), catch: (error) => `${address} cannot be read: ${String(error)}` }).pipe(
     Effect.filterOrFail((response) => response.ok, (response) => `${address} cannot be read: HTTP ${response.status}`)
   )
 const getJson = <A, I>(address: string, schema: Schema.Schema<A, I>): Effect.Effect<A, string> =>
@@ -69,15 +69,6 @@ const keep = (bytes: Uint8Array): { readonly path: string; readonly release: () 
   const path = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>]))
   return { path, release: () => URL.revokeObjectURL(path) }
 }
-
-/** What there is, as the page uses it: a software adapter counts as none. @since 0.1.0 @category capabilities */
-export const usable = (found: WebGpuCapabilities, provider: DeviceWorldOptions["provider"]): WebGpuCapabilities =>
-  provider === "webgpu" || (provider === "auto" && found.adapter?.software !== true)
-    ? found
-    : {
-      ...found, provider: "wasm", adapter: undefined,
-      fallback: provider === "wasm" ? "the page was asked to" : `the only adapter is software (${found.adapter?.name}), which is slower; ?provider=webgpu takes it`
-    }
 
 /** Reads a model's bytes. @since 0.1.0 @category models */
 export const readWorldModel = (
@@ -103,11 +94,13 @@ export const readWorldModel = (
 /** Probes the device and makes the world. @since 0.1.0 @category worlds */
 export const make = (options: DeviceWorldOptions): Effect.Effect<World> =>
   Effect.gen(function*() {
-    const capabilities = usable(yield* probeCapabilities, options.provider)
+    const capabilities = preferred(yield* probeCapabilities, options.provider, "?provider=webgpu")
     const runtime = (file: string): string => options.address(`onnxruntime-web/${file}`)
     let digits: typeof Digits.Type | undefined
     let next = 0
     const models = Effect.gen(function*() {
+      yield* Effect.mapError(get(runtime("ort.wasm.min.mjs"), "HEAD"), () =>
+        `onnxruntime-web is not installed where glet dev was started: ${installRuntime} beside glet-orion, and start it again. The replay runs without`)
       const settings = yield* getJson(options.address("resource/demo/glet.json"), Settings)
       digits = yield* getJson(options.address("resource/demo/digits-test.json"), Digits)
       return yield* Effect.forEach(Object.entries(settings.models), ([name, { class: serviceClass, maxBatch, rateRps, sloMs }]) =>

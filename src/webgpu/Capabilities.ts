@@ -58,6 +58,20 @@ let probed: Promise<WebGpuCapabilities> | undefined
 export const probeCapabilities: Effect.Effect<WebGpuCapabilities> = Effect.promise(() =>
   probed ??= findAdapter().then((adapter) => describeCapabilities(adapter)))
 
+/**
+ * What models shall run on: a software adapter counts as none unless it is asked for, since WebAssembly computes many times faster on the same
+ * processor. `how`: what to say to get it nevertheless.
+ * @since 0.1.0
+ * @category capabilities
+ */
+export const preferred = (found: WebGpuCapabilities, provider: "auto" | "webgpu" | "wasm", how: string): WebGpuCapabilities =>
+  provider === "webgpu" || (provider === "auto" && found.adapter?.software !== true)
+    ? found
+    : {
+      ...found, provider: "wasm", adapter: undefined,
+      fallback: provider === "wasm" ? "that was asked for" : `the only adapter is software (${found.adapter?.name}), which is slower; ${how} takes it`
+    }
+
 export {
   /** One line for people: what models run on here, and where it is not the GPU why. @since 0.1.0 @category capabilities */
   describeProvider

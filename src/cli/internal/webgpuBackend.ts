@@ -13,6 +13,7 @@ import { readModelBytes } from "../../server/repository/ModelBytes.js"
 import { describeProvider } from "../../webgpu/Capabilities.js"
 import * as DutyExecutor from "../../webgpu/DutyExecutor.js"
 import * as NodeWorkers from "../../webgpu/NodeWorkers.js"
+import { installRuntime } from "../../webgpu/RuntimePackage.js"
 import * as WebGpuExecutor from "../../webgpu/WebGpuExecutor.js"
 import { webGpu } from "../../webgpu/WebGpuInventory.js"
 import { CliError } from "../CliError.js"
@@ -69,7 +70,7 @@ export const findWebGpu: Effect.Effect<WebGpuWay, CliError> = Effect.gen(functio
   if (!hasOnnxruntimeWeb()) {
     return yield* new CliError({
       reason: "unhealthy", problem: noNative,
-      hint: "install a Vulkan driver that dawn takes (Mesa 25 or newer, or the GPU vendor's), or npm install onnxruntime-web for WebAssembly; --executor cpu is faster than that"
+      hint: `install a Vulkan driver that dawn takes (Mesa 25 or newer, or the GPU vendor's), or ${installRuntime} beside glet-orion for WebAssembly; --executor cpu is faster than that`
     })
   }
   const dawn = findDawn()

@@ -1,6 +1,7 @@
 /** What `--executor webgpu` finds on this host: which adapters there are, whether they are taken, and why not. */
 import * as Effect from "effect/Effect"
 import * as NativeWebGpu from "../../node-cuda/NativeWebGpu.js"
+import { installRuntime } from "../../webgpu/RuntimePackage.js"
 import type { Check } from "./doctorChecks.js"
 import { findDawn, hasOnnxruntimeWeb } from "./webgpuBackend.js"
 
@@ -15,7 +16,7 @@ const otherWays = (): string => {
   const ways = hasOnnxruntimeWeb()
     ? [findDawn() === undefined ? "onnxruntime-web in WebAssembly" : "onnxruntime-web with dawn, else in WebAssembly"]
     : []
-  return ways.length === 0 ? "--executor webgpu does not start; npm install onnxruntime-web lets it run in WebAssembly" : `--executor webgpu takes ${ways[0]}`
+  return ways.length === 0 ? `--executor webgpu does not start; ${installRuntime} beside glet-orion lets it run in WebAssembly` : `--executor webgpu takes ${ways[0]}`
 }
 
 /** Runs something on the provider in a process of its own, which takes a third of a second. */

@@ -4,6 +4,7 @@ import { describeCapabilities, describeProvider, findAdapter } from "../internal
 import type { OrtBuild, WorkerReply, WorkerRequest, WorkerSetup } from "../internal/protocol.js"
 import type { HeldDevice } from "./device.js"
 import { holdDevice } from "./device.js"
+import { installRuntime } from "../RuntimePackage.js"
 import { importOrt, isSpoiling, OrtWeb } from "./OrtWeb.js"
 
 /** How a worker speaks, whatever kind of worker it is. */
@@ -38,7 +39,7 @@ const start = async (setup: WorkerSetup, onLost: (detail: string) => void): Prom
     void held.device.lost.then(({ message, reason }) => onLost(`the device is lost${reason === undefined ? "" : ` (${reason})`}: ${message || "no reason given"}`))
   }
   const ort = await importOrt(build, setup.runtime, threads).catch((error: unknown) => {
-    throw new Unfit("spawn-failed", `onnxruntime-web (${build}) does not load: ${textOf(error)}`)
+    throw new Unfit("spawn-failed", `onnxruntime-web (${build}) does not load: ${textOf(error)}; where it is not installed, ${installRuntime}`)
   })
   const detail = `onnxruntime-web ${ort.env.versions.web ?? ort.env.versions.common}, ${build}, ${describeProvider({ ...capabilities, threads })}`
   return { ort: new OrtWeb(ort, held), reply: { type: "ready", capabilities, detail } }
