@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
+import type { EdgeLoss, EdgeNodeStatus } from "../core/EdgeStatus.js"
 import type { GletHandle, GletSpec } from "../core/Executor.js"
 import { GletExited, GletOpenFailed } from "../core/ExecutorError.js"
 import type { Gpu } from "../core/Gpu.js"
@@ -37,6 +38,17 @@ export interface EdgeLinkOptions {
 /** @since 0.1.0 @category options */
 export const defaultLinkOptions: Omit<EdgeLinkOptions, "read"> = {
   maxQueuedBytes: 16 << 20, pingMs: 1000, silenceMs: 5000, batchTimeoutMs: 2000, controlTimeoutMs: 120_000
+}
+
+/** What a node says is shown in terminals. */
+const printable = (text: string): string => text.replace(/\p{Cc}/gu, " ")
+
+/** Why a link ends: a loss, or the server stops. */
+export type EdgeEnd = EdgeLoss | "server-stops"
+
+const endCodes: Readonly<Record<EdgeEnd, number>> = {
+  "server-stops": closeCodes.closing, disconnected: closeCodes.closing, silent: closeCodes.tooSlow, stuck: closeCodes.tooSlow, "bad-frame": closeCodes.badFrame,
+  replaced: closeCodes.replaced
 }
 
 type Reply = Extract<FromNode, { readonly t: "done" | "failed" }>
@@ -80,19 +92,23 @@ export class EdgeLink {
   private nextId = 0
   private nextModel = 0
   private heardMs: number
+  private readonly joinedMs: number
+  private batches = 0
+  private readonly sent = { frames: 0, bytes: 0 }
+  private readonly received = { frames: 0, bytes: 0 }
   private readonly timer: ReturnType<typeof setInterval>
 
   constructor(
-    private readonly socket: EdgeSocket, hello: Hello, readonly options: EdgeLinkOptions, private readonly onGone: (link: EdgeLink) => void
+    private readonly socket: EdgeSocket, hello: Hello, readonly options: EdgeLinkOptions, private readonly onGone: (link: EdgeLink, reason: EdgeEnd) => void
   ) {
     this.name = hello.name
-    this.device = hello.device
+    this.device = printable(hello.device)
     const [first, ...shares] = [...new Set(hello.sharesPct)].sort((a, b) => a - b)
     this.gpu = {
       // The way to it is part of what is measured: a type of its own.
       id: unsafeGpuId(`edge:${hello.name}`), type: `edge-${hello.name}`, isolation: "duty", units: 100, memoryBytes: hello.memoryBytes, sharesPct: [first!, ...shares]
     }
-    this.heardMs = performance.now()
+    this.heardMs = this.joinedMs = performance.now()
     this.timer = setInterval(() => this.look(), options.pingMs)
     this.post({ t: "welcome", gpu: this.gpu.id })
   }
@@ -101,12 +117,14 @@ export class EdgeLink {
   receive(frame: Uint8Array): void {
     if (this.dead !== undefined) return
     this.heardMs = performance.now()
+    this.received.frames += 1
+    this.received.bytes += frame.length
     const decoded = decodeFromNode(frame, maxFrameBytes)
-    if (Either.isLeft(decoded)) return this.die(decoded.left, closeCodes.badFrame)
+    if (Either.isLeft(decoded)) return this.die("bad-frame", decoded.left)
     const { header, payload } = decoded.right
     switch (header.t) {
       case "hello":
-        return this.die("a second hello", closeCodes.badFrame)
+        return this.die("bad-frame", "a second hello")
       case "pong":
         return
       case "done":
@@ -118,8 +136,9 @@ export class EdgeLink {
       case "ran":
       case "run-failed": {
         const run = this.runs.get(header.id)
-        if (run === undefined) return this.die(`an answer to nothing (${header.id})`, closeCodes.badFrame)
+        if (run === undefined) return this.die("bad-frame", `an answer to nothing (${header.id})`)
         this.runs.delete(header.id)
+        this.batches += 1
         return run.answer(header, payload)
       }
       case "exited": {
@@ -131,18 +150,27 @@ export class EdgeLink {
   }
 
   /** The end of the link: everything on it has failed. */
-  die(why: string, code: number = closeCodes.closing): void {
+  die(reason: EdgeEnd, why: string): void {
     if (this.dead !== undefined) return
-    this.dead = why
+    this.dead = printable(why)
     clearInterval(this.timer)
-    this.socket.close(code, why)
+    this.socket.close(endCodes[reason], why)
     for (const { answer } of [...this.asks.values()]) answer(undefined)
     this.asks.clear()
     for (const glet of this.glets.values()) glet.die(new GletExited({ glet: glet.spec.id, detail: `edge node ${this.name} is gone: ${why}` }))
     this.glets.clear()
     for (const { answer } of [...this.runs.values()]) answer(undefined, nothing)
     this.runs.clear()
-    this.onGone(this)
+    this.onGone(this, reason)
+  }
+
+  /** What it is and did so far. */
+  get status(): EdgeNodeStatus {
+    const nowMs = performance.now()
+    return {
+      name: this.name, gpu: this.gpu.id, device: this.device, glets: this.glets.size, inFlight: this.runs.size, batches: this.batches,
+      sent: { ...this.sent }, received: { ...this.received }, connectedMs: nowMs - this.joinedMs, silentMs: nowMs - this.heardMs
+    }
   }
 
   /** Opens a glet there; closing the scope closes it. */
@@ -172,7 +200,7 @@ export class EdgeLink {
       duration: this.options.controlTimeoutMs,
       onSuccess: (reply) => reply,
       onTimeout: () => {
-        this.die(`"${asked.t}" was not done within ${this.options.controlTimeoutMs} ms`, closeCodes.tooSlow)
+        this.die("stuck", `"${asked.t}" was not done within ${this.options.controlTimeoutMs} ms`)
         return undefined
       }
     }))
@@ -187,7 +215,7 @@ export class EdgeLink {
     const id = this.nextId++
     this.runs.set(id, { dueMs: performance.now() + limitMs, answer })
     if (this.socket.bufferedBytes() > this.options.maxQueuedBytes) {
-      queueMicrotask(() => this.die(`${this.socket.bufferedBytes()} bytes wait to be sent: the connection is too slow`, closeCodes.tooSlow))
+      queueMicrotask(() => this.die("stuck", `${this.socket.bufferedBytes()} bytes wait to be sent: the connection is too slow`))
       return
     }
     this.post({ ...header, t: "run", id }, inputs)
@@ -233,13 +261,17 @@ export class EdgeLink {
   }
 
   private post(header: ToNode, payload?: ReadonlyArray<Uint8Array>): void {
-    if (this.dead === undefined) this.socket.send(encodeFrame(header, payload))
+    if (this.dead !== undefined) return
+    const frame = encodeFrame(header, payload)
+    this.sent.frames += 1
+    this.sent.bytes += frame.length
+    this.socket.send(frame)
   }
 
   private look(): void {
     const nowMs = performance.now()
-    if (nowMs - this.heardMs > this.options.silenceMs) return this.die(`no word for ${Math.round(nowMs - this.heardMs)} ms`, closeCodes.tooSlow)
-    for (const { dueMs } of this.runs.values()) if (nowMs > dueMs) return this.die("a batch was not answered in time", closeCodes.tooSlow)
+    if (nowMs - this.heardMs > this.options.silenceMs) return this.die("silent", `no word for ${Math.round(nowMs - this.heardMs)} ms`)
+    for (const { dueMs } of this.runs.values()) if (nowMs > dueMs) return this.die("stuck", "a batch was not answered in time")
     this.post({ t: "ping", id: this.nextId++ })
   }
 }

@@ -7,12 +7,15 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import type { EdgeStatus } from "../core/EdgeStatus.js"
+import { EdgeReport } from "../core/EdgeStatus.js"
 import { Executor } from "../core/Executor.js"
 import { GletOpenFailed } from "../core/ExecutorError.js"
 import type { EdgeLinkOptions } from "./EdgeLink.js"
 import { defaultLinkOptions, EdgeLink } from "./EdgeLink.js"
 import { closeCodes, decodeFromNode, maxHeaderBytes } from "./EdgeProtocol.js"
 import type { EdgeSocket } from "./EdgeSocket.js"
+import { EdgeHistory } from "./internal/edgeHistory.js"
 
 /** @since 0.1.0 @category options */
 export interface EdgeNodesOptions extends Partial<Omit<EdgeLinkOptions, "read">>, Pick<EdgeLinkOptions, "read"> {
@@ -32,6 +35,8 @@ export class EdgeNodes extends Context.Tag("glet/edge/EdgeNodes")<EdgeNodes, {
   readonly accept: (socket: EdgeSocket) => void
   /** In the order of their names. */
   readonly links: () => ReadonlyArray<EdgeLink>
+  /** Those that are connected, and what became of the others. */
+  readonly status: () => EdgeStatus
   /** Calls back when a node joins or leaves, until the answer is called. */
   readonly onChange: (listener: () => void) => () => void
   /** Ends all connections; none is taken afterwards. */
@@ -48,10 +53,13 @@ export const make = (options: EdgeNodesOptions): typeof EdgeNodes.Service => {
   const links = new Map<string, EdgeLink>()
   const strangers = new Set<EdgeSocket>()
   const listeners = new Set<() => void>()
+  const history = new EdgeHistory()
   let closed = false
   const changed = (): void => {
     for (const listener of listeners) listener()
   }
+
+  const sorted = (): ReadonlyArray<EdgeLink> => [...links.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 
   const accept = (socket: EdgeSocket): void => {
     let link: EdgeLink | undefined
@@ -73,16 +81,18 @@ export const make = (options: EdgeNodesOptions): typeof EdgeNodes.Service => {
       ended = false
       const { header } = hello.right
       // Whoever comes back under its name is the same machine: the old connection is one that nobody has noticed to be gone.
-      links.get(header.name)?.die("it joined again", closeCodes.replaced)
+      links.get(header.name)?.die("replaced", "it joined again")
       if (links.size >= maxNodes) {
         ended = true
         return socket.close(closeCodes.full, `${links.size} nodes have joined already`)
       }
-      const made = new EdgeLink(socket, header, linkOptions, (gone) => {
+      const made = new EdgeLink(socket, header, linkOptions, (gone, reason) => {
         if (links.get(gone.name) === gone) links.delete(gone.name)
+        history.ended(gone, reason)
         changed()
       })
       link = made
+      history.joined += 1
       links.set(made.name, made)
       changed()
     }
@@ -93,7 +103,7 @@ export const make = (options: EdgeNodesOptions): typeof EdgeNodes.Service => {
       },
       (code, reason) => {
         end()
-        link?.die(reason === "" ? `its connection ended (${code})` : `its connection ended (${code}): ${reason.slice(0, 200)}`)
+        link?.die("disconnected", reason === "" ? `its connection ended (${code})` : `its connection ended (${code}): ${reason.slice(0, 200)}`)
       }
     )
     if (closed || links.size >= maxNodes || strangers.size >= maxNodes) {
@@ -104,7 +114,8 @@ export const make = (options: EdgeNodesOptions): typeof EdgeNodes.Service => {
   }
   return {
     accept,
-    links: () => [...links.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    links: sorted,
+    status: () => history.status(sorted()),
     onChange: (listener) => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -112,7 +123,7 @@ export const make = (options: EdgeNodesOptions): typeof EdgeNodes.Service => {
     close: Effect.sync(() => {
       closed = true
       for (const socket of strangers) socket.close(closeCodes.closing, "the server stops")
-      for (const link of [...links.values()]) link.die("the server stops", closeCodes.closing)
+      for (const link of [...links.values()]) link.die("server-stops", "the server stops")
     })
   }
 }
@@ -122,7 +133,7 @@ export const make = (options: EdgeNodesOptions): typeof EdgeNodes.Service => {
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: EdgeNodesOptions): Layer.Layer<EdgeNodes | Executor, never, Executor> =>
+export const layer = (options: EdgeNodesOptions): Layer.Layer<EdgeNodes | EdgeReport | Executor, never, Executor> =>
   Layer.scopedContext(Effect.gen(function*() {
     const local = yield* Executor
     const nodes = yield* Effect.acquireRelease(Effect.sync(() => make(options)), (made) => made.close)
@@ -136,5 +147,5 @@ export const layer = (options: EdgeNodesOptions): Layer.Layer<EdgeNodes | Execut
           : link.open(spec)
       }
     })
-    return Context.make(EdgeNodes, nodes).pipe(Context.add(Executor, executor))
+    return Context.make(EdgeNodes, nodes).pipe(Context.add(EdgeReport, { now: Effect.sync(nodes.status) }), Context.add(Executor, executor))
   }))

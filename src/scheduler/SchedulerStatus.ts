@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { EdgeStatus } from "../core/EdgeStatus.js"
 import { GletId, GpuId, ModelName } from "../core/Ids.js"
 import { ServiceClass } from "../core/Model.js"
 import { Plan } from "../core/Plan.js"
@@ -105,7 +106,9 @@ export const SchedulerStatus = Schema.Struct({
   executor: Schema.String,
   plan: Plan,
   glets: Schema.Array(GletStatus),
-  models: Schema.Array(ModelStatus)
+  models: Schema.Array(ModelStatus),
+  /** Of a server where edge nodes may join: it adds what the scheduler does not know. */
+  edge: Schema.optionalWith(EdgeStatus, { exact: true })
 })
 /** @since 0.1.0 @category status */
 export type SchedulerStatus = typeof SchedulerStatus.Type

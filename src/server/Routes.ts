@@ -7,13 +7,16 @@ import * as HttpRouter from "@effect/platform/HttpRouter"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { EdgeReport } from "../core/EdgeStatus.js"
 import { Executor } from "../core/Executor.js"
 import { GpuInventory } from "../core/Gpu.js"
 import { encodePlan } from "../core/Plan.js"
 import { InvalidRequest } from "../core/RequestError.js"
 import type { TensorSpec } from "../core/Tensor.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
+import type { SchedulerStatus } from "../scheduler/SchedulerStatus.js"
 import type { MappedError } from "./ErrorMapping.js"
 import { type Endpoint, endpoint, type RouteServices, type RouteSettings, toApp } from "./internal/endpoint.js"
 import { notServed } from "./internal/served.js"
@@ -118,12 +121,18 @@ const unloadModel = Effect.gen(function*() {
   return json({})
 })
 
+/** The scheduler's status, with that of edge nodes where they may join. */
+const withEdge = (status: SchedulerStatus): Effect.Effect<SchedulerStatus> =>
+  Effect.flatMap(Effect.serviceOption(EdgeReport), (report) =>
+    Option.isNone(report) ? Effect.succeed(status) : Effect.map(report.value.now, (edge) => ({ ...status, edge })))
+
+const statusNow = Effect.flatMap(Scheduler, ({ status }) => Effect.flatMap(status, withEdge))
+
 const metricsPage = Effect.gen(function*() {
   const { arena } = yield* Executor
   const inventory = yield* GpuInventory
-  const scheduler = yield* Scheduler
   const metrics = yield* Metrics
-  const status = yield* scheduler.status
+  const status = yield* statusNow
   const telemetry = yield* inventory.telemetry.pipe(Effect.timeoutTo({ duration: "2 seconds", onSuccess: (all) => all, onTimeout: () => [] }))
   const page = metrics.render({ models: yield* readModels, status, telemetry, arena })
   return HttpServerResponse.text(page, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
@@ -161,6 +170,7 @@ const watchStatus = (stopped: Effect.Effect<void>) =>
   Effect.map(Scheduler, (scheduler) =>
     HttpServerResponse.stream(
       Stream.concat(Stream.fromEffect(scheduler.status), scheduler.changes).pipe(
+        Stream.mapEffect(withEdge),
         Stream.map((status) => new TextEncoder().encode(`${JSON.stringify(status)}\n`)),
         Stream.interruptWhen(stopped)
       ),
@@ -207,7 +217,7 @@ export const make = (
     ...sharedMemoryRoutes(options.regions, options.tellRegions ?? (() => Effect.void)),
     endpoint("/metrics", { GET: metricsPage }),
     endpoint("/glet/v1alpha1/plan", { GET: Effect.flatMap(Scheduler, ({ plan }) => Effect.map(plan, (value) => json(encodePlan(value)))) }),
-    endpoint("/glet/v1alpha1/status", { GET: Effect.flatMap(Scheduler, ({ status }) => Effect.map(status, json)) }),
+    endpoint("/glet/v1alpha1/status", { GET: Effect.map(statusNow, json) }),
     endpoint("/glet/v1alpha1/status/watch", { GET: watchStatus(options.stopped) }),
     endpoint("/glet/v1alpha1/models", { GET: adminModels }),
     endpoint("/glet/v1alpha1/replan", { POST: replan })

@@ -5,12 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { WebSocket } from "ws"
+import { renderStatus } from "../../src/cli/commands/status.js"
 import { layerServing } from "../../src/cli/compose.js"
 import { Executor } from "../../src/core/Executor.js"
 import { unsafeModelName } from "../../src/core/Ids.js"
@@ -22,6 +24,7 @@ import type { WebSocketLike } from "../../src/edge/EdgeSocket.js"
 import * as CpuExecutor from "../../src/node-cuda/CpuExecutor.js"
 import { cpuGpu } from "../../src/node-cuda/CpuInventory.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
+import { SchedulerStatus } from "../../src/scheduler/SchedulerStatus.js"
 import { HttpServer } from "../../src/server/HttpServer.js"
 import { ModelCatalog } from "../../src/server/ModelCatalog.js"
 import { defaultConfig } from "../../src/server/ServerConfig.js"
@@ -90,6 +93,12 @@ const ask = (port: number, digit: number): Promise<number | string> =>
     request.on("error", (error) => resolve(error.message))
     request.end(body)
   })
+
+const statusOf = (port: number) =>
+  Effect.promise(async () => Schema.decodeUnknownSync(SchedulerStatus)(await (await fetch(`http://127.0.0.1:${port}/glet/v1alpha1/status`)).json()))
+const metricsOf = (port: number) => Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text())
+/** The value of a series; NaN where it is not there. */
+const valueOf = (page: string, series: string): number => Number(page.split("\n").find((line) => line.startsWith(`${series} `))?.slice(series.length))
 
 let kept = 0
 const keep = (bytes: Uint8Array) => {
@@ -170,6 +179,17 @@ describe("a server with edge nodes", { timeout: 60_000 }, () => {
         yield* load(10)
         yield* needAll(scheduler)
       }
+      const before = yield* metricsOf(port)
+      const { edge: { nodes: [desk] = [] } = {} } = yield* statusOf(port)
+      assert.strictEqual(desk!.name, "desk")
+      assert.strictEqual(desk!.device, "a desk")
+      assert.isAtLeast(desk!.batches, served)
+      assert.isAtLeast(desk!.glets, 1)
+      assert.isAbove(desk!.sent.bytes, fs.statSync(lenetModel.path).size, "its model was sent")
+      assert.isAtLeast(desk!.received.frames, desk!.batches)
+      assert.strictEqual(valueOf(before, "glet_edge_nodes"), 1)
+      assert.strictEqual(valueOf(before, "glet_edge_joins_total"), 1)
+      assert.strictEqual(valueOf(before, "glet_edge_losses_total{reason=\"disconnected\"}"), 0)
       // A burst, and the tab is closed while it is served.
       for (let i = 0; i < 40; i++) answers.push(ask(port, answers.length % 500))
       yield* Effect.sleep(10)
@@ -181,5 +201,14 @@ describe("a server with edge nodes", { timeout: 60_000 }, () => {
       assert.isAbove(all.filter((answer, i) => answer === labels[i % 500]).length / all.length, 0.97)
       yield* Fiber.join(node)
       while ((yield* edgeGlets(scheduler)) > 0) yield* Effect.sleep(50)
+      const after = yield* metricsOf(port)
+      assert.strictEqual(valueOf(after, "glet_edge_nodes"), 0)
+      assert.strictEqual(valueOf(after, "glet_edge_losses_total{reason=\"disconnected\"}"), 1)
+      for (const direction of ["sent", "received"]) {
+        const series = `glet_edge_frames_total{direction="${direction}"}`
+        assert.isAtLeast(valueOf(after, series), valueOf(before, series), "what is gone is not forgotten")
+      }
+      const text = renderStatus(yield* statusOf(port), "here", false)
+      assert.match(text, /edge nodes: 0 now, 1 joined, 1 lost \(1 disconnected\); last desk, \d+ s ago: its connection ended/)
     }).pipe(Effect.scoped)))
 })

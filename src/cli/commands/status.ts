@@ -38,6 +38,23 @@ const models = (value: Status, colour: boolean): string => {
   )
 }
 
+const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
+
+/** A line per node, and what became of those that are gone. */
+const edgeNodes = (edge: NonNullable<Status["edge"]>, colour: boolean): ReadonlyArray<string> => {
+  const rows = edge.nodes.map(({ batches, device, glets, inFlight, name, received, sent, silentMs }) => [
+    name, device, String(glets), String(batches), String(inFlight), String(sent.frames), mebibytes(sent.bytes), String(received.frames), mebibytes(received.bytes), `${(silentMs / 1000).toFixed(1)} s ago`
+  ])
+  const lost = edge.losses.reduce((sum, { count }) => sum + count, 0)
+  const why = lost === 0 ? "" : ` (${edge.losses.map(({ count, reason }) => `${count} ${reason}`).join(", ")})`
+  const last = edge.lastLoss === undefined ? "" : `; last ${edge.lastLoss.node}, ${Math.round(edge.lastLoss.agoMs / 1000)} s ago: ${edge.lastLoss.detail}`
+  return [
+    "",
+    ...(rows.length === 0 ? [] : [table(["edge node", "device", "glets", "batches", "in flight", "frames out", "MiB", "frames in", "MiB", "heard"], rows, { align: "llrrrrrrrr", colour })]),
+    `edge nodes: ${edge.nodes.length} now, ${edge.joined} joined, ${lost} lost${why}${last}`
+  ]
+}
+
 /** The whole status as text. */
 export const renderStatus = (value: Status, server: string, colour: boolean): string => [
   `${bold(server, colour)}  plan ${value.plan.generation} by ${value.plan.planner}, executor ${value.executor}${value.draining ? ", draining" : ""}`,
@@ -45,6 +62,7 @@ export const renderStatus = (value: Status, server: string, colour: boolean): st
   glets(value, colour),
   "",
   models(value, colour),
+  ...(value.edge === undefined ? [] : edgeNodes(value.edge, colour)),
   ...value.plan.shortfalls.map((short) => `short: ${short.model}: ${rps(short.plannedRps)} of ${rps(short.askedRps)} req/s planned: ${short.reason}`),
   ...value.models.filter((model) => model.detail !== "").map((model) => `${model.model}: ${model.detail}`)
 ].join("\n")

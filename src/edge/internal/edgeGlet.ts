@@ -10,7 +10,7 @@ import { modelKey } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
 import type { EdgeLink, RunReply } from "../EdgeLink.js"
-import { closeCodes, maxFrameBytes } from "../EdgeProtocol.js"
+import { maxFrameBytes } from "../EdgeProtocol.js"
 
 interface LoadedModel {
   readonly number: number
@@ -140,7 +140,7 @@ export class EdgeGlet implements GletHandle {
     const outputs = takeOutputs(layout, batch, reply, payload)
     if (typeof outputs === "string") {
       // It speaks the protocol and breaks it: nothing it says can be trusted.
-      queueMicrotask(() => this.link.die(outputs, closeCodes.badFrame))
+      queueMicrotask(() => this.link.die("bad-frame", outputs))
       return failed(outputs)
     }
     // The way there and back is part of what a batch costs.

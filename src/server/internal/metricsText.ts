@@ -1,4 +1,6 @@
 /** The metrics page: Triton's names where Triton has one, `glet_*` in base units for the rest. */
+import type { EdgeStatus } from "../../core/EdgeStatus.js"
+import { EdgeLoss } from "../../core/EdgeStatus.js"
 import type { GpuTelemetry } from "../../core/Gpu.js"
 import type { TensorArena } from "../../core/TensorArena.js"
 import type { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
@@ -92,6 +94,20 @@ const writePlan = (page: Exposition, state: MetricsState, status: SchedulerStatu
   for (const [gpu, count] of state.exits) page.sample([["gpu", gpu]], count)
 }
 
+const writeEdge = (page: Exposition, edge: EdgeStatus): void => {
+  page.family("glet_edge_nodes", "gauge", "Edge nodes that are connected").sample([], edge.nodes.length)
+  page.family("glet_edge_joins_total", "counter", "Edge nodes that joined").sample([], edge.joined)
+  page.family("glet_edge_losses_total", "counter", "Edge nodes that are gone, by reason")
+  for (const reason of EdgeLoss.literals) page.sample([["reason", reason]], edge.losses.find((loss) => loss.reason === reason)?.count ?? 0)
+  const directions = [["sent", edge.sent], ["received", edge.received]] as const
+  page.family("glet_edge_frames_total", "counter", "Frames to and from edge nodes")
+  for (const [direction, { frames }] of directions) page.sample([["direction", direction]], frames)
+  page.family("glet_edge_bytes_total", "counter", "Bytes of frames to and from edge nodes")
+  for (const [direction, { bytes }] of directions) page.sample([["direction", direction]], bytes)
+  page.family("glet_edge_batches_in_flight", "gauge", "Batches that an edge node has not answered yet")
+  for (const { inFlight, name } of edge.nodes) page.sample([["node", name]], inFlight)
+}
+
 export const renderMetrics = (
   state: MetricsState,
   now: { readonly status: SchedulerStatus; readonly telemetry: ReadonlyArray<GpuTelemetry>; readonly arena: TensorArena }
@@ -102,6 +118,7 @@ export const renderMetrics = (
   writeGpus(page, now.telemetry)
   writeModels(page, all)
   writePlan(page, state, now.status)
+  if (now.status.edge !== undefined) writeEdge(page, now.status.edge)
   page.family("glet_tensor_memory_used_bytes", "gauge", "Memory that tensors of requests hold").sample([], now.arena.usedBytes())
   page.family("glet_tensor_memory_capacity_bytes", "gauge", "Memory that tensors of requests may hold").sample([], now.arena.capacityBytes)
   page.family("glet_http_responses_total", "counter", "HTTP responses by status")
