@@ -75,9 +75,10 @@ const measure = (name: string, planner: typeof planners[number], startFactor: nu
         planner, seed: 1 + replication, loadFactor, durationMs, warmUpMs, replans: false, plan: planOptions(planner.name),
         ...(without.has("overhead") ? { overheadMs: 0 } : {})
       }))
+      const { interference, ...alone } = made
       return {
-        ...made,
-        ...(without.has("interference") ? { slowdown: () => 1 } : {}),
+        ...alone,
+        ...(without.has("interference") ? { slowdown: () => 1 } : interference === undefined ? {} : { interference }),
         ...(without.has("spread")
           ? {
             distribution: (execution: Execution) => {

@@ -87,7 +87,7 @@ export class Dispatcher {
   private readonly lanes: Lanes
   private readonly admission = new Admission()
   private readonly forming: BatchForming
-  private readonly taken: Array<Ticket> = []
+  private taken: Array<Ticket> = []
   /** Asked about by `wouldRefuse`. */
   private readonly least: { -readonly [K in keyof Asked]: Asked[K] } = {
     priority: defaultPriority, deadlineMs: 0, sloMs: 0, seq: 0, items: 1
@@ -289,6 +289,7 @@ export class Dispatcher {
       const batch = this.pullFor(nowMs, route.glet)
       if (batch !== undefined) return batch
     }
+    if (lane.queuedItems < lane.leastFullBatch) return undefined
     for (const route of lane.routes) {
       if (route.glet.running.length === 0) continue
       const batch = this.pullFor(nowMs, route.glet)
@@ -442,11 +443,11 @@ export class Dispatcher {
 
   private pullFor(nowMs: number, glet: GletLane): DispatchedBatch | undefined {
     if (!glet.ready || glet.isFull) return undefined
-    const taken = this.taken
-    const route = this.forming.next(nowMs, glet, taken)
+    const tickets = this.taken
+    const route = this.forming.next(nowMs, glet, tickets)
     if (route === undefined) return undefined
-    const tickets = taken.slice()
-    taken.length = 0
+    // The batch keeps them.
+    this.taken = []
     const entries = new Array<InferRequest>(tickets.length)
     let items = 0
     for (let i = 0; i < tickets.length; i++) {

@@ -123,6 +123,7 @@ export const originalHardware = (resource: OriginalResource, gpuType: string): H
 /** The same hardware where models go by other names. @since 0.1.0 @category hardware */
 export const aliased = (hardware: Hardware, profileOf: (model: ModelName) => ModelName): Hardware => {
   const { latency } = hardware
+  const { interference, latenciesMs } = latency
   const real = (execution: Execution): Execution => ({ ...execution, model: profileOf(execution.model) })
   return {
     ...hardware,
@@ -130,6 +131,14 @@ export const aliased = (hardware: Hardware, profileOf: (model: ModelName) => Mod
       latencyMs: (execution) => latency.latencyMs(real(execution)),
       typicalMs: (execution) => latency.typicalMs(real(execution)),
       slowdown: (execution, neighbours) => latency.slowdown(real(execution), neighbours.map((group) => group.map(real))),
+      ...(latenciesMs === undefined ? {} : { latenciesMs: (type, model, sharePct, upTo) => latenciesMs(type, profileOf(model), sharePct, upTo) }),
+      ...(interference === undefined ? {} : {
+        interference: {
+          ...interference,
+          pressure: (execution) => interference.pressure(real(execution)),
+          sensitivity: (execution) => interference.sensitivity(real(execution))
+        }
+      }),
       memoryBytes: (type, model) => latency.memoryBytes(type, profileOf(model)),
       gletMemoryBytes: latency.gletMemoryBytes
     },

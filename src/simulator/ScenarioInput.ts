@@ -146,6 +146,7 @@ export const scenarioInput = (scenario: Scenario, hardware: Hardware, options: S
     latency: named.latency,
     distribution: named.distribution,
     slowdown: named.latency.slowdown,
+    ...(named.latency.interference === undefined ? {} : { interference: named.latency.interference }),
     loads: scenario.loads.map(({ application, arrivals, model }, i) =>
       loadOf(model ?? applications.get(application!)!, arrivals, i, loadFactor, seed)),
     failures: scenario.failures,

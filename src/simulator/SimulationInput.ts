@@ -5,7 +5,7 @@
  */
 import type { Gpu } from "../core/Gpu.js"
 import type { ModelName } from "../core/Ids.js"
-import type { Execution, LatencyModel } from "../core/LatencyModel.js"
+import type { Execution, LatencyModel, LinearInterference } from "../core/LatencyModel.js"
 import type { Model } from "../core/Model.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
@@ -74,6 +74,8 @@ export interface SimulationInput {
   readonly distribution: (execution: Execution) => LatencyDistribution | undefined
   /** By which factor those that really run beside it slow an execution down. */
   readonly slowdown: (execution: Execution, running: ReadonlyArray<ReadonlyArray<Execution>>) => number
+  /** What `slowdown` is made of, where it is made so and is to be reckoned from that, which is many times faster than asking. */
+  readonly interference?: LinearInterference
   readonly loads: ReadonlyArray<Load>
   readonly failures: ReadonlyArray<Failure>
   readonly planner: PlannerAlgorithm

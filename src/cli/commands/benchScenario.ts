@@ -14,7 +14,7 @@ import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
 import { closedLoads } from "../load/ScenarioLoad.js"
 import type { bench } from "../specs.js"
 
-export type ScenarioBenchArgs = ParsedArgs<typeof bench> & { readonly scenario: string }
+type ScenarioBenchArgs = ParsedArgs<typeof bench> & { readonly scenario: string }
 
 const defaultDurationS = 10
 /** Batches of many items wait in flight. */

@@ -30,7 +30,7 @@ import type { Played } from "../load/playScenario.js"
 import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
 import type { bench } from "../specs.js"
 
-export type GpuSuiteArgs = ParsedArgs<typeof bench> & { readonly gpuSuite: string }
+type GpuSuiteArgs = ParsedArgs<typeof bench> & { readonly gpuSuite: string }
 
 const scenarios = ["scen1", "scen2", "scen3", "scen4", "scen5", "game", "traffic"]
 const defaultDurationS = 10

@@ -34,7 +34,7 @@ export const suiteSystems: ReadonlyArray<SuiteSystem> = [
   { name: "equal-shares", summary: "MPS with a process and an equal share for each model", serve: ["--planner", "equal-shares", "--isolation", "mps"] }
 ]
 
-export interface ServedSystem {
+interface ServedSystem {
   readonly targetOf: (model: string) => Target
   readonly targets: ReadonlyArray<Target>
 }

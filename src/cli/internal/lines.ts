@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
 
-export interface NumberedLine {
+interface NumberedLine {
   readonly line: number
   readonly text: string
 }

@@ -52,7 +52,7 @@ const ProblemOptions = Schema.Struct({
 })
 
 /** The file behind `glet plan --problem`. */
-export const ProblemFile = Schema.Struct({
+const ProblemFile = Schema.Struct({
   apiVersion: Schema.Literal("glet/v1alpha1"),
   kind: Schema.Literal("PlanProblem"),
   gpus: Schema.NonEmptyArray(ProblemGpu),
@@ -69,7 +69,7 @@ const decodeFile = <A, I>(schema: Schema.Schema<A, I>, file: string, what: strin
   )
 
 /** Models by GPU type; of two measurements of one model the later counts. */
-export const profilesByType = (profiles: ReadonlyArray<Profile>): ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>> => {
+const profilesByType = (profiles: ReadonlyArray<Profile>): ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>> => {
   const byType = new Map<string, Map<ModelName, ModelProfile>>()
   for (const profile of profiles) {
     const models = byType.get(profile.gpuType) ?? new Map<ModelName, ModelProfile>()

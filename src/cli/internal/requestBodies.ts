@@ -51,7 +51,7 @@ const sharedBodies = (target: Target, bodies: ReadonlyArray<InferBody>): Effect.
   })
 
 /** How the tensors of a request reach the server. */
-export type BodyFormat = "json" | "binary" | "shared"
+type BodyFormat = "json" | "binary" | "shared"
 
 /** Random requests for a model, after its metadata on the server. */
 export const requestBodies = (

@@ -20,7 +20,7 @@ const namesIn = (folder: string, ending: string): ReadonlyArray<string> =>
   fs.existsSync(folder) ? fs.readdirSync(folder).filter((file) => file.endsWith(ending)).map((file) => file.slice(0, file.length - ending.length)).sort() : []
 
 /** Names of the scenarios that the package brings. */
-export const shippedScenarios = (): ReadonlyArray<string> => namesIn(resourcePath("scenarios"), ".json")
+const shippedScenarios = (): ReadonlyArray<string> => namesIn(resourcePath("scenarios"), ".json")
 
 /** GPU types whose profiles the package brings. */
 const shippedHardware = (): ReadonlyArray<string> => namesIn(resourcePath("profiles"), "")
@@ -61,7 +61,7 @@ const decodeJson = <A, I>(schema: Schema.Schema<A, I>, file: string, what: strin
     Effect.mapError((error) => error instanceof CliError ? error : new CliError({ reason: "input", problem: `${file}: ${schemaProblem(error)}` }))
   )
 
-export interface HardwareArgs {
+interface HardwareArgs {
   readonly profile: string
   readonly resourceDir: string | undefined
   readonly gpuType: string | undefined

@@ -4,7 +4,7 @@ import { unsafeModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import { resourcePath } from "./packageFiles.js"
 
-export type Stress = "compute" | "memory"
+type Stress = "compute" | "memory"
 
 export const stressModel = (gpu: Gpu, stress: Stress): Model => {
   const spec = (name: string) => ({ name, datatype: "FP32" as const, shape: ["n", 1] })

@@ -19,7 +19,7 @@ import { webGpu } from "../../webgpu/WebGpuInventory.js"
 import { CliError } from "../CliError.js"
 
 /** A way that works. */
-export interface WebGpuWay {
+interface WebGpuWay {
   readonly kind: "native" | "dawn" | "wasm"
   /** One line for people, with why no better way works. */
   readonly words: string
@@ -55,7 +55,7 @@ const webWay = (kind: "dawn" | "wasm", capabilities: Parameters<typeof webGpu>[0
 })
 
 /** Looks at the ways, the best first. Fails where none works, with every reason. */
-export const findWebGpu: Effect.Effect<WebGpuWay, CliError> = Effect.gen(function*() {
+const findWebGpu: Effect.Effect<WebGpuWay, CliError> = Effect.gen(function*() {
   const native = yield* NativeWebGpu.probe()
   if (native.problem === undefined) {
     const device = NativeWebGpu.preferredDevice(native)

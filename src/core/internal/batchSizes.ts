@@ -8,7 +8,7 @@ export const firstBatches = (maxBatch: number): ReadonlyArray<number> => {
 }
 
 /** One measured size. */
-export interface MeasuredBatch {
+interface MeasuredBatch {
   readonly batch: number
   readonly ms: number
 }

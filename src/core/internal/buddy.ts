@@ -2,7 +2,7 @@
  * A buddy allocator over blocks numbered from 0: integers only, no memory behind it. Blocks have 2^order units and stand at multiples of their
  * size; a freed block joins its free buddy. Every operation takes at most `orders` steps.
  */
-export interface Buddy {
+interface Buddy {
   readonly units: number
   /** Orders there are, from 0. */
   readonly orders: number

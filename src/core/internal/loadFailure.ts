@@ -17,7 +17,7 @@ export class LoadFailure extends Error {
 export const textOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
 /** Element types by the name of the tensor, in the engine's terms. */
-export interface FoundSignature<T> {
+interface FoundSignature<T> {
   readonly inputs: ReadonlyMap<string, T>
   readonly outputs: ReadonlyMap<string, T>
 }

@@ -4,7 +4,7 @@ import type { SlotLayout } from "../SlotLayout.js"
 import type { DataType } from "../Tensor.js"
 import type { TensorArena, TensorSlot } from "../TensorArena.js"
 
-export interface SampleOptions {
+interface SampleOptions {
   /** Size of symbols other than the batch. */
   readonly sizeOf: (symbol: string) => number
   /** Integers are drawn from 0 to this: they may be indices into a table of unknown length. */

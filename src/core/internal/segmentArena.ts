@@ -22,7 +22,7 @@ const orderOf = (byteLength: number): number => {
 }
 
 /** The piece of its memory that an arena allocates in; offsets of slots count from the beginning of the memory. */
-export interface ArenaPlace {
+interface ArenaPlace {
   /** A multiple of 1024; 0 where absent. */
   readonly offset?: number
   /** To the end of the memory where absent. */

@@ -1,7 +1,7 @@
 /** Who holds how much of a device's memory. */
 
 /** What one glet holds, by name of the thing. */
-export interface MemoryHolding {
+interface MemoryHolding {
   /** False where so much is not free. */
   readonly hold: (key: string, bytes: number) => boolean
   /** Gives one thing's memory back; nothing where it is not held. */

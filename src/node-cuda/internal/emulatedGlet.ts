@@ -42,7 +42,7 @@ interface Waiter {
   readonly done: () => void
 }
 
-export interface EmulatedGletOptions {
+interface EmulatedGletOptions {
   readonly spec: GletSpec
   readonly latency: LatencyModel
   readonly timer: PreciseTimer

@@ -4,7 +4,7 @@ import type { TensorArena } from "../../core/TensorArena.js"
 import { createSegment } from "./segment.js"
 import { makeSegmentArena } from "../../core/internal/segmentArena.js"
 
-export interface ExecutorMemory {
+interface ExecutorMemory {
   readonly arena: TensorArena
   readonly byteLength: number
   /** For runners to inherit; undefined where nothing is shared. */

@@ -15,7 +15,7 @@ const timeoutMs = 10_000
 const longestSocketName = 107
 
 /** A daemon did not do what it was asked. */
-export interface MpsFailure {
+interface MpsFailure {
   readonly detail: string
 }
 

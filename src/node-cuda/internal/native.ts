@@ -1,7 +1,7 @@
 /** Access to koffi, which is loaded only when something native is called: where it does not load, a fallback takes over. */
 import { createRequire } from "node:module"
 
-export type Koffi = (typeof import("koffi"))["default"]
+type Koffi = (typeof import("koffi"))["default"]
 
 /** A C function: called at once, or by `async` on another thread with a callback as the last argument. */
 export type NativeFunction = ReturnType<ReturnType<Koffi["load"]>["func"]>

@@ -5,7 +5,7 @@ import { CudaUnavailable } from "../CudaError.js"
 import { runCommand } from "./runCommand.js"
 
 /** One GPU as nvidia-smi describes it. */
-export interface SmiGpu {
+interface SmiGpu {
   readonly index: number
   readonly uuid: string
   readonly name: string
@@ -20,7 +20,7 @@ export interface SmiGpu {
 }
 
 /** A MIG instance, as `nvidia-smi -L` lists it. */
-export interface SmiMig {
+interface SmiMig {
   readonly uuid: string
   /** UUID of the GPU it is part of. */
   readonly parent: string
@@ -117,7 +117,7 @@ export const smiGpus: Effect.Effect<ReadonlyArray<SmiGpu>, CudaUnavailable> = Ef
 )
 
 /** All MIG instances. */
-export const smiMigs: Effect.Effect<ReadonlyArray<SmiMig>, CudaUnavailable> = Effect.flatMap(run(["-L"]), parseMigs)
+const smiMigs: Effect.Effect<ReadonlyArray<SmiMig>, CudaUnavailable> = Effect.flatMap(run(["-L"]), parseMigs)
 
 /** What can be computed on: a GPU, or an instance of one that MIG cuts. */
 export interface SmiDevice {

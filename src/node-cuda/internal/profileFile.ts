@@ -19,7 +19,7 @@ const codeOf = (cause: unknown): string => cause instanceof Error && "code" in c
 const textOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
 /** Parses a profile's JSON; the error names the field. */
-export const parseProfile = (subject: string, text: string): Effect.Effect<Profile, ProfileError> =>
+const parseProfile = (subject: string, text: string): Effect.Effect<Profile, ProfileError> =>
   Effect.suspend(() => {
     const invalid = (detail: string) => new ProfileError({ reason: "invalid", subject, detail: `${detail}; mend or delete it` })
     let json: unknown

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 
-export interface CommandOptions {
+interface CommandOptions {
   readonly timeoutMs: number
   /** Written to its stdin, which is closed then. */
   readonly input?: string
@@ -16,14 +16,14 @@ export interface CommandOptions {
 }
 
 /** How it ended, by itself. */
-export interface CommandResult {
+interface CommandResult {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
 }
 
 /** It did not end by itself, or did not begin. */
-export interface CommandFailure {
+interface CommandFailure {
   readonly reason: "missing" | "timeout" | "too-much-output" | "failed"
   readonly detail: string
 }

@@ -47,7 +47,7 @@ export interface Placement {
 }
 
 /** What sets one executor apart from another. */
-export interface RunnerBackend {
+interface RunnerBackend {
   readonly name: string
   readonly startTimeoutMs: number
   /** Refuses a glet, or says where it goes. */

@@ -16,7 +16,7 @@ import type { LinkedModel, RunnerExit } from "./runnerLink.js"
 import type { RunnerProcess } from "./runnerProcess.js"
 import { greenUnits } from "./smGroups.js"
 
-export interface RunnerGletOptions {
+interface RunnerGletOptions {
   readonly loadTimeoutMs: number
   readonly drainTimeoutMs: number
   /** Appended to what a load reports. */

@@ -28,7 +28,7 @@ export interface LinkedModel {
 }
 
 /** Ends of batches; `onGone` instead of `onEnd` when the process died. */
-export interface BatchListener {
+interface BatchListener {
   readonly onEnd: (end: BatchEnd) => void
   readonly onGone: (exit: RunnerExit) => void
 }

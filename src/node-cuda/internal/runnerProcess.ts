@@ -13,7 +13,7 @@ import { connectionFd } from "./segment.js"
 import { keepTail } from "./stderrTail.js"
 import { protocolVersion } from "./wire.js"
 
-export interface RunnerOptions {
+interface RunnerOptions {
   /** The built runner. */
   readonly path: string
   readonly settings: RunnerSettings

@@ -34,7 +34,7 @@ const openUnnamed = (): number => {
 }
 
 /** A mapped segment. */
-export interface MappedSegment {
+interface MappedSegment {
   readonly memory: ArrayBuffer
   readonly address: bigint
 }
@@ -48,7 +48,7 @@ export const mapSegment = (fd: number, byteLength: number): MappedSegment => {
 }
 
 /** A segment made here. */
-export interface Segment extends MappedSegment {
+interface Segment extends MappedSegment {
   /** For runners to inherit. */
   readonly fd: number
   /**

@@ -43,7 +43,7 @@ export interface EngineModel {
 }
 
 /** What to open. */
-export interface GletRequest {
+interface GletRequest {
   /** Cores or SMs that its share stands for. */
   readonly units: number
   readonly sharePct: number

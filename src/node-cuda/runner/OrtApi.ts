@@ -62,7 +62,7 @@ const table = {
   EpAssignedNode_GetOperatorType: [412, "void *EpAssignedNode_GetOperatorType(void *node, _Out_ const char **type)"]
 } as const satisfies Record<string, readonly [number, string]>
 
-export type OrtFunctions = Readonly<Record<keyof typeof table, NativeFunction>>
+type OrtFunctions = Readonly<Record<keyof typeof table, NativeFunction>>
 
 /** ONNXTensorElementDataType by our names. */
 export const ortElementType = {
@@ -70,7 +70,7 @@ export const ortElementType = {
 } as const
 
 /** The library of the installed onnxruntime-node for this platform. */
-export const ortLibraryPath = (): string => {
+const ortLibraryPath = (): string => {
   const entry = createRequire(import.meta.url).resolve("onnxruntime-node")
   const bin = path.join(path.dirname(entry), "..", "bin")
   for (const napi of fs.readdirSync(bin)) {

@@ -8,7 +8,7 @@ import { ortElementType } from "./OrtApi.js"
 import type { BoundValues } from "./ortValues.js"
 
 /** C strings and the array of pointers to them; the addresses hold as long as this object does. */
-export interface CNames {
+interface CNames {
   readonly address: bigint
   readonly keep: ReadonlyArray<ArrayBufferLike>
 }
@@ -35,7 +35,7 @@ export interface OrtCSession {
   readonly release: () => void
 }
 
-export interface SessionSettings {
+interface SessionSettings {
   readonly threads: number
   /** More options, on an OrtSessionOptions. */
   readonly configure?: (options: bigint) => void

@@ -36,6 +36,15 @@ const canWaitFor = (startMs: number, full: Route, fullQueue: RequestQueue, part:
   return startMs + fullMs + part.safeOverheadMs + part.safeMs(partQueue.items) <= partQueue.head!.deadlineMs
 }
 
+/** Whether a batch that may be given behind one that still runs waits for one of the routes. */
+const holdsFullBatch = (routes: ReadonlyArray<Route>): boolean => {
+  for (const { fullBatch, lane } of routes) {
+    if (lane.queuedItems < fullBatch) continue
+    for (const queue of lane.queues) if (queue.items >= fullBatch) return true
+  }
+  return false
+}
+
 export class BatchForming {
   private readonly passedOver: Array<Ticket> = []
   private readonly gateState: GateState
@@ -50,12 +59,17 @@ export class BatchForming {
 
   /** Takes the next batch for `glet` off its queues into `taken`; answers its route, or undefined where nothing should start now. */
   next(nowMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
+    // Most often nothing can be given behind what runs, and that is told without a look at any request.
+    if (glet.running.length > 0 && !holdsFullBatch(glet.critical) && !holdsFullBatch(glet.bestEffort)) return undefined
     const startMs = glet.freeAtMs(nowMs)
     // Before latency-critical work that waits the gate lets through only what would starve.
     const route = (this.mayStarve(glet) ? this.nextBestEffort(nowMs, startMs, glet, taken) : undefined)
       ?? this.nextCritical(nowMs, startMs, glet, taken) ?? this.nextBestEffort(nowMs, startMs, glet, taken)
-    for (const ticket of this.passedOver) ticket.lane!.enqueue(ticket)
-    this.passedOver.length = 0
+    const { passedOver } = this
+    if (passedOver.length > 0) {
+      for (const ticket of passedOver) ticket.lane!.enqueue(ticket)
+      passedOver.length = 0
+    }
     return route
   }
 
@@ -100,7 +114,7 @@ export class BatchForming {
    * And only if a request of another model that arrives right after it would still make its SLO.
    */
   private mayCommit(nowMs: number, startMs: number, glet: GletLane, chosen: Route, queue: RequestQueue): boolean {
-    if (queue.items < Math.min(chosen.spec.planBatch, chosen.batchLimit)) return false
+    if (queue.items < chosen.fullBatch) return false
     if (glet.critical.length < 2) return true
     const endMs = startMs - nowMs + chosen.safeMs(Math.min(queue.items, chosen.batchLimit))
     for (const other of glet.critical) {

@@ -30,7 +30,7 @@ import type { ModelChange, Registration } from "./registry.js"
 import { amended, plannable, profilesOf, registration } from "./registry.js"
 import type { RequestPath } from "./requestPath.js"
 
-export interface DeploymentOptions {
+interface DeploymentOptions {
   readonly executor: Executor["Type"]
   readonly gpus: ReadonlyArray<Gpu>
   readonly planner: PlannerAlgorithm

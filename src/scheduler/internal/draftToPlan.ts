@@ -8,7 +8,7 @@ import type { GletDraft, GletSolution, GpuDraft } from "./gletSolver.js"
 import { solveGpu } from "./gletSolver.js"
 import type { PlanTables } from "./planTables.js"
 
-export interface PlanOutline {
+interface PlanOutline {
   readonly planner: string
   readonly gpus: ReadonlyArray<GpuDraft>
   /** Why demands that are not carried in full are not, by number; those without an entry get `shortReason`. */

@@ -12,7 +12,7 @@ import type { RestartOptions, RestartState } from "../RestartPolicy.js"
 import { backAfterExitMs, noRestarts, recordExit } from "../RestartPolicy.js"
 import type { GletState } from "../SchedulerStatus.js"
 
-export interface SupervisorOptions {
+interface SupervisorOptions {
   readonly executor: Executor["Type"]
   readonly nowMs: () => number
   readonly restart: RestartOptions

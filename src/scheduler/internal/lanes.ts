@@ -67,8 +67,8 @@ export class Lanes {
     if (lane === undefined) return undefined
     this.models.delete(name)
     this.retire(lane)
-    lane.routes = []
-    if (lane.fill !== undefined) lane.fill.routes = []
+    lane.setRoutes([])
+    lane.fill?.setRoutes([])
     return lane
   }
 
@@ -109,7 +109,7 @@ export class Lanes {
     this.relate()
     this.each((lane) => {
       // The fastest first: the glet that an arrival wakes where several are idle.
-      lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
+      lane.setRoutes((routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1)))
     })
   }
 

@@ -15,7 +15,7 @@ const mostKept = 1 << 23
 /** Latencies in ms by batch; place 0 is unused. The row ends before the first batch that is not known. */
 export type LatencyRow = Float64Array
 
-export interface LatencyRows {
+interface LatencyRows {
   /** Of batches up to `largestBatch`, or more. */
   readonly row: (gpuType: string, model: ModelName, sharePct: number, largestBatch: number) => LatencyRow
 }

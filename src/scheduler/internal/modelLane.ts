@@ -33,6 +33,8 @@ export class ModelLane {
   /** Queues with requests, one per set of bindings. The queue of no bindings stays when it is empty. */
   readonly queues: Array<RequestQueue> = []
   routes: ReadonlyArray<Route> = []
+  /** Items of the smallest batch that some glet takes behind one that still runs. */
+  leastFullBatch = Infinity
   queuedItems = 0
   queuedRequests = 0
   inFlightRequests = 0
@@ -84,6 +86,11 @@ export class ModelLane {
 
   get isBusy(): boolean {
     return this.queuedRequests + this.inFlightRequests > 0 || this.fill?.isBusy === true
+  }
+
+  setRoutes(routes: ReadonlyArray<Route>): void {
+    this.routes = routes
+    this.leastFullBatch = routes.reduce((least, { fullBatch }) => Math.min(least, fullBatch), Infinity)
   }
 
   /** By how much best-effort work may delay it, ms; Infinity where it has no SLO. */

@@ -10,7 +10,7 @@ import type { Effect } from "./slowdowns.js"
 import { effectOf } from "./slowdowns.js"
 
 /** What a model can do at most on a share of a GPU alone, always having work. */
-export interface Saturation {
+interface Saturation {
   readonly rateRps: number
   readonly batch: number
 }

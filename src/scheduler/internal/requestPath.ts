@@ -8,7 +8,7 @@ import type { AdmissionEdge, Dispatcher } from "../Dispatcher.js"
 import type { SchedulerObserver } from "../Scheduler.js"
 import { LatencyHistogram } from "./latencyHistogram.js"
 
-export interface RequestPathOptions {
+interface RequestPathOptions {
   readonly dispatcher: Dispatcher
   readonly nowMs: () => number
   /** Runs something a little later, so that requests that come together are batched together; undefined: at once. */

@@ -13,7 +13,7 @@ const overheadPart = 1 / 3
 /** Time constant of a route's utilisation, in ms. */
 const utilizationMs = 500
 
-export interface Victim {
+interface Victim {
   readonly glet: GletLane
   readonly perMs: number
   /** Nothing starts while the glet has latency-critical work. */
@@ -25,6 +25,8 @@ const noVictims: ReadonlyArray<Victim> = []
 export class Route {
   /** Largest batch formed while others share the glet, or while the profile knows no more. */
   readonly batchLimit: number
+  /** Items of a batch that may be given behind one that still runs. */
+  readonly fullBatch: number
   /** Items of a batch under a standing load, and how often one such batch can run, in ms. */
   steadyBatch = 1
   periodMs = 0
@@ -39,6 +41,7 @@ export class Route {
   constructor(readonly spec: ModelRoute, readonly lane: ModelLane, readonly glet: GletLane, previous: Route | undefined) {
     this.predicted = spec.latencyMs
     this.batchLimit = Math.max(1, Math.min(spec.batchLimit, lane.model.maxBatch, spec.latencyMs.length - 1))
+    this.fullBatch = Math.min(spec.planBatch, this.batchLimit)
     this.ratio = previous?.ratio ?? new Estimate(Math.min(1, spec.typicalRatio), 1, 0.25, 8)
     this.busyMs = previous?.busyMs ?? 0
     this.busyAtMs = previous?.busyAtMs ?? 0

@@ -14,10 +14,17 @@ export interface Effect {
 
 const none: ReadonlyArray<number> = []
 
-export const effectOf = ({ interference }: LatencyModel, execution: Execution): Effect => {
+export const effectOf = ({ interference }: Pick<LatencyModel, "interference">, execution: Execution): Effect => {
   if (interference === undefined) return { execution, base: 0, by: none, pressure: none }
   const { base, by } = interference.sensitivity(execution)
   return { execution, base, by, pressure: interference.pressure(execution) }
+}
+
+/** The part of its time by which one execution slows another down. */
+export const excessOf = (own: Effect, { pressure }: Effect): number => {
+  let more = own.base
+  for (let r = 0; r < pressure.length; r++) more += own.by[r]! * pressure[r]!
+  return Math.max(0, more)
 }
 
 /** The factor by which the works of all groups but one slow an execution of that one down. Of a group one runs at a time. */
@@ -32,11 +39,7 @@ export const slowdownAmong = (latency: LatencyModel, own: Effect, groups: Readon
   for (let g = 0; g < groups.length; g++) {
     if (g === ownGroup) continue
     let worst = 0
-    for (const { pressure } of groups[g]!) {
-      let more = own.base
-      for (let r = 0; r < pressure.length; r++) more += own.by[r]! * pressure[r]!
-      if (more > worst) worst = more
-    }
+    for (const other of groups[g]!) worst = Math.max(worst, excessOf(own, other))
     if (isSum) excess += worst
     else if (worst > excess) excess = worst
   }

@@ -62,7 +62,7 @@ const placeBestEffort = (tables: PlanTables, drafts: Array<GpuDraft>, demand: nu
   return copies
 }
 
-export interface Filled {
+interface Filled {
   readonly gpus: ReadonlyArray<GpuDraft>
   /** Best-effort demands that found no place. */
   readonly unplaced: ReadonlyArray<number>

@@ -13,7 +13,7 @@ import type { LatencyHistogram } from "./latencyHistogram.js"
 import { windowMs } from "./latencyHistogram.js"
 import type { RequestPath } from "./requestPath.js"
 
-export interface StatusSources {
+interface StatusSources {
   readonly executor: string
   readonly deployment: Deployment
   readonly dispatcher: Dispatcher

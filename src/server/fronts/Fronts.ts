@@ -20,7 +20,7 @@ import { type FrontProcess, type FrontStartFailure, openFront } from "./frontPro
 import type { ToFront } from "./protocol.js"
 import { PublishedModels } from "./publishedModels.js"
 
-export interface FrontsOptions {
+interface FrontsOptions {
   readonly count: number
   readonly config: ServerConfig
   readonly arena: TensorArena

@@ -10,7 +10,7 @@ import type { PublishedModels } from "./publishedModels.js"
 const refreshInterval = "100 millis"
 
 /** What else than an end changes a queue. */
-export interface AdmissionWatch {
+interface AdmissionWatch {
   /** A request of the model was offered. */
   readonly offered: (model: ModelName) => void
 }

@@ -72,7 +72,7 @@ const writeFailure = (writer: FrameWriter, id: number, kind: number, error: Requ
 }
 
 /** An end, and the pieces of memory that its payload fills. */
-export interface ReadEnd {
+interface ReadEnd {
   readonly end: AnswerEnd
   readonly places: ReadonlyArray<Uint8Array>
 }

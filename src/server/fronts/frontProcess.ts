@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url"
 import { type ChannelMessage, type FrontSettings, linkFd, protocolVersion } from "./protocol.js"
 import { FrontPeer, type FrontPeerContext } from "./frontPeer.js"
 
-export interface FrontOptions extends Omit<FrontPeerContext, "onMalformed" | "onReady"> {
+interface FrontOptions extends Omit<FrontPeerContext, "onMalformed" | "onReady"> {
   readonly settings: FrontSettings
   readonly segmentFd: number
   readonly startTimeoutMs: number

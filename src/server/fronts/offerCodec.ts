@@ -52,7 +52,7 @@ export const writeOffer = (writer: FrameWriter, id: number, number: number, requ
 }
 
 /** What an offer says. */
-export interface Offer {
+interface Offer {
   readonly number: number
   readonly slot: TensorSlot
   readonly items: number

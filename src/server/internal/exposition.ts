@@ -5,7 +5,7 @@ export type Labels = ReadonlyArray<readonly [name: string, value: string]>
 
 const escaped = (value: string): string => value.replace(/\\/g, "\\\\").replace(/"/g, "\\\"").replace(/\n/g, "\\n")
 
-export const labelText = (labels: Labels): string =>
+const labelText = (labels: Labels): string =>
   labels.length === 0 ? "" : `{${labels.map(([name, value]) => `${name}="${escaped(value)}"`).join(",")}}`
 
 const numberText = (value: number): string => value === Infinity ? "+Inf" : value === -Infinity ? "-Inf" : String(value)

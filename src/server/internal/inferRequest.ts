@@ -12,7 +12,7 @@ import { type RequestedOutput, requestedOutputs } from "./requestedOutputs.js"
 import { type SharedCopy, sharedRange, type SharedRange, type SharedRegion, type SharedRegions } from "./sharedRegions.js"
 import { describe, ShapeBinder } from "./shapeBinder.js"
 
-export interface BoundInput {
+interface BoundInput {
   /** In the model's signature. */
   readonly index: number
   readonly shape: ReadonlyArray<number>

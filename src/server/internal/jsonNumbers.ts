@@ -9,7 +9,7 @@ import type { DataType } from "../../core/Tensor.js"
 import { InvalidRequest } from "../../core/RequestError.js"
 
 /** Where a tensor's numbers go: `bytes` of a slot from `offset` on, `count` elements. */
-export interface NumberTarget {
+interface NumberTarget {
   readonly datatype: DataType
   readonly shape: ReadonlyArray<number>
   readonly count: number

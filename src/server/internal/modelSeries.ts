@@ -6,10 +6,10 @@ import { batchBounds, Histogram, latencyBounds } from "./histogram.js"
 
 /** Triton's reasons of failure. */
 export type FailureReason = "REJECTED" | "CANCELED" | "BACKEND" | "OTHER"
-export const failureReasons: ReadonlyArray<FailureReason> = ["REJECTED", "CANCELED", "BACKEND", "OTHER"]
+const failureReasons: ReadonlyArray<FailureReason> = ["REJECTED", "CANCELED", "BACKEND", "OTHER"]
 
 /** One line of the statistics extension's `batch_stats`. */
-export interface BatchSeries {
+interface BatchSeries {
   executions: number
   inputMs: number
   inferMs: number

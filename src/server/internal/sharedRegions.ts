@@ -22,7 +22,7 @@ const maxRegions = 256
 const syncBytes = 64 * 1024
 
 /** As the status shows it. */
-export interface RegionStatus {
+interface RegionStatus {
   readonly name: string
   readonly key: string
   readonly offset: number

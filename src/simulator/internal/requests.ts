@@ -40,6 +40,8 @@ export interface RunApplication {
   readonly followers: ReadonlyArray<ReadonlyArray<number>>
   /** Steps that wait for none. */
   readonly first: ReadonlyArray<number>
+  /** For how many answers each step waits. */
+  readonly waits: ReadonlyArray<number>
 }
 
 export const runApplication = (application: Application, statistics: StreamStatistics, indexOf: (model: ModelName) => number): RunApplication => {
@@ -50,20 +52,20 @@ export const runApplication = (application: Application, statistics: StreamStati
   return {
     application, statistics, followers,
     models: application.steps.map(({ model }) => indexOf(model)),
-    first: application.steps.flatMap(({ after }, step) => (after.length === 0 ? [step] : []))
+    first: application.steps.flatMap(({ after }, step) => (after.length === 0 ? [step] : [])),
+    waits: application.steps.map(({ after }) => after.length)
   }
 }
 
 /** One request of an application on its way. It ends once: with its last answer, or with the first step that gets none. */
 export class ApplicationRequest {
   /** Answers that each step still waits for. */
-  readonly waiting: Uint8Array
+  readonly waiting: Array<number>
   left: number
   ended = false
 
   constructor(readonly run: RunApplication, readonly load: number, readonly arrivedMs: number) {
-    const { steps } = run.application
-    this.waiting = Uint8Array.from(steps, ({ after }) => after.length)
-    this.left = steps.length
+    this.waiting = run.waits.slice()
+    this.left = run.waits.length
   }
 }

@@ -3,6 +3,8 @@ import type { GletId } from "../../core/Ids.js"
 import type { Execution } from "../../core/LatencyModel.js"
 import type { Model } from "../../core/Model.js"
 import type { DispatchedBatch } from "../../scheduler/DispatchedBatch.js"
+import type { Effect } from "../../scheduler/internal/slowdowns.js"
+import { effectOf, excessOf } from "../../scheduler/internal/slowdowns.js"
 import type { LatencyDistribution } from "../../scheduler/LatencyDistribution.js"
 import { quantileMs } from "../../scheduler/LatencyDistribution.js"
 import type { GletWork } from "../../scheduler/PlanSuccession.js"
@@ -15,9 +17,10 @@ interface Known {
   readonly execution: Execution
   readonly group: ReadonlyArray<Execution>
   readonly distribution: LatencyDistribution
+  readonly effect: Effect
 }
 
-export interface GletPlace {
+interface GletPlace {
   readonly id: GletId
   readonly gpu: number
   readonly sharePct: number
@@ -80,7 +83,7 @@ export class SimulatedGlet {
     this.beganMs = Math.max(this.cameMs[0]!, this.freeMs)
     const known = this.lookUp(batch.model, batch.items)
     this.running = known ?? undefined
-    this.durationMs = known === null ? NaN : quantileMs(known.distribution, this.random()) * this.slowdown(known.execution, neighbours)
+    this.durationMs = known === null ? NaN : quantileMs(known.distribution, this.random()) * this.slowdown(known, neighbours)
     const wayBackMs = this.input.costs.overheadMs / 2
     return known === null ? this.beganMs + wayBackMs : this.beganMs + this.durationMs + wayBackMs
   }
@@ -94,14 +97,21 @@ export class SimulatedGlet {
     this.state = "closed"
   }
 
-  private slowdown(execution: Execution, neighbours: ReadonlyArray<SimulatedGlet>): number {
-    let groups: Array<ReadonlyArray<Execution>> | undefined
+  private slowdown(own: Known, neighbours: ReadonlyArray<SimulatedGlet>): number {
+    const { interference, slowdown } = this.input
+    if (interference === undefined) {
+      const groups: Array<ReadonlyArray<Execution>> = []
+      for (const other of neighbours) if (other !== this && other.running !== undefined) groups.push(other.running.group)
+      return groups.length === 0 ? 1 : slowdown(own.execution, groups)
+    }
+    const isSum = interference.combine === "sum"
+    let excess = 0
     for (const other of neighbours) {
       if (other === this || other.running === undefined) continue
-      if (groups === undefined) groups = [other.running.group]
-      else groups.push(other.running.group)
+      const each = excessOf(own.effect, other.running.effect)
+      excess = isSum ? excess + each : Math.max(excess, each)
     }
-    return groups === undefined ? 1 : this.input.slowdown(execution, groups)
+    return 1 + excess
   }
 
   private lookUp(model: Model, batch: number): Known | null {
@@ -111,6 +121,6 @@ export class SimulatedGlet {
     if (found !== undefined) return found
     const execution: Execution = { gpuType: this.input.gpus[this.place.gpu]!.type, model: model.name, sharePct: this.place.sharePct, batch }
     const distribution = this.input.distribution(execution)
-    return sizes[batch] = distribution === undefined ? null : { execution, group: [execution], distribution }
+    return sizes[batch] = distribution === undefined ? null : { execution, group: [execution], distribution, effect: effectOf(this.input, execution) }
   }
 }

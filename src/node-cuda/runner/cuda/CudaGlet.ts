@@ -40,7 +40,7 @@ interface Job {
 }
 
 /** Loads a model on a glet; `CudaLoader` is the one there is. */
-export type LoadModel = (context: GletContext, request: LoadRequest) => Promise<{ readonly model: CudaModel; readonly loaded: Loaded }>
+type LoadModel = (context: GletContext, request: LoadRequest) => Promise<{ readonly model: CudaModel; readonly loaded: Loaded }>
 
 export class CudaGlet implements EngineGlet, Pollable {
   readonly opened: Opened

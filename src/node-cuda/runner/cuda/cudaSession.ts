@@ -34,7 +34,7 @@ const shapeOperators = new Set([
 ])
 
 /** Operators by provider, as assigned. */
-export const assignmentOf = (ort: Ort, session: bigint): ReadonlyMap<string, ReadonlyArray<string>> => {
+const assignmentOf = (ort: Ort, session: bigint): ReadonlyMap<string, ReadonlyArray<string>> => {
   const { check, functions: f, make } = ort
   const koffi = loadKoffi()
   const count = new BigUint64Array(1)

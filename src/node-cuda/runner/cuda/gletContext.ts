@@ -19,7 +19,7 @@ export interface GletContext {
 }
 
 /** Makes the glets' contexts of one device. */
-export interface GletContexts {
+interface GletContexts {
   readonly open: (units: number, priority: number) => GletContext
 }
 

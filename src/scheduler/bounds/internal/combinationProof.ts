@@ -31,7 +31,7 @@ const isImpossible = (solver: Solver, model: BoundModel, combination: ReadonlyAr
 }
 
 /** How far it had to look. */
-export type CombinationProof = "none" | "linear" | "whole"
+type CombinationProof = "none" | "linear" | "whole"
 
 /**
  * Proves that no plan uses `count` GPUs, or fewer; there are `counts` of each class. `prices` with the cost of all demands at them come from the price bound.

@@ -50,7 +50,7 @@ export const coverTable = (resources: Resources, curves: ReadonlyArray<VisitCurv
 }
 
 /** Scratch of one demand at a time. */
-export interface CoverScratch {
+interface CoverScratch {
   readonly cost: Float64Array
   readonly curve: Int32Array
   readonly least: Float64Array

@@ -8,7 +8,7 @@ import type { BestCut, Resources } from "./resources.js"
 import { addOffer, bestCut } from "./resources.js"
 
 /** What all demands cost at some prices, and what they use. */
-export interface Priced {
+interface Priced {
   readonly cost: number
   readonly used: Float64Array
   readonly cuts: ReadonlyArray<BestCut>
@@ -23,7 +23,7 @@ export const priceAll = (resources: Resources, tables: ReadonlyArray<CoverTable>
 }
 
 /** What the prices prove of a purpose, and how many GPUs of each class it takes there. */
-export interface Proof {
+interface Proof {
   readonly bound: number
   readonly gpus: ReadonlyArray<number>
 }
@@ -79,7 +79,7 @@ const pricesOf = ({ at, classes, placesPerGlet, size }: Resources, unitCosts: Re
 
 const worth = ({ cuts }: Priced, gpus: ReadonlyArray<number>): number => gpus.reduce((sum, amount, t) => sum + amount * cuts[t]!.value, 0)
 
-export interface Ascent {
+interface Ascent {
   readonly bound: number
   readonly prices: Float64Array
 }

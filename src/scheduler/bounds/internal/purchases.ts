@@ -3,7 +3,7 @@
  */
 
 /** So many GPUs of each class. */
-export interface Purchase {
+interface Purchase {
   readonly counts: ReadonlyArray<number>
   readonly cost: number
 }

@@ -7,7 +7,7 @@
 import type { GpuClass } from "./gpuClasses.js"
 
 /** Where the resources of a class stand in a vector of all. */
-export interface ClassResources {
+interface ClassResources {
   /** Time of glets by share. */
   readonly time: number
   /** Places for models by share. */

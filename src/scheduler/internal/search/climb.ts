@@ -12,7 +12,7 @@ import type { GpuSolver, GpuState } from "./gpuState.js"
 import { balancedPrices } from "./prices.js"
 import type { SearchSpace } from "./searchSpace.js"
 
-export interface ClimbRequest {
+interface ClimbRequest {
   /** Kinds of the GPUs. */
   readonly kinds: ReadonlyArray<number>
   /** A direction. */
@@ -32,7 +32,7 @@ export interface ClimbRequest {
   readonly start?: ReadonlyArray<GpuState>
 }
 
-export interface Climbed {
+interface Climbed {
   readonly states: ReadonlyArray<GpuState>
   /** Every model gets at least this multiple of its part of the direction; 0 where no target was reached. */
   readonly length: number

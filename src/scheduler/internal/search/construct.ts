@@ -19,7 +19,7 @@ const polishOf = (models: number) => (models <= looks ? { steps: 60, rounds: 2 }
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
 
-export interface Construction {
+interface Construction {
   readonly prices: Prices
   /** Parts of a GPU that an item per second is worth, by model. */
   readonly weights: Float64Array
@@ -283,8 +283,6 @@ export const makeBuilder = (space: SearchSpace, solver: GpuSolver, { lack, price
     copies: copiesOf
   }
 }
-
-export type Builder = ReturnType<typeof makeBuilder>
 
 /** GPUs of the kinds in turn, until nothing is lacking or all kinds are used. */
 export const construct = (space: SearchSpace, solver: GpuSolver, construction: Construction, kinds: ReadonlyArray<number>): ReadonlyArray<GpuState> => {

@@ -15,7 +15,7 @@ export interface Covering {
   readonly part: ArrayLike<number>
 }
 
-export interface CoveringPrices {
+interface CoveringPrices {
   readonly prices: Float64Array
   readonly used: Float64Array
 }

@@ -11,7 +11,7 @@ import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { Prices } from "./prices.js"
 import type { SearchSpace } from "./searchSpace.js"
 
-export interface DiveRequest {
+interface DiveRequest {
   /** Items per second, by model. */
   readonly target: Float64Array
   readonly prices: Prices
@@ -23,7 +23,7 @@ export interface DiveRequest {
   readonly random: () => number
 }
 
-export interface Dived {
+interface Dived {
   readonly states: ReadonlyArray<GpuState>
   /** What carrying a model is worth, in GPUs. */
   readonly worth: Float64Array

@@ -17,7 +17,7 @@ import type { SearchSpace } from "./searchSpace.js"
 import { shrink } from "./shrink.js"
 import { squeeze } from "./squeeze.js"
 
-export interface FewestRequest {
+interface FewestRequest {
   readonly direction: Direction
   /** No plan uses fewer GPUs, or costs less. */
   readonly bound: { readonly gpus: number; readonly cost: number }
@@ -33,7 +33,7 @@ export interface Found {
 }
 
 /** Models times GPUs up to which every number of GPUs is climbed. */
-export const climbedUpTo = 320
+const climbedUpTo = 320
 
 /** Annealing steps of a climb's attempt on some GPUs. */
 export const attemptSteps = (gpus: number, effort: number): number => Math.round(effort * (2000 + 1000 * gpus))

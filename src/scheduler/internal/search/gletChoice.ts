@@ -143,5 +143,3 @@ export const makeGletChooser = (space: SearchSpace) => {
     }
   }
 }
-
-export type GletChooser = ReturnType<typeof makeGletChooser>

@@ -7,7 +7,7 @@ import type { PatternPool } from "./patterns.js"
 import { negligible } from "./patterns.js"
 import type { SearchSpace } from "./searchSpace.js"
 
-export interface BuiltGpu {
+interface BuiltGpu {
   readonly state: GpuState
   /** Of what is lacking, at the pool's prices. */
   readonly value: number
@@ -15,7 +15,7 @@ export interface BuiltGpu {
   readonly efficiency: number
 }
 
-export interface PatternBuilder {
+interface PatternBuilder {
   /** The pool has changed. */
   readonly restart: (open: ReadonlyArray<number>) => void
   /** The best of some GPUs; undefined where nothing can be built. */

@@ -12,7 +12,7 @@ import type { Choice, GletMenu } from "./gletChoice.js"
 import { makeGletChooser } from "./gletChoice.js"
 import type { SearchSpace } from "./searchSpace.js"
 
-export interface Pattern {
+interface Pattern {
   readonly kind: number
   readonly share: number
   /** Of which its models' batches fill as much as they do. */
@@ -85,7 +85,7 @@ export interface PatternPool {
 }
 
 /** By kind and share, the part by which average neighbours slow each model down. */
-export type Slowing = ReadonlyArray<ReadonlyArray<Float64Array>>
+type Slowing = ReadonlyArray<ReadonlyArray<Float64Array>>
 
 export const slowingsOf = (space: SearchSpace): Slowing => space.kinds.map((_, kind) => slowingOf(space, kind))
 

@@ -36,7 +36,7 @@ export const statesOfPlan = (space: SearchSpace, solver: GpuSolver, plan: Plan):
   })
 }
 
-export interface RepairRequest {
+interface RepairRequest {
   /** All GPUs of the problem, in its order. */
   readonly states: ReadonlyArray<GpuState>
   readonly target: Float64Array
@@ -63,7 +63,7 @@ const rounds = 5
 const firstSteps = 400
 const neighbours = 4
 
-export interface Repaired {
+interface Repaired {
   readonly states: ReadonlyArray<GpuState>
   /** What is asked for as a multiple of what was asked of the deployed plan. */
   readonly growth: number

@@ -9,7 +9,7 @@ import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { Prices } from "./prices.js"
 import type { SearchSpace } from "./searchSpace.js"
 
-export interface ShrinkRequest {
+interface ShrinkRequest {
   readonly states: ReadonlyArray<GpuState>
   readonly target: Float64Array
   readonly weights: Float64Array

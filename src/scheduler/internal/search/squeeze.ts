@@ -7,7 +7,7 @@ import { makeFleet } from "./fleet.js"
 import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { SearchSpace } from "./searchSpace.js"
 
-export interface SqueezeRequest {
+interface SqueezeRequest {
   readonly states: ReadonlyArray<GpuState>
   readonly target: Float64Array
   /** Parts of a GPU that an item per second is worth, by model. */

@@ -6,7 +6,7 @@ import { reject, shown } from "../FormatError.js"
 import type { NumberRule } from "./csv.js"
 import { outside, ruleText } from "./csv.js"
 
-export type JsonValue = null | boolean | number | string | ReadonlyArray<JsonNode> | ReadonlyMap<string, JsonNode>
+type JsonValue = null | boolean | number | string | ReadonlyArray<JsonNode> | ReadonlyMap<string, JsonNode>
 
 export interface JsonNode extends Position {
   readonly value: JsonValue

@@ -8,7 +8,7 @@ import type { Execution } from "../../../core/LatencyModel.js"
 import type { PlanProblem } from "../../../core/PlanProblem.js"
 import type { GpuClass } from "../../bounds/internal/gpuClasses.js"
 
-export interface GletChoice {
+interface GletChoice {
   readonly sharePct: number
   readonly works: ReadonlyArray<Execution>
   /** Place of each work's demand. */

@@ -16,7 +16,7 @@ import { makeSearch } from "./elasticSearch.js"
 import { runGpu } from "./slices.js"
 import { planOfSlices } from "./slicesToPlan.js"
 
-export interface PublishedPlanner {
+interface PublishedPlanner {
   readonly name: string
   readonly rules: ElasticRules
   /** Cuts of the GPUs to begin with, tried one after the other. */

@@ -16,7 +16,7 @@ import type { FoundModel } from "../Scan.js"
 import type { TritonConfig } from "../TritonConfig.js"
 import type { Shelf } from "./shelf.js"
 
-export interface LoaderOptions {
+interface LoaderOptions {
   readonly overrides: ReadonlyMap<string, ModelSettings>
   readonly defaults: SettingsDefaults
   readonly profileBudgetMs: number
@@ -26,7 +26,7 @@ export interface LoaderOptions {
 }
 
 /** Read, and looked up in the store of profiles. */
-export interface Prepared {
+interface Prepared {
   readonly read: ReadModel
   readonly known: KnownProfiles
 }

@@ -7,7 +7,7 @@ import type { FoundModel } from "../Scan.js"
 import { stampOf } from "./modelLoader.js"
 import type { Shelf } from "./shelf.js"
 
-export interface Polled {
+interface Polled {
   readonly look: Effect.Effect<readonly [ReadonlyArray<FoundModel>, RepositorySettings], RepositoryError>
   readonly shelves: ReadonlyMap<string, Shelf>
   readonly shelfOf: (name: string) => Effect.Effect<Shelf>

@@ -5,7 +5,7 @@
 import { WireType } from "@bufbuild/protobuf/wire"
 
 /** Bytes a walk needs; always within the file. */
-export interface ByteRange {
+interface ByteRange {
   readonly offset: number
   readonly length: number
 }
@@ -38,7 +38,7 @@ const headerBytes = 20
 const fieldBudget = 10_000_000
 
 /** The largest message or text that is read as a whole; only descriptions are, never weights. */
-export const smallMessageBytes = 1 << 20
+const smallMessageBytes = 1 << 20
 
 export class ProtoCursor {
   private window: Uint8Array = new Uint8Array(0)
