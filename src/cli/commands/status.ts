@@ -56,7 +56,7 @@ const edgeNodes = (edge: NonNullable<Status["edge"]>, colour: boolean): Readonly
 }
 
 /** The whole status as text. */
-const renderStatus = (value: Status, server: string, colour: boolean): string => [
+export const renderStatus = (value: Status, server: string, colour: boolean): string => [
   `${bold(server, colour)}  plan ${value.plan.generation} by ${value.plan.planner}, executor ${value.executor}${value.draining ? ", draining" : ""}`,
   "",
   glets(value, colour),
