@@ -6,9 +6,9 @@
  * then shrunk.
  */
 import { makeRandom } from "../../../core/internal/random.js"
+import { byGlets } from "./byGlets.js"
 import { climb, worthOf } from "./climb.js"
 import { constructBest } from "./construct.js"
-import { dive } from "./dive.js"
 import { scaled } from "./direction.js"
 import type { Direction } from "./direction.js"
 import type { GpuSolver, GpuState } from "./gpuState.js"
@@ -75,21 +75,26 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
   return undefined
 }
 
-/** Models for each GPU, on average, from which patterns of several models a glet are worth the time to look for them. */
-const smallModels = 1.5
-/** Looking for them takes seconds where models are many: up to so many models, for the usual effort. */
-const patternsUpTo = 200
+/** Annealing steps of glets, for each model, and at most. */
+const gletSteps = 2000
+const mostGletSteps = 300_000
 
-const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest, areSmall: boolean): Found | undefined => {
+const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState> | undefined): number =>
+  states === undefined ? Infinity : states.reduce((sum, { kind }) => sum + space.kinds[kind]!.cost, 0)
+
+/** GPUs made of glets, or built one after the other, whichever are fewer; then some at a time are built anew. */
+const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
   const random = makeRandom(seed)
   const target = scaled(direction.unit, direction.length)
-  const balanced = balancedPrices(space, target)
-  const { prices } = balanced
-  const available = space.kinds.map(({ members }) => members.length)
-  const dived = areSmall ? dive(space, solver, { target, prices, costs: balanced.costs, available, effort, random }) : undefined
-  const costs = dived?.worth ?? balanced.costs
+  const { costs, prices } = balancedPrices(space, target)
   const weights = costs.map((cost, model) => (target[model]! > 0 ? cost / target[model]! : 0))
-  const built = dived?.states ?? constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
+  const available = space.kinds.map(({ members }) => members.length)
+  const asked = target.reduce((count, rps) => count + (rps > 0 ? 1 : 0), 0)
+  const assembled = byGlets(space, solver, { target, available, random, steps: Math.round(effort * Math.min(mostGletSteps, gletSteps * asked)) })
+  const constructed = costOf(space, assembled) <= bound.cost + 1e-9
+    ? undefined
+    : constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
+  const built = costOf(space, constructed) < costOf(space, assembled) ? constructed : assembled
   if (built === undefined) return undefined
   const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach(countAsked(direction)), random })
   if (states.length > squeezedUpTo) return { states, length: factorOf(space, states, direction.unit) }
@@ -99,19 +104,9 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   return { states: squeezed, length: factorOf(space, squeezed, direction.unit) }
 }
 
-/** Few models are planned both ways: on few GPUs one more or less is luck. */
-const bothUpTo = 100
-
-const costOf = (space: SearchSpace, found: Found | undefined): number =>
-  found === undefined ? Infinity : found.states.reduce((sum, { glets, kind }) => (glets.length === 0 ? sum : sum + space.kinds[kind]!.cost), 0)
-
 export const fewest = (space: SearchSpace, solver: GpuSolver, request: FewestRequest): Found | undefined => {
   const { bound, direction } = request
   const asked = countAsked(direction)
   if (space.kinds.length === 1 && asked * bound.gpus <= climbedUpTo) return climbUpward(space, solver, request)
-  if (asked < smallModels * bound.gpus || asked > patternsUpTo * request.effort) return buildAndShrink(space, solver, request, false)
-  const byPatterns = buildAndShrink(space, solver, request, true)
-  if (asked > bothUpTo || costOf(space, byPatterns) <= bound.cost) return byPatterns
-  const greedily = buildAndShrink(space, solver, request, false)
-  return costOf(space, greedily) < costOf(space, byPatterns) ? greedily : byPatterns
+  return buildAndShrink(space, solver, request)
 }

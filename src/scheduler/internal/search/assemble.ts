@@ -1,0 +1,135 @@
+/**
+ * GPUs out of glets: each is filled with glets whose shares sum to all of it and whose memory fits, as long as all of them carry beside each other what they
+ * are to carry.
+ */
+import type { GletState, GpuSolver, GpuState } from "./gpuState.js"
+import type { LooseGlet } from "./looseGlets.js"
+import type { SearchSpace } from "./searchSpace.js"
+
+/** Rates that count as carried. */
+const met = 1 - 1e-9
+/** Fillings that are tried for a GPU, and glets for a place. */
+const tries = 16
+const looks = 12
+/** The largest glet that leads to a full GPU is passed over so often. */
+const passedOver = 0.25
+/** Batches may change those of neighbours. */
+const rounds = 3
+
+interface Item {
+  readonly glet: LooseGlet
+  readonly bytes: number
+}
+
+/** The GPU with one glet more; undefined where they do not all carry their rates. `placed`: the glets of `state`. */
+const beside = (solver: GpuSolver, { glets: known, kind }: GpuState, placed: ReadonlyArray<Item>, added: LooseGlet): GpuState | undefined => {
+  const wanted = [...placed.map(({ glet }) => glet), added]
+  const glets: Array<GletState> = [...known, { share: added.share, models: added.models, batches: added.models.map(() => 1) }]
+  for (let round = 0; round < rounds; round++) {
+    for (let at = round === 0 ? known.length : 0; at < wanted.length; at++) {
+      const { models, rps, share } = wanted[at]!
+      const fitted = solver.fit(kind, glets, at, share, models, rps)
+      if (fitted === undefined) return undefined
+      glets[at] = fitted
+    }
+    const state = solver.evaluate(kind, glets)
+    if (state === undefined) continue
+    let place = 0
+    if (wanted.every(({ rps }) => rps.every((each) => state.rps[place++]! >= each * met))) return state
+  }
+  return undefined
+}
+
+/** Sums of shares that can be made of so many glets of each. */
+const sumsOf = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>): Uint8Array => {
+  const isSum = new Uint8Array(101)
+  isSum[0] = 1
+  sharesPct.forEach((pct, share) => {
+    for (let n = Math.min(counts[share]!, Math.floor(100 / pct)); n > 0; n--) {
+      for (let sum = 100; sum >= pct; sum--) if (isSum[sum - pct] === 1) isSum[sum] = 1
+    }
+  })
+  return isSum
+}
+
+/** All glets on GPUs, those that are hardest to place first; undefined where one does not even fit alone. */
+export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, random: () => number): ReadonlyArray<GpuState> | undefined => {
+  const states: Array<GpuState> = []
+  let isWhole = true
+  space.kinds.forEach(({ gletBytes, maxGlets, modelBytes, roomBytes, sharesPct }, kind) => {
+    // By share, ascending in memory.
+    const buckets: Array<ReadonlyArray<Item>> = sharesPct.map((_, share) =>
+      glets.filter((glet) => glet.kind === kind && glet.share === share)
+        .map((glet): Item => ({ glet, bytes: glet.models.reduce((sum, model) => sum + modelBytes[model]!, gletBytes) }))
+        .sort((a, b) => a.bytes - b.bytes))
+
+    const fill = (): { readonly items: ReadonlyArray<Item>; readonly state: GpuState } => {
+      const left = buckets.map((bucket) => bucket.length)
+      const isSum = sumsOf(sharesPct, left)
+      let [pcts, bytes] = [0, 0]
+      let [hardest, first] = [0, -1]
+      buckets.forEach((bucket, share) => bucket.forEach((item) => {
+        pcts += sharesPct[share]!
+        bytes += item.bytes
+        const hard = Math.max(sharesPct[share]! / 100, item.bytes / roomBytes)
+        if (hard <= hardest) return
+        hardest = hard
+        first = share
+      }))
+      const items: Array<Item> = []
+      const failed = new Uint8Array(sharesPct.length)
+      let state = solver.empty(kind)
+      const fits = (share: number): boolean => left[share]! > 0 && failed[share] === 0 && sharesPct[share]! <= state.freePct
+      const nextShare = (): number => {
+        if (items.length === 0 && fits(first)) return first
+        for (let share = sharesPct.length - 1; share >= 0; share--) {
+          if (fits(share) && isSum[state.freePct - sharesPct[share]!] === 1 && random() >= passedOver) return share
+        }
+        return sharesPct.findLastIndex((_, share) => fits(share))
+      }
+      while (items.length < maxGlets) {
+        const share = nextShare()
+        if (share < 0) break
+        const bucket = buckets[share]!.filter((item) => !items.includes(item))
+        // Memory as much as share: of what an average GPU would have filled in the end, this glet's part of what is left. The first one is the largest.
+        const wantedBytes = items.length === 0 ? Infinity : ((bytes / pcts) * 100 - (roomBytes - state.freeBytes)) * (sharesPct[share]! / state.freePct)
+        const found = bucket.findIndex((item) => item.bytes >= wantedBytes)
+        const middle = found < 0 ? bucket.length - 1 : found
+        const refused = new Set<LooseGlet>()
+        let placed: Item | undefined
+        for (let look = 0; look < 2 * bucket.length && refused.size < looks && placed === undefined; look++) {
+          const item = bucket[middle + (look % 2 === 0 ? -1 : 1) * ((look + 1) >> 1)]
+          if (item === undefined || item.bytes > state.freeBytes || refused.has(item.glet)) continue
+          const next = beside(solver, state, items, item.glet)
+          if (next === undefined) {
+            refused.add(item.glet)
+            continue
+          }
+          state = next
+          placed = item
+        }
+        if (placed === undefined) failed[share] = 1
+        else {
+          items.push(placed)
+          left[share]!--
+        }
+      }
+      return { items, state }
+    }
+
+    while (buckets.some((bucket) => bucket.length > 0)) {
+      let best = fill()
+      for (let attempt = 1; attempt < tries && best.items.length > 0 && best.state.freePct > 0; attempt++) {
+        const other = fill()
+        if (other.items.length > 0 && other.state.freePct < best.state.freePct) best = other
+      }
+      if (best.items.length === 0) {
+        isWhole = false
+        break
+      }
+      states.push(best.state)
+      for (const { glet: { share } } of best.items) buckets[share] = buckets[share]!.filter((item) => !best.items.includes(item))
+    }
+  })
+  return isWhole ? states : undefined
+}

@@ -1,0 +1,166 @@
+/** The parts of the search by glets, each against what it is a short cut for. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as fc from "fast-check"
+import { makeTaskSet } from "../../bench/lib/taskSets.js"
+import { makeRandom } from "../../src/core/internal/random.js"
+import type { PlanProblem } from "../../src/core/PlanProblem.js"
+import { validatePlan } from "../../src/core/ValidatePlan.js"
+import { makePlanTables } from "../../src/scheduler/internal/planTables.js"
+import { annealGlets } from "../../src/scheduler/internal/search/annealGlets.js"
+import { assemble } from "../../src/scheduler/internal/search/assemble.js"
+import { byGlets } from "../../src/scheduler/internal/search/byGlets.js"
+import { cutPrices } from "../../src/scheduler/internal/search/cutPrices.js"
+import { makeGpuSolver } from "../../src/scheduler/internal/search/gpuState.js"
+import type { GpuState } from "../../src/scheduler/internal/search/gpuState.js"
+import type { LooseGlet } from "../../src/scheduler/internal/search/looseGlets.js"
+import { makeLooseGlets } from "../../src/scheduler/internal/search/looseGlets.js"
+import { makeSearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
+import type { SearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
+import { slowingsOf } from "../../src/scheduler/internal/search/slowing.js"
+import { orion } from "../../src/scheduler/planners/Orion.js"
+import * as HighsSolver from "../../src/scheduler/solver/HighsSolver.js"
+import { ProgramBuilder } from "../../src/scheduler/solver/ProgramBuilder.js"
+import { gpusOf, problems } from "./problems.js"
+
+const patience = 120_000
+const slack = 1e-6
+
+/** Share grids with so many glets of each. */
+const glets = fc.constantFrom([20, 40, 50, 60, 80, 100], [5, 10, 15, 20, 25, 30, 45, 50, 60, 75, 90, 100], [30, 70], [100]).chain((sharesPct) =>
+  fc.array(fc.nat(40), { minLength: sharesPct.length, maxLength: sharesPct.length }).map((counts) => ({ sharesPct, counts })))
+
+describe("prices of shares", async () => {
+  const solver = await Effect.runPromise(HighsSolver.load)
+
+  /** The fewest GPUs for the glets, if parts of GPUs could be had: a program over all ways to cut one. */
+  const fewestGpus = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>): number => {
+    const program = new ProgramBuilder()
+    const rows = counts.map((count) => program.row(count, Infinity))
+    const cut = (from: number, left: number, taken: ReadonlyArray<number>): void => {
+      if (taken.some((n) => n > 0)) {
+        const column = program.column({ cost: 1 })
+        taken.forEach((n, share) => program.entry(rows[share]!, column, n))
+      }
+      for (let share = from; share < sharesPct.length; share++) {
+        if (sharesPct[share]! <= left) cut(share, left - sharesPct[share]!, taken.map((n, at) => (at === share ? n + 1 : n)))
+      }
+    }
+    cut(0, 100, sharesPct.map(() => 0))
+    return solver.solve(program.build()).objective
+  }
+
+  it("add up to the GPUs that the glets need, and rise with the share", () => {
+    fc.assert(fc.property(glets.filter(({ sharesPct }) => sharesPct.length < 7), ({ counts, sharesPct }) => {
+      const prices = cutPrices(sharesPct, counts)
+      const sum = counts.reduce((total, count, share) => total + count * prices[share]!, 0)
+      const best = fewestGpus(sharesPct, counts)
+      assert.isAtLeast(sum, best * 0.97 - slack)
+      assert.isAtMost(sum, best * 1.15 + slack)
+      prices.forEach((price, share) => assert.isAtLeast(price, share === 0 ? 0 : prices[share - 1]! - slack))
+    }), { numRuns: 100 })
+  })
+})
+
+interface Case {
+  readonly space: SearchSpace
+  readonly target: Float64Array
+  readonly asked: ReadonlyArray<number>
+}
+const caseOf = (problem: PlanProblem): Case => {
+  const space = makeSearchSpace(makePlanTables(problem))
+  const target = Float64Array.from(problem.demands, ({ rateRps, serviceClass }) => (serviceClass === "latency-critical" ? rateRps : 0))
+  return { space, target, asked: [...target.keys()].filter((model) => target[model]! > 0) }
+}
+const looseOf = (space: SearchSpace, margin: number) => {
+  const { sharesPct } = space.kinds[0]!
+  return makeLooseGlets(space, slowingsOf(space, margin), { share: [Float64Array.from(sharesPct, (pct) => pct / 100)], memory: [0.01] })
+}
+/** What each model gets of all, items per second. */
+const carriedBy = (space: SearchSpace, all: ReadonlyArray<Pick<GpuState, "models" | "rps">>): Float64Array => {
+  const carried = new Float64Array(space.models)
+  for (const { models, rps } of all) models.forEach((model, i) => carried[model]! += rps[i]!)
+  return carried
+}
+
+describe("loose glets", () => {
+  it("stand on the smallest share that carries their rates", () => {
+    let found = 0
+    fc.assert(fc.property(problems({ maxModels: 6 }), fc.integer(), (problem, seed) => {
+      const { asked, space, target } = caseOf(problem)
+      const random = makeRandom(seed)
+      const models = asked.filter(() => random() < 0.5)
+      if (models.length === 0) return
+      const rps = models.map((model) => target[model]! * random())
+      const solver = makeGpuSolver(space)
+      const { gletBytes, modelBytes, roomBytes, sharesPct } = space.kinds[0]!
+      // Of memory glets take less than they might.
+      if (models.reduce((sum, model) => sum + modelBytes[model]!, gletBytes) > roomBytes / 2) return
+      const least = sharesPct.findIndex((_, share) => solver.fit(0, [], 0, share, models, rps) !== undefined)
+      const glet = looseOf(space, 0).make(0, models, rps, Math.floor(random() * sharesPct.length), Infinity)
+      assert.strictEqual(glet?.share ?? -1, least)
+      if (glet !== undefined) found++
+    }), { numRuns: 400 })
+    assert.isAbove(found, 50)
+  })
+
+  const alone = (space: SearchSpace, target: Float64Array, asked: ReadonlyArray<number>): ReadonlyArray<LooseGlet> | undefined => {
+    const made = asked.map((model) => looseOf(space, 1.5).make(0, [model], [target[model]!], 0, Infinity))
+    return made.includes(undefined) ? undefined : made as ReadonlyArray<LooseGlet>
+  }
+
+  it("carry the same together after annealing, for less, and each does what it says; on GPUs they still do", () => {
+    let annealed = 0
+    fc.assert(fc.property(problems({ maxModels: 8 }), fc.integer(), (problem, seed) => {
+      const { asked, space, target } = caseOf(problem)
+      const start = alone(space, target, asked)
+      if (start === undefined || start.length === 0) return
+      annealed++
+      const solver = makeGpuSolver(space)
+      const end = annealGlets(space, looseOf(space, 1.5), start, { steps: 2000, hot: 0.003, cold: 1e-6, random: makeRandom(seed) })
+      const costOf = (all: ReadonlyArray<LooseGlet>): number => all.reduce((sum, { cost }) => sum + cost, 0)
+      assert.isAtMost(costOf(end), costOf(start) + 0.01)
+      carriedBy(space, end).forEach((rps, model) => assert.approximately(rps, target[model]!, slack * target[model]!))
+      for (const { models, rps, share } of end) {
+        assert.strictEqual(new Set(models).size, models.length)
+        assert.isDefined(solver.fit(0, [], 0, share, models, rps))
+      }
+      const states = assemble(space, solver, end, makeRandom(seed))!
+      const carried = carriedBy(space, states)
+      asked.forEach((model) => assert.isAtLeast(carried[model]!, target[model]! * (1 - slack)))
+      for (const { freeBytes, freePct } of states) assert.isTrue(freePct >= 0 && freeBytes >= 0)
+    }), { numRuns: 150 })
+    assert.isAbove(annealed, 40)
+  }, patience)
+})
+
+describe("a plan by glets", () => {
+  it("carries all rates, on no more GPUs than there are, or says that it does not", () => {
+    let planned = 0
+    fc.assert(fc.property(problems({ maxModels: 8, whenShort: "fail" }), fc.integer({ min: 1, max: 12 }), (random, count) => {
+      const problem = { ...random, gpus: gpusOf(count, { sharesPct: random.gpus[0]!.sharesPct, units: random.gpus[0]!.units }) }
+      const { asked, space, target } = caseOf(problem)
+      const states = byGlets(space, makeGpuSolver(space), { target, available: [count], steps: 1000, random: makeRandom(1) })
+      if (states === undefined) return
+      planned++
+      assert.isAtMost(states.length, count)
+      const carried = carriedBy(space, states)
+      for (const model of asked) assert.isAtLeast(carried[model]!, target[model]! * (1 - slack))
+    }), { numRuns: 100 })
+    assert.isAbove(planned, 30)
+  }, patience)
+
+  it("keeps the rules for many small models, equal for equal seeds, also where one of two kinds is scarce", () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 1000 }), fc.constantFrom(1 as const, 2 as const), fc.constantFrom(8, 24), (seed, types, gpus) => {
+      const problem = makeTaskSet({ seed, models: 40, loadGpus: 5, gpus, types, options: { effort: 0.1 } })
+      const planned = orion.plan(problem)
+      if (Either.isLeft(planned)) {
+        assert.isBelow(gpus, 24)
+        return
+      }
+      assert.deepStrictEqual(validatePlan(planned.right, problem), [])
+      assert.strictEqual(JSON.stringify(Either.getOrThrow(orion.plan(problem))), JSON.stringify(planned.right))
+    }), { numRuns: 3 })
+  }, patience)
+})
