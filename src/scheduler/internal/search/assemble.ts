@@ -127,8 +127,16 @@ export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyA
         isWhole = false
         break
       }
-      states.push(best.state)
-      for (const { glet: { share } } of best.items) buckets[share] = buckets[share]!.filter((item) => !best.items.includes(item))
+      // Glets of which there are more make the same GPU again.
+      const taken = new Map<LooseGlet, number>()
+      for (const { glet } of best.items) taken.set(glet, (taken.get(glet) ?? 0) + 1)
+      const there = new Map([...taken.keys()].map((glet) => [glet, buckets[glet.share]!.reduce((count, item) => count + (item.glet === glet ? 1 : 0), 0)]))
+      const copies = [...taken].reduce((least, [glet, count]) => Math.min(least, Math.floor(there.get(glet)! / count)), Infinity)
+      for (let copy = 0; copy < copies; copy++) states.push(best.state)
+      for (const [glet, count] of taken) {
+        let left = copies * count
+        buckets[glet.share] = buckets[glet.share]!.filter((item) => item.glet !== glet || left-- <= 0)
+      }
     }
   })
   return isWhole ? states : undefined

@@ -7,58 +7,56 @@
  */
 
 /** Looks at prices. */
-const looks = 150
+const looks = 200
 const step = 0.1
 
-/** The most that a GPU of some percent is worth, where a glet may take the place of a larger one. */
-const knapsack = (sharesPct: ReadonlyArray<number>, value: ArrayLike<number>, chosen?: Int32Array): Float64Array => {
-  const most = new Float64Array(101)
-  for (let pct = 1; pct <= 100; pct++) {
-    most[pct] = most[pct - 1]!
-    if (chosen !== undefined) chosen[pct] = -1
-    for (let share = 0; share < sharesPct.length && sharesPct[share]! <= pct; share++) {
-      const sum = most[pct - sharesPct[share]!]! + value[share]!
-      if (sum > most[pct]! + 1e-12) {
-        most[pct] = sum
-        if (chosen !== undefined) chosen[pct] = share
-      }
+const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b))
+
+/** The most that so much of a GPU is worth, and the glet that is taken of it first; -1 where that is none. */
+const knapsack = (units: ReadonlyArray<number>, value: ArrayLike<number>, most: Float64Array, chosen: Int32Array): void => {
+  for (let room = 1; room < most.length; room++) {
+    most[room] = most[room - 1]!
+    chosen[room] = -1
+    for (let share = 0; share < units.length && units[share]! <= room; share++) {
+      const sum = most[room - units[share]!]! + value[share]!
+      if (sum <= most[room]! + 1e-12) continue
+      most[room] = sum
+      chosen[room] = share
     }
   }
-  return most
 }
 
-/** For so many glets of each share, what one costs, as a part of a GPU. */
+/** For so many glets of each share, ascending, what one costs, as a part of a GPU. */
 export const cutPrices = (sharesPct: ReadonlyArray<number>, counts: ArrayLike<number>): Float64Array => {
   const sizes = Float64Array.from(sharesPct, (pct) => pct / 100)
-  let total = 0
-  for (let share = 0; share < sizes.length; share++) total += counts[share]!
+  const total = sizes.reduce((sum, _, share) => sum + counts[share]!, 0)
   if (total === 0) return sizes
+  const unit = sharesPct.reduce(divisor, 100)
+  const units = sharesPct.map((pct) => pct / unit)
+  const whole = 100 / unit
+  const most = new Float64Array(whole + 1)
+  const chosen = new Int32Array(whole + 1)
   const covered = new Float64Array(sizes.length)
-  const chosen = new Int32Array(101)
   const value = new Float64Array(sizes.length)
   let best = 0
-  let bestOf = knapsack(sharesPct, sizes)
+  let bestMost = most
   for (let look = 0; look < looks; look++) {
-    let proved = 0
     for (let share = 0; share < sizes.length; share++) {
-      value[share] = counts[share]! > 0 ? sizes[share]! * Math.exp((-step * covered[share]!) / counts[share]! * total / sizes.length) : 0
+      const part = counts[share]! > 0 ? (covered[share]! * total) / (counts[share]! * sizes.length) : Infinity
+      value[share] = sizes[share]! * Math.exp(-step * part)
     }
-    const most = knapsack(sharesPct, value, chosen)
-    for (let share = 0; share < sizes.length; share++) proved += (counts[share]! * value[share]!) / most[100]!
+    knapsack(units, value, most, chosen)
+    const proved = value.reduce((sum, each, share) => sum + counts[share]! * each, 0) / most[whole]!
     if (proved > best) {
       best = proved
-      bestOf = most.map((each) => each / most[100]!)
+      bestMost = most.map((each) => each / most[whole]!)
     }
-    for (let pct = 100; pct > 0;) {
-      const share = chosen[pct]!
-      if (share < 0) {
-        pct--
-        continue
-      }
-      covered[share]!++
-      pct -= sharesPct[share]!
+    for (let room = whole; room > 0;) {
+      const share = chosen[room]!
+      if (share >= 0) covered[share]!++
+      room -= share >= 0 ? units[share]! : 1
     }
   }
   // What a glet keeps from standing in its place.
-  return Float64Array.from(sharesPct, (pct) => 1 - bestOf[100 - pct]!)
+  return Float64Array.from(units, (each) => 1 - bestMost[whole - each]!)
 }

@@ -75,9 +75,10 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
   return undefined
 }
 
-/** Annealing steps of glets, for each model, and at most. */
-const gletSteps = 2000
-const mostGletSteps = 300_000
+/** Annealing steps of glets: so many for each pair of models, up to so many, and fewer where there are fewer models than this for each GPU. */
+const gletSteps = 40
+const mostGletSteps = 250_000
+const manyModels = 2
 
 const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState> | undefined): number =>
   states === undefined ? Infinity : states.reduce((sum, { kind }) => sum + space.kinds[kind]!.cost, 0)
@@ -89,8 +90,9 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const { costs, prices } = balancedPrices(space, target)
   const weights = costs.map((cost, model) => (target[model]! > 0 ? cost / target[model]! : 0))
   const available = space.kinds.map(({ members }) => members.length)
-  const asked = target.reduce((count, rps) => count + (rps > 0 ? 1 : 0), 0)
-  const assembled = byGlets(space, solver, { target, available, random, steps: Math.round(effort * Math.min(mostGletSteps, gletSteps * asked)) })
+  const asked = countAsked(direction)
+  const steps = Math.round(effort * Math.min(mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * bound.gpus)))
+  const assembled = byGlets(space, solver, { target, available, random, steps })
   const constructed = costOf(space, assembled) <= bound.cost + 1e-9
     ? undefined
     : constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
