@@ -37,14 +37,17 @@ export const cutPrices = (sharesPct: ReadonlyArray<number>, counts: ArrayLike<nu
   const most = new Float64Array(whole + 1)
   const chosen = new Int32Array(whole + 1)
   const covered = new Float64Array(sizes.length)
+  const part = new Float64Array(sizes.length)
   const value = new Float64Array(sizes.length)
   let best = 0
   let bestMost = most
   for (let look = 0; look < looks; look++) {
+    let least = Infinity
     for (let share = 0; share < sizes.length; share++) {
-      const part = counts[share]! > 0 ? (covered[share]! * total) / (counts[share]! * sizes.length) : Infinity
-      value[share] = sizes[share]! * Math.exp(-step * part)
+      part[share] = counts[share]! > 0 ? (covered[share]! * total) / (counts[share]! * sizes.length) : Infinity
+      least = Math.min(least, part[share]!)
     }
+    for (let share = 0; share < sizes.length; share++) value[share] = sizes[share]! * Math.exp(step * (least - part[share]!))
     knapsack(units, value, most, chosen)
     const proved = value.reduce((sum, each, share) => sum + counts[share]! * each, 0) / most[whole]!
     if (proved > best) {
