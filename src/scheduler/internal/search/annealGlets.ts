@@ -5,7 +5,7 @@
 import type { LooseGlet, LooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 
-export interface GletAnnealing {
+interface GletAnnealing {
   /** Proposals. */
   readonly steps: number
   /** Parts of a GPU. */

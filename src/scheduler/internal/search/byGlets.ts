@@ -11,7 +11,7 @@ import { makeLooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { slowingsOf } from "./slowing.js"
 
-export interface ByGletsRequest {
+interface ByGletsRequest {
   /** Items per second, by model. */
   readonly target: Float64Array
   /** GPUs there are, by kind. */
