@@ -59,6 +59,8 @@ export interface ModelExplanation {
    */
   readonly bound: "share" | "slo" | "memory" | "none"
   readonly roomOn: GpuId | undefined
+  /** GPUs that serve it: with two or more it is served on while the plan is made anew, should one die. */
+  readonly gpus: number
 }
 
 const mostGrowth = 64
@@ -176,8 +178,9 @@ export const explainPlan = (plan: Plan, problem: PlanProblem): ReadonlyArray<Mod
       }
     })
   }
+  const gpusOf = (model: ModelName): number => plan.gpus.filter(({ glets }) => glets.some(({ assignments }) => assignments.some((work) => work.model === model))).length
   return problem.demands.map(({ model, rateRps, sloMs }): ModelExplanation => ({
-    model, rateRps, sloMs, places: places.get(model) ?? [], bestEffortOn: fills.get(model) ?? [], ...explainRoom(asked, gpus, model)
+    model, rateRps, sloMs, gpus: gpusOf(model), places: places.get(model) ?? [], bestEffortOn: fills.get(model) ?? [], ...explainRoom(asked, gpus, model)
   }))
 }
 

@@ -31,7 +31,7 @@ export type Culprit = typeof Culprit.Type
 export class Infeasible extends Schema.TaggedError<Infeasible>()("Infeasible", {
   planner: Schema.String,
   culprits: Schema.NonEmptyArray(Culprit),
-  /** The largest factor on all rates together for which a plan was found, where no change of one model is enough. */
+  /** The largest factor on all rates together for which a plan was found. */
   nearestFactor: Schema.optionalWith(Schema.Number, { exact: true })
 }) {
   override get message(): string {

@@ -90,7 +90,7 @@ describe("glet plan with the original's files", () => {
   it("explains in words and as data", async () => {
     const text = await run(["--explain", "--planner", "orion"])
     assert.strictEqual(text.code, 0, text.stderr)
-    for (const line of [/^googlenet: 80\.0 items\/s within 120 ms$/m, /^ {4}share {3}/m, /^ {4}batch {3}/m, /^ {4}room {4}/m, /^ {2}more of it: /m, /^The GPUs in use \(\d\) carry .* with one more small /m]) {
+    for (const line of [/^googlenet: 80\.0 items\/s within 120 ms$/m, /^ {4}share {3}/m, /^ {4}batch {3}/m, /^ {4}room {4}/m, /^ {2}more of it: /m, /^ {2}should a GPU die: /m, /^The GPUs in use \(\d\) carry .* with one more small /m]) {
       assert.match(text.stdout, line)
     }
     const { stdout } = await run(["--explain", "--planner", "orion", "--json"])

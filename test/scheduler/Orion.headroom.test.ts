@@ -22,12 +22,33 @@ const withRates = (rates: ReadonlyArray<number>, gpus: number, options: Partial<
   problemOf(gpusOf(gpus, options), rates.map((rate, i) => demandOf(names[i]!, rate, 100)), latencyOf(models, {}), { whenShort: "degrade" })
 
 describe("orion with head-room", () => {
-  it("opens no glets that the head-room does not need", () => {
+  it("opens no glets that the head-room does not need, but for a copy should a GPU die", () => {
     for (const gpus of [1, 2, 8]) {
       const plan = Either.getOrThrow(orion.plan(withRates([5], gpus)))
-      assert.strictEqual(gletsOf(plan).length, 1)
+      assert.strictEqual(gletsOf(plan).length, Math.min(gpus, 2))
       assert.isAtLeast(plan.headroom!, 9.9)
     }
+  })
+
+  it("leaves no GPU empty while a model stands on one only, unless best-effort work waits for GPUs; and moves nothing for it later", () => {
+    let copied = 0
+    fc.assert(fc.property(problems({ whenShort: "degrade", maxModels: 4, maxGpus: 4 }), (made) => {
+      const problem = { ...made, demands: made.demands.filter(({ serviceClass }) => serviceClass === "latency-critical") }
+      if (problem.demands.length === 0) return
+      const plan = Either.getOrThrow(orion.plan(problem))
+      assert.deepStrictEqual(validatePlan(plan, problem), [])
+      const gpusOfModels = problem.demands.flatMap(({ model }) => {
+        const count = plan.gpus.filter(({ glets }) => glets.some(({ assignments }) => assignments.some((work) => work.model === model))).length
+        return count === 0 ? [] : [count]
+      })
+      const isSpare = plan.gpus.some(({ glets }) => glets.length === 0)
+      if (isSpare) assert.isTrue(gpusOfModels.every((count) => count >= 2))
+      if (gpusOfModels.some((count) => count === 2)) copied++
+      const again = Either.getOrThrow(orion.plan(problem, plan))
+      const shape = (of: typeof plan) => of.gpus.map(({ glets }) => glets.map(({ assignments, sharePct }) => [sharePct, assignments.map(({ batch, model }) => [model, batch])]))
+      assert.deepStrictEqual(shape(again), shape(plan))
+    }), { numRuns: 60 })
+    assert.isAbove(copied, 5)
   })
 
   it("loses at most the given part of the head-room by having fewer glets", () => {

@@ -91,6 +91,7 @@ describe("explainPlan", () => {
       assert.deepStrictEqual(models.map(({ model }) => model), problem.demands.map(({ model }) => model))
       const assigned = made.right.gpus.flatMap(({ glets }) => glets.flatMap(({ assignments }) => assignments.map(({ model }) => model)))
       assert.deepStrictEqual(models.flatMap(({ model, places }) => places.map(() => model)).sort(), assigned.sort())
+      for (const { gpus, places } of models) assert.strictEqual(gpus, new Set(places.map(({ gpu }) => gpu)).size)
       for (const place of models.flatMap(({ places }) => places)) {
         assert.isAtLeast(place.growth, 1)
         if (place.growth > 1) grown++

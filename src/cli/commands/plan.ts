@@ -136,7 +136,10 @@ const refuse = (args: Args, planner: PlannerAlgorithm, problem: PlanProblem, fai
     // A search of searches: what is offered stands without --full-search too.
     const nearest = withNearest(planner, { ...problem, options: { ...problem.options, fullSearch: false } }, failure)
     if (args.json) out(JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "Infeasible", planner: nearest.planner, culprits: nearest.culprits, nearestFactor: nearest.nearestFactor }))
-    else showCulprits(nearest)
+    else {
+      showCulprits(nearest)
+      if (nearest.nearestFactor !== undefined) note(`all models together fit at ${Number((100 * nearest.nearestFactor).toPrecision(4))} % of their rates`)
+    }
     if (args.explain) note(enough(planner, problem))
     return yield* new CliError({
       reason: "infeasible",

@@ -53,6 +53,7 @@ const modelText = (model: ModelExplanation, colour: boolean): string => {
   for (const glet of model.bestEffortOn) lines.push(`  ${glet}: fills what the others leave`)
   if (model.places.length === 0 && model.bestEffortOn.length === 0) lines.push("  has no place")
   lines.push(`  more of it: ${room(model)}`)
+  if (model.places.length > 0) lines.push(`  should a GPU die: ${model.gpus > 1 ? `${model.gpus} GPUs serve it` : "only this one serves it, until there is a new plan"}`)
   return lines.join("\n")
 }
 

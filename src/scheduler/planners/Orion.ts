@@ -32,6 +32,7 @@ import { balancedPrices } from "../internal/search/prices.js"
 import { repair, statesOfPlan } from "../internal/search/repair.js"
 import type { SearchSpace } from "../internal/search/searchSpace.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
+import { copyToSpares } from "../internal/search/spare.js"
 import { carryMost, shortageOf } from "../internal/search/shortage.js"
 import { tidy } from "../internal/search/tidy.js"
 import { toDrafts } from "../internal/search/toDrafts.js"
@@ -278,6 +279,10 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     }
   }
 
+  if (objective === "headroom" && bestEffort.length === 0) {
+    const states = copyToSpares(space, solver, structure.states)
+    structure = { ...structure, states, factor: Math.max(structure.factor, factorOf(direction, states)) }
+  }
   let filled = withBestEffort(space, structure, bestEffort, objective === "headroom")
   if (objective === "headroom" && filled.unplaced.length > 0 && structure.factor >= 1) {
     // Room for best-effort models is searched for as for models that hardly anybody asks for.
