@@ -48,14 +48,12 @@ export interface InterferenceOptions {
 export const noInterference: InterferenceOptions = { memory: 0, compute: 0, unknown: 0 }
 
 /**
- * Of GPUs whose glets run at once and were never measured beside each other: clocks, caches and memory are shared whatever the isolation. On an H100
- * glets were 1.15 to 1.4 times slower beside neighbours on half to nine tenths of it, under `green` as under `mps` (bench/results/h100/corun.jsonl).
+ * `presence` of GPUs whose glets run at once and were never measured beside each other: clocks, caches and memory are shared whatever the isolation, and
+ * launches too in one process; without reserved SMs these as well. About the mean of what models suffered on an H100 (bench/results/h100/corun.jsonl).
  * @since 0.1.0
  * @category interference
  */
-export const unmeasuredInterference: InterferenceOptions = { ...noInterference, presence: 0.4 }
-
-const runAtOnce: ReadonlySet<Isolation> = new Set<Isolation>(["mps", "green", "stream"])
+export const unmeasuredPresence: ReadonlyMap<Isolation, number> = new Map<Isolation, number>([["mps", 0.45], ["green", 0.6], ["stream", 1]])
 
 /** @since 0.1.0 @category models */
 export interface ProfileLatencyOptions {
@@ -292,9 +290,12 @@ export const make = (
   }
 }
 
-/** `unmeasuredInterference` for the types of GPUs that run glets at once. @since 0.1.0 @category interference */
+/** What is assumed of the types of these GPUs. @since 0.1.0 @category interference */
 export const unmeasuredOf = (gpus: ReadonlyArray<Pick<Gpu, "type" | "isolation">>): ReadonlyMap<string, InterferenceOptions> =>
-  new Map(gpus.filter(({ isolation }) => runAtOnce.has(isolation)).map(({ type }) => [type, unmeasuredInterference]))
+  new Map(gpus.flatMap(({ isolation, type }) => {
+    const presence = unmeasuredPresence.get(isolation)
+    return presence === undefined ? [] : [[type, { ...noInterference, presence }] as const]
+  }))
 
 /** The same for the GPUs of a host or a problem, `unmeasuredOf` them where profiles have no co-runs. @since 0.1.0 @category constructors */
 export const makeFor = (profiles: ProfilesByType, gpus: ReadonlyArray<Pick<Gpu, "type" | "isolation">>): LatencyModel =>
