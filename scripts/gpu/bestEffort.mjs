@@ -99,8 +99,9 @@ const started = performance.now()
 const isOver = () => performance.now() - started > 1000 * budgetS
 const running = new Set()
 
-const run = (flags, stdout = "pipe") => {
-  const child = spawn(process.execPath, [command, ...flags], { stdio: ["ignore", stdout, logFile] })
+const run = (flags) => {
+  // Tensors in shared memory are copied by the pool's threads: images at GPU speed keep more than four busy.
+  const child = spawn(process.execPath, [command, ...flags], { stdio: ["ignore", "pipe", logFile], env: { UV_THREADPOOL_SIZE: "16", ...process.env } })
   running.add(child)
   const ended = new Promise((resolve) => child.once("close", (code, signal) => {
     running.delete(child)
