@@ -84,21 +84,26 @@ const mixes: ReadonlyArray<readonly [string, (rate: number) => ReadonlyArray<Str
   ["bursts, gamma CV 2", (rate) => streamsOf(() => ({ ratesRps: [rate], distribution: "gamma", cv: 2 }))],
   ["rates that vary fourfold", (rate) => streamsOf(() => ({ ratesRps: day.map((factor) => (factor * rate) / 2.33), distribution: "exp" }))]
 ]
+/** Requests per second of each model. At the last a reservation for the peak of rates that vary leaves one GPU of eight. */
+const rates = [400, 900, 1400, 2400]
 const mixed = () => {
   const alone = play({ gpus: 1, streams: [], fill: mixedFill }).fillRps
   const worth = (fillRps: ReadonlyArray<number>): number => fillRps.reduce((sum, rps, i) => sum + rps / alone[i]!, 0) / alone.length
-  return mixes.flatMap(([mix, streams]) => [400, 900, 1400].map((rate) => {
+  return mixes.flatMap(([mix, streams]) => {
     let needed = 1
-    let reserved = play({ gpus: needed, streams: streams(rate), fill: [] })
-    while (reserved.kept < 0.99 && needed < 8) reserved = play({ gpus: ++needed, streams: streams(rate), fill: [] })
-    const ours = play({ gpus: 8, streams: streams(rate), fill: mixedFill })
-    const before = play({ gpus: 8, streams: streams(rate), fill: mixedFill, gate: plannedGate })
-    return {
-      mix, "req/s": rate * slos.size, "reserved GPUs": needed, "SLO kept reserved": reserved.kept, "fill reserved": 8 - needed,
-      "SLO kept ours": ours.kept, "fill ours": worth(ours.fillRps), limit: 8 - reserved.busy, ratio: worth(ours.fillRps) / (8 - needed),
-      "SLO kept, plan's slack only": before.kept, "fill, plan's slack only": worth(before.fillRps)
-    }
-  }))
+    return rates.map((rate) => {
+      // More is asked from rate to rate.
+      let reserved = play({ gpus: needed, streams: streams(rate), fill: [] })
+      while (reserved.kept < 0.99 && needed < 8) reserved = play({ gpus: ++needed, streams: streams(rate), fill: [] })
+      const ours = play({ gpus: 8, streams: streams(rate), fill: mixedFill })
+      const before = play({ gpus: 8, streams: streams(rate), fill: mixedFill, gate: plannedGate })
+      return {
+        mix, "req/s": rate * slos.size, "reserved GPUs": needed, "SLO kept reserved": reserved.kept, "fill reserved": 8 - needed,
+        "SLO kept ours": ours.kept, "fill ours": worth(ours.fillRps), limit: 8 - reserved.busy, ratio: worth(ours.fillRps) / (8 - needed),
+        "SLO kept, plan's slack only": before.kept, "fill, plan's slack only": worth(before.fillRps)
+      }
+    })
+  })
 }
 
 const depths: ReadonlyArray<readonly [string, Pick<Run, "gate" | "interference">]> = [
@@ -129,7 +134,7 @@ const rounded = <A extends object>(rows: ReadonlyArray<A>): ReadonlyArray<object
   rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === "number" ? Number(value.toFixed(3)) : value as unknown])))
 const mixedRows = process.argv.includes("--only") && only !== "mixed" ? [] : mixed()
 const ablationRows = process.argv.includes("--only") && only !== "ablation" ? [] : ablation()
-const best = mixedRows.reduce((most, row) => (row["SLO kept ours"] >= 0.99 ? Math.max(most, row.ratio) : most), 0)
+const best = mixedRows.reduce((most, row) => (Math.min(row["SLO kept ours"], row["SLO kept reserved"]) >= 0.99 && row["fill reserved"] > 0 ? Math.max(most, row.ratio) : most), 0)
 const bars = { "best-effort throughput over reserving GPUs, best mix": { value: Number(best.toFixed(2)), bar: 1.5, ok: best >= 1.5 } }
 if (process.argv.includes("--json")) console.log(JSON.stringify({ bench: "types", mixed: rounded(mixedRows), ablation: rounded(ablationRows), bars }))
 else {

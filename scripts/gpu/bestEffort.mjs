@@ -2,7 +2,8 @@
 /**
  * Latency-critical work beside endless best-effort work on this host's GPU, through the real server: ours, each of its depths taken away, and what
  * one would do without it. ResNet50 in requests of 4 items (largest batch 4) at 200 requests/s, Poisson or bursts of a recorded trace; its SLO is
- * --slo-factor times the 99th percentile that is measured of it alone, in the same run. Needs `npm run build`, a CUDA provider and the models of
+ * --slo-factor times the 99th percentile that is measured of it alone, in the same run. Where no gate looks after the SLO, requests bring a limit of
+ * a second: else those that would be late were dropped, and the 99th percentile of the rest said nothing. With a gate, drops count as misses. Needs `npm run build`, a CUDA provider and the models of
  * scripts/make-zoo.ts.
  *
  *   node scripts/gpu/bestEffort.mjs --models ZOO --profiles DIR --out FILE [--systems A,B] [--loads A,B] [--executor emulated --emulate FILE]
@@ -196,12 +197,12 @@ const shapeFlags = async (url, model, count) => {
 }
 
 /** One measurement: latency-critical models and best-effort work at a time, each at its server. */
-const play = async (target, load, { fill = true, critical = true, extraS = 0 } = {}) => {
+const play = async (target, load, { fill = true, critical = true, extraS = 0, patient = false, slos = {} } = {}) => {
   const seconds = (more) => ["--warm-up", String(warmUpS + extraS), "--duration", String(durationS + more)]
   const fillJob = fill ? fills[load.fill] : undefined
   const parts = [
     ...(critical ? load.critical.map(async ({ model }) =>
-      bench(target.critical, model, ["--batch", String(items), ...(load.trace === undefined ? ["--rate", String(rate)] : ["--trace", load.trace]), "--connections", "512", "--seed", "7", ...seconds(0), ...await shapeFlags(target.critical, model, items)])) : []),
+      bench(target.critical, model, ["--batch", String(items), ...(load.trace === undefined ? ["--rate", String(rate)] : ["--trace", load.trace]), "--connections", "512", "--seed", "7", ...(patient ? ["--deadline", "1000"] : []), ...(slos[model] === undefined ? [] : ["--slo", String(slos[model])]), ...seconds(0), ...await shapeFlags(target.critical, model, items)])) : []),
     ...(fillJob === undefined ? [] : [bench(target.fill, load.fill, ["--batch", String(fillJob.items), "--clients", String(fillJob.clients), ...seconds(0.3), ...await shapeFlags(target.fill, load.fill, fillJob.items)])])
   ]
   const ended = await Promise.allSettled(parts)
@@ -247,7 +248,7 @@ const alone = async (chosen) => {
         // The same load alone is measured once for all that run beside it.
         const { trace: how } = loads[name]
         await attempt("alone", name, async () => {
-          const result = seen.get(how) ?? await play({ critical: server.url }, loads[name], { fill: false })
+          const result = seen.get(how) ?? await play({ critical: server.url }, loads[name], { fill: false, patient: true })
           seen.set(how, result)
           return { ...result, glets: server.glets, readyS: server.readyS }
         })
@@ -308,7 +309,7 @@ const measureSystem = async (name, chosen) => {
       for (const load of names) {
         if (isOver()) return
         await attempt(name, load, async () => ({
-          ...await play(target, loads[load], { extraS: gate === true ? (isFirst ? settleS : settleS / 2) : 0 }), glets, readyS: servers.reduce((sum, server) => sum + server.readyS, 0),
+          ...await play(target, loads[load], { slos: sloOf(load), patient: gate !== true, extraS: gate === true ? (isFirst ? settleS : settleS / 2) : 0 }), glets, readyS: servers.reduce((sum, server) => sum + server.readyS, 0),
           boundsMs: (await servers[0].status()).models.flatMap(({ delayBoundMs, model }) => (delayBoundMs === undefined ? [] : [{ model, delayBoundMs }]))
         }))
         isFirst = false

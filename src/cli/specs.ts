@@ -235,6 +235,7 @@ export const bench = commandSpec({
     connections: { kind: "integer", placeholder: "N", min: 1, max: 10_000, description: "Most requests in flight; more wait, on the clock (default: 64; 1024 with --scenario)." },
     timeout: { kind: "number", placeholder: "S", default: 30, min: 0.01, max: 3600, description: "A request without an answer for this long has failed." },
     slo: { kind: "number", placeholder: "MS", min: 0.001, max: 1e9, description: "Objective to count by (default: the model's own)." },
+    deadline: { kind: "number", placeholder: "MS", min: 0.001, max: 86_400_000, description: "Limit that each request brings (its `timeout`), after which it is dropped instead of at the model's objective." },
     body: { kind: "choice", choices: ["json", "binary", "shared"], default: "json", description: "How tensors are sent; shared: through memory, to a server on this host with --shared-memory." },
     input: { kind: "text", placeholder: "FILE", description: "A v2 request body in JSON, or a list of them, instead of random inputs." },
     shape: { kind: "texts", placeholder: "INPUT=1,2,3", description: "Shape of an input with free sizes. Repeatable." },

@@ -79,6 +79,7 @@ describe("glet", () => {
     assertRefused(await glet.run(["bench", "m", "--scenario", "scen2"]), 2, /"m" and --scenario exclude each other/)
     assertRefused(await glet.run(["bench", "--scenario", "scen2", "--rate", "5"]), 2, /--rate and --scenario exclude each other/)
     assertRefused(await glet.run(["bench", "m", "--rate", "5", "--clients", "2"]), 2, /--rate and --clients exclude each other/)
+    assertRefused(await glet.run(["bench", "m", "--deadline", "5", "--input", "x.json"]), 2, /--deadline and --input exclude each other/)
     assertRefused(await glet.run(["serve", "--models", demoModels, "--overlay", "50", "--planner", "time-share"]), 2, /--overlay is of the planner orion, not time-share/)
     assertRefused(await glet.run(["serve", "--models", demoModels, "--best-effort", "open", "--floor", "5"]), 2, /--best-effort open keeps no floor/)
     assertRefused(await glet.run(["bench", "--scenario", "scen22"]), 2, /there is no scenario "scen22"; did you mean "scen2"/)

@@ -43,7 +43,7 @@ const bodiesFromFile = (file: string): Effect.Effect<ReadonlyArray<InferBody>, C
 
 const randomBodies = (target: Target, args: ModelBenchArgs) =>
   parseShapes(args.shape).pipe(
-    Effect.flatMap((shapes) => requestBodies(target, args.positional, { batch: args.batch, shapes, format: args.body, seed: args.seed }))
+    Effect.flatMap((shapes) => requestBodies(target, args.positional, { batch: args.batch, shapes, format: args.body, seed: args.seed, deadlineMs: args.deadline }))
   )
 
 /** Arrival times from a file, from the first again after as long as the file is. */
@@ -84,6 +84,7 @@ const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
   Effect.gen(function*() {
     const target = yield* targetOf(args.server)
     yield* checkArrivals(args)
+    if (args.deadline !== undefined && args.input !== undefined) return yield* usageError("--deadline and --input exclude each other", "the requests of a file bring their own `timeout`")
     const ratesRps = yield* ratesOf(args)
     const trace = args.trace === undefined ? undefined : yield* traceOf(args.trace)
     if (args.csv !== undefined) yield* checkWritable(args.csv, "the CSV file")

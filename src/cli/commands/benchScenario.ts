@@ -37,7 +37,7 @@ const requestsOf = (target: Target, scenario: Scenario, args: ScenarioBenchArgs)
 /** `glet bench --scenario` */
 export const benchScenario = (args: ScenarioBenchArgs): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
-    for (const [flag, given] of [["--rate", args.rate], ["--rate-file", args.rateFile], ["--trace", args.trace], ["--clients", args.clients], ["--n", args.n], ["--slo", args.slo], ["--input", args.input], ["--csv", args.csv]] as const) {
+    for (const [flag, given] of [["--rate", args.rate], ["--rate-file", args.rateFile], ["--trace", args.trace], ["--clients", args.clients], ["--deadline", args.deadline], ["--n", args.n], ["--slo", args.slo], ["--input", args.input], ["--csv", args.csv]] as const) {
       if (given !== undefined) return yield* usageError(`${flag} and --scenario exclude each other: the scenario says it`)
     }
     if (args.shape.length > 0) return yield* usageError("--shape and --scenario exclude each other")

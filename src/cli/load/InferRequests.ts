@@ -22,6 +22,8 @@ export interface BodyOptions {
   readonly shapes: ReadonlyMap<string, ReadonlyArray<number>>
   readonly format: "json" | "binary"
   readonly seed: number
+  /** Limit that each request brings, in ms; the model's own where absent. */
+  readonly deadlineMs?: number | undefined
 }
 
 /** A body and the length of its JSON part; undefined where all of it is JSON. @since 0.1.0 @category requests */
@@ -105,7 +107,11 @@ export const makeInferBody = (options: BodyOptions): InferBody | { readonly prob
       inputs.push({ ...head, data: jsonValues(values.array) })
     }
   }
-  const json = Buffer.from(JSON.stringify({ inputs, ...(options.format === "binary" ? { parameters: { binary_data_output: true } } : {}) }))
+  const parameters = {
+    ...(options.format === "binary" ? { binary_data_output: true } : {}),
+    ...(options.deadlineMs === undefined ? {} : { timeout: Math.round(1000 * options.deadlineMs) })
+  }
+  const json = Buffer.from(JSON.stringify({ inputs, ...(Object.keys(parameters).length === 0 ? {} : { parameters }) }))
   return blobs.length === 0
     ? { bytes: json, jsonBytes: undefined }
     : { bytes: Buffer.concat([json, ...blobs]), jsonBytes: json.length }

@@ -205,7 +205,8 @@ describe("LoadGenerator", () => {
       const started = performance.now()
       const { streams: [refused] } = await runLoad(options(target, { signal: stop.signal }), [stream(target, { clients: 2, maxRequests: Infinity })])
       const report = refused!.stats.report()
-      assert.strictEqual(report.failed["http-503"], report.requests)
+      // But for those that the end met under way.
+      assert.isAtLeast(report.failed["http-503"]!, report.requests - 2)
       // Two clients with pauses of 10 ms at least.
       assert.isAtMost(report.requests, 2 * (1 + (performance.now() - started) / 10))
     }))
