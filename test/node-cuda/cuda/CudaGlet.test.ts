@@ -211,6 +211,24 @@ describe("CudaGlet", () => {
     await runMany(arena, [[contract, model]], 20, 1)
   })
 
+  it("takes a slower layout with a graph before a faster one without, which would hold up other glets", async () => {
+    let instantiated = 0
+    const failed = new Set<number>()
+    const { glet } = await open({
+      spinMs: (nhwc) => nhwc ? 2 : 3,
+      onCall: (call) => {
+        // Batch 1: the layout without choice comes first and has a graph, channels last has none.
+        if (call !== "instantiate" || ++instantiated !== 4) return
+        failed.add(instantiated)
+        throw new CudaError("cuGraphInstantiate", 912, "CUDA_ERROR_INVALID_CLUSTER_SIZE")
+      }
+    })
+    const { loaded } = await load(glet, convolution(), [1])
+    assert.strictEqual(failed.size, 1)
+    assert.include(loaded.detail, "graphs for 1")
+    assert.notInclude(loaded.detail, "nhwc")
+  })
+
   it("launches a graph that takes long on another thread", async () => {
     const { arena, fake, glet } = await open({ launchMs: 0.2 })
     const contract = convolution()

@@ -59,6 +59,11 @@ const recordAfterUses = 3
 const inlineLaunchMs = 0.1
 /** The first launches of a graph are slow for reasons of their own. */
 const judgedLaunches = 12
+/**
+ * A run without a graph launches its kernels one by one, which holds up the launches of all other glets of the process. That does not show where it is
+ * tried alone: it must be so many times as fast as a graph to be taken.
+ */
+const launchedOneByOne = 2
 /** Trial runs of a size; the median counts. */
 const trialRuns = 9
 
@@ -211,7 +216,7 @@ export class CudaModel {
   }
 
   /**
-   * Makes sizes ready: runs each, records all its sets, compares, and keeps the faster layout where there is a choice. Rejects with `LoadFailure`.
+   * Makes sizes ready: runs each, records all its sets, compares, and keeps the faster layout where there is a choice, one with a graph before one without. Rejects with `LoadFailure`.
    * Where each has a session of its own the first runs, in which cuDNN compiles for seconds, go on side by side.
    */
   async warm(batches: ReadonlyArray<number>): Promise<void> {
@@ -260,7 +265,7 @@ export class CudaModel {
   private async fastest(sizes: ReadonlyArray<BatchSize>): Promise<BatchSize> {
     let best: { readonly size: BatchSize; readonly ms: number } | undefined
     for (const size of sizes) {
-      const ms = await this.trial(size)
+      const ms = (await this.trial(size)) * (size.free.some(({ graph }) => graph !== undefined) ? 1 : launchedOneByOne)
       if (best === undefined || ms < best.ms) best = { size, ms }
     }
     return best!.size
