@@ -19,6 +19,8 @@ export interface DelayBoundOptions {
   readonly missed: number
   /** Most that is believed to miss without best-effort work: beyond it the model has other troubles than a tight objective. */
   readonly mostUnavoidable: number
+  /** Windows from one control to the next at least; a bad one counts as four. Infinity: there are none. */
+  readonly controlEvery: number
   /** Requests of a window. */
   readonly window: number
   /** Without a miss a window is good after so long, however few requests it has, ms: where nobody asks nothing can be delayed. */
@@ -31,7 +33,7 @@ export interface DelayBoundOptions {
 
 /** @since 0.1.0 @category gate */
 export const defaultDelayBoundOptions: DelayBoundOptions = {
-  missed: 0.005, mostUnavoidable: 0.05, window: 400, patienceMs: 5_000, smallest: 1 / 1024, largest: 1, first: 1 / 8
+  missed: 0.005, mostUnavoidable: 0.05, controlEvery: 16, window: 400, patienceMs: 5_000, smallest: 1 / 1024, largest: 1, first: 1 / 8
 }
 
 /** Ends of a bracket within this ratio are one value. */
@@ -39,9 +41,8 @@ const closeEnough = 1.15
 /** A probe that failed is made again after twice as many good windows, up to so many. */
 const longestPause = 32
 
-/** Windows from one control to the next: fewest, and most where nothing missed without best-effort work. */
-const shortestControlPause = 16
-const longestControlPause = 128
+/** Where nothing missed without best-effort work, controls become as many times rarer. */
+const rarerControls = 8
 /** A control takes so many times `patienceMs` at most: of few requests a miss says little. */
 const controlPatience = 4
 /** A bad window counts as so many: what misses without best-effort work may have become more. */
@@ -63,10 +64,11 @@ export class DelayBound {
   /** What is known to miss without best-effort work: as of the last control, so many windows ago. */
   private unavoidable = 0
   private inControl = false
-  private sinceControl = shortestControlPause
-  private controlPause = shortestControlPause
+  private sinceControl: number
+  private controlPause: number
 
   constructor(private readonly options: DelayBoundOptions = defaultDelayBoundOptions) {
+    this.sinceControl = this.controlPause = options.controlEvery
     this.current = options.first
     this.low = options.smallest
     this.high = options.largest
@@ -111,11 +113,11 @@ export class DelayBound {
     this.lastPause = 1
     this.unavoidable = 0
     this.inControl = false
-    this.sinceControl = this.controlPause = shortestControlPause
+    this.sinceControl = this.controlPause = this.options.controlEvery
   }
 
   private close(nowMs: number, good: boolean): void {
-    const { largest, missed, mostUnavoidable, smallest, window } = this.options
+    const { controlEvery, largest, missed, mostUnavoidable, smallest, window } = this.options
     const missedPart = this.misses / Math.max(this.ended, window / 4)
     this.ended = 0
     this.misses = 0
@@ -125,7 +127,7 @@ export class DelayBound {
       if (this.unavoidable < missed / 100) this.unavoidable = 0
       this.inControl = false
       this.sinceControl = 0
-      this.controlPause = this.unavoidable > 0 ? shortestControlPause : Math.min(longestControlPause, 2 * this.controlPause)
+      this.controlPause = this.unavoidable > 0 ? controlEvery : Math.min(rarerControls * controlEvery, 2 * this.controlPause)
       return
     }
     this.sinceControl += good ? 1 : badWeight
