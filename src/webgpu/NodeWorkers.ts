@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import { describeProvider } from "./Capabilities.js"
 import type { WebGpuCapabilities } from "./Capabilities.js"
+import { exitOnce } from "./internal/exitOnce.js"
 import { mostModelBytes } from "./internal/fetchModel.js"
 import { findDawn } from "./NodeDawn.js"
 import type { WebGpuExecutorOptions } from "./WebGpuExecutor.js"
@@ -32,12 +33,7 @@ export const startThreads = (options: NodeWorkerOptions = {}): StartWorker => {
     return {
       post: (message, transfer) => worker.postMessage(message, [...transfer]),
       listen: (onMessage, onExit) => {
-        let exited = false
-        const exit = (detail: string) => {
-          if (exited) return
-          exited = true
-          onExit(detail)
-        }
+        const exit = exitOnce(onExit)
         worker.on("message", onMessage)
         worker.on("error", (error) => exit(error instanceof Error ? error.message : String(error)))
         worker.on("exit", (code) => exit(`the thread ended with code ${code}`))

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { exitOnce } from "./internal/exitOnce.js"
 
 /** A worker that speaks the executor's protocol. @since 0.1.0 @category workers */
 export interface WorkerLink {
@@ -31,12 +32,7 @@ export interface WebWorker {
 export const linkOf = (worker: WebWorker): WorkerLink => ({
   post: (message, transfer) => worker.postMessage(message, [...transfer]),
   listen: (onMessage, onExit) => {
-    let exited = false
-    const exit = (detail: string) => {
-      if (exited) return
-      exited = true
-      onExit(detail)
-    }
+    const exit = exitOnce(onExit)
     worker.addEventListener("message", ({ data }) => onMessage(data))
     worker.addEventListener("messageerror", () => exit("a message from the worker could not be read"))
     worker.addEventListener("error", (event) => {

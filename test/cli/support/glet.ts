@@ -6,6 +6,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { oncePerRun } from "../../support/oncePerRun.js"
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url))
 export const demoModels = path.join(root, "resource", "demo")
@@ -32,11 +33,7 @@ export interface Glet {
 }
 
 /** Builds it as tsup does, without declarations. */
-export const buildGlet = async (): Promise<Glet> => {
-  const cache = path.join(root, "node_modules", ".cache")
-  fs.mkdirSync(cache, { recursive: true })
-  const folder = fs.mkdtempSync(path.join(cache, "glet-test-"))
-  const bin = path.join(folder, "bin")
+const buildInto = async (bin: string): Promise<void> => {
   const options: BuildOptions = {
     bundle: true, platform: "node", format: "esm", target: "node20", external: ["koffi", "onnxruntime-node", "onnxruntime-common", "highs"], logLevel: "error",
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
@@ -45,6 +42,15 @@ export const buildGlet = async (): Promise<Glet> => {
   await build({
     ...options, entryPoints: { runner: path.join(root, "src/node-cuda/runner/main.ts"), front: path.join(root, "src/front/main.ts") }, outdir: bin
   })
+}
+
+/** A copy of it. */
+export const buildGlet = async (): Promise<Glet> => {
+  const cache = path.join(root, "node_modules", ".cache")
+  const built = await oncePerRun("glet", buildInto)
+  const folder = fs.mkdtempSync(path.join(cache, "glet-test-"))
+  const bin = path.join(folder, "bin")
+  fs.cpSync(built, bin, { recursive: true })
 
   const running = new Set<ChildProcess>()
   const start: Glet["start"] = (args, { env = {} } = {}) => {

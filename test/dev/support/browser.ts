@@ -3,10 +3,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import { oncePerRun } from "../../support/oncePerRun.js"
 import * as DevServer from "../../../src/dev/DevServer.js"
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url))
@@ -21,11 +21,12 @@ export interface PageServer {
   readonly close: () => Promise<void>
 }
 
-/** Builds the page into a folder of its own and serves it. */
+/** Builds the page, once, and serves it. */
 export const servePage = async (): Promise<PageServer> => {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-page-"))
-  const { build } = await import("vite")
-  await build({ configFile: path.join(root, "src/dev/page/vite.config.ts"), logLevel: "warn", build: { outDir: folder } })
+  const folder = await oncePerRun("page", async (outDir) => {
+    const { build } = await import("vite")
+    await build({ configFile: path.join(root, "src/dev/page/vite.config.ts"), logLevel: "warn", build: { outDir } })
+  })
   const scope = Effect.runSync(Scope.make())
   const { url } = await Effect.runPromise(Scope.extend(DevServer.make({
     host: "127.0.0.1",
@@ -38,10 +39,7 @@ export const servePage = async (): Promise<PageServer> => {
   return {
     url,
     folder,
-    close: async () => {
-      await Effect.runPromise(Scope.close(scope, Exit.void))
-      fs.rmSync(folder, { recursive: true, force: true })
-    }
+    close: () => Effect.runPromise(Scope.close(scope, Exit.void))
   }
 }
 
