@@ -15,8 +15,8 @@ import { makeRandom } from "../../core/internal/random.js"
 import type { Plan } from "../../core/Plan.js"
 import { gletsOf } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
-import { fewestBound } from "../bounds/FewestBound.js"
-import { headroomBound } from "../bounds/HeadroomBound.js"
+import { boundFewest } from "../bounds/internal/boundFewest.js"
+import { boundHeadroom } from "../bounds/internal/boundHeadroom.js"
 import { impossibleAlone, invalidDemands } from "../internal/diagnosis.js"
 import { draftToPlan } from "../internal/draftToPlan.js"
 import type { GpuDraft } from "../internal/gletSolver.js"
@@ -251,7 +251,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   const kept = structure === undefined && current !== undefined ? keep(space, solver, direction, current, objective, limit) : undefined
   if (kept !== undefined && ((objective === "headroom" && !isCompact) || kept.isUsed)) structure = kept.structure
   if (structure === undefined && (objective === "fewest" || isCompact)) {
-    const bound = fewestBound(problem)
+    const bound = boundFewest(problem, {}, undefined)
     if (!isCompact) lowerBound = bound.cost
     const wanted = isCompact ? { ...direction, length: direction.length * limit } : direction
     const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction: wanted, bound, seed: options.seed, effort })
@@ -267,7 +267,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     }
   }
   if (structure === undefined) {
-    upperBound = headroomBound(problem).factor
+    upperBound = boundHeadroom(problem, {}, undefined).factor
     const most = mostHeadroom(space, solver, rates, critical, upperBound, effort)
     if (mustFit && (most.homeless.length > 0 || most.structure.factor < 1)) {
       const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)

@@ -2,7 +2,7 @@
  * Why rates do not fit on the GPUs there are, and how much of them does.
  */
 import type { Culprit } from "../../Planner.js"
-import { fewestBound } from "../../bounds/FewestBound.js"
+import { boundFewest } from "../../bounds/internal/boundFewest.js"
 import { anneal } from "./anneal.js"
 import { worthOf } from "./climb.js"
 import { construct } from "./construct.js"
@@ -33,7 +33,7 @@ export const shortageOf = (space: SearchSpace, fleet: Fleet): ReadonlyArray<Culp
   const { demands, problem } = space.tables
   return [...fleet.unmet].sort((a, b) => a - b).map((model): Culprit => {
     const demand = demands[model]!
-    const isTooMuch = fewestBound({ ...problem, demands: [demand] }).gpus > problem.gpus.length
+    const isTooMuch = boundFewest({ ...problem, demands: [demand] }, {}, undefined).gpus > problem.gpus.length
     // What the search carried, less what rounding may have added.
     const carried = Math.min(fleet.carried[model]!, demand.rateRps) * (1 - 1e-6)
     const nearest = carried > 0 && demand.rateRps > 0 ? { nearestRateRps: carried } : {}

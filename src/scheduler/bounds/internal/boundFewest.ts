@@ -1,0 +1,80 @@
+/**
+ * The bound on GPUs and cost by prices, and by `prove` where it is given: proofs by programs come as an argument, so that planners, which do without,
+ * do not bring them into an application's bundle.
+ */
+import type { PlanProblem } from "../../../core/PlanProblem.js"
+import type { BoundEffort, FewestBound, FewestBoundOptions } from "../FewestBound.js"
+import type { BoundModel } from "./boundModel.js"
+import { makeBoundModel } from "./boundModel.js"
+import type { proveTooFew } from "./combinationProof.js"
+import type { CoverTable } from "./covers.js"
+import { firstPrices, leastPurchase, loadOf, priceAll, raisePrices } from "./prices.js"
+import { purchasesBetween } from "./purchases.js"
+import { relativeSlack, wholeAtLeast } from "./slack.js"
+
+export type Prove = typeof proveTooFew
+
+/** Fine cells tell few models' visits apart; of many models' visits the sum hardly changes. */
+const cellsOf = (effort: BoundEffort, models: number): number => (effort === "quick" ? (models <= 32 ? 24 : 6) : models <= 32 ? 96 : 12)
+const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 200, proof: 200 }
+
+/** Combinations of more GPUs than this are too many. */
+const mostProved = 12
+
+/** See `fewestBound`; without `prove` the effort `proof` does no more than `thorough`. */
+export const boundFewest = (problem: PlanProblem, options: FewestBoundOptions, prove: Prove | undefined): FewestBound => {
+  const effort = options.effort ?? "quick"
+  const model = makeBoundModel(problem)
+  const { classes, resources, tablesAt } = model
+  const tables = tablesAt(1, cellsOf(effort, model.demands.length))
+  if (tables.length === 0) return { gpus: 0, cost: 0, how: "no model has a rate" }
+  const counts = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
+  const known = options.knownGpus ?? Infinity
+  const ascend = (unitCosts: ReadonlyArray<number>, enough: number) =>
+    raisePrices(resources, tables, (priced) => leastPurchase(priced, unitCosts, counts), firstPrices(resources, unitCosts), looksOf[effort], enough)
+  const priced = ascend(classes.map(() => 1), known - 1 + 1e-3)
+  let gpus = wholeAtLeast(priced.bound * (1 - relativeSlack))
+  let how = "prices of time, places and memory"
+  if (effort === "proof" && options.solver !== undefined && prove !== undefined) {
+    const inventory = counts.reduce((sum, count) => sum + count, 0)
+    const { cost } = priceAll(resources, tables, priced.prices)
+    while (gpus < Math.min(known, inventory + 1, mostProved)) {
+      const proof = prove(options.solver, model, counts, gpus, priced.prices, cost)
+      if (proof === "none") break
+      how = proof === "linear" ? "linear programs of every combination of cuts" : "integer programs of every combination of cuts"
+      gpus++
+    }
+    if (gpus > inventory) gpus = Infinity
+  }
+  const unitCosts = classes.map((each) => each.cost)
+  if (unitCosts.every((each) => each === unitCosts[0])) return { gpus, cost: gpus * (unitCosts[0] ?? 1), how }
+  return { gpus, cost: gpus === Infinity ? Infinity : costBound(model, tables, gpus, effort, options, prove), how }
+}
+
+/** Purchases that are looked at beyond what prices prove. */
+const mostPurchases = 200
+
+/** The cheapest purchase that is not ruled out. */
+const costBound = (
+  model: BoundModel, tables: ReadonlyArray<CoverTable>, gpus: number, effort: BoundEffort, options: FewestBoundOptions, prove: Prove | undefined
+): number => {
+  const { classes, resources } = model
+  const unitCosts = classes.map(({ cost }) => cost)
+  const available = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
+  const { bound, prices } = raisePrices(
+    resources, tables, (priced) => leastPurchase(priced, unitCosts, available), firstPrices(resources, unitCosts), looksOf[effort]
+  )
+  const least = bound * (1 - relativeSlack)
+  const below = Math.min(options.knownCost ?? Infinity, least + 2 * Math.max(...unitCosts))
+  const purchases = purchasesBetween(unitCosts, available, least * (1 - 1e-9), below, mostPurchases)
+  if (purchases === undefined || !(least < below)) return least
+  const priced = priceAll(resources, tables, prices)
+  for (const { cost, counts } of purchases) {
+    const count = counts.reduce((sum, n) => sum + n, 0)
+    if (count < gpus || loadOf(priced, counts).bound * (1 - relativeSlack) > 1) continue
+    const isProved = effort === "proof" && options.solver !== undefined && prove !== undefined && count <= mostProved &&
+      prove(options.solver, model, counts, count, prices, priced.cost) !== "none"
+    if (!isProved) return Math.max(least, cost)
+  }
+  return below
+}

@@ -1,0 +1,67 @@
+/** The bound on all rates' growth by prices, and by `prove` where it is given (see boundFewest.ts). */
+import type { PlanProblem } from "../../../core/PlanProblem.js"
+import type { Solver } from "../../solver/Solver.js"
+import type { BoundEffort } from "../FewestBound.js"
+import type { HeadroomBound, HeadroomBoundOptions } from "../HeadroomBound.js"
+import type { Prove } from "./boundFewest.js"
+import { makeBoundModel } from "./boundModel.js"
+import { firstPrices, loadOf, priceAll, raisePrices } from "./prices.js"
+import { relativeSlack } from "./slack.js"
+
+const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 12, thorough: 60, proof: 60 }
+/** Combinations are asked about so many factors. */
+const proofProbes = 6
+const mostProved = 4
+const mostProbes = 40
+/** The bound is looked for this closely. */
+const closeness = 1.002
+const widest = 1e6
+
+/** See `headroomBound`. */
+export const boundHeadroom = (problem: PlanProblem, options: HeadroomBoundOptions, prove: Prove | undefined): HeadroomBound => {
+  const { classes, demands, resources, tablesAt } = makeBoundModel(problem)
+  const effort = options.effort ?? "quick"
+  const cells = demands.length <= 32 ? 24 : 6
+  let how = "prices of time, places and memory"
+  if (demands.length === 0) return { factor: Infinity, how: "no model has a rate" }
+  const counts = classes.map(({ count }) => count)
+  let starts = firstPrices(resources, classes.map(() => 1))
+  const loadAt = (factor: number): number => {
+    const found = raisePrices(resources, tablesAt(factor, cells), (priced) => loadOf(priced, counts), starts, looksOf[effort], 1 + 2 * relativeSlack)
+    starts = [found.prices]
+    return found.bound * (1 - relativeSlack)
+  }
+  let possible = 0
+  let impossible = Infinity
+  let factor = 1
+  for (let probe = 0; probe < mostProbes; probe++) {
+    const load = loadAt(factor)
+    if (load > 1) impossible = factor
+    else possible = factor
+    if (impossible <= 1 / widest || possible >= widest) break
+    if (impossible < possible * closeness) break
+    if (possible === 0) factor = Math.max(1 / widest, impossible / Math.max(1.02, Math.min(load, 64)))
+    else if (impossible === Infinity) factor = Math.min(widest, possible * Math.max(1.02, Math.min(1 / load, 64)))
+    else factor = Math.sqrt(possible * impossible)
+  }
+  if (effort === "proof" && options.solver !== undefined && prove !== undefined && problem.gpus.length <= mostProved && impossible < Infinity) {
+    let known = options.knownFactor ?? impossible / 2
+    for (let probe = 0; probe < proofProbes && impossible > known * closeness; probe++) {
+      const middle = Math.sqrt(known * impossible)
+      if (isProvedTooMuch(prove, options.solver, problem, middle, starts)) {
+        impossible = middle
+        how = "programs of every combination of cuts"
+      } else known = middle
+    }
+  }
+  return { factor: impossible, how }
+}
+
+const isProvedTooMuch = (prove: Prove, solver: Solver, problem: PlanProblem, factor: number, starts: ReadonlyArray<Float64Array>): boolean => {
+  const scaled = { ...problem, demands: problem.demands.map((demand) => ({ ...demand, rateRps: demand.rateRps * factor })) }
+  const model = makeBoundModel(scaled)
+  const counts = model.classes.map(({ count }) => count)
+  const tables = model.tablesAt(1, 24)
+  const { prices } = raisePrices(model.resources, tables, (priced) => loadOf(priced, counts), starts, looksOf.proof)
+  return prove(solver, model, counts, problem.gpus.length, prices, priceAll(model.resources, tables, prices).cost) !== "none"
+}
