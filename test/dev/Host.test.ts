@@ -130,10 +130,10 @@ describe("the page's host", { timeout: 60_000 }, () => {
       yield* page.until("frames", () => page.frames.length >= 3)
       send({ kind: "traffic", on: false })
       yield* page.until("the pause", () => page.state!.traffic === false)
-      yield* Effect.sleep(1500)
+      yield* Effect.sleep(1000)
       const { generation } = page.state!.plan
       const messages = page.messages.length
-      yield* Effect.sleep(1500)
+      yield* Effect.sleep(1000)
       assert.strictEqual(page.messages.length, messages)
       assert.strictEqual(page.state!.plan.generation, generation)
       send({ kind: "traffic", on: true })
