@@ -16,13 +16,16 @@ interface ByGletsRequest {
   readonly target: Float64Array
   /** GPUs there are, by kind. */
   readonly available: ReadonlyArray<number>
-  /** Of annealing. */
+  /** Plans that are made; the cheapest is the answer, or the first that costs no more than `enough`. */
+  readonly runs: number
+  readonly enough: number
+  /** Of annealing, for each. */
   readonly steps: number
   readonly random: () => number
 }
 
-/** Neighbours may slow a model down by so much more than average ones. */
-const margin = 1.5
+/** Neighbours may slow a model down by so much more than average ones: less leaves more room, and fewer neighbours that go together. By run. */
+const margins = [1.5, 2]
 /** Temperatures, in parts of a GPU. */
 const hot = 0.003
 const cold = 0.0001
@@ -70,8 +73,7 @@ const split = ({ kinds, models }: SearchSpace, loose: LooseGlets, target: Float6
   return { whole, rest }
 }
 
-/** GPUs that carry the target; undefined where there are too few, or a model has no glet. */
-export const byGlets = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest): ReadonlyArray<GpuState> | undefined => {
+const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, margin: number): ReadonlyArray<GpuState> | undefined => {
   const { available, random, steps, target } = request
   const { kinds } = space
   const scarcity = kinds.map(() => 1)
@@ -124,4 +126,19 @@ export const byGlets = (space: SearchSpace, solver: GpuSolver, request: ByGletsR
     loose.setPrices(prices())
   }
   return undefined
+}
+
+/** GPUs that carry the target; undefined where there are too few, or a model has no glet. */
+export const byGlets = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest): ReadonlyArray<GpuState> | undefined => {
+  let best: ReadonlyArray<GpuState> | undefined
+  let least = Infinity
+  for (let i = 0; i < request.runs && least > request.enough; i++) {
+    const states = run(space, solver, request, margins[i % margins.length]!)
+    if (states === undefined) continue
+    const cost = states.reduce((sum, { kind }) => sum + space.kinds[kind]!.cost, 0)
+    if (cost >= least) continue
+    best = states
+    least = cost
+  }
+  return best
 }

@@ -75,15 +75,25 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
   return undefined
 }
 
-/** Annealing steps of glets: so many for each pair of models, up to so many, and fewer where there are fewer models than this for each GPU. */
+/**
+ * Annealing steps of glets: so many for each pair of models, up to so many, fewer where there are fewer models than this for each GPU, or more GPUs than
+ * this, which take their time to be put together.
+ */
 const gletSteps = 40
 const mostGletSteps = 250_000
 const manyModels = 2
+const manyGpus = 500
+/** On few GPUs one more or less is luck, and with few models it is tried more often. */
+const fewModels = 100
+const fewGpus = 100
+const fewModelsRuns = 3
+/** Where a model takes more GPUs than this on average, nothing is gained by looking at glets. */
+const largeModels = 8
 
 const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState> | undefined): number =>
   states === undefined ? Infinity : states.reduce((sum, { kind }) => sum + space.kinds[kind]!.cost, 0)
 
-/** GPUs made of glets, or built one after the other, whichever are fewer; then some at a time are built anew. */
+/** GPUs made of glets, or built one after the other, whichever are cheaper in the end. */
 const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
   const random = makeRandom(seed)
   const target = scaled(direction.unit, direction.length)
@@ -91,19 +101,31 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const weights = costs.map((cost, model) => (target[model]! > 0 ? cost / target[model]! : 0))
   const available = space.kinds.map(({ members }) => members.length)
   const asked = countAsked(direction)
-  const steps = Math.round(effort * Math.min(mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * bound.gpus)))
-  const assembled = byGlets(space, solver, { target, available, random, steps })
+  const gpus = Math.max(1, bound.gpus)
+  const isFew = asked <= fewModels && gpus <= fewGpus
+  const steps = Math.min(mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * gpus)) * Math.min(1, manyGpus / gpus)
+  const assembled = gpus > largeModels * asked ? undefined : byGlets(space, solver, {
+    target, available, random, enough: bound.cost + 1e-9,
+    steps: Math.round((isFew ? Math.sqrt(effort) : effort) * steps),
+    runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.sqrt(effort))) : 1
+  })
   const constructed = costOf(space, assembled) <= bound.cost + 1e-9
     ? undefined
     : constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
-  const built = costOf(space, constructed) < costOf(space, assembled) ? constructed : assembled
-  if (built === undefined) return undefined
-  const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach(countAsked(direction)), random })
-  if (states.length > squeezedUpTo) return { states, length: factorOf(space, states, direction.unit) }
-  const squeezed = squeeze(space, solver, {
-    states, target, weights: worthOf(costs, target), bound: bound.cost, stepsEach: attemptSteps(states.length, effort), steps: effort * squeezeSteps, random
-  })
-  return { states: squeezed, length: factorOf(space, squeezed, direction.unit) }
+  /** Some GPUs at a time are built anew; then one less is tried. */
+  const finish = (built: ReadonlyArray<GpuState>): ReadonlyArray<GpuState> => {
+    const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach(asked), random })
+    return states.length > squeezedUpTo ? states : squeeze(space, solver, {
+      states, target, weights: worthOf(costs, target), bound: bound.cost, stepsEach: attemptSteps(states.length, effort), steps: effort * squeezeSteps, random
+    })
+  }
+  // On few GPUs the dearer start may have the cheaper end.
+  const isBehind = costOf(space, constructed) >= costOf(space, assembled)
+  const starts = [assembled, constructed].filter((states, i) => states !== undefined && (isFew || (i === 1) !== isBehind))
+  const ends = starts.map((states) => finish(states!))
+  if (ends.length === 0) return undefined
+  const states = ends.reduce((a, b) => (costOf(space, b) < costOf(space, a) ? b : a))
+  return { states, length: factorOf(space, states, direction.unit) }
 }
 
 export const fewest = (space: SearchSpace, solver: GpuSolver, request: FewestRequest): Found | undefined => {
