@@ -2,13 +2,14 @@
  * How good plans are and how long they take: generated task sets against the certified bound, times, monotony, and, where a folder of reference runs is
  * given, the fewest GPUs for its task sets. `orion` beside `elastic-int`, which is asked only where it answers within a minute.
  *
- * Times are processor time of this process, medians; the machine may be busy with other things. Those through the planning thread are by the clock, and
- * need a build (`npm run build`).
+ * Times are processor time of this process, medians; the machine may be busy with other things. Those of a process's first plan and through the planning
+ * thread are by the clock; the latter need a build (`npm run build`).
  *
  * command: node bench/run.mjs planning [--quick] [--effort N] [--reference FOLDER]
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import * as path from "node:path"
 import { gunzipSync } from "node:zlib"
@@ -77,6 +78,25 @@ const generated = (): void => {
   }
 }
 
+/** What a process does that is started for one plan, as the original's planner is. */
+const nineModels = () => makeTaskSet({ seed: 1, models: 9, loadGpus: 200, gpus: 256, types: 1 })
+const planOnce = "--plan-once"
+if (args.includes(planOnce)) {
+  const problem = nineModels()
+  const start = performance.now()
+  if (Either.isLeft(orion.plan(problem))) throw new Error("nine models have a plan")
+  console.log(performance.now() - start)
+  process.exit(0)
+}
+const freshProcesses = (): { readonly plan: number; readonly whole: number } => {
+  const runs = Array.from({ length: isQuick ? 5 : 11 }, () => {
+    const start = performance.now()
+    const plan = Number(execFileSync(process.execPath, [process.argv[1]!, planOnce], { encoding: "utf8" }))
+    return { plan, whole: performance.now() - start }
+  })
+  return { plan: median(runs.map(({ plan }) => plan)), whole: median(runs.map(({ whole }) => whole)) }
+}
+
 const times = (): void => {
   console.log("\nTimes: median, and the first call in a fresh process\n")
   row("what", "bar ms", "median ms", "first ms")
@@ -85,8 +105,11 @@ const times = (): void => {
     const all = Array.from({ length: runs }, run)
     row(what, bar, median(all).toFixed(1), all[0]!.toFixed(0))
   }
-  const nine = makeTaskSet({ seed: 1, models: 9, loadGpus: 200, gpus: 256, types: 1 })
+  const nine = nineModels()
   measure("9 models on 256 GPUs", 50, 30, () => timed(orion, nine).ms)
+  const fresh = freshProcesses()
+  row("the same, the first plan of a process, by the clock", 50, fresh.plan.toFixed(1), "")
+  row("the whole process, by the clock", "", fresh.whole.toFixed(1), "")
   const hundred = makeTaskSet({ seed: 1, models: 100, loadGpus: 100, gpus: 160, types: 1 })
   const current = timed(orion, hundred).plan!
   let turn = 0

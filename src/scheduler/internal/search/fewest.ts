@@ -39,9 +39,13 @@ const climbedUpTo = 320
 export const attemptSteps = (gpus: number, effort: number): number => Math.round(effort * (2000 + 1000 * gpus))
 export const climbAttempts = 30
 
-/** GPUs that are built anew in shrinking; between few models there is little to try. */
+/** Between so few models there is little to try. */
+const handful = 24
+/** More GPUs than this are never fewer for being built one after the other, where models are not few. */
+const builtUpTo = 150
+/** GPUs that are built anew in shrinking. */
 const shrinkBuilds = 2000
-const shrinkBuildsEach = (models: number): number => (models <= 24 ? 12 : 30)
+const shrinkBuildsEach = (models: number): number => (models <= handful ? 12 : 30)
 /** And annealing steps with one GPU less. */
 const squeezeSteps = 100_000
 /** More GPUs than this take more steps than there are. */
@@ -109,7 +113,8 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
     steps: Math.round((isFew ? Math.sqrt(effort) : effort) * steps),
     runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.sqrt(effort))) : 1
   })
-  const constructed = costOf(space, assembled) <= bound.cost + 1e-9
+  const isSettled = assembled !== undefined && gpus > builtUpTo && asked > handful
+  const constructed = isSettled || costOf(space, assembled) <= bound.cost + 1e-9
     ? undefined
     : constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
   /** Some GPUs at a time are built anew; then one less is tried. */
