@@ -6,7 +6,8 @@ export default defineConfig({
     globalSetup: ["test/globalSetup.ts"],
     setupFiles: ["test/support/seed.ts"],
     pool: "forks",
-    poolOptions: { forks: { maxForks: 2 } },
+    // One more than CI has cores: tests of servers wait for much of their time.
+    poolOptions: { forks: { maxForks: 3 } },
     // Tests that drive browsers and kill processes share two cores with each other: in CI one that fails is tried once more.
     retry: process.env["CI_JSON"] === undefined ? 0 : 1,
     testTimeout: 30_000,

@@ -86,7 +86,7 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
 const gletSteps = 40
 const mostGletSteps = 250_000
 const manyModels = 2
-const manyGpus = 500
+const manyGpus = 300
 /** On few GPUs one more or less is luck, and with few models it is tried more often. */
 const fewModels = 100
 const fewGpus = 100
