@@ -182,7 +182,7 @@ describe("CudaGlet", () => {
   })
 
   it("takes the faster layout, and remembers it", async () => {
-    const slow = { spinMs: (nhwc: boolean) => nhwc ? 0.1 : 1 }
+    const slow = { runMs: (nhwc: boolean) => nhwc ? 0.1 : 1 }
     const { another, fake, glet } = await open(slow)
     const contract = convolution()
     const { loaded, model } = await load(glet, contract, [1, 8])
@@ -192,14 +192,14 @@ describe("CudaGlet", () => {
     const again = await load(await another(132), contract, [1, 8])
     assert.include(again.loaded.detail, "nhwc")
     assert.strictEqual(fake.calls.get("openSession"), sessions + 2, "one for each of the two sizes")
-    const other = await open({ spinMs: (nhwc) => nhwc ? 1 : 0.1 })
+    const other = await open({ runMs: (nhwc) => nhwc ? 1 : 0.1 })
     assert.notInclude((await load(other.glet, convolution(), [1, 8])).loaded.detail, "nhwc")
   })
 
   it("takes the layout that can have a graph where that makes it faster, size by size", async () => {
     let instantiated = 0
     const { arena, glet } = await open({
-      spinMs: (nhwc) => nhwc ? 3 : 0.1,
+      runMs: (nhwc) => nhwc ? 3 : 0.1,
       onCall: (call) => {
         // The first is batch 1 in the first layout.
         if (call === "instantiate" && ++instantiated === 1) throw new CudaError("cuGraphInstantiate", 912, "CUDA_ERROR_INVALID_CLUSTER_SIZE")
@@ -215,7 +215,7 @@ describe("CudaGlet", () => {
     let instantiated = 0
     const failed = new Set<number>()
     const { glet } = await open({
-      spinMs: (nhwc) => nhwc ? 2 : 3,
+      runMs: (nhwc) => nhwc ? 2 : 3,
       onCall: (call) => {
         // Batch 1: the layout without choice comes first and has a graph, channels last has none.
         if (call !== "instantiate" || ++instantiated !== 4) return

@@ -22,9 +22,9 @@ export interface FakeOptions {
   /** Throws to fail a call; `count` is how often the call was made, this one included. */
   readonly onCall?: (call: string, count: number) => void
   readonly graphProblem?: () => string | undefined
-  /** Milliseconds each session's run takes on this thread, by layout. */
-  readonly spinMs?: (nhwc: boolean) => number
-  /** How long the launch of a graph holds its thread. */
+  /** Milliseconds each session's run takes by the runtime's clock, by layout. */
+  readonly runMs?: (nhwc: boolean) => number
+  /** Milliseconds the launch of a graph holds its thread, by the same clock. */
   readonly launchMs?: number
   /** What an executable graph computes in place of what was recorded. */
   readonly tamper?: (run: () => void) => void
@@ -49,6 +49,8 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
   const device: CudaDevice = {
     name: "Fake", units: 132, memoryBytes: 1 << 30, driverVersion: 13000, priorities: { highest: -5, lowest: 0 }, ...options.device
   }
+  /** Only what the options say takes time: what is decided by it does not depend on this machine. */
+  let clockMs = 0
   const calls = new Map<string, number>()
   const called = (call: string): void => {
     const count = (calls.get(call) ?? 0) + 1
@@ -227,7 +229,7 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
     },
     launch: (executable, stream) => {
       called("launch")
-      for (const end = performance.now() + (options.launchMs ?? 0); performance.now() < end;);
+      clockMs += options.launchMs ?? 0
       launch(executable, stream)
     },
     launchAsync: (executable, stream, done) => {
@@ -250,6 +252,7 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       ort,
       memoryInfo: ort.cpuMemory,
       unsynchronized: 0n,
+      now: () => clockMs,
       onFatal,
       openSession: async (request, { nhwc, stream }): Promise<OrtCSession> => {
         called("openSession")
@@ -259,7 +262,7 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
           ...session,
           runAsync: (values, _, done) => {
             const run = (): void => {
-              for (const end = performance.now() + (options.spinMs?.(nhwc) ?? 0); performance.now() < end;);
+              clockMs += options.runMs?.(nhwc) ?? 0
               const problem = session.run(values, null)
               if (problem !== undefined) throw new Error(problem)
             }

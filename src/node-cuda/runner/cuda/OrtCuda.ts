@@ -71,6 +71,7 @@ export const makeRuntime = (driver: CudaDriver, ort: Ort, onFatal: (error: CudaE
     memoryInfo: make(f.CreateMemoryInfo, "Cuda", 0, 0, 0),
     openSession: (request, settings) => createCudaSession(ort, request.path, request.signature, settings),
     unsynchronized,
+    now: () => performance.now(),
     onFatal
   }
 }
