@@ -227,7 +227,7 @@ const modelOf = (name: string, sloMs: number, expectedRateRps: number): Model =>
 
 /** One GPU, with room to spare, near its limit, and beyond it. */
 const emulatedCases = (gpuType: string): ReadonlyArray<Case> => {
-  const latency: ProfileLatencyOptions = { interference: new Map([[gpuType, { memory: 0, compute: 0, unknown: 0.16 }]]) }
+  const latency: ProfileLatencyOptions = { interference: new Map([[gpuType, { memory: 0, compute: 0, presence: 0.31 }]]) }
   const at = (name: string, factor: number): Case => ({
     name, latency,
     models: [modelOf("densenet161", 202, 800 * factor), modelOf("vgg16", 142, 800 * factor), modelOf("resnet50", 108, 400 * factor)]

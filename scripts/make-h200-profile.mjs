@@ -96,7 +96,7 @@ fs.writeFileSync(path.join(target, "hardware.json"), `${JSON.stringify({
   ...common, kind: "Hardware", gpuType: "h200", isolation: "mps",
   provenance: `scripts/make-h200-profile.mjs. interference: mean slow-down of the median over ${ratios.length} pairs of models on halves of the GPU at batch 8 ` +
     `was ${round(mean, 3)} (${round(ratios[0], 3)} to ${round(ratios[ratios.length - 1], 3)}); it hardly depends on who the neighbour is, and grows with the neighbours' share. gletMemoryBytes and openMs are estimates.`,
-  memoryBytes: 141e9, gletMemoryBytes: contextBytes, openMs, interference: { memory: 0, compute: 0, unknown: 0, presence: round(2 * (mean - 1), 2) }
+  memoryBytes: 141e9, gletMemoryBytes: contextBytes, openMs, interference: { memory: 0, compute: 0, presence: round(2 * (mean - 1), 2) }
 }, null, 2)}\n`)
 
 console.log(`${models.length} models, ${models.reduce((sum, { points }) => sum + points.length, 0)} points; interference ${round(mean - 1, 3)}`)

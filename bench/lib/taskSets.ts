@@ -82,7 +82,7 @@ export const makeProfiledTaskSet = (
     })) as unknown as ModelProfile["points"]
   }]))]))
   const latency = ProfileLatencyModel.make(profiles, {
-    interference: new Map(kinds.map(({ type }) => [type, { memory: 0.04, compute: 0.01, unknown: 0 }])),
+    interference: new Map(kinds.map(({ type }) => [type, { memory: 0.04, compute: 0.01, presence: 0 }])),
     gletMemoryBytes: new Map(kinds.map(({ type }) => [type, 0.5 * gb]))
   })
   const headroom = options?.latencyHeadroom ?? defaultPlanOptions.latencyHeadroom

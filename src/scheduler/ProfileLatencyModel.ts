@@ -19,7 +19,7 @@ import type { ModelName } from "../core/Ids.js"
 import type { Execution, LatencyModel, LinearInterference } from "../core/LatencyModel.js"
 import type { ModelProfile, ProfilePoint, WorkloadType } from "../core/Profile.js"
 import type { InterferenceCoefficients, Observation, Typed } from "./InterferenceFit.js"
-import { fitInterference, predictSlowdown, pressureOf, sensitivityOf, unknownType } from "./InterferenceFit.js"
+import { fitInterference, pressureOf, sensitivityOf, unknownType } from "./InterferenceFit.js"
 import { nondecreasing } from "./internal/isotonic.js"
 
 /**
@@ -33,10 +33,8 @@ export interface InterferenceOptions {
   readonly memory: number
   /** The same for compute-bound beside compute-bound: clocks and caches. */
   readonly compute: number
-  /** Slow-down, whoever the neighbours are, where a workload type is not known. */
-  readonly unknown: number
-  /** Slow-down by neighbours on the rest of the GPU, whatever they do; those on half of it do half of that. Default 0. */
-  readonly presence?: number
+  /** Slow-down by neighbours on the rest of the GPU, whatever they do; those on half of it do half of that. */
+  readonly presence: number
 }
 
 /**
@@ -45,7 +43,7 @@ export interface InterferenceOptions {
  * @since 0.1.0
  * @category interference
  */
-export const noInterference: InterferenceOptions = { memory: 0, compute: 0, unknown: 0 }
+export const noInterference: InterferenceOptions = { memory: 0, compute: 0, presence: 0 }
 
 /**
  * `presence` of GPUs whose glets run at once and were never measured beside each other: clocks, caches and memory are shared whatever the isolation, and
@@ -231,60 +229,43 @@ export const make = (
 
   const assumed = (gpuType: string): InterferenceOptions => options.interference?.get(gpuType) ?? options.unmeasured?.get(gpuType) ?? noInterference
 
-  /** The worst that one of a glet's executions does; one runs at a time. */
-  const fittedSlowdown = (fit: InterferenceCoefficients, execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
-    const own = typed(execution)
-    return neighbours.reduce((total, group) =>
-      total + group.reduce((worst, other) => Math.max(worst, predictSlowdown(fit, own, [typed(other)]) - 1), 0), 1)
-  }
-
-  const slowdown = (execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
+  /** What an execution suffers from the presence, the memory traffic and the arithmetic of neighbours. */
+  const suffers = (execution: Execution): readonly [number, number, number] => {
     const fit = fits.get(execution.gpuType)
-    if (fit !== undefined) return fittedSlowdown(fit, execution, neighbours)
-    const interference = assumed(execution.gpuType)
-    const own = find(execution.gpuType, execution.model)?.workloadType
-    let contention = 0
-    let unknown = 0
-    for (const group of neighbours) {
-      let worst = 0
-      let presence = 0
-      for (const other of group) {
-        presence = Math.max(presence, ((interference.presence ?? 0) * other.sharePct) / 100)
-        const type = find(other.gpuType, other.model)?.workloadType
-        if (own === undefined || type === undefined) unknown = interference.unknown
-        else {
-          const meeting = interference.memory * own.memory * type.memory + interference.compute * own.compute * type.compute
-          worst = Math.max(worst, (meeting * other.sharePct) / 100)
-        }
-      }
-      contention += worst + presence
-    }
-    return 1 + contention + unknown
+    if (fit !== undefined) return sensitivityOf(fit, typed(execution))
+    const { compute, memory, presence } = assumed(execution.gpuType)
+    const { type } = typed(execution)
+    return [presence, memory * type.memory, compute * type.compute]
   }
-
+  const slowdown = (execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
+    const [byPresence, byMemory, byCompute] = suffers(execution)
+    let total = 1
+    for (const group of neighbours) {
+      // The worst that one of a glet's executions does; one runs at a time.
+      let worst = 0
+      for (const other of group) {
+        const [presence, memory, compute] = pressureOf(typed(other))
+        worst = Math.max(worst, byPresence * presence + byMemory * memory + byCompute * compute)
+      }
+      total += worst
+    }
+    return total
+  }
   const interference: LinearInterference = {
     combine: "sum",
     resources: 3,
     // Offsets differ by batch only where a model was measured with several.
     isPerBatch: [...profiles].some(([gpuType, models]) => fits.has(gpuType) && [...models.values()].some(({ coRuns = [] }) => new Set(coRuns.map(({ batch }) => batch)).size > 1)),
     pressure: (execution) => pressureOf(typed(execution)),
-    sensitivity: (execution) => {
-      const fit = fits.get(execution.gpuType)
-      if (fit !== undefined) return { base: 0, by: sensitivityOf(fit, typed(execution)) }
-      const { compute, memory, presence = 0 } = assumed(execution.gpuType)
-      const { type } = typed(execution)
-      return { base: 0, by: [presence, memory * type.memory, compute * type.compute] }
-    }
+    sensitivity: (execution) => ({ base: 0, by: suffers(execution) })
   }
-  // What is not known counts once, however many neighbours are unknown: that is no sum over neighbours.
-  const isLinear = [...(options.interference?.values() ?? []), ...(options.unmeasured?.values() ?? [])].every(({ unknown }) => unknown === 0)
 
   return {
     latencyMs,
     latenciesMs,
     typicalMs,
     slowdown,
-    ...(isLinear ? { interference } : {}),
+    interference,
     memoryBytes: (gpuType, model) => find(gpuType, model)?.memoryBytes ?? Infinity,
     gletMemoryBytes: (gpuType) => options.gletMemoryBytes?.get(gpuType) ?? 0
   }

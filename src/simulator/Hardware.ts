@@ -34,7 +34,7 @@ export const HardwareDescription = Schema.Struct({
   openMs: Schema.NonNegative.pipe(Schema.finite()),
   /** Slow-down between glets of a GPU, before what the profile's co-runs say; see ProfileLatencyModel. */
   interference: Schema.optionalWith(Schema.Struct({
-    memory: Schema.NonNegative, compute: Schema.NonNegative, unknown: Schema.NonNegative, presence: Schema.optionalWith(Schema.NonNegative, { exact: true })
+    memory: Schema.NonNegative, compute: Schema.NonNegative, presence: Schema.NonNegative
   }), { exact: true })
 })
 /** @since 0.1.0 @category hardware */

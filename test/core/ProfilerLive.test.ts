@@ -183,7 +183,7 @@ describe("Profiler", () => {
     }).pipe(Effect.provide(layerOf(linear))))
 
   it.live("measures beside a busy neighbour, where there is room for one", () => {
-    const interference = new Map([["tiny", { memory: 0, compute: 0, unknown: 1 }]])
+    const interference = new Map([["tiny", { memory: 0, compute: 0, presence: 2 }]])
     const medians = (busyNeighbour: boolean) =>
       Effect.gen(function*() {
         const { points } = yield* measure(linear, named("linear", 1), 60)

@@ -171,7 +171,7 @@ describe("Emulated", () => {
 
   it.scopedLive("is slowed down by neighbours, where that is asked for", () =>
     Effect.gen(function*() {
-      const interference = new Map([["tiny", { memory: 0, compute: 0, unknown: 1 }]])
+      const interference = new Map([["tiny", { memory: 0, compute: 0, presence: 2 }]])
       const pair = Effect.gen(function*() {
         const one = yield* open("tiny:0/a")
         const other = yield* open("tiny:0/b")

@@ -106,7 +106,7 @@ describe("ProfileLatencyModel with co-runs", () => {
   })
 
   it("what an operator says of the GPU type goes before the fit", () => {
-    const told = ProfileLatencyModel.make(profiles, { interference: new Map([["gpu", { memory: 0, compute: 0, unknown: 0 }]]) })
+    const told = ProfileLatencyModel.make(profiles, { interference: new Map([["gpu", { memory: 0, compute: 0, presence: 0 }]]) })
     assert.strictEqual(told.slowdown(run(0), [[run(1)]]), 1)
   })
 })

@@ -115,7 +115,7 @@ describe("interference", () => {
       interference === undefined ? {} : { interference: new Map([["gpu", interference]]) }
     )
   const run = (name: keyof typeof names, sharePct = 50) => ({ gpuType: "gpu", model: names[name], sharePct, batch: 1 })
-  const some = { memory: 0.4, compute: 0.1, unknown: 0.25 }
+  const some = { memory: 0.4, compute: 0.1, presence: 0 }
 
   it("is none by default and none alone", () => {
     assert.strictEqual(make().slowdown(run("memory"), [[run("memory")]]), 1)
@@ -132,9 +132,11 @@ describe("interference", () => {
     assert.approximately(make(some).slowdown(run("memory"), [[run("memory", 20), run("compute", 20)], [run("memory", 30)]]), 1.2, 1e-12)
   })
 
-  it("falls back to the given factor where a type is not known", () => {
-    assert.approximately(make(some).slowdown(run("untyped"), [[run("memory")]]), 1.25, 1e-12)
-    assert.approximately(make(some).slowdown(run("memory"), [[run("untyped")]]), 1.25, 1e-12)
+  it("is the mere presence of neighbours where a type is not known", () => {
+    for (const [one, other] of [["untyped", "memory"], ["memory", "untyped"]] as const) {
+      assert.strictEqual(make(some).slowdown(run(one), [[run(other)]]), 1)
+      assert.approximately(make({ ...some, presence: 0.5 }).slowdown(run(one), [[run(other)]]), 1.25, 1e-12)
+    }
   })
 
   it("is the presence of neighbours where glets run at once and none was measured beside another", () => {
