@@ -4,10 +4,8 @@
  * avoided.
  */
 import type { BestEffortGate, GateState } from "../BestEffortGate.js"
-import type { GletLane } from "./gletLane.js"
-import type { RequestQueue } from "./requestQueue.js"
-import type { Route } from "./route.js"
-import type { Ticket } from "./ticket.js"
+import { mayFollow, mayHaveFollower } from "./following.js"
+import type { GletLane, Queue, Route, Ticket } from "./graph.js"
 
 /** Requests passed over, for a faster glet, before a slow one gives up looking in a queue. */
 const passedOverLimit = 64
@@ -30,19 +28,10 @@ const anotherCanMake = (nowMs: number, ticket: Ticket, here: GletLane, behind = 
  * meanwhile, and the glet does more with its time. By laxity alone the model of the shortest SLO would take it in many small batches, even where
  * glets of its own could have served them.
  */
-const canWaitFor = (startMs: number, full: Route, fullQueue: RequestQueue, part: Route, partQueue: RequestQueue): boolean => {
+const canWaitFor = (startMs: number, full: Route, fullQueue: Queue, part: Route, partQueue: Queue): boolean => {
   if (partQueue.items >= part.steadyBatch) return false
   const fullMs = full.safeOverheadMs + full.safeMs(Math.min(fullQueue.items, full.batchLimit))
   return startMs + fullMs + part.safeOverheadMs + part.safeMs(partQueue.items) <= partQueue.head!.deadlineMs
-}
-
-/** Whether a batch that may be given behind one that still runs waits for one of the routes. */
-const holdsFullBatch = (routes: ReadonlyArray<Route>): boolean => {
-  for (const { fullBatch, lane } of routes) {
-    if (lane.queuedItems < fullBatch) continue
-    for (const queue of lane.queues) if (queue.items >= fullBatch) return true
-  }
-  return false
 }
 
 export class BatchForming {
@@ -59,8 +48,7 @@ export class BatchForming {
 
   /** Takes the next batch for `glet` off its queues into `taken`; answers its route, or undefined where nothing should start now. */
   next(nowMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
-    // Most often nothing can be given behind what runs, and that is told without a look at any request.
-    if (glet.running.length > 0 && !holdsFullBatch(glet.critical) && !holdsFullBatch(glet.bestEffort)) return undefined
+    if (glet.running.length > 0 && !mayHaveFollower(glet)) return undefined
     const startMs = glet.freeAtMs(nowMs)
     // Before latency-critical work that waits the gate lets through only what would starve.
     const route = (this.mayStarve(glet) ? this.nextBestEffort(nowMs, startMs, glet, taken) : undefined)
@@ -75,10 +63,10 @@ export class BatchForming {
 
   private nextCritical(nowMs: number, startMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
     let chosen: Route | undefined
-    let chosenQueue: RequestQueue | undefined
+    let chosenQueue: Queue | undefined
     let leastLaxityMs = Infinity
     let full: Route | undefined
-    let fullQueue: RequestQueue | undefined
+    let fullQueue: Queue | undefined
     let fullLaxityMs = Infinity
     for (const route of glet.critical) {
       // From the end: a queue that becomes empty leaves its place to the last.
@@ -104,24 +92,9 @@ export class BatchForming {
       chosen = full
       chosenQueue = fullQueue!
     }
-    if (glet.running.length > 0 && !this.mayCommit(nowMs, startMs, glet, chosen, chosenQueue)) return undefined
+    if (glet.running.length > 0 && !mayFollow(nowMs, startMs, chosen, chosenQueue)) return undefined
     this.take(nowMs, startMs, glet, chosen, chosenQueue, taken)
     return chosen
-  }
-
-  /**
-   * Whether a batch may be given behind one that still runs. Only a full one: a smaller one would close the door on those who arrive meanwhile.
-   * And only if a request of another model that arrives right after it would still make its SLO.
-   */
-  private mayCommit(nowMs: number, startMs: number, glet: GletLane, chosen: Route, queue: RequestQueue): boolean {
-    if (queue.items < chosen.fullBatch) return false
-    if (glet.critical.length < 2) return true
-    const endMs = startMs - nowMs + chosen.safeMs(Math.min(queue.items, chosen.batchLimit))
-    for (const other of glet.critical) {
-      if (other === chosen) continue
-      if (endMs + other.safeMs(other.spec.planBatch) + 2 * glet.overheadMs > (other.lane.model.sloMs ?? Infinity)) return false
-    }
-    return true
   }
 
   private mayStarve(glet: GletLane): boolean {
@@ -133,7 +106,7 @@ export class BatchForming {
   /** Of the models that the gate lets through the one that had least time for its weight. */
   private nextBestEffort(nowMs: number, startMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
     let chosen: Route | undefined
-    let chosenQueue: RequestQueue | undefined
+    let chosenQueue: Queue | undefined
     let chosenBudgetMs = 0
     let firstSeq = Infinity
     for (const route of glet.bestEffort) {
@@ -153,13 +126,13 @@ export class BatchForming {
       }
     }
     if (chosen === undefined || chosenQueue === undefined) return undefined
-    if (glet.running.length > 0 && !this.mayCommit(nowMs, startMs, glet, chosen, chosenQueue)) return undefined
+    if (glet.running.length > 0 && !mayFollow(nowMs, startMs, chosen, chosenQueue)) return undefined
     this.take(nowMs, startMs, glet, chosen, chosenQueue, taken, chosenBudgetMs)
     return chosen
   }
 
   /** The first request of a queue that this glet can answer in time. Those before it are expired, or passed over for a faster glet. */
-  private headFor(nowMs: number, startMs: number, route: Route, queue: RequestQueue): Ticket | undefined {
+  private headFor(nowMs: number, startMs: number, route: Route, queue: Queue): Ticket | undefined {
     const passedOverBefore = this.passedOver.length
     for (;;) {
       const head = queue.head
@@ -218,7 +191,7 @@ export class BatchForming {
   }
 
   private take(
-    nowMs: number, startMs: number, glet: GletLane, route: Route, queue: RequestQueue, taken: Array<Ticket>, budgetMs = Infinity
+    nowMs: number, startMs: number, glet: GletLane, route: Route, queue: Queue, taken: Array<Ticket>, budgetMs = Infinity
   ): void {
     const beginMs = startMs + route.safeOverheadMs
     const othersMs = this.latestForOthersMs(startMs, glet, route, queue.head!, budgetMs) - beginMs
@@ -244,7 +217,7 @@ export class BatchForming {
    * free in time, or else given up for the many.
    */
   private isTooSmall(
-    beginMs: number, othersMs: number, route: Route, queue: RequestQueue, first: Ticket, next: Ticket, items: number
+    beginMs: number, othersMs: number, route: Route, queue: Queue, first: Ticket, next: Ticket, items: number
   ): boolean {
     const wanted = Math.min(route.steadyBatch, items + queue.items)
     if (items >= wanted || first.deadlineMs - beginMs >= Math.min(othersMs, route.safeMs(wanted)) || next.priority !== first.priority || first.alone) {
@@ -254,7 +227,7 @@ export class BatchForming {
   }
 
   /** Moves what one batch can take from the queue to `taken`, the first request in any case; answers its items. */
-  private fill(beginMs: number, othersMs: number, route: Route, queue: RequestQueue, taken: Array<Ticket>): number {
+  private fill(beginMs: number, othersMs: number, route: Route, queue: Queue, taken: Array<Ticket>): number {
     let limit = Math.min(route.batchLimit, queue.items)
     let budgetMs = Infinity
     let items = 0

@@ -1,8 +1,7 @@
 /** A glet as the dispatcher sees it: what runs on it, when it is free, what it may run. */
 import type { GletId, GpuId } from "../../core/Ids.js"
-import type { DispatchedBatch } from "../DispatchedBatch.js"
+import type { Model } from "../../core/Model.js"
 import { Estimate } from "./estimate.js"
-import type { Route } from "./route.js"
 
 /** Most batches on their way to a glet and back. */
 const mostPlaces = 16
@@ -10,17 +9,37 @@ const mostPlaces = 16
 /** How long the parts of a glet's time that its models may count on stay as computed, in ms. */
 const refreshMs = 5
 
-export class GletLane {
+/** What a glet asks of the routes that lead to it. */
+interface RouteOfGlet {
+  readonly spec: { readonly bestEffort: boolean; readonly fraction: number }
+  readonly lane: { readonly model: Model; readonly queuedItems: number; readonly boundMs: (nowMs: number) => number }
+  readonly safeOverheadMs: number
+  readonly safeMs: (items: number) => number
+  readonly utilization: (nowMs: number) => number
+  readonly refresh: (fraction: number) => void
+}
+
+/** What a glet asks of the batches that it has. */
+interface BatchOfGlet {
+  startMs: number
+  readonly pulledMs: number
+  readonly predictedMs: number
+  readonly typicalMs: number
+  readonly deadlineMs: number
+  readonly route: { readonly spec: { readonly bestEffort: boolean } }
+}
+
+export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
   ready = false
   /** When it is expected to be ready, while it is not. */
   backAtMs = Infinity
   /** Batches it wants at once, so that it never waits for the next. */
   depth = 1
   /** Latency-critical routes, then best-effort ones. */
-  critical: ReadonlyArray<Route> = []
-  bestEffort: ReadonlyArray<Route> = []
+  critical: ReadonlyArray<R> = []
+  bestEffort: ReadonlyArray<R> = []
   /** Oldest first; executions are serial, what is behind the first is there to overlap copies. */
-  readonly running: Array<DispatchedBatch> = []
+  readonly running: Array<B> = []
   /** Other glets of the GPU that have best-effort work: what ends here may open the gate there. */
   beside: ReadonlyArray<GletId> = []
   /** When best-effort work last had the glet. */
@@ -72,19 +91,19 @@ export class GletLane {
     return freeAt
   }
 
-  setRoutes(routes: ReadonlyArray<Route>): void {
+  setRoutes(routes: ReadonlyArray<R>): void {
     this.critical = routes.filter((route) => !route.spec.bestEffort)
     this.bestEffort = routes.filter((route) => route.spec.bestEffort)
     this.refreshedAtMs = -Infinity
   }
 
-  begin(batch: DispatchedBatch): void {
+  begin(batch: B): void {
     batch.startMs = this.running.length === 0 ? batch.pulledMs : Infinity
     this.running.push(batch)
   }
 
   /** Takes the batch off; answers how long the glet was busy with it alone, in ms. */
-  finish(nowMs: number, batch: DispatchedBatch): number {
+  finish(nowMs: number, batch: B): number {
     const at = this.running.indexOf(batch)
     this.running.splice(at, 1)
     const begunMs = at === 0 ? batch.startMs : Math.max(batch.pulledMs, this.lastEndMs)

@@ -5,9 +5,10 @@ import type { GletId, GpuId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { DelayBoundOptions } from "../DelayBound.js"
 import type { GletRoutes, ModelRoute } from "../GletRoutes.js"
-import { GletLane } from "./gletLane.js"
-import { ModelLane } from "./modelLane.js"
-import { Route } from "./route.js"
+import { GletLaneOf } from "./gletLane.js"
+import type { DispatchedBatch, GletLane, ModelLane, Route, Ticket } from "./graph.js"
+import { ModelLaneOf } from "./modelLane.js"
+import { RouteOf } from "./route.js"
 
 export class Lanes {
   private readonly models = new Map<ModelName, ModelLane>()
@@ -58,7 +59,7 @@ export class Lanes {
     const old = this.models.get(model.name)
     if (old?.model === model) return
     if (old !== undefined) this.retire(old)
-    this.models.set(model.name, new ModelLane(model, this.delayBound))
+    this.models.set(model.name, new ModelLaneOf<Route, Ticket>(model, this.delayBound))
   }
 
   /** Answers the lane of the model that is no more, without routes. */
@@ -67,8 +68,8 @@ export class Lanes {
     if (lane === undefined) return undefined
     this.models.delete(name)
     this.retire(lane)
-    lane.setRoutes([])
-    lane.fill?.setRoutes([])
+    lane.routes = []
+    if (lane.fill !== undefined) lane.fill.routes = []
     return lane
   }
 
@@ -81,7 +82,7 @@ export class Lanes {
       named.add(id)
       let glet = this.glets.get(id)
       if (glet === undefined) {
-        glet = new GletLane(id, gpu, this.overheadMs)
+        glet = new GletLaneOf<Route, DispatchedBatch>(id, gpu, this.overheadMs)
         this.glets.set(id, glet)
       }
       const previous = [...glet.critical, ...glet.bestEffort]
@@ -90,7 +91,7 @@ export class Lanes {
         const lane = this.laneOf(spec.model)
         if (lane === undefined) continue
         const add = (to: ModelLane, as: ModelRoute): void => {
-          const route = new Route(as, to, glet, previous.find((old) => old.lane === to))
+          const route = new RouteOf<ModelLane, GletLane>(as, to, glet, previous.find((old) => old.lane === to))
           routes.push(route)
           const ofLane = routesOf.get(to)
           if (ofLane === undefined) routesOf.set(to, [route])
@@ -109,7 +110,7 @@ export class Lanes {
     this.relate()
     this.each((lane) => {
       // The fastest first: the glet that an arrival wakes where several are idle.
-      lane.setRoutes((routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1)))
+      lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
     })
   }
 

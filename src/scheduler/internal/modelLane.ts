@@ -4,9 +4,8 @@ import type { DropReason, UnavailableReason } from "../../core/RequestError.js"
 import type { DelayBoundOptions } from "../DelayBound.js"
 import { DelayBound } from "../DelayBound.js"
 import { Refusals } from "./refusals.js"
+import type { Asked, Queueable } from "./requestQueue.js"
 import { goesBefore, RequestQueue } from "./requestQueue.js"
-import type { Route } from "./route.js"
-import type { Asked, Ticket } from "./ticket.js"
 
 /** Requests counted since the model was registered. */
 export interface LaneCounters {
@@ -29,12 +28,23 @@ const largestMargin = 1 / 3
 
 const asBestEffort = ({ sloMs: _, ...model }: Model): Model => ({ ...model, serviceClass: "best-effort" })
 
-export class ModelLane {
+/** What a model's lane asks of the routes that lead from it. */
+interface RouteOfLane {
+  readonly glet: { readonly ready: boolean; readonly running: { readonly length: number }; readonly availableAtMs: (nowMs: number) => number }
+  readonly typicalMs: (items: number) => number
+  readonly profiledMs: (items: number) => number
+  readonly doubt: () => void
+}
+
+/** What it asks of the requests that wait in it. */
+interface TicketOfLane extends Queueable {
+  readonly request: { readonly bindings: ReadonlyArray<number> }
+}
+
+export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
   /** Queues with requests, one per set of bindings. The queue of no bindings stays when it is empty. */
-  readonly queues: Array<RequestQueue> = []
-  routes: ReadonlyArray<Route> = []
-  /** Items of the smallest batch that some glet takes behind one that still runs. */
-  leastFullBatch = Infinity
+  readonly queues: Array<RequestQueue<T>> = []
+  routes: ReadonlyArray<R> = []
   queuedItems = 0
   queuedRequests = 0
   inFlightRequests = 0
@@ -43,14 +53,14 @@ export class ModelLane {
   /** The part of a request's limit that admission keeps free before its deadline, besides its prediction. */
   private margin = 0
   /** The last place in its order that was given to a request since the queue was empty: who comes after it need not look for a place. */
-  private last: Ticket | undefined = undefined
+  private last: T | undefined = undefined
   /** Why there are no routes. */
   unavailable: { readonly reason: UnavailableReason; readonly detail: string } = { reason: "no-glet", detail: "" }
   readonly counters: LaneCounters = {
     arrivedItems: 0, answered: 0, withinSlo: 0, failed: 0, canceled: 0,
     dropped: { "queue-full": 0, "deadline-unreachable": 0, expired: 0, "memory-full": 0 }
   }
-  private readonly byKey = new Map<string, RequestQueue>()
+  private readonly byKey = new Map<string, RequestQueue<T>>()
   private meanItems = 1
 
   readonly refusals: Refusals
@@ -60,10 +70,10 @@ export class ModelLane {
   turnMs = 0
 
   /** Of a latency-critical model: its requests that are asked for as best-effort work, once there was one. */
-  fill: ModelLane | undefined = undefined
+  fill: ModelLaneOf<R, T> | undefined = undefined
 
   /** `base`: the lane of the same model whose best-effort requests these are; `model` is then the best-effort model that it would be. */
-  constructor(public model: Model, private readonly options: DelayBoundOptions, readonly base?: ModelLane) {
+  constructor(public model: Model, private readonly options: DelayBoundOptions, readonly base?: ModelLaneOf<R, T>) {
     this.refusals = new Refusals(model.name)
     this.bound = new DelayBound(options)
   }
@@ -80,17 +90,12 @@ export class ModelLane {
   }
 
   /** The lane for requests that are asked for as best-effort work. It has no routes yet. */
-  makeFill(): ModelLane {
-    return this.fill = new ModelLane(asBestEffort(this.model), this.options, this)
+  makeFill(): ModelLaneOf<R, T> {
+    return this.fill = new ModelLaneOf<R, T>(asBestEffort(this.model), this.options, this)
   }
 
   get isBusy(): boolean {
     return this.queuedRequests + this.inFlightRequests > 0 || this.fill?.isBusy === true
-  }
-
-  setRoutes(routes: ReadonlyArray<Route>): void {
-    this.routes = routes
-    this.leastFullBatch = routes.reduce((least, { fullBatch }) => Math.min(least, fullBatch), Infinity)
   }
 
   /** By how much best-effort work may delay it, ms; Infinity where it has no SLO. */
@@ -110,24 +115,24 @@ export class ModelLane {
     this.counters.arrivedItems += this.meanItems
   }
 
-  enqueue(ticket: Ticket): void {
+  enqueue(ticket: T): void {
     const key = keyOf(ticket.request.bindings)
     let queue = this.byKey.get(key)
     if (queue === undefined) {
-      queue = new RequestQueue(key)
+      queue = new RequestQueue<T>(key)
       this.byKey.set(key, queue)
       this.queues.push(queue)
     }
     queue.push(ticket)
-    this.queuedItems += ticket.request.items
+    this.queuedItems += ticket.items
     this.queuedRequests += 1
     if (ticket.deadlineMs < this.earliestDeadlineMs) this.earliestDeadlineMs = ticket.deadlineMs
     if (this.last === undefined || !goesBefore(ticket, this.last)) this.last = ticket
   }
 
-  dequeue(ticket: Ticket, queue = this.byKey.get(keyOf(ticket.request.bindings))!): void {
+  dequeue(ticket: T, queue = this.byKey.get(keyOf(ticket.request.bindings))!): void {
     queue.remove(ticket)
-    this.queuedItems -= ticket.request.items
+    this.queuedItems -= ticket.items
     this.queuedRequests -= 1
     if (this.queuedRequests === 0) {
       this.earliestDeadlineMs = Infinity
@@ -164,7 +169,7 @@ export class ModelLane {
   }
 
   /** Every queued request, in no order. */
-  queued(): Array<Ticket> {
+  queued(): Array<T> {
     return this.queues.flatMap((queue) => queue.heap)
   }
 
@@ -196,7 +201,7 @@ export class ModelLane {
   }
 
   /** By its profile. */
-  private couldMake(nowMs: number, { deadlineMs, items }: Asked, route: Route): boolean {
+  private couldMake(nowMs: number, { deadlineMs, items }: Asked, route: R): boolean {
     return route.glet.ready && nowMs + route.profiledMs(items) <= deadlineMs
   }
 

@@ -1,5 +1,22 @@
 /** Requests that may run together, ordered by priority, deadline, arrival: a binary heap that knows each request's place. */
-import type { Asked, Ticket } from "./ticket.js"
+
+/** What admission and the order of a queue ask of a request. */
+export interface Asked {
+  readonly priority: number
+  /** Monotonic ms when the execution must have ended. */
+  readonly deadlineMs: number
+  /** The limit it is held to, in ms after arrival. */
+  readonly sloMs: number
+  /** Order of arrival. */
+  readonly seq: number
+  readonly items: number
+}
+
+/** What stands in a queue. */
+export interface Queueable extends Asked {
+  /** Index in its queue's heap, -1 outside. */
+  heapIndex: number
+}
 
 export const goesBefore = (a: Asked, b: Asked): boolean =>
   a.priority !== b.priority
@@ -8,30 +25,30 @@ export const goesBefore = (a: Asked, b: Asked): boolean =>
       ? a.deadlineMs < b.deadlineMs
       : a.seq < b.seq
 
-export class RequestQueue {
+export class RequestQueue<T extends Queueable> {
   /** In heap order: only the first place is sorted. */
-  readonly heap: Array<Ticket> = []
+  readonly heap: Array<T> = []
   /** Sum of the requests' items. */
   items = 0
 
   /** `key`: the bindings that all requests of this queue share. */
   constructor(readonly key: string) {}
 
-  get head(): Ticket | undefined {
+  get head(): T | undefined {
     return this.heap[0]
   }
 
-  push(ticket: Ticket): void {
-    this.items += ticket.request.items
+  push(ticket: T): void {
+    this.items += ticket.items
     this.heap.push(ticket)
     this.siftUp(ticket, this.heap.length - 1)
   }
 
-  remove(ticket: Ticket): void {
+  remove(ticket: T): void {
     const at = ticket.heapIndex
     const last = this.heap.pop()!
     ticket.heapIndex = -1
-    this.items -= ticket.request.items
+    this.items -= ticket.items
     if (last === ticket) return
     if (at > 0 && goesBefore(last, this.heap[(at - 1) >> 1]!)) this.siftUp(last, at)
     else this.siftDown(last, at)
@@ -40,11 +57,11 @@ export class RequestQueue {
   /** Items of the requests that go before `asked`, which need not be in the queue. */
   itemsBefore(asked: Asked): number {
     let items = 0
-    for (const other of this.heap) if (goesBefore(other, asked)) items += other.request.items
+    for (const other of this.heap) if (goesBefore(other, asked)) items += other.items
     return items
   }
 
-  private siftUp(ticket: Ticket, from: number): void {
+  private siftUp(ticket: T, from: number): void {
     let at = from
     while (at > 0) {
       const parentAt = (at - 1) >> 1
@@ -58,7 +75,7 @@ export class RequestQueue {
     ticket.heapIndex = at
   }
 
-  private siftDown(ticket: Ticket, from: number): void {
+  private siftDown(ticket: T, from: number): void {
     const size = this.heap.length
     let at = from
     for (;;) {

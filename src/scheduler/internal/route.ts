@@ -1,8 +1,7 @@
 /** One model on one glet: predictions from the profile, corrected by what is measured here. */
+import type { Model } from "../../core/Model.js"
 import type { ModelRoute } from "../GletRoutes.js"
 import { Estimate } from "./estimate.js"
-import type { GletLane } from "./gletLane.js"
-import type { ModelLane } from "./modelLane.js"
 
 /**
  * The part of an SLO that the way to the runner and back may take in predictions. An agent that is busy measures more, but it is as busy with
@@ -13,16 +12,31 @@ const overheadPart = 1 / 3
 /** Time constant of a route's utilisation, in ms. */
 const utilizationMs = 500
 
-interface Victim {
-  readonly glet: GletLane
+/** What a route asks of its model's lane. */
+interface LaneOfRoute {
+  readonly model: Model
+}
+
+/** What a route asks of its glet. */
+interface GletOfRoute {
+  readonly overheadMs: number
+  readonly safeOverheadMs: number
+  readonly placesFor: (executionMs: number) => number
+  readonly doubtOverhead: () => void
+}
+
+/** A glet whose latency-critical work best-effort batches delay. */
+export interface Victim<G> {
+  readonly glet: G
+  /** By how many ms for each that such a batch takes. */
   readonly perMs: number
   /** Nothing starts while the glet has latency-critical work. */
   readonly givesWay: boolean
 }
 
-const noVictims: ReadonlyArray<Victim> = []
+const noVictims: ReadonlyArray<never> = []
 
-export class Route {
+export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   /** Largest batch formed while others share the glet, or while the profile knows no more. */
   readonly batchLimit: number
   /** Items of a batch that may be given behind one that still runs. */
@@ -35,10 +49,10 @@ export class Route {
   private readonly ratio: Estimate
   private busyMs = 0
   private busyAtMs = 0
-  /** Best-effort: glets whose latency-critical work a batch delays, by how many ms for each that it takes. */
-  victims: ReadonlyArray<Victim> = noVictims
+  /** Of best-effort work. */
+  victims: ReadonlyArray<Victim<G>> = noVictims
 
-  constructor(readonly spec: ModelRoute, readonly lane: ModelLane, readonly glet: GletLane, previous: Route | undefined) {
+  constructor(readonly spec: ModelRoute, readonly lane: L, readonly glet: G, previous: RouteOf<L, G> | undefined) {
     this.predicted = spec.latencyMs
     this.batchLimit = Math.max(1, Math.min(spec.batchLimit, lane.model.maxBatch, spec.latencyMs.length - 1))
     this.fullBatch = Math.min(spec.planBatch, this.batchLimit)

@@ -1,25 +1,13 @@
 /** One request's state from its offer to its end. */
 import type { InferRequest, RequestEnd, RequestTimes } from "../../core/Request.js"
-import type { DispatchedBatch } from "../DispatchedBatch.js"
-import type { ModelLane } from "./modelLane.js"
+import type { Queueable } from "./requestQueue.js"
 
 /** Where requests without a priority stand: 1 to 99 go before them, 101 and more after. */
 export const defaultPriority = 100
 
-/** What admission and the order of a queue ask of a request. */
-export interface Asked {
-  readonly priority: number
-  /** Monotonic ms when the execution must have ended. */
-  readonly deadlineMs: number
-  /** The limit it is held to, in ms after arrival. */
-  readonly sloMs: number
-  /** Order of arrival. */
-  readonly seq: number
+/** `Lane` is its model's, `Batch` the one that it runs in. */
+export class TicketOf<Lane, Batch> implements Queueable {
   readonly items: number
-}
-
-export class Ticket implements Asked {
-  /** Index in its queue's heap, -1 outside. */
   heapIndex = -1
   /** Executions that died under it. */
   attempts = 0
@@ -27,14 +15,14 @@ export class Ticket implements Asked {
   alone = false
   admitted = false
   canceled = false
-  batch: DispatchedBatch | undefined = undefined
+  batch: Batch | undefined = undefined
   end: RequestEnd | undefined = undefined
 
   constructor(
     readonly request: InferRequest,
     readonly onEnd: (end: RequestEnd) => void,
     /** Undefined for a name that no model has. */
-    readonly lane: ModelLane | undefined,
+    readonly lane: Lane | undefined,
     /** Order of arrival. */
     readonly seq: number,
     readonly priority: number,
@@ -43,9 +31,7 @@ export class Ticket implements Asked {
     /** The limit it is held to, in ms after arrival. */
     readonly sloMs: number,
     readonly times: RequestTimes
-  ) {}
-
-  get items(): number {
-    return this.request.items
+  ) {
+    this.items = request.items
   }
 }

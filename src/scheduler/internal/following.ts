@@ -1,0 +1,37 @@
+/**
+ * Which batches may be given to a glet behind one that still runs there. Only full ones: a smaller one would close the door on those who arrive
+ * meanwhile. And only where a request of another model that arrives right after it would still make its SLO.
+ *
+ * Full is what the plan runs at once. Most often nothing is, which `mayHoldFollower` tells without a look at any request.
+ */
+import type { GletLane, Queue, Route } from "./graph.js"
+
+const isFull = (route: Route, queue: Queue): boolean => queue.items >= route.fullBatch
+
+/** Whether some queue of the route's model holds a full batch: without one nothing of it may follow. */
+export const mayHoldFollower = (route: Route): boolean => {
+  const { fullBatch, lane } = route
+  if (lane.queuedItems < fullBatch) return false
+  for (const queue of lane.queues) if (isFull(route, queue)) return true
+  return false
+}
+
+/** Whether some route of the glet does. */
+export const mayHaveFollower = (glet: GletLane): boolean => {
+  for (const route of glet.critical) if (mayHoldFollower(route)) return true
+  for (const route of glet.bestEffort) if (mayHoldFollower(route)) return true
+  return false
+}
+
+/** Whether a batch from this queue may follow what runs on the glet of the route, which will be free for it at `startMs`. */
+export const mayFollow = (nowMs: number, startMs: number, route: Route, queue: Queue): boolean => {
+  if (!isFull(route, queue)) return false
+  const { glet } = route
+  if (glet.critical.length < 2) return true
+  const endMs = startMs - nowMs + route.safeMs(Math.min(queue.items, route.batchLimit))
+  for (const other of glet.critical) {
+    if (other === route) continue
+    if (endMs + other.safeMs(other.spec.planBatch) + 2 * glet.overheadMs > (other.lane.model.sloMs ?? Infinity)) return false
+  }
+  return true
+}
