@@ -18,8 +18,12 @@ export interface CoverTable {
   readonly places: Int32Array
   readonly memoryAt: Int32Array
   readonly memory: Float64Array
-  /** Least time by curve and cell, from 1; at the last that of the whole rate. */
+  /** Least time by curve and cell, from 1; at the last that of the whole rate. `Infinity` beyond `reach`. */
   readonly cellTime: Float64Array
+  /** By curve, the most cells that a visit counts for: few where the rate takes many GPUs. */
+  readonly reach: Int32Array
+  /** Of all curves. */
+  readonly mostReach: number
   /** By curve, the visit with the least cost per item whatever the prices: as much as the glet or the rate allows, in the least time. */
   readonly fullTime: Float64Array
   readonly fullRate: Float64Array
@@ -29,7 +33,7 @@ export const coverTable = (resources: Resources, curves: ReadonlyArray<VisitCurv
   const count = curves.length
   const cellTime = new Float64Array(count * (cells + 1))
   const [memory, fullTime, fullRate] = [new Float64Array(count), new Float64Array(count), new Float64Array(count)]
-  const [time, places, memoryAt] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)]
+  const [time, places, memoryAt, reach] = [new Int32Array(count), new Int32Array(count), new Int32Array(count), new Int32Array(count)]
   curves.forEach((curve, c) => {
     const at = resources.at[curve.gpuClass]!
     time[c] = at.time + curve.share
@@ -43,10 +47,11 @@ export const coverTable = (resources: Resources, curves: ReadonlyArray<VisitCurv
       cellTime[row + k] = least < most ? timeFor(curve, least) : Infinity
     }
     cellTime[row + cells] = timeFor(curve, rateRps)
+    for (let k = 1; k <= cells; k++) if (cellTime[row + k]! < Infinity) reach[c] = k
     fullRate[c] = most
     fullTime[c] = timeFor(curve, most)
   })
-  return { rateRps, cells, time, places, memoryAt, memory, cellTime, fullTime, fullRate }
+  return { rateRps, cells, time, places, memoryAt, memory, cellTime, reach, mostReach: Math.max(0, ...reach), fullTime, fullRate }
 }
 
 /** Scratch of one demand at a time. */
@@ -86,7 +91,7 @@ export const leastCost = (table: CoverTable, prices: ArrayLike<number>, scratch:
       cheapest = c
     }
     const row = c * (cells + 1)
-    for (let k = 1; k <= cells; k++) {
+    for (let k = 1, end = table.reach[c]!; k <= end; k++) {
       const value = fixed + ofTime * cellTime[row + k]!
       if (value < cost[k]!) {
         cost[k] = value
@@ -98,7 +103,7 @@ export const leastCost = (table: CoverTable, prices: ArrayLike<number>, scratch:
   for (let j = 1; j <= cells; j++) {
     let best = Infinity
     let choice = 0
-    for (let k = 1; k <= j; k++) {
+    for (let k = 1, end = Math.min(j, table.mostReach); k <= end; k++) {
       const value = cost[k]! + least[j - k]!
       if (value < best) {
         best = value
