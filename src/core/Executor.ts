@@ -51,7 +51,12 @@ export type BatchEnd =
     /** Per entry, outputs that had no room in the slot, by output index; undefined where all had. */
     readonly overflow: ReadonlyArray<ReadonlyArray<Uint8Array | undefined>> | undefined
   }
-  | { readonly ok: false; readonly error: GletExited | BatchFailed }
+  | {
+    readonly ok: false
+    readonly error: GletExited | BatchFailed
+    /** The glet had died before the batch was started: it has no part in that death, and nothing of it ran. */
+    readonly unstarted?: boolean
+  }
 
 /** The model ran and failed. The glet lives. Not an Error: one per failed batch, turned into `ExecutionFailed` per request. @since 0.1.0 */
 export interface BatchFailed {
@@ -97,7 +102,7 @@ export interface GletHandle {
   /** Forgets a model; batches in flight end first. Unknown models are ignored. */
   readonly unload: (model: Model) => Effect.Effect<void>
   /**
-   * Starts a batch of a loaded model. `onEnd` is called exactly once, never before `start` returns, also when the glet dies. The hot path:
+   * Starts a batch of a loaded model. `onEnd` is called exactly once, never before `start` returns, also when the glet dies or is dead. The hot path:
    * no Effect per batch.
    */
   readonly start: (batch: Batch, onEnd: (end: BatchEnd) => void) => void

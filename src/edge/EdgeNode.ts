@@ -174,10 +174,11 @@ export const run = (options: EdgeNodeOptions): Effect.Effect<EdgeNodeEnd, never,
       })
 
     const start = ({ bindings, glet, id, items, model }: Extract<ToNode, { t: "run" }>, payload: Uint8Array): void => {
-      const fail = (detail: string, exited = false): void => send({ t: "run-failed", id, exited, detail: detail.slice(0, 2000) })
+      const fail = (detail: string, cause: Extract<FromNode, { readonly t: "run-failed" }>["cause"] = "failed"): void =>
+        send({ t: "run-failed", id, cause, detail: detail.slice(0, 2000) })
       const found = glets.get(glet)
       const known = loaded.get(model)
-      if (found === undefined) return fail(`glet ${glet} is not open here`, true)
+      if (found === undefined) return fail(`glet ${glet} is not open here`, "not-open")
       if (known === undefined) return fail("the model is not loaded here")
       const { layout } = known
       if (running >= mostRuns) return fail(`${running} batches run already`)
@@ -197,7 +198,7 @@ export const run = (options: EdgeNodeOptions): Effect.Effect<EdgeNodeEnd, never,
       found.handle.start({ model: known.model, items, entries: [{ slot, items, bindings }] }, (end) => {
         running -= 1
         if (!end.ok) {
-          if (end.error._tag === "GletExited") fail(end.error.message, true)
+          if (end.error._tag === "GletExited") fail(end.error.message, end.unstarted === true ? "not-open" : "exited")
           else fail(end.error.detail)
         } else {
           const outputs = placement.outputBytes.flatMap((bytes, i) => (bytes === 0 ? [] : [slot.bytes.subarray(placement.outputOffsets[i]!, placement.outputOffsets[i]! + bytes)]))

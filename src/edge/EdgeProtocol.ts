@@ -101,7 +101,7 @@ export const FromNode = Schema.Union(
     outputBindings: Schema.Array(Count).pipe(Schema.maxItems(64)), overflowBytes: Schema.Array(Schema.Int.pipe(Schema.between(-1, 2 ** 31))).pipe(Schema.maxItems(256))
   }),
   /** `exited`: with its glet. */
-  Schema.Struct({ t: Schema.Literal("run-failed"), id: Count, exited: Schema.Boolean, detail: Text }),
+  Schema.Struct({ t: Schema.Literal("run-failed"), id: Count, cause: Schema.Literal("failed", "exited", "not-open"), detail: Text }),
   Schema.Struct({ t: Schema.Literal("exited"), glet: Name, detail: Text })
 )
 /** @since 0.1.0 @category protocol */

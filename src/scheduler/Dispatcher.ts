@@ -142,7 +142,7 @@ export class Dispatcher {
     glet.backAtMs = backAtMs
   }
 
-  /** A glet died: what ran there is queued again where the deadline allows, and was not tried too often. */
+  /** A glet died, and all that ran there at once: it is queued again where the deadline allows, and was not tried too often. */
   gletLost(nowMs: number, id: GletId, backAtMs: number): void {
     const glet = this.lanes.glet(id)
     if (glet === undefined) return
@@ -150,7 +150,7 @@ export class Dispatcher {
     glet.backAtMs = backAtMs
     for (const batch of glet.running.splice(0)) {
       this.turns.end(nowMs, batch)
-      this.retries.batchDied(nowMs, batch)
+      this.retries.batchDied(nowMs, batch, true)
     }
     this.lanes.forgetGlet(glet)
     for (const route of [...glet.critical, ...glet.bestEffort]) this.expiry.sweep(nowMs, route.lane)
@@ -273,7 +273,7 @@ export class Dispatcher {
       // Nothing more for it; `gletLost` tells when it will be back.
       glet.ready = false
       glet.backAtMs = nowMs
-      this.retries.batchDied(nowMs, batch)
+      this.retries.batchDied(nowMs, batch, end.unstarted !== true)
     }
     this.lanes.forget(route.lane)
   }

@@ -107,7 +107,7 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
       const started = { batch, onEnd }
       pending.push(started)
       idle.unsafeClose()
-      if (dead) queueMicrotask(() => end(started, { ok: false, error: killed }))
+      if (dead) queueMicrotask(() => end(started, { ok: false, error: killed, unstarted: true }))
       else if (closed) queueMicrotask(() => end(started, { ok: false, error: { _tag: "BatchFailed", detail: `glet ${spec.id} is closed` } }))
       else Queue.unsafeOffer(work, started)
     }

@@ -288,7 +288,9 @@ export const executorContract = <R, E>(
         const handle = yield* Scope.extend(opened, scope)
         yield* kill(handle)
         yield* handle.exited.pipe(Effect.timeoutFail({ duration: patience, onTimeout: () => new Error("exited never completed") }))
-        assertFails((yield* startAll(handle, [batchOf(first, yield* requests(first, [1], 1))]).all)[0]!, "GletExited")
+        const end = (yield* startAll(handle, [batchOf(first, yield* requests(first, [1], 1))]).all)[0]!
+        assertFails(end, "GletExited")
+        assert.isTrue(!end.ok && end.unstarted === true, "the batch has no part in the death")
         const load = yield* Effect.either(handle.load(first.model, [1]))
         assert(Either.isLeft(load) && load.left._tag === "GletExited", "a dead glet loaded a model")
         yield* handle.unload(first.model)

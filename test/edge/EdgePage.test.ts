@@ -99,7 +99,8 @@ describe.skipIf(!isThere)("a page that lends its device", { timeout: 120_000 }, 
       const all = yield* Effect.promise(() => Promise.all(answers))
       // Refused at once because its deadline cannot be made is no request lost: this machine may be that busy. None that was accepted may be.
       const refused = all.filter((answer) => typeof answer === "string" && answer.startsWith("429"))
-      assert.deepStrictEqual(all.filter((answer) => typeof answer === "string" && !answer.startsWith("429")), [])
+      const lost = all.filter((answer) => typeof answer === "string" && !answer.startsWith("429"))
+      assert.strictEqual(lost.length, 0, lost.join("\n"))
       assert.isBelow(refused.length, 0.1 * all.length, refused.join("\n"))
       const { labels } = lenetDigits()
       assert.isAbove(all.filter((answer, i) => answer === labels[i % 500]).length / (all.length - refused.length), 0.97)

@@ -259,6 +259,25 @@ describe("Dispatcher", () => {
     assert.strictEqual(dispatcher.pending, 0)
   })
 
+  it("counts no death against a request that was given to a glet which was dead already", () => {
+    // All glets of one process, of which each is found dead only when it is given something.
+    const names = ["gpu/0", "gpu/1", "gpu/2", "gpu/3"]
+    const dispatcher = exact([a], names.map((name) => glet(name, [route(a, latency, { typicalRatio: 1 })])))
+    const ticket = dispatcher.offer(0, request(a), ignore)
+    let started = true
+    for (let batch = dispatcher.pullModel(0, a.name); batch !== undefined; batch = dispatcher.pullModel(5, a.name)) {
+      assert.deepStrictEqual(batch.tickets, [ticket])
+      dispatcher.batchEnded(5, batch, { ...exited(batch.glet.id), unstarted: !started } as BatchEnd)
+      dispatcher.gletUnready(batch.glet.id, 20)
+      started = false
+    }
+    assert.isUndefined(ticket.end, "it waits for the process to come back")
+    dispatcher.gletReady(g0, 2)
+    const last = dispatcher.pullModel(20, a.name)!
+    dispatcher.batchEnded(25, last, exited())
+    assert.strictEqual(outcome(ticket.end), "glet-exited", "the second death that it may have caused")
+  })
+
   it("moves the requests of a dead glet to another, or ends them where the successor comes too late", () => {
     const two = [...one, glet("gpu/1", [route(a, latency, { typicalRatio: 1 })])]
     const dispatcher = exact([a], two)

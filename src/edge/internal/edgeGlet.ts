@@ -78,7 +78,7 @@ export class EdgeGlet implements GletHandle {
 
   readonly start: GletHandle["start"] = (batch, onEnd) => {
     const { dead } = this
-    if (dead !== undefined) return queueMicrotask(() => onEnd({ ok: false, error: dead }))
+    if (dead !== undefined) return queueMicrotask(() => onEnd({ ok: false, error: dead, unstarted: true }))
     const known = this.models.get(modelKey(batch.model))
     const problem = this.closed ? `glet ${this.spec.id} is closed` : known === undefined ? `model "${batch.model.name}" is not loaded on glet ${this.spec.id}` : undefined
     if (known === undefined || problem !== undefined) return queueMicrotask(() => onEnd(failed(problem!)))
@@ -135,7 +135,8 @@ export class EdgeGlet implements GletHandle {
     }
     if (reply.t === "run-failed") {
       const detail = `on edge node ${this.link.name}: ${reply.detail}`
-      return reply.exited ? { ok: false, error: this.dead ?? new GletExited({ glet: this.spec.id, detail }) } : failed(detail)
+      if (reply.cause === "failed") return failed(detail)
+      return { ok: false, error: this.dead ?? new GletExited({ glet: this.spec.id, detail }), unstarted: reply.cause === "not-open" }
     }
     const outputs = takeOutputs(layout, batch, reply, payload)
     if (typeof outputs === "string") {

@@ -145,7 +145,7 @@ export const makeEmulatedGlet = ({ latency, neighbours, random, spec, timer }: E
 
   const start = (batch: Batch, onEnd: (end: BatchEnd) => void): void => {
     const refuse = (end: BatchEnd) => queueMicrotask(() => onEnd(end))
-    if (exited !== undefined) return refuse({ ok: false, error: exited })
+    if (exited !== undefined) return refuse({ ok: false, error: exited, unstarted: true })
     const { name } = batch.model
     if (closed) return refuse(failed(`glet ${spec.id} is closed`))
     const loaded = models.get(modelKey(batch.model))

@@ -132,16 +132,11 @@ class RunnerGlet implements GletHandle {
 
   readonly start = (batch: Batch, onEnd: (end: BatchEnd) => void): void => {
     const model = this.byModel.get(batch.model) ?? this.find(batch.model)
+    const gone = this.runner.link.exit
+    if (gone !== undefined) return queueMicrotask(() => onEnd({ ok: false, error: this.exitedWith(gone), unstarted: true }))
     if (model === undefined || this.closed) {
-      const gone = this.runner.link.exit
-      const end: BatchEnd = {
-        ok: false,
-        error: gone !== undefined
-          ? this.exitedWith(gone)
-          : { _tag: "BatchFailed", detail: this.closed ? "the glet is closed" : `model "${batch.model.name}" is not loaded on glet ${this.spec.id}` }
-      }
-      queueMicrotask(() => onEnd(end))
-      return
+      const detail = this.closed ? "the glet is closed" : `model "${batch.model.name}" is not loaded on glet ${this.spec.id}`
+      return queueMicrotask(() => onEnd({ ok: false, error: { _tag: "BatchFailed", detail } }))
     }
     this.runner.link.start(model, batch, {
       onEnd: (end) => {

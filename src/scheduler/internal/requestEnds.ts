@@ -25,7 +25,7 @@ export class RequestEnds {
     const { lane } = ticket
     if (lane === undefined) return
     // A death says nothing of how well queueing is predicted.
-    const died = ticket.attempts > 0 || (!end.ok && end.error._tag === "ModelUnavailable")
+    const died = ticket.displaced || (!end.ok && end.error._tag === "ModelUnavailable")
     if (ticket.admitted && !ticket.canceled && !died) lane.learnMargin(end.ok && nowMs <= ticket.deadlineMs)
     // A client's own shorter limit is not what the bound is to keep.
     if (!died && ticket.sloMs >= (lane.model.sloMs ?? Infinity)) {

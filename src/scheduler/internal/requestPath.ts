@@ -85,10 +85,11 @@ export class RequestPath {
     this.options.dispatcher.gletReady(id, handle.depth)
   }
 
+  /** A glet died. Its executor ends what was in flight there, and says what of it never started: that may come later than this. */
   gletLost(id: GletId, backAtMs: number): void {
     this.handles.delete(id)
-    this.options.dispatcher.gletLost(this.options.nowMs(), id, backAtMs)
-    this.dispatchAll()
+    this.options.dispatcher.gletUnready(id, backAtMs)
+    this.sweep()
   }
 
   /** It takes no more batches; what runs there may end. */

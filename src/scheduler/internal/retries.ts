@@ -17,11 +17,15 @@ export class Retries {
     }
   }
 
-  /** The batch's glet died under it: another, or its successor, may answer. */
-  batchDied(nowMs: number, batch: DispatchedBatch): void {
+  /**
+   * The batch's glet died: another, or its successor, may answer. Glets of one process die together, so that of those that follow each other only
+   * the ones that a request may have killed count against it: `hadStarted`.
+   */
+  batchDied(nowMs: number, batch: DispatchedBatch, hadStarted: boolean): void {
     batch.abandoned = true
     for (const ticket of batch.tickets) {
-      ticket.attempts += 1
+      ticket.displaced = true
+      if (hadStarted) ticket.attempts += 1
       this.again(nowMs, ticket, ticket.attempts < this.maxAttempts, () =>
         ticket.lane!.refusals.unavailable("glet-exited", `glet ${batch.glet.id}`))
     }

@@ -11,6 +11,8 @@ export class TicketOf<Lane, Batch> implements Queueable {
   heapIndex = -1
   /** Executions that died under it. */
   attempts = 0
+  /** A glet's death took it from there, whether or not it ran. */
+  displaced = false
   /** It shared a batch that failed: it runs by itself, so that the culprit is found and the others are answered. */
   alone = false
   admitted = false

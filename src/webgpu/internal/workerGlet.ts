@@ -115,11 +115,12 @@ class WorkerGlet implements GletHandle {
     })
 
   readonly start = (batch: Batch, onEnd: (end: BatchEnd) => void): void => {
-    const refuse = (error: (BatchEnd & { readonly ok: false })["error"]) => queueMicrotask(() => onEnd({ ok: false, error }))
-    if (this.dead !== undefined && !this.closed) return refuse(this.dead)
+    const fail = (end: BatchEnd & { readonly ok: false }) => queueMicrotask(() => onEnd(end))
+    const refuse = (detail: string) => fail({ ok: false, error: { _tag: "BatchFailed", detail } })
+    if (this.dead !== undefined && !this.closed) return fail({ ok: false, error: this.dead, unstarted: true })
     const entry = this.entries.get(modelKey(batch.model))
     if (this.closed || entry?.loaded !== true) {
-      return refuse({ _tag: "BatchFailed", detail: this.closed ? "the glet is closed" : `model "${batch.model.name}" is not loaded on glet ${this.spec.id}` })
+      return refuse(this.closed ? "the glet is closed" : `model "${batch.model.name}" is not loaded on glet ${this.spec.id}`)
     }
     const run: RunBatch = {
       items: batch.items,
@@ -128,7 +129,7 @@ class WorkerGlet implements GletHandle {
       entryItems: batch.entries.map(({ items }) => items)
     }
     const problem = batchProblem(entry.layout, run, this.options.memory.length) ?? roomProblem(entry.layout, batch)
-    if (problem !== undefined) return refuse({ _tag: "BatchFailed", detail: problem })
+    if (problem !== undefined) return refuse(problem)
     this.inFlight++
     const go = () => this.run(entry, run, (end) => {
       if (end.ok) {
@@ -210,7 +211,7 @@ class WorkerGlet implements GletHandle {
   private run({ dynamic, layout, number }: Entry, batch: RunBatch, onEnd: (end: BatchEnd) => void): void {
     if (this.dead !== undefined) {
       const error = this.dead
-      return queueMicrotask(() => onEnd({ ok: false, error }))
+      return queueMicrotask(() => onEnd({ ok: false, error, unstarted: true }))
     }
     const start = performance.now()
     const { memory } = this.options
