@@ -130,7 +130,7 @@ export const emulatedStack = (options: StackOptions & { readonly profile: Profil
 
 /** Waits until something holds; fails with what was last seen where it never does. Answers how long it took, ms. */
 export const eventually = <A>(
-  what: string, look: Effect.Effect<A>, holds: (seen: A) => boolean, withinMs = 10_000
+  what: string, look: Effect.Effect<A>, holds: (seen: A) => boolean, withinMs = 20_000
 ): Effect.Effect<number> =>
   Effect.gen(function*() {
     const startMs = performance.now()
