@@ -15,7 +15,7 @@ const looks = 24
 const mostFillers = 160
 
 /** Annealing steps, and how often at most, for a pattern that repeats: between few models there is little to try. */
-const polishOf = (models: number) => (models <= looks ? { steps: 60, rounds: 1 } : { steps: 150, rounds: 3 })
+const polishOf = (models: number) => (models <= looks ? { steps: 30, rounds: 1 } : { steps: 150, rounds: 3 })
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
 

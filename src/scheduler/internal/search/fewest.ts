@@ -45,7 +45,7 @@ const handful = 24
 const builtUpTo = 150
 /** GPUs that are built anew in shrinking. */
 const shrinkBuilds = 2000
-const shrinkBuildsEach = (models: number): number => (models <= handful ? 3 : 30)
+const shrinkBuildsEach = (models: number): number => (models <= handful ? 2 : 30)
 /** And annealing steps with one GPU less. */
 const squeezeSteps = 100_000
 /** More GPUs than this take more steps than there are. */
