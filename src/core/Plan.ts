@@ -121,7 +121,12 @@ export const Plan = Schema.Struct({
   /** All rates can grow by this factor on the planned glets. */
   headroom: Schema.optionalWith(Schema.NonNegative, { exact: true }),
   /** No plan on the same GPUs under the same model has more head-room than this. */
-  headroomBound: Schema.optionalWith(Schema.NonNegative, { exact: true })
+  headroomBound: Schema.optionalWith(Schema.NonNegative, { exact: true }),
+  /**
+   * Prices of what GPUs offer that prove the bound (scheduler/bounds/FewestBound): a plan that is kept for other rates has its bound by them, at a look
+   * instead of a search.
+   */
+  boundPrices: Schema.optionalWith(Schema.Array(Schema.NonNegative.pipe(Schema.finite())), { exact: true })
 })
 /** @since 0.1.0 @category plans */
 export type Plan = typeof Plan.Type

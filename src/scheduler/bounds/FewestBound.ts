@@ -19,6 +19,11 @@ export interface FewestBound {
   readonly cost: number
   /** What proves it, for people. */
   readonly how: string
+  /**
+   * Prices that prove it, of all that GPUs offer: by kind of GPU, as the kinds first stand in the problem, the time of a glet by share, a place in its cycle
+   * by share, and memory. Any prices prove some bound, and for nearly the same rates these prove nearly the best.
+   */
+  readonly prices?: ReadonlyArray<number>
 }
 
 /** @since 0.1.0 @category bounds */

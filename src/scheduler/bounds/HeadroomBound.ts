@@ -17,6 +17,8 @@ export interface HeadroomBound {
   readonly factor: number
   /** What proves it, for people. */
   readonly how: string
+  /** Prices that prove it; see `FewestBound.prices`. */
+  readonly prices?: ReadonlyArray<number>
 }
 
 /** @since 0.1.0 @category bounds */

@@ -18,6 +18,7 @@ interface PlanOutline {
   readonly lowerBound?: number
   readonly headroom?: number
   readonly headroomBound?: number
+  readonly boundPrices?: ReadonlyArray<number>
 }
 
 const capacityOf = (solution: GletSolution, i: number): number => (1000 * solution.batches[i]!) / solution.dutyMs
@@ -103,6 +104,7 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
     ...(outline.lowerBound === undefined ? {} : { lowerBound: outline.lowerBound }),
     ...(outline.objective === undefined ? {} : { objective: outline.objective }),
     ...(outline.headroom === undefined ? {} : { headroom: outline.headroom }),
-    ...(outline.headroomBound === undefined ? {} : { headroomBound: outline.headroomBound })
+    ...(outline.headroomBound === undefined ? {} : { headroomBound: outline.headroomBound }),
+    ...(outline.boundPrices === undefined ? {} : { boundPrices: outline.boundPrices })
   }
 }

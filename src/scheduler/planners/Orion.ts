@@ -13,7 +13,6 @@
 import * as Either from "effect/Either"
 import { makeRandom } from "../../core/internal/random.js"
 import type { Plan } from "../../core/Plan.js"
-import { gletsOf } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import { boundFewest } from "../bounds/internal/boundFewest.js"
 import { boundHeadroom } from "../bounds/internal/boundHeadroom.js"
@@ -24,12 +23,13 @@ import { layOverlays } from "../internal/overlays.js"
 import { makePlanTables } from "../internal/planTables.js"
 import { climb } from "../internal/search/climb.js"
 import type { Direction } from "../internal/search/direction.js"
-import { directionOf, leastCost, likelyLength, scaled } from "../internal/search/direction.js"
+import { directionOf, scaled } from "../internal/search/direction.js"
 import { attemptSteps, climbAttempts, fewest } from "../internal/search/fewest.js"
 import type { GpuSolver, GpuState } from "../internal/search/gpuState.js"
 import { makeGpuSolver } from "../internal/search/gpuState.js"
+import type { Structure } from "../internal/search/keep.js"
+import { costOf, factorOf, keep, movesBetween } from "../internal/search/keep.js"
 import { balancedPrices } from "../internal/search/prices.js"
-import { repair, statesOfPlan } from "../internal/search/repair.js"
 import type { SearchSpace } from "../internal/search/searchSpace.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
 import { copyToSpares } from "../internal/search/spare.js"
@@ -48,29 +48,15 @@ const headroomLimit = 10
 /** Where best-effort work waits for what is left, latency-critical models get no more head-room than this: the search is for the fewest GPUs then. */
 const headroomBesideBestEffort = 2.5
 
-/** A deployed structure is kept while it has this part of the head-room that was planned. */
-const keepRatio = 0.8
-
-/** Where the rates would do with less of the GPUs in use than this, and have fallen, fewer GPUs are looked for; below half of them in any case. */
-const worthwhileUse = 0.85
-const worthwhileFall = 0.98
-const leastUse = 0.5
-
 const defaultMoveCost = 0.02
 
 /** Of the bound on the head-room, and of the head-room that was found: nobody looks for the last percent, and fewer glets are worth it. */
 const nearEnough = 0.99
 
-const diagnosisSteps = 20_000
+/** Any prices prove a bound: there is no need for all their digits. */
+const shortened = (price: number): number => Number(price.toPrecision(5))
 
-/** GPUs and what they carry, by place in the problem. */
-interface Structure {
-  readonly states: ReadonlyArray<GpuState | undefined>
-  /** Every model gets this multiple of its rate. */
-  readonly factor: number
-  /** GPUs on which nothing changes. */
-  readonly kept?: ReadonlySet<number>
-}
+const diagnosisSteps = 20_000
 
 /** Whether some GPU holds the model and keeps its SLO for single items. */
 const runsSomewhere = ({ kinds, rows }: SearchSpace, model: number): boolean =>
@@ -83,68 +69,6 @@ const onGpus = (space: SearchSpace, states: ReadonlyArray<GpuState>): ReadonlyAr
   const next = space.kinds.map(() => 0)
   for (const state of states) if (state.glets.length > 0) placed[space.kinds[state.kind]!.members[next[state.kind]!++]!] = state
   return placed
-}
-
-const factorOf = (direction: Direction, states: ReadonlyArray<GpuState | undefined>): number => {
-  const carried = new Float64Array(direction.unit.length)
-  for (const state of states) state?.models.forEach((model, i) => carried[model]! += state.rps[i]!)
-  return carried.reduce((least, rps, model) => {
-    const unit = direction.unit[model]!
-    return unit > 0 ? Math.min(least, rps / (unit * direction.length)) : least
-  }, Infinity)
-}
-
-interface Kept {
-  readonly structure: Structure
-  /** What was deployed. */
-  readonly deployed: ReadonlyArray<GpuState>
-  /** Whether the rates take so much of its GPUs that fewer need not be looked for. */
-  readonly isUsed: boolean
-}
-
-const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState | undefined>): number =>
-  states.reduce((sum, state) => (state === undefined || state.glets.length === 0 ? sum : sum + space.kinds[state.kind]!.cost), 0)
-
-/** Copies of models that stand where none is deployed: each has to be loaded. */
-const movesBetween = (deployed: ReadonlyArray<GpuState>, states: ReadonlyArray<GpuState | undefined>): number =>
-  states.reduce((moves, state, at) => moves + [...new Set(state?.models)].filter((model) => !deployed[at]!.models.includes(model)).length, 0)
-
-/** Items per second that a deployed plan was asked for, by model of the problem. */
-const deployedRates = (space: SearchSpace, current: Plan): Float64Array => {
-  const rates = new Map<string, number>()
-  for (const { glet } of gletsOf(current)) {
-    for (const { model, rateRps } of glet.assignments) rates.set(model, (rates.get(model) ?? 0) + rateRps)
-  }
-  return Float64Array.from(space.tables.problem.demands, ({ model }) => rates.get(model) ?? 0)
-}
-
-/** The head-room that a deployed plan was made with, or what can still be had where rates have grown since. */
-const headroomLeft = (space: SearchSpace, { length, unit }: Direction, current: Plan, limit: number): number => {
-  const planned = Math.min(current.headroom ?? 1 / keepRatio, limit)
-  const cost = space.kinds.reduce((sum, kind) => sum + kind.cost * kind.members.length, 0)
-  return leastCost(space, unit, planned * length) <= cost ? planned : likelyLength(space, unit, cost) / length
-}
-
-/** The deployed plan with as few changes as the rates need; undefined where a few do not do. */
-const keep = (
-  space: SearchSpace, solver: GpuSolver, direction: Direction, current: Plan, objective: "fewest" | "headroom", limit: number
-): Kept | undefined => {
-  const states = statesOfPlan(space, solver, current)
-  if (states.every(({ glets }) => glets.length === 0)) return undefined
-  const wanted = direction.length * (objective === "fewest" ? 1 : Math.max(1, keepRatio * headroomLeft(space, direction, current, limit)))
-  const repaired = repair(space, solver, {
-    states, target: scaled(direction.unit, wanted), deployedRps: deployedRates(space, current), spread: objective === "headroom", random: makeRandom(space.tables.problem.options.seed)
-  })
-  if (repaired === undefined) return undefined
-  const kept = new Set(states.flatMap((state, at) => (repaired.states[at] === state ? [at] : [])))
-  const { growth } = repaired
-  // The least that the rates cost, of what is in use.
-  const use = leastCost(space, direction.unit, wanted) / costOf(space, repaired.states)
-  return {
-    structure: { states: repaired.states, factor: factorOf(direction, repaired.states), kept },
-    deployed: states,
-    isUsed: use >= worthwhileUse || (use >= leastUse && growth >= worthwhileFall)
-  }
 }
 
 const costliestFirst = (space: SearchSpace, { length, unit }: Direction, models: ReadonlyArray<number>): ReadonlyArray<number> => {
@@ -244,15 +168,23 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   let structure: Structure | undefined = critical.length === 0 ? { states: problem.gpus.map(() => undefined), factor: 1 } : undefined
   let lowerBound: number | undefined = objective === "fewest" && critical.length === 0 ? 0 : undefined
   let upperBound: number | undefined
+  let boundPrices: ReadonlyArray<number> | undefined
 
   // Best-effort work is to get whole GPUs where it can: there nothing slows it down, nor does it slow anything.
   const isCompact = objective === "headroom" && bestEffort.length > 0
   const limit = isCompact ? headroomBesideBestEffort : headroomLimit
   const kept = structure === undefined && current !== undefined ? keep(space, solver, direction, current, objective, limit) : undefined
-  if (kept !== undefined && ((objective === "headroom" && !isCompact) || kept.isUsed)) structure = kept.structure
+  if (kept !== undefined && ((objective === "headroom" && !isCompact) || kept.isUsed)) {
+    structure = kept.structure
+    lowerBound = kept.bound?.cost
+    boundPrices = kept.bound?.prices
+  }
   if (structure === undefined && (objective === "fewest" || isCompact)) {
     const bound = boundFewest(problem, {}, undefined)
-    if (!isCompact) lowerBound = bound.cost
+    if (!isCompact) {
+      lowerBound = bound.cost
+      boundPrices = bound.prices
+    }
     const wanted = isCompact ? { ...direction, length: direction.length * limit } : direction
     const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction: wanted, bound, seed: options.seed, effort })
     if (found !== undefined) structure = { states: onGpus(space, found.states), factor: found.length / direction.length }
@@ -267,7 +199,9 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     }
   }
   if (structure === undefined) {
-    upperBound = boundHeadroom(problem, {}, undefined).factor
+    const headroom = boundHeadroom(problem, {}, undefined)
+    upperBound = headroom.factor
+    boundPrices = headroom.prices
     const most = mostHeadroom(space, solver, rates, critical, upperBound, effort)
     if (mustFit && (most.homeless.length > 0 || most.structure.factor < 1)) {
       const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)
@@ -279,6 +213,12 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     }
   }
 
+  if (objective === "headroom" && upperBound === undefined && critical.length > 0) {
+    const known = current?.boundPrices === undefined ? undefined : { prices: current.boundPrices, factor: current.headroomBound ?? structure.factor }
+    const bound = boundHeadroom(problem, { known }, undefined)
+    upperBound = bound.factor
+    boundPrices = bound.prices
+  }
   if (objective === "headroom" && bestEffort.length === 0) {
     const states = copyToSpares(space, solver, structure.states)
     structure = { ...structure, states, factor: Math.max(structure.factor, factorOf(direction, states)) }
@@ -310,7 +250,8 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     objective,
     ...(lowerBound === undefined ? {} : { lowerBound }),
     ...(factor === Infinity ? {} : { headroom: factor }),
-    ...(upperBound === undefined || upperBound === Infinity ? {} : { headroomBound: upperBound })
+    ...(upperBound === undefined || upperBound === Infinity ? {} : { headroomBound: upperBound }),
+    ...(boundPrices === undefined ? {} : { boundPrices: boundPrices.map(shortened) })
   })
   if (planned === undefined) return infeasible(shortageOf(space, carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)))
   return Either.right(options.overlayPct === undefined || objective === "fewest" ? planned : layOverlays(tables, planned, bestEffort, options.overlayPct))

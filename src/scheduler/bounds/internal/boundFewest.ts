@@ -8,7 +8,8 @@ import type { BoundModel } from "./boundModel.js"
 import { makeBoundModel } from "./boundModel.js"
 import type { proveTooFew } from "./combinationProof.js"
 import type { CoverTable } from "./covers.js"
-import { firstPrices, leastPurchase, loadOf, priceAll, raisePrices } from "./prices.js"
+import type { Ascent } from "./prices.js"
+import { firstPrices, knownPrices, leastPurchase, loadOf, priceAll, raisePrices } from "./prices.js"
 import { purchasesBetween } from "./purchases.js"
 import { relativeSlack, wholeAtLeast } from "./slack.js"
 
@@ -21,17 +22,23 @@ const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 20
 /** Combinations of more GPUs than this are too many. */
 const mostProved = 12
 
+interface Options extends FewestBoundOptions {
+  /** Of a bound for nearly the same rates: what they prove is looked at, and nothing else. Ignored where they are not of these kinds of GPU. */
+  readonly prices?: ReadonlyArray<number> | undefined
+}
+
 /** See `fewestBound`; without `prove` the effort `proof` does no more than `thorough`. */
-export const boundFewest = (problem: PlanProblem, options: FewestBoundOptions, prove: Prove | undefined): FewestBound => {
+export const boundFewest = (problem: PlanProblem, options: Options, prove: Prove | undefined): FewestBound => {
   const effort = options.effort ?? "quick"
   const model = makeBoundModel(problem)
   const { classes, resources, tablesAt } = model
   const tables = tablesAt(1, cellsOf(effort, model.demands.length))
   if (tables.length === 0) return { gpus: 0, cost: 0, how: "no model has a rate" }
   const counts = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
+  const given = knownPrices(resources, options.prices)
   const known = options.knownGpus ?? Infinity
   const ascend = (unitCosts: ReadonlyArray<number>, enough: number) =>
-    raisePrices(resources, tables, (priced) => leastPurchase(priced, unitCosts, counts), firstPrices(resources, unitCosts), looksOf[effort], enough)
+    raisePrices(resources, tables, (priced) => leastPurchase(priced, unitCosts, counts), given ?? firstPrices(resources, unitCosts), given?.length ?? looksOf[effort], enough)
   const priced = ascend(classes.map(() => 1), known - 1 + 1e-3)
   let gpus = wholeAtLeast(priced.bound * (1 - relativeSlack))
   let how = "prices of time, places and memory"
@@ -47,8 +54,10 @@ export const boundFewest = (problem: PlanProblem, options: FewestBoundOptions, p
     if (gpus > inventory) gpus = Infinity
   }
   const unitCosts = classes.map((each) => each.cost)
-  if (unitCosts.every((each) => each === unitCosts[0])) return { gpus, cost: gpus * (unitCosts[0] ?? 1), how }
-  return { gpus, cost: gpus === Infinity ? Infinity : costBound(model, tables, gpus, effort, options, prove), how }
+  if (unitCosts.every((each) => each === unitCosts[0])) return { gpus, cost: gpus * (unitCosts[0] ?? 1), how, prices: [...priced.prices] }
+  if (gpus === Infinity) return { gpus, cost: Infinity, how, prices: [...priced.prices] }
+  const costed = ascend(unitCosts, Infinity)
+  return { gpus, cost: costBound(model, tables, gpus, costed, effort, options, prove), how, prices: [...costed.prices] }
 }
 
 /** Purchases that are looked at beyond what prices prove. */
@@ -56,14 +65,11 @@ const mostPurchases = 200
 
 /** The cheapest purchase that is not ruled out. */
 const costBound = (
-  model: BoundModel, tables: ReadonlyArray<CoverTable>, gpus: number, effort: BoundEffort, options: FewestBoundOptions, prove: Prove | undefined
+  model: BoundModel, tables: ReadonlyArray<CoverTable>, gpus: number, { bound, prices }: Ascent, effort: BoundEffort, options: FewestBoundOptions, prove: Prove | undefined
 ): number => {
   const { classes, resources } = model
   const unitCosts = classes.map(({ cost }) => cost)
   const available = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
-  const { bound, prices } = raisePrices(
-    resources, tables, (priced) => leastPurchase(priced, unitCosts, available), firstPrices(resources, unitCosts), looksOf[effort]
-  )
   const least = bound * (1 - relativeSlack)
   const below = Math.min(options.knownCost ?? Infinity, least + 2 * Math.max(...unitCosts))
   const purchases = purchasesBetween(unitCosts, available, least * (1 - 1e-9), below, mostPurchases)

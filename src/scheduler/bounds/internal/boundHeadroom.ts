@@ -5,7 +5,7 @@ import type { BoundEffort } from "../FewestBound.js"
 import type { HeadroomBound, HeadroomBoundOptions } from "../HeadroomBound.js"
 import type { Prove } from "./boundFewest.js"
 import { makeBoundModel } from "./boundModel.js"
-import { firstPrices, loadOf, priceAll, raisePrices } from "./prices.js"
+import { firstPrices, knownPrices, loadOf, priceAll, raisePrices } from "./prices.js"
 import { relativeSlack } from "./slack.js"
 
 const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 12, thorough: 60, proof: 60 }
@@ -14,34 +14,45 @@ const proofProbes = 6
 const mostProved = 4
 const mostProbes = 40
 /** The bound is looked for this closely. */
-const closeness = 1.002
+const closest = 1.002
+const closeWhenKnown = 1.025
+/** Steps of the search for it at the least. */
+const leastStep = 1.02
 const widest = 1e6
 
+interface Options extends HeadroomBoundOptions {
+  /** Of a bound for nearly the same rates, which was `factor`; see boundFewest. What they prove is found within a percent. */
+  readonly known?: { readonly prices: ReadonlyArray<number>; readonly factor: number } | undefined
+}
+
 /** See `headroomBound`. */
-export const boundHeadroom = (problem: PlanProblem, options: HeadroomBoundOptions, prove: Prove | undefined): HeadroomBound => {
+export const boundHeadroom = (problem: PlanProblem, options: Options, prove: Prove | undefined): HeadroomBound => {
   const { classes, demands, resources, tablesAt } = makeBoundModel(problem)
   const effort = options.effort ?? "quick"
   const cells = demands.length <= 32 ? 24 : 6
   let how = "prices of time, places and memory"
   if (demands.length === 0) return { factor: Infinity, how: "no model has a rate" }
   const counts = classes.map(({ count }) => count)
-  let starts = firstPrices(resources, classes.map(() => 1))
+  const given = knownPrices(resources, options.known?.prices)
+  const closeness = given === undefined ? closest : closeWhenKnown
+  let starts = given ?? firstPrices(resources, classes.map(() => 1))
   const loadAt = (factor: number): number => {
-    const found = raisePrices(resources, tablesAt(factor, cells), (priced) => loadOf(priced, counts), starts, looksOf[effort], 1 + 2 * relativeSlack)
+    const found = raisePrices(resources, tablesAt(factor, cells), (priced) => loadOf(priced, counts), starts, given?.length ?? looksOf[effort], 1 + 2 * relativeSlack)
     starts = [found.prices]
     return found.bound * (1 - relativeSlack)
   }
   let possible = 0
   let impossible = Infinity
-  let factor = 1
+  let factor = given === undefined ? 1 : Math.min(widest, Math.max(1 / widest, options.known!.factor))
   for (let probe = 0; probe < mostProbes; probe++) {
     const load = loadAt(factor)
     if (load > 1) impossible = factor
     else possible = factor
+    if (load > 1 && given !== undefined && load < closeness) break
     if (impossible <= 1 / widest || possible >= widest) break
     if (impossible < possible * closeness) break
-    if (possible === 0) factor = Math.max(1 / widest, impossible / Math.max(1.02, Math.min(load, 64)))
-    else if (impossible === Infinity) factor = Math.min(widest, possible * Math.max(1.02, Math.min(1 / load, 64)))
+    if (possible === 0) factor = Math.max(1 / widest, impossible / Math.max(leastStep, Math.min(load, 64)))
+    else if (impossible === Infinity) factor = Math.min(widest, possible * Math.max(leastStep, Math.min(1 / load, 64)))
     else factor = Math.sqrt(possible * impossible)
   }
   if (effort === "proof" && options.solver !== undefined && prove !== undefined && problem.gpus.length <= mostProved && impossible < Infinity) {
@@ -54,7 +65,7 @@ export const boundHeadroom = (problem: PlanProblem, options: HeadroomBoundOption
       } else known = middle
     }
   }
-  return { factor: impossible, how }
+  return { factor: impossible, how, prices: [...starts[0]!] }
 }
 
 const isProvedTooMuch = (prove: Prove, solver: Solver, problem: PlanProblem, factor: number, starts: ReadonlyArray<Float64Array>): boolean => {

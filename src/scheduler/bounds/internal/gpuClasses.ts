@@ -35,14 +35,23 @@ const classOf = ({ latency, options }: PlanProblem, gpu: Gpu, key: string, count
   count
 })
 
+const isSame = (one: Gpu, other: Gpu): boolean =>
+  one.type === other.type && one.units === other.units && one.memoryBytes === other.memoryBytes && one.cost === other.cost && one.sharesPct === other.sharesPct
+
 /** In the order in which they first stand in the problem. */
 export const gpuClasses = (problem: PlanProblem): ReadonlyArray<GpuClass> => {
   const counts = new Map<string, { readonly gpu: Gpu; count: number }>()
+  let last: { readonly gpu: Gpu; count: number } | undefined
   for (const gpu of problem.gpus) {
+    // GPUs that are alike mostly stand together.
+    if (last !== undefined && isSame(last.gpu, gpu)) {
+      last.count++
+      continue
+    }
     const key = classKeyOf(gpu)
-    const entry = counts.get(key)
-    if (entry === undefined) counts.set(key, { gpu, count: 1 })
-    else entry.count++
+    last = counts.get(key) ?? { gpu, count: 0 }
+    last.count++
+    counts.set(key, last)
   }
   return [...counts].map(([key, { count, gpu }]) => classOf(problem, gpu, key, count))
 }

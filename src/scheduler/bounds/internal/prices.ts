@@ -63,6 +63,10 @@ export const loadOf = (priced: Priced, counts: ReadonlyArray<number>): Proof => 
 export const firstPrices = (resources: Resources, unitCosts: ReadonlyArray<number>): ReadonlyArray<Float64Array> =>
   [0.02, 0.3, 0.7].map((part) => pricesOf(resources, unitCosts, part))
 
+/** Prices that were found before, where they are of these resources. */
+export const knownPrices = ({ size }: Resources, prices: ReadonlyArray<number> | undefined): ReadonlyArray<Float64Array> | undefined =>
+  prices?.length === size && prices.every((price) => price >= 0 && price < Infinity) ? [Float64Array.from(prices)] : undefined
+
 const pricesOf = ({ at, classes, placesPerGlet, size }: Resources, unitCosts: ReadonlyArray<number>, memoryPart: number): Float64Array => {
   const prices = new Float64Array(size)
   classes.forEach(({ sharesPct }, t) => {
@@ -79,7 +83,7 @@ const pricesOf = ({ at, classes, placesPerGlet, size }: Resources, unitCosts: Re
 
 const worth = ({ cuts }: Priced, gpus: ReadonlyArray<number>): number => gpus.reduce((sum, amount, t) => sum + amount * cuts[t]!.value, 0)
 
-interface Ascent {
+export interface Ascent {
   readonly bound: number
   readonly prices: Float64Array
 }

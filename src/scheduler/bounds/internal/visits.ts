@@ -12,7 +12,6 @@ import { relativeSlack } from "./slack.js"
 
 /** One model on one share of a class: its batches that are worth using, ascending in both. */
 export interface VisitCurve {
-  readonly demand: number
   /** Place of the class. */
   readonly gpuClass: number
   /** Place of the share among the class's. */
@@ -74,6 +73,6 @@ export const visitCurves = (problem: PlanProblem, classes: ReadonlyArray<GpuClas
     if (!(bytes + gpuClass.gletBytes <= gpuClass.memoryBytes * (1 + relativeSlack)) || gpuClass.maxGlets < 1) return []
     return gpuClass.sharesPct.flatMap((sharePct, share): Array<VisitCurve> => {
       const curve = curveOf(problem, demand, gpuClass.type, sharePct)
-      return curve.batches.length === 0 ? [] : [{ demand, gpuClass: at, share, memory: bytes / gpuClass.memoryBytes, ...curve }]
+      return curve.batches.length === 0 ? [] : [{ gpuClass: at, share, memory: bytes / gpuClass.memoryBytes, ...curve }]
     })
   })

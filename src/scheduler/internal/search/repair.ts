@@ -4,9 +4,12 @@
  */
 import type { Plan } from "../../../core/Plan.js"
 import { anneal } from "./anneal.js"
+import { constructBest } from "./construct.js"
+import type { Fleet } from "./fleet.js"
 import { makeFleet } from "./fleet.js"
 import type { GletState, GpuSolver, GpuState } from "./gpuState.js"
 import { mend } from "./mend.js"
+import { balancedPrices } from "./prices.js"
 import type { SearchSpace } from "./searchSpace.js"
 
 /** What a plan's GPUs do, by place in the problem; what the problem does not have any more is left out. */
@@ -62,6 +65,22 @@ const weightsOf = (space: SearchSpace, states: ReadonlyArray<GpuState>, target: 
 const rounds = 5
 const firstSteps = 400
 const neighbours = 4
+/** So many rounds look for room on the GPUs in use; what lacks as much as whole GPUs do is not looked for there. */
+const roundsInUse = 2
+const wholeGpus = 1
+
+/** Builds what is lacking on GPUs that are empty; answers which, none where they do not suffice. */
+const extend = (space: SearchSpace, solver: GpuSolver, fleet: Fleet, weights: Float64Array, random: () => number): ReadonlyArray<number> => {
+  const lack = Float64Array.from(fleet.target, (_, model) => Math.max(0, fleet.lack(model)))
+  const empty = fleet.gpus.flatMap(({ glets }, at) => (glets.length === 0 ? [at] : []))
+  const available = space.kinds.map((_, kind) => empty.filter((at) => fleet.gpus[at]!.kind === kind).length)
+  const built = constructBest(space, solver, { lack, prices: balancedPrices(space, lack).prices, weights, random }, available) ?? []
+  return built.map((state) => {
+    const at = empty.splice(empty.findIndex((place) => fleet.gpus[place]!.kind === state.kind), 1)[0]!
+    fleet.set(at, state)
+    return at
+  })
+}
 
 interface Repaired {
   readonly states: ReadonlyArray<GpuState>
@@ -76,6 +95,10 @@ export const repair = (space: SearchSpace, solver: GpuSolver, { deployedRps, ran
   const inUse = states.flatMap(({ glets }, at) => (spread || glets.length > 0 ? [at] : []))
   const among = new Set(mend(space, solver, fleet, inUse))
   for (let round = 0; round < rounds && fleet.unmet.length > 0; round++) {
+    if (round === roundsInUse || (round === 0 && fleet.penalty() >= wholeGpus)) {
+      for (const at of extend(space, solver, fleet, weights, random)) among.add(at)
+      if (fleet.unmet.length === 0) break
+    }
     // A few GPUs that serve what is lacking, and a few with most room, more of them each round; then empty ones.
     const lacking = new Set(fleet.unmet)
     const offered = fleet.gpus.map((_, at) => at)
@@ -84,7 +107,7 @@ export const repair = (space: SearchSpace, solver: GpuSolver, { deployedRps, ran
     const serving = offered.filter((at) => fleet.gpus[at]!.models.some((model) => lacking.has(model)))
     for (const at of [...serving.slice(0, neighbours), ...offered.slice(0, neighbours)]) among.add(at)
     const empty = fleet.gpus.findIndex(({ glets }, at) => glets.length === 0 && !among.has(at))
-    if (round >= 2 && empty >= 0) among.add(empty)
+    if (round >= roundsInUse && empty >= 0) among.add(empty)
     anneal(space, solver, fleet, random, { steps: firstSteps * 2 ** round, hot: 0.004, cold: 0.001, among: [...among].sort((a, b) => a - b) })
   }
   if (fleet.unmet.length > 0) return undefined
