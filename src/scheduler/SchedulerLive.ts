@@ -158,7 +158,7 @@ export const make = (
       yield* Effect.sleep(config.controlMs)
       const seen = LoadWatch.watchLoad(watch, {
         nowMs: nowMs(),
-        models: [...deployment.registry.values()].map(({ model, unloadable }) => ({ model, plannable: !unloadable })),
+        models: [...deployment.registrations.registry.values()].map(({ model, unloadable }) => ({ model, plannable: !unloadable })),
         arrivedItems: (model) => dispatcher.countersOf(model)?.arrivedItems ?? 0,
         plan: deployment.plan,
         asked: deployment.asked,
@@ -210,21 +210,21 @@ export const make = (
         }),
       register: (model, profiles) =>
         Effect.suspend(() => {
-          if (!deployment.registry.has(model.name)) watch = LoadWatch.expectLoad(watch, model)
-          deployment.register(model, profiles)
+          if (!deployment.registrations.registry.has(model.name)) watch = LoadWatch.expectLoad(watch, model)
+          deployment.registrations.register(model, profiles)
           return requestPlanAndWait(`model ${model.name} registered`)
         }).pipe(Effect.map(() => deployment.readiness(model.name) ?? { state: "failed", reason: "it was unregistered meanwhile" })),
       amend: (name, change) =>
         Effect.suspend(() => {
-          if (!deployment.isRegistered(name)) return Effect.succeed(false)
-          deployment.amend(name, change)
+          if (!deployment.registrations.isRegistered(name)) return Effect.succeed(false)
+          deployment.registrations.amend(name, change)
           if (change.expectedRateRps !== undefined) watch = LoadWatch.expectRate(watch, name, change.expectedRateRps)
           return Effect.as(requestPlanAndWait(`what is asked of ${name} changed`), true)
         }),
       learn: (name, profiles) =>
         Effect.sync(() => {
-          if (!deployment.isRegistered(name)) return false
-          deployment.learn(name, profiles)
+          if (!deployment.registrations.isRegistered(name)) return false
+          deployment.registrations.learn(name, profiles)
           return true
         }),
       setGpus: (next) =>
@@ -234,11 +234,11 @@ export const make = (
         }),
       unregister: (name) =>
         Effect.suspend(() => {
-          deployment.unregister(name)
+          deployment.registrations.unregister(name)
           watch = LoadWatch.forgetCount(watch, name)
           return requestPlanAndWait(`model ${name} unregistered`)
         }).pipe(Effect.zipRight(Effect.sync(() => {
-          if (!deployment.registry.has(name)) watch = LoadWatch.forgetRate(watch, name)
+          if (!deployment.registrations.registry.has(name)) watch = LoadWatch.forgetRate(watch, name)
         }))),
       readiness: (name) => deployment.readiness(name),
       plan: Effect.sync(() => deployment.plan),

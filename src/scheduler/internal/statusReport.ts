@@ -79,7 +79,7 @@ const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
     model: model.name, version: model.version, serviceClass: model.serviceClass,
     ...(model.sloMs === undefined ? {} : { sloMs: model.sloMs }),
     state: readiness.state,
-    detail: readiness.state === "failed" ? readiness.reason : deployment.registry.get(model.name)?.note ?? "",
+    detail: readiness.state === "failed" ? readiness.reason : deployment.registrations.registry.get(model.name)?.note ?? "",
     rateRps: rateOf(model.name), plannedRps,
     ...(bound === undefined ? {} : { delayBoundMs: bound * model.sloMs! }),
     queued: counters?.queued ?? 0, inFlight: counters?.inFlight ?? 0, answered: counters?.answered ?? 0,
@@ -99,11 +99,11 @@ export const makeStatus = (sources: StatusSources): Effect.Effect<SchedulerStatu
   Effect.gen(function*() {
     const { deployment, draining, executor } = sources
     const planned = new Map(gletsOf(deployment.plan).map(({ glet }) => [glet.id, glet]))
-    const glets = yield* Effect.forEach([...deployment.glets.values()], (glet) => gletStatus(sources, glet, planned.get(glet.spec.id)), {
+    const glets = yield* Effect.forEach(deployment.fleet.glets, (glet) => gletStatus(sources, glet, planned.get(glet.spec.id)), {
       concurrency: "unbounded"
     })
     return {
       apiVersion: "glet/v1alpha1", kind: "Status", draining: draining(), executor, plan: deployment.plan, glets,
-      models: [...deployment.registry.values()].map(({ model }) => modelStatus(sources, model))
+      models: [...deployment.registrations.registry.values()].map(({ model }) => modelStatus(sources, model))
     }
   })

@@ -1,0 +1,106 @@
+/**
+ * The models that are registered, and what the next plan is to take in: new and forgotten models, changes of what is asked of one, what was measured
+ * since. All of it changes between plans only, so that a plan and what it is about always fit.
+ */
+import type { ModelName } from "../../core/Ids.js"
+import type { Model } from "../../core/Model.js"
+import type { ModelChange, Registration } from "./registry.js"
+import { amended, registration } from "./registry.js"
+
+/** Told while changes are taken in. */
+interface TakingIn {
+  /** A model that the deployed plan has: it serves until its successor does. */
+  readonly isPlaced: (name: ModelName) => boolean
+  readonly onAdded: (model: Model) => void
+  readonly onRemoved: (name: ModelName) => void
+  /** The same model with another objective, class or rate. */
+  readonly onAmended: (old: Model, model: Model) => void
+}
+
+export class Registrations {
+  /** What the deployed plan, or the one in the making, is about. */
+  readonly registry = new Map<ModelName, Registration>()
+  /** Undefined: forget the model. */
+  private readonly wanted = new Map<ModelName, Registration | undefined>()
+  private readonly changes = new Map<ModelName, ModelChange>()
+  private readonly learned = new Map<ModelName, Registration["profiles"]>()
+
+  register(model: Model, profiles: Registration["profiles"]): void {
+    this.wanted.set(model.name, registration(model, profiles))
+  }
+
+  unregister(name: ModelName): void {
+    this.wanted.set(name, undefined)
+  }
+
+  amend(name: ModelName, change: ModelChange): void {
+    this.changes.set(name, { ...this.changes.get(name), ...change })
+  }
+
+  learn(name: ModelName, profiles: Registration["profiles"]): void {
+    this.learned.set(name, new Map([...(this.learned.get(name) ?? []), ...profiles]))
+  }
+
+  /** As of the next plan. */
+  isRegistered(name: ModelName): boolean {
+    return this.wanted.has(name) ? this.wanted.get(name) !== undefined : this.registry.has(name)
+  }
+
+  /** Known, but no plan was made for it yet. */
+  isExpected(name: ModelName): boolean {
+    return this.wanted.get(name) !== undefined
+  }
+
+  get models(): ReadonlyMap<ModelName, Model> {
+    return new Map([...this.registry.values()].map(({ model }) => [model.name, model]))
+  }
+
+  /** Those of which a new version is to serve in their place. */
+  get replaced(): ReadonlyArray<Model> {
+    return [...this.registry.values()].flatMap(({ replaces }) => (replaces === undefined ? [] : [replaces.model]))
+  }
+
+  /** Takes in what came since the last plan. */
+  takeIn(taking: TakingIn): void {
+    this.takeInWanted(taking)
+    for (const [name, profiles] of this.learned) {
+      const entry = this.registry.get(name)
+      if (entry !== undefined) this.registry.set(name, { ...entry, profiles: new Map([...entry.profiles, ...profiles]) })
+    }
+    this.learned.clear()
+    this.takeInChanges(taking)
+  }
+
+  private takeInWanted({ isPlaced, onAdded, onRemoved }: TakingIn): void {
+    for (const [name, entry] of this.wanted) {
+      const old = this.registry.get(name)
+      if (entry === undefined) {
+        this.registry.delete(name)
+        onRemoved(name)
+        continue
+      }
+      // What is not deployed needs no successor beside it.
+      if (old !== undefined && isPlaced(name)) entry.replaces = old.replaces ?? old
+      else onAdded(entry.model)
+      this.registry.set(name, entry)
+    }
+    this.wanted.clear()
+  }
+
+  private takeInChanges({ onAmended }: TakingIn): void {
+    for (const [name, change] of this.changes) {
+      const entry = this.registry.get(name)
+      if (entry === undefined) continue
+      const model = amended(entry.model, change)
+      this.registry.set(name, { ...entry, model })
+      // What is still replaced serves as it is until then.
+      if (entry.replaces === undefined) onAmended(entry.model, model)
+    }
+    this.changes.clear()
+  }
+
+  /** A new version is not taken: what it was to replace stays, with a note of why. */
+  rollBack({ model, replaces }: Registration, why: string): void {
+    if (replaces !== undefined) this.registry.set(model.name, { ...replaces, note: `version ${model.version} was not taken: ${why}` })
+  }
+}
