@@ -25,6 +25,8 @@ export class GletExited extends Schema.TaggedError<GletExited>()("GletExited", {
   code: Schema.optionalWith(Schema.Int, { exact: true }),
   /** Signal that ended it. */
   signal: Schema.optionalWith(Schema.String, { exact: true }),
+  /** Its process id, where there is one: glets that share a process die of one death. */
+  process: Schema.optionalWith(Schema.Int, { exact: true }),
   /** Last lines it wrote to stderr. */
   detail: Schema.String
 }) {
@@ -34,15 +36,16 @@ export class GletExited extends Schema.TaggedError<GletExited>()("GletExited", {
   }
 }
 
-/** A model cannot be loaded on a glet. @since 0.1.0 @category errors */
+/** A model cannot be loaded on a glet; `crashed`: it was there, and is to blame for the death of processes. @since 0.1.0 @category errors */
 export class ModelLoadFailed extends Schema.TaggedError<ModelLoadFailed>()("ModelLoadFailed", {
   model: ModelName,
   glet: GletId,
-  reason: Schema.Literal("unreadable", "invalid-model", "unsupported", "no-memory", "timeout", "warm-up-failed"),
+  reason: Schema.Literal("unreadable", "invalid-model", "unsupported", "no-memory", "timeout", "warm-up-failed", "crashed"),
   detail: Schema.String
 }) {
   override get message(): string {
-    return `model "${this.model}" could not be loaded on glet ${this.glet} (${this.reason}): ${this.detail}`
+    const what = this.reason === "crashed" ? "was taken off" : "could not be loaded on"
+    return `model "${this.model}" ${what} glet ${this.glet} (${this.reason}): ${this.detail}`
   }
 }
 

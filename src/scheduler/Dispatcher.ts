@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import type { BatchEnd } from "../core/Executor.js"
-import type { GletId, ModelName } from "../core/Ids.js"
+import type { GletId, GpuId, ModelName } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import type { InferRequest, RequestEnd } from "../core/Request.js"
 import type { RequestDropped, UnavailableReason } from "../core/RequestError.js"
@@ -72,6 +72,8 @@ export class Dispatcher {
   private readonly forming: BatchForming
   private readonly turns = new BestEffortTurns()
   private taken: Array<Ticket> = []
+  private readonly serial = new Set<GpuId>()
+  private readonly held = new Set<GpuId>()
   private draining = false
   private sequence = 0
   private batches = 0
@@ -154,6 +156,39 @@ export class Dispatcher {
     }
     this.lanes.forgetGlet(glet)
     for (const route of [...glet.critical, ...glet.bestEffort]) this.expiry.sweep(nowMs, route.lane)
+  }
+
+  /**
+   * Whether a GPU is to do one thing at a time: then a batch starts on one of its glets only while none runs on any, and when it ends they are to be
+   * pulled for in turn (`turnsAfter`).
+   */
+  setSerial(gpu: GpuId, serial: boolean): void {
+    if (serial) this.serial.add(gpu)
+    else this.serial.delete(gpu)
+  }
+
+  isSerial(gpu: GpuId): boolean {
+    return this.serial.size > 0 && this.serial.has(gpu)
+  }
+
+  /** The glets of the same GPU, this one last. */
+  turnsAfter(id: GletId): ReadonlyArray<GletId> {
+    const glet = this.lanes.glet(id)
+    if (glet === undefined) return noGlets
+    const ids = this.lanes.gletsOf(glet.gpu).map((other) => other.id)
+    const next = ids.indexOf(id) + 1
+    return [...ids.slice(next), ...ids.slice(0, next)]
+  }
+
+  /** Lets nothing start on a GPU, until it is let go: it is used otherwise. */
+  hold(gpu: GpuId, held: boolean): void {
+    if (held) this.held.add(gpu)
+    else this.held.delete(gpu)
+  }
+
+  /** Whether a batch runs on some glet of the GPU. */
+  isRunningOn(gpu: GpuId): boolean {
+    return this.lanes.gletsOf(gpu).some(({ running }) => running.length > 0)
   }
 
   /** Refuses all that is offered from now with `draining`. */
@@ -370,8 +405,13 @@ export class Dispatcher {
     )
   }
 
+  private mustWait({ gpu }: GletLane): boolean {
+    if (this.serial.size + this.held.size === 0) return false
+    return this.held.has(gpu) || (this.serial.has(gpu) && this.isRunningOn(gpu))
+  }
+
   private pullFor(nowMs: number, glet: GletLane): DispatchedBatch | undefined {
-    if (!glet.ready || glet.isFull) return undefined
+    if (!glet.ready || glet.isFull || this.mustWait(glet)) return undefined
     const tickets = this.taken
     const route = this.forming.next(nowMs, glet, tickets)
     if (route === undefined) return undefined

@@ -13,7 +13,7 @@ import type { Batch, BatchEnd, GletHandle, GletSpec } from "../core/Executor.js"
 import { Executor } from "../core/Executor.js"
 import type { GletOpenFailed } from "../core/ExecutorError.js"
 import { GletExited, ModelLoadFailed } from "../core/ExecutorError.js"
-import type { GletId } from "../core/Ids.js"
+import type { GletId, GpuId } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import { modelKey } from "../core/Model.js"
 import { makeHeapArena } from "../core/TensorArena.js"
@@ -33,6 +33,8 @@ export interface MemoryExecutorOptions {
   readonly failLoad?: (model: Model, spec: GletSpec) => ModelLoadFailed["reason"] | undefined
   /** Answers what is wrong with an execution, if it shall fail. */
   readonly failBatch?: (batch: Batch, spec: GletSpec) => string | undefined
+  /** Whether loading or running a model ends the process, which all glets of the GPU share. */
+  readonly crash?: (model: Model, doing: "loading" | "running", spec: GletSpec) => boolean
 }
 
 /**
@@ -54,19 +56,19 @@ interface Pending {
 
 interface OpenGlet {
   readonly handle: GletHandle
-  readonly die: Effect.Effect<void>
+  readonly die: (signal: string, process: number) => Effect.Effect<void>
 }
 
-const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
+/** `crash` ends the process of the GPU. */
+const openGlet = (options: MemoryExecutorOptions, spec: GletSpec, crash: Effect.Effect<void>) =>
   Effect.gen(function*() {
     const exited = yield* Deferred.make<GletExited>()
     const work = yield* Queue.unbounded<Pending>()
     const idle = yield* Effect.makeLatch(true)
     const loaded = new Map<string, Model>()
     const pending: Array<Pending> = []
-    const killed = new GletExited({ glet: spec.id, signal: "SIGKILL", detail: "" })
     const stats = { batches: 0, items: 0, busyMs: 0 }
-    let dead = false
+    let dead: GletExited | undefined
     let closed = false
 
     const end = (ended: Pending, how: BatchEnd): void => {
@@ -74,18 +76,23 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
       if (pending.length === 0) idle.unsafeOpen()
       ended.onEnd(how)
     }
-    const die = Effect.gen(function*() {
-      if (dead) return
-      dead = true
-      const error = killed
-      yield* Deferred.succeed(exited, error)
-      for (const lost of [...pending]) end(lost, { ok: false, error })
-    })
+    const die = (signal: string, process: number) =>
+      Effect.gen(function*() {
+        if (dead !== undefined) return
+        const error = dead = new GletExited({ glet: spec.id, signal, process, detail: "" })
+        yield* Deferred.succeed(exited, error)
+        for (const lost of [...pending]) end(lost, { ok: false, error })
+      })
     const serve = Effect.gen(function*() {
       const next = yield* Queue.take(work)
       const inferMs = options.latencyMs(next.batch, spec)
       yield* Effect.sleep(inferMs)
-      if (dead) return
+      if (dead !== undefined) return
+      if (options.crash?.(next.batch.model, "running", spec) === true) {
+        // Not by this fiber, which ends with the glet.
+        yield* Effect.forkDaemon(crash)
+        return yield* Effect.never
+      }
       stats.batches += 1
       stats.items += next.batch.items
       stats.busyMs += inferMs
@@ -107,15 +114,20 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
       const started = { batch, onEnd }
       pending.push(started)
       idle.unsafeClose()
-      if (dead) queueMicrotask(() => end(started, { ok: false, error: killed, unstarted: true }))
+      const error = dead
+      if (error !== undefined) queueMicrotask(() => end(started, { ok: false, error, unstarted: true }))
       else if (closed) queueMicrotask(() => end(started, { ok: false, error: { _tag: "BatchFailed", detail: `glet ${spec.id} is closed` } }))
       else Queue.unsafeOffer(work, started)
     }
     const load: GletHandle["load"] = (model) =>
       Effect.gen(function*() {
-        if (dead) return yield* killed
+        if (dead !== undefined) return yield* dead
         if (loaded.has(modelKey(model))) return { loadMs: 0, memoryBytes: model.weightBytes, detail: "memory" }
         yield* Effect.raceFirst(Effect.sleep(options.loadMs ?? 1), Effect.flatMap(Deferred.await(exited), Effect.fail))
+        if (options.crash?.(model, "loading", spec) === true) {
+          yield* crash
+          return yield* Effect.flatMap(Deferred.await(exited), Effect.fail)
+        }
         const reason = options.failLoad?.(model, spec)
         if (reason !== undefined) {
           return yield* new ModelLoadFailed({ model: model.name, glet: spec.id, reason, detail: "as the options of the memory executor say" })
@@ -143,13 +155,19 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec) =>
 export const layer = (options: MemoryExecutorOptions): Layer.Layer<Executor | MemoryExecutorControl> =>
   Layer.effectContext(Effect.sync(() => {
     const glets = new Map<GletId, OpenGlet>()
+    let deaths = 0
+    const crash = (gpu: GpuId): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const process = ++deaths
+        return Effect.forEach([...glets.values()].filter(({ handle }) => handle.spec.gpu.id === gpu), ({ die }) => die("SIGSEGV", process), { discard: true })
+      })
     const open = (spec: GletSpec) =>
       Effect.gen(function*() {
         yield* Effect.sleep(options.openMs ?? 1)
         const error = options.failOpen?.(spec)
         if (error !== undefined) return yield* error
         const glet = yield* Effect.acquireRelease(
-          Effect.tap(openGlet(options, spec), (opened) => Effect.sync(() => glets.set(spec.id, opened))),
+          Effect.tap(openGlet(options, spec, crash(spec.gpu.id)), (opened) => Effect.sync(() => glets.set(spec.id, opened))),
           () => Effect.sync(() => glets.delete(spec.id))
         )
         return glet.handle
@@ -157,7 +175,7 @@ export const layer = (options: MemoryExecutorOptions): Layer.Layer<Executor | Me
     return Context.empty().pipe(
       Context.add(Executor, { name: "memory", arena: makeHeapArena(options.arenaBytes ?? 64 * 1024 * 1024), open }),
       Context.add(MemoryExecutorControl, {
-        kill: (id) => Effect.suspend(() => glets.get(id)?.die ?? Effect.void),
+        kill: (id) => Effect.suspend(() => glets.get(id)?.die("SIGKILL", ++deaths) ?? Effect.void),
         open: Effect.sync(() => [...glets.values()].map((glet) => glet.handle.spec))
       })
     )

@@ -19,6 +19,8 @@ export interface RestartOptions {
   readonly windowMs: number
   /** Least delay in a crash loop, ms. */
   readonly crashLoopDelayMs: number
+  /** Deaths in a row that one model alone was part of, after which it is taken out (CrashBlame). Infinity: never. */
+  readonly culpritExits: number
 }
 
 /** @since 0.1.0 @category restarts */
@@ -28,7 +30,8 @@ export const defaultRestartOptions: RestartOptions = {
   maxBackoffMs: 5_000,
   crashLoopExits: 5,
   windowMs: 60_000,
-  crashLoopDelayMs: 30_000
+  crashLoopDelayMs: 30_000,
+  culpritExits: 3
 }
 
 /** A glet's deaths, as far as they still count. @since 0.1.0 @category restarts */

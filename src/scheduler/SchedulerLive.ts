@@ -26,6 +26,7 @@ import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
 import type { DispatcherOptions } from "./Dispatcher.js"
 import { defaultDispatcherOptions, Dispatcher } from "./Dispatcher.js"
+import { CrashWatch } from "./internal/crashWatch.js"
 import { Deployment } from "./internal/deployment.js"
 import { RequestPath } from "./internal/requestPath.js"
 import { makeStatus } from "./internal/statusReport.js"
@@ -116,13 +117,14 @@ export const make = (
       Effect.flatMap(Deferred.make<void>(), (done) => Effect.zipRight(Effect.sync(() => requestPlan(reason, done)), Deferred.await(done)))
 
     const dispatcher = new Dispatcher(config.dispatcher)
+    const crashes = new CrashWatch(config.restart)
     const path = new RequestPath({
-      dispatcher, nowMs, defer: config.defer,
+      dispatcher, crashes, nowMs, defer: config.defer,
       onWaiting: () => waiting.unsafeOpen(),
       onDefect: (defect) => runFork(Effect.logError("a callback of a request or an observer threw", defect))
     })
     const deployment = new Deployment({
-      executor, gpus, dispatcher,
+      executor, gpus, dispatcher, crashes,
       get planner() {
         return planner
       },
@@ -131,6 +133,9 @@ export const make = (
       },
       path, nowMs, rateOf, onChange, scope,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
+      onGivenUp: (error) => {
+        runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))
+      },
       onUnloadable: (model) => requestPlan(`model ${model} cannot be loaded`)
     })
 

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * from "./BurstHeadroom.js"
+export * from "./CrashBlame.js"
 export * from "./bounds/FewestBound.js"
 export * from "./bounds/HeadroomBound.js"
 export * from "./FewestGpus.js"

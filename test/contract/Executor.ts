@@ -265,6 +265,7 @@ export const executorContract = <R, E>(
     it.scoped("says that a killed glet died, and fails what is in flight on it", () =>
       Effect.gen(function*() {
         const handle = yield* opened
+        const { pid } = yield* handle.stats
         const prepared = yield* Effect.forEach(Array.from({ length: 8 }), (_, i) => requests(first, [1], i))
         // One after the other on each slot, so that something is in flight whenever the kill comes.
         const running = yield* Effect.fork(Effect.forEach(
@@ -280,6 +281,7 @@ export const executorContract = <R, E>(
           Effect.timeoutFail({ duration: patience, onTimeout: () => new Error("exited never completed") })
         )
         assert.strictEqual(exited.glet, handle.spec.id)
+        assert.strictEqual(exited.process, pid, "glets of one process die of one death")
       }))
 
     it.scoped("answers for a dead glet at once, and opens a new one", () =>

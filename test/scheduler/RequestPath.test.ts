@@ -6,7 +6,9 @@ import { GletExited } from "../../src/core/ExecutorError.js"
 import { unsafeGletId } from "../../src/core/Ids.js"
 import type { RequestEnd } from "../../src/core/Request.js"
 import { Dispatcher } from "../../src/scheduler/Dispatcher.js"
+import { CrashWatch } from "../../src/scheduler/internal/crashWatch.js"
 import { RequestPath } from "../../src/scheduler/internal/requestPath.js"
+import { defaultRestartOptions } from "../../src/scheduler/RestartPolicy.js"
 import { done, glet, linear, makeModel, request, route } from "./harness.js"
 
 const model = makeModel("a", { sloMs: 5000, maxBatch: 2 })
@@ -49,7 +51,7 @@ describe("RequestPath", () => {
       dispatcher.setModel(model)
       dispatcher.setRoutes(ids.map((id) => glet(id, [route(model, linear(10, 1, 2), { typicalRatio: 1 })])))
       const path = new RequestPath({
-        dispatcher, nowMs: () => now, defer: undefined, onWaiting: () => {}, onDefect: (defect) => {
+        dispatcher, crashes: new CrashWatch(defaultRestartOptions), nowMs: () => now, defer: undefined, onWaiting: () => {}, onDefect: (defect) => {
           throw defect
         }
       })

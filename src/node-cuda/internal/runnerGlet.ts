@@ -239,6 +239,7 @@ class RunnerGlet implements GletHandle {
   private exitedWith({ code, detail, signal }: RunnerExit): GletExited {
     return new GletExited({
       glet: this.spec.id,
+      process: this.runner.pid,
       detail,
       ...(code === undefined ? {} : { code }),
       ...(signal === undefined ? {} : { signal })

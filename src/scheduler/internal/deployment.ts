@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { GletHandle } from "../../core/Executor.js"
+import type { ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { Gpu } from "../../core/Gpu.js"
 import type { GletId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
@@ -11,7 +12,6 @@ import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import { meanPartOf } from "../BurstHeadroom.js"
-import type { Dispatcher } from "../Dispatcher.js"
 import type { GletRoutes } from "../GletRoutes.js"
 import { modelsLost, nextNumber, rollOut } from "../PlanSuccession.js"
 import { routesOfPlan } from "../RoutesOfPlan.js"
@@ -26,7 +26,8 @@ interface DeploymentOptions extends PlanMakingOptions, GletFleetOptions {
   readonly gpus: ReadonlyArray<Gpu>
   /** Longest wait for queued requests of a replaced model before its glets close, ms. */
   readonly retireMs: number
-  readonly dispatcher: Dispatcher
+  /** A model ends the processes of its glets, and was taken off them. */
+  readonly onGivenUp: (error: ModelLoadFailed) => void
   /** A model could not be loaded on any glet: a plan without it is wanted. */
   readonly onUnloadable: (model: ModelName) => void
 }
@@ -55,7 +56,13 @@ export class Deployment {
   constructor(private readonly options: DeploymentOptions) {
     this.gpus = this.wantedGpus = options.gpus
     this.making = new PlanMaking(options)
-    this.fleet = new GletFleet(options, (id, handle) => this.gletReady(id, handle))
+    this.fleet = new GletFleet(options, {
+      onReady: (id, handle) => this.gletReady(id, handle),
+      onGivenUp: (error) => {
+        options.onGivenUp(error)
+        this.applyRoutes()
+      }
+    })
   }
 
   /** Devices for the next plan. Glets on those left out close once it is deployed. */
@@ -126,16 +133,18 @@ export class Deployment {
   )
 
   private takeIn(): void {
-    const { dispatcher, nowMs, path } = this.options
+    const { crashes, dispatcher, nowMs, path } = this.options
     this.gpus = this.wantedGpus
     this.registrations.takeIn({
       isPlaced: (name) => worksOf(this.plan, name).length > 0,
       onAdded: (model) => {
+        crashes.forgive(model.name)
         dispatcher.setModel(model)
         dispatcher.setUnavailable(model.name, "model-not-ready", "it is being loaded")
       },
       onRemoved: (name) => {
         dispatcher.removeModel(nowMs(), name)
+        crashes.forgive(name)
         path.answers.delete(name)
       },
       onAmended: (old, model) => {

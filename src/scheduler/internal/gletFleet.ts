@@ -2,15 +2,19 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Executor, GletHandle } from "../../core/Executor.js"
+import type { Executor, GletHandle, LoadReport } from "../../core/Executor.js"
+import type { GletExited, GletOpenFailed } from "../../core/ExecutorError.js"
+import { ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { Gpu } from "../../core/Gpu.js"
-import type { GletId } from "../../core/Ids.js"
+import type { GletId, GpuId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { gletsOf } from "../../core/Plan.js"
+import type { Dispatcher } from "../Dispatcher.js"
 import type { GletToOpen } from "../PlanSuccession.js"
 import { numberAfter } from "../PlanSuccession.js"
 import type { RestartOptions } from "../RestartPolicy.js"
+import type { CrashWatch } from "./crashWatch.js"
 import { SupervisedGlet } from "./gletSupervisor.js"
 import type { RequestPath } from "./requestPath.js"
 
@@ -18,16 +22,30 @@ export interface GletFleetOptions {
   readonly executor: Executor["Type"]
   readonly restart: RestartOptions
   readonly path: RequestPath
+  readonly dispatcher: Dispatcher
+  readonly crashes: CrashWatch
   readonly nowMs: () => number
   readonly onChange: () => void
   readonly scope: Scope.Scope
 }
 
+interface FleetEvents {
+  /** A glet is open, and has loaded what it can. */
+  readonly onReady: (id: GletId, handle: GletHandle) => void
+  /** A model that ends the processes of its glets was given up on all of them. */
+  readonly onGivenUp: (error: ModelLoadFailed) => void
+}
+
+/** Longest wait of a load for the batches that run on the GPU, ms. */
+const longestTurnMs = 10_000
+
 export class GletFleet {
   private readonly byId = new Map<GletId, SupervisedGlet>()
 
-  /** `onReady`: a glet is open, and has loaded what it can. */
-  constructor(private readonly options: GletFleetOptions, private readonly onReady: (id: GletId, handle: GletHandle) => void) {}
+  /** One load at a time, by GPU, while that is what the GPU is to do. */
+  private readonly turns = new Map<GpuId, Effect.Semaphore>()
+
+  constructor(private readonly options: GletFleetOptions, private readonly events: FleetEvents) {}
 
   get(id: GletId): SupervisedGlet | undefined {
     return this.byId.get(id)
@@ -112,6 +130,65 @@ export class GletFleet {
     return error?._tag === "GletOpenFailed" && error.reason === "no-memory"
   }
 
+  /** Where the GPU is to do one thing at a time, after its batches and other loads, and before any that follow. */
+  private load<E>(gpu: GpuId, model: ModelName, load: Effect.Effect<LoadReport, E>): Effect.Effect<LoadReport, E> {
+    const { crashes, dispatcher, path } = this.options
+    const alone = Effect.acquireUseRelease(
+      Effect.sync(() => dispatcher.hold(gpu, true)),
+      () => Effect.sleep(2).pipe(
+        Effect.repeat({ while: () => dispatcher.isRunningOn(gpu) }),
+        Effect.timeoutOption(longestTurnMs),
+        Effect.zipRight(load)
+      ),
+      () => Effect.sync(() => {
+        dispatcher.hold(gpu, false)
+        path.dispatchAll()
+      })
+    )
+    return Effect.suspend(() => dispatcher.isSerial(gpu) ? this.turnsOn(gpu).withPermits(1)(alone) : load).pipe(
+      Effect.tap(() => Effect.sync(() => {
+        crashes.succeeded(gpu, model, "loading")
+        path.judge(gpu)
+      }))
+    )
+  }
+
+  private turnsOn(gpu: GpuId): Effect.Semaphore {
+    const known = this.turns.get(gpu) ?? Effect.unsafeMakeSemaphore(1)
+    this.turns.set(gpu, known)
+    return known
+  }
+
+  /** What ran there the request path has told already. */
+  private noteDeath({ loading, models, spec }: SupervisedGlet, error: GletExited | GletOpenFailed): void {
+    if (error._tag !== "GletExited" || error.process === undefined) return
+    const { crashes, nowMs, path } = this.options
+    crashes.died(spec.gpu.id, {
+      nowMs: nowMs(), process: error.process,
+      involved: [...loading].map(({ name }) => ({ model: name, doing: "loading" })),
+      placed: models.map(({ name }) => name)
+    })
+    path.judge(spec.gpu.id)
+  }
+
+  private lookForCulprit(gpu: GpuId, error: SupervisedGlet["error"]): void {
+    const { crashes, path } = this.options
+    const culprit = crashes.culpritOn(gpu)
+    if (culprit === undefined) return
+    const { deaths, doing, model } = culprit
+    crashes.forgive(model)
+    path.judge(gpu)
+    const detail = `${deaths} processes in a row died on ${gpu} while it alone was ${doing}; mend the model, then load it again${error === undefined ? "" : `. At last ${error.message}`}`
+    let givenUp: ModelLoadFailed | undefined
+    for (const glet of this.byId.values()) {
+      const loaded = glet.models.find(({ name }) => name === model)
+      if (loaded === undefined) continue
+      givenUp = new ModelLoadFailed({ model, glet: glet.spec.id, reason: "crashed", detail })
+      glet.giveUp(loaded, givenUp)
+    }
+    if (givenUp !== undefined) this.events.onGivenUp(givenUp)
+  }
+
   private start({ id, priority, sharePct, works }: GletToOpen, gpu: Gpu): Effect.Effect<SupervisedGlet> {
     const { executor, nowMs, onChange, path, restart, scope } = this.options
     return SupervisedGlet.start(
@@ -121,12 +198,16 @@ export class GletFleet {
       {
         executor, nowMs, restart,
         onReady: ({ spec }, handle) => {
-          this.onReady(spec.id, handle)
+          this.events.onReady(spec.id, handle)
           onChange()
         },
+        onLoad: ({ spec }, model, load) => this.load(spec.gpu.id, model.name, load),
+        onReopen: ({ error, spec }) => this.lookForCulprit(spec.gpu.id, error),
         onClosing: ({ spec }) => path.gletClosing(spec.id),
-        onLost: ({ restarts, spec }, error, backAtMs) => {
+        onLost: (glet, error, backAtMs) => {
+          const { restarts, spec } = glet
           path.gletLost(spec.id, backAtMs)
+          this.noteDeath(glet, error)
           for (const observer of path.observers) {
             observer.gletExited?.({ glet: spec.id, gpu: spec.gpu.id, detail: error.message, restarts })
           }

@@ -20,6 +20,11 @@ interface SupervisorOptions {
   readonly onReady: (glet: SupervisedGlet, handle: GletHandle) => void
   /** It is about to be drained and closed for good. */
   readonly onClosing: (glet: SupervisedGlet) => void
+  /** Loads, and says when; what fails with the death of the glet is still being loaded then. */
+  readonly onLoad: (glet: SupervisedGlet, model: Model, load: Effect.Effect<LoadReport, ModelLoadFailed | GletExited>) =>
+    Effect.Effect<LoadReport, ModelLoadFailed | GletExited>
+  /** It is about to be opened again. */
+  readonly onReopen: (glet: SupervisedGlet) => void
   /** It died, or could not be opened; `backAtMs` is when it is expected again. */
   readonly onLost: (glet: SupervisedGlet, error: GletExited | GletOpenFailed, backAtMs: number) => void
 }
@@ -38,6 +43,8 @@ export class SupervisedGlet {
   backAtMs = Infinity
   openedAtMs = 0
   readonly loaded = new Map<Model, LoadReport>()
+  /** What was being loaded when it died. */
+  readonly loading = new Set<Model>()
   readonly failed = new Map<Model, ModelLoadFailed>()
   /** Completes with the first success or failure to open and load. */
   readonly settled: Deferred.Deferred<"ready" | GletExited | GletOpenFailed>
@@ -83,6 +90,18 @@ export class SupervisedGlet {
       // A glet that is down loads the new works when it is back; its supervisor tells of the death.
       return handle === undefined ? Effect.void : Effect.ignore(this.loadAll(handle))
     })
+  }
+
+  /** The models that it shall have. */
+  get models(): ReadonlyArray<Model> {
+    return this.works.map(({ model }) => model)
+  }
+
+  /** Never loads a model again, for the reason given. */
+  giveUp(model: Model, why: ModelLoadFailed): void {
+    this.failed.set(model, why)
+    this.loaded.delete(model)
+    this.detail = why.message
   }
 
   /** The same model with another objective: what is loaded stays. */
@@ -135,6 +154,7 @@ export class SupervisedGlet {
     return Effect.gen(this, function*() {
       const { options } = this
       const startedMs = options.nowMs()
+      this.loading.clear()
       const handle = yield* Scope.extend(options.executor.open(this.spec), scope)
       yield* this.loadAll(handle)
       const nowMs = options.nowMs()
@@ -153,16 +173,24 @@ export class SupervisedGlet {
 
   private loadAll(handle: GletHandle): Effect.Effect<void, GletExited> {
     return Effect.suspend(() =>
-      Effect.forEach(this.works.filter((work) => !this.loaded.has(work.model)), (work) =>
-        handle.load(work.model, work.warm).pipe(
+      Effect.forEach(this.works.filter(({ model }) => !this.loaded.has(model)), (work) =>
+        Effect.suspend(() => {
+          // It may have been given up while others were loaded.
+          const givenUp = this.failed.get(work.model)
+          if (givenUp?.reason === "crashed") return Effect.fail(givenUp)
+          this.loading.add(work.model)
+          return this.options.onLoad(this, work.model, handle.load(work.model, work.warm))
+        }).pipe(
           Effect.map((report) => {
+            this.loading.delete(work.model)
             this.loaded.set(work.model, report)
             this.failed.delete(work.model)
           }),
           Effect.catchTag("ModelLoadFailed", (error) => {
+            this.loading.delete(work.model)
             this.failed.set(work.model, error)
             this.detail = error.message
-            return Effect.logError(error.message)
+            return error.reason === "crashed" ? Effect.void : Effect.logError(error.message)
           })
         ), { discard: true })
     )
@@ -181,7 +209,8 @@ export class SupervisedGlet {
       const again = `opening it again in ${Math.round(this.restartState.delayMs)} ms`
       return Effect.logError(`${error.message}; ${this.restartState.crashLoop ? `it keeps dying (crash loop), ${again}` : again}`).pipe(
         Effect.zipRight(Deferred.succeed(this.settled, error)),
-        Effect.zipRight(Effect.sleep(this.restartState.delayMs))
+        Effect.zipRight(Effect.sleep(this.restartState.delayMs)),
+        Effect.zipRight(Effect.sync(() => this.options.onReopen(this)))
       )
     })
   }

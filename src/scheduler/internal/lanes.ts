@@ -28,6 +28,10 @@ export class Lanes {
     return this.glets.get(id)
   }
 
+  gletsOf(gpu: GpuId): ReadonlyArray<GletLane> {
+    return [...this.glets.values()].filter((glet) => glet.gpu === gpu)
+  }
+
   /** Also of a model that was replaced. */
   laneOf(model: Model): ModelLane | undefined {
     const lane = this.models.get(model.name)

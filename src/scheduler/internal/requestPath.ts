@@ -1,15 +1,18 @@
 /** The hot path: requests in, batches to glets, answers out. No Effect per request; everything here is synchronous. */
 import type { BatchEnd, GletHandle } from "../../core/Executor.js"
-import type { GletId, ModelName } from "../../core/Ids.js"
+import type { GletId, GpuId, ModelName } from "../../core/Ids.js"
 import type { InferRequest, RequestEnd, RequestTimes } from "../../core/Request.js"
 import type { RequestDropped } from "../../core/RequestError.js"
 import type { DispatchedBatch } from "../DispatchedBatch.js"
 import type { AdmissionEdge, Dispatcher } from "../Dispatcher.js"
 import type { SchedulerObserver } from "../Scheduler.js"
+import type { CrashWatch } from "./crashWatch.js"
 import { LatencyHistogram } from "./latencyHistogram.js"
 
 interface RequestPathOptions {
   readonly dispatcher: Dispatcher
+  /** Told of what runs well and of what runs when a process dies. */
+  readonly crashes: CrashWatch
   readonly nowMs: () => number
   /** Runs something a little later, so that requests that come together are batched together; undefined: at once. */
   readonly defer: ((run: () => void) => void) | undefined
@@ -92,6 +95,12 @@ export class RequestPath {
     this.sweep()
   }
 
+  /** Looks anew at whether a GPU is to do one thing at a time. */
+  judge(gpu: GpuId): void {
+    const { crashes, dispatcher, nowMs } = this.options
+    dispatcher.setSerial(gpu, crashes.isAmbiguous(nowMs(), gpu))
+  }
+
   /** It takes no more batches; what runs there may end. */
   gletClosing(id: GletId): void {
     this.handles.delete(id)
@@ -160,10 +169,13 @@ export class RequestPath {
   private batchEnded(batch: DispatchedBatch, end: BatchEnd): void {
     const now = this.options.nowMs()
     const { id, gpu } = batch.glet
-    this.options.dispatcher.batchEnded(now, batch, end)
+    const { dispatcher } = this.options
+    const inTurn = dispatcher.isSerial(gpu) ? dispatcher.turnsAfter(id) : undefined
+    dispatcher.batchEnded(now, batch, end)
+    this.weigh(now, gpu, batch.model.name, end)
     // The glet first, then the clients: it must not wait for answers to be written.
-    this.pump(now, id)
-    for (const other of this.options.dispatcher.besideOf(id)) if (this.handles.has(other)) this.pump(now, other)
+    if (inTurn === undefined) this.pump(now, id)
+    for (const other of inTurn ?? dispatcher.besideOf(id)) if (this.handles.has(other)) this.pump(now, other)
     const executionMs = end.ok ? end.inputMs + end.inferMs + end.outputMs : 0
     if (end.ok) this.executionsOf(id, batch.model.name).record(now, executionMs, batch.items)
     for (const observer of this.observers) {
@@ -180,6 +192,19 @@ export class RequestPath {
     if (end.ok) this.flush()
     // Requests of a failed batch may have been queued again: for another glet too.
     else this.dispatchAll()
+  }
+
+  /** What the end of a batch says for or against its model. */
+  private weigh(nowMs: number, gpu: GpuId, model: ModelName, end: BatchEnd): void {
+    const { crashes } = this.options
+    if (end.ok) {
+      if (!crashes.isAlert) return
+      crashes.succeeded(gpu, model, "running")
+    } else {
+      if (end.error._tag !== "GletExited" || end.error.process === undefined || end.unstarted === true) return
+      crashes.died(gpu, { nowMs, process: end.error.process, involved: [{ model, doing: "running" }], placed: [] })
+    }
+    this.judge(gpu)
   }
 
   /** Tells clients and observers what ended. Those may offer again from within. */
