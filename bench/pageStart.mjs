@@ -1,8 +1,9 @@
 // command: node bench/run.mjs pageStart [--rounds 5] [--json] [--check]
 /**
- * From opening the address of the built `glet dev` to a page that can be used, in headless Chromium: every model of the world has its plan and is
- * served. Each round is a fresh profile of the browser: what a device's models take is measured at its first visit, and known at the second. The
- * columns say where the time goes: the document is parsed, the host worker says its first word, plans are deployed, all models are ready and shown.
+ * From opening the address of the built `glet dev` to a page that can be used, in headless Chromium. Usable: a plan is shown, its models are served, its
+ * controls work. At the first visit to a device that is the plan of the first model that was measured; the others follow. Each round is a fresh profile
+ * of the browser: what a device's models take is measured at its first visit, and known at the second. The columns say where the time goes: the document
+ * is parsed, the host worker says its first word, the page is usable, all models are shown to be served.
  */
 import { parseArgs } from "node:util"
 import * as fs from "node:fs"
@@ -23,21 +24,24 @@ const worlds = [
   { name: "replay", query: "?world=replay", models: 6 }
 ]
 
-/** In the page, before its own scripts: when the host worker said what, ms since the address was opened. */
-const listen = () => {
-  const heard = (globalThis.gletHeard = { firstWord: undefined, planned: undefined, ready: undefined })
+/** In the page, before its own scripts: when what was there, ms since the address was opened. */
+const watch = (models) => {
+  const seen = (globalThis.gletSeen = { firstWord: undefined, usable: undefined, all: undefined })
   globalThis.Worker = class extends globalThis.Worker {
     constructor(...args) {
       super(...args)
       this.addEventListener("message", ({ data }) => {
-        if (data.kind !== "state") return
-        const now = performance.now()
-        heard.firstWord ??= now
-        if (data.plan.generation > 0) heard.planned ??= now
-        if (data.models.length > 0 && data.models.every(({ state }) => state === "ready")) heard.ready ??= now
+        if (data.kind === "state") seen.firstWord ??= performance.now()
       })
     }
   }
+  const look = () => {
+    const served = document.querySelectorAll(".card.ready").length
+    if (served > 0 && document.querySelector(".plan .glet:not(.unready)") !== null) seen.usable ??= performance.now()
+    if (served === models) seen.all ??= performance.now()
+    if (seen.all === undefined) requestAnimationFrame(look)
+  }
+  requestAnimationFrame(look)
 }
 
 const server = await startDev()
@@ -54,15 +58,15 @@ for (let round = 0; round < rounds; round++) {
       context = await browser.newContext({ viewport: { width: 1400, height: 1000 } })
     }
     const page = await context.newPage()
-    await page.addInitScript(listen)
+    await page.addInitScript(watch, models)
     // A window that was just opened is busy with itself.
     await page.waitForTimeout(2500)
     await page.goto(`http://127.0.0.1:${server.port}/${query}`)
-    await page.waitForFunction((count) => document.querySelectorAll(".card.ready").length === count, models)
-    const seen = await page.evaluate(() => ({
-      parsed: performance.getEntriesByType("navigation")[0].domInteractive, ...globalThis.gletHeard, shown: performance.now()
+    await page.waitForFunction(() => globalThis.gletSeen.all !== undefined)
+    const { all, firstWord, parsed, usable } = await page.evaluate(() => ({
+      parsed: performance.getEntriesByType("navigation")[0].domInteractive, ...globalThis.gletSeen
     }))
-    rows.push({ world: name, parsedMs: seen.parsed, firstWordMs: seen.firstWord, plannedMs: seen.planned, readyMs: seen.ready, shownMs: seen.shown })
+    rows.push({ world: name, parsedMs: parsed, firstWordMs: firstWord, usableMs: usable, allServedMs: all })
     await page.close()
   }
 }
@@ -72,6 +76,6 @@ await server.stop()
 printTable("pageStart: ms since the address was opened", rows)
 conclude(
   "pageStart",
-  worlds.map(({ name }) => ({ name: `${name}: usable, ms (median)`, value: median(rows.filter(({ world }) => world === name).map(({ shownMs }) => shownMs)), rule: "<=", limit: 2000 })),
+  worlds.map(({ name }) => ({ name: `${name}: usable, ms (median)`, value: median(rows.filter(({ world }) => world === name).map(({ usableMs }) => usableMs)), rule: "<=", limit: 2000 })),
   { rows }
 )

@@ -23,6 +23,8 @@ export interface DevServerOptions {
   readonly port: number
   /** Folders by the beginning of the path under which they are served; the longest wins. */
   readonly folders: ReadonlyMap<string, string>
+  /** Beginnings of paths under which no file ever changes: browsers keep what is there, and what they compiled of it. */
+  readonly frozen: ReadonlyArray<string>
 }
 
 /** @since 0.1.0 @category errors */
@@ -60,15 +62,18 @@ const headers: Readonly<Record<string, string>> = {
   "Referrer-Policy": "no-referrer"
 }
 
-/** The file of a URL's path; undefined where none may be read. */
-const fileOf = (folders: DevServerOptions["folders"], url: string): string | undefined => {
-  let pathname: string
+/** A URL's path; undefined where it is none. */
+const pathOf = (url: string): string | undefined => {
   try {
-    pathname = decodeURIComponent(new URL(url, "http://x").pathname)
+    const pathname = decodeURIComponent(new URL(url, "http://x").pathname)
+    return pathname.includes("\0") || pathname.includes("\\") ? undefined : pathname
   } catch {
     return undefined
   }
-  if (pathname.includes("\0") || pathname.includes("\\")) return undefined
+}
+
+/** The file of a path; undefined where none may be read. */
+const fileOf = (folders: DevServerOptions["folders"], pathname: string): string | undefined => {
   const prefix = [...folders.keys()].filter((one) => pathname.startsWith(one)).sort((a, b) => b.length - a.length)[0]
   if (prefix === undefined) return undefined
   const folder = folders.get(prefix)!
@@ -82,14 +87,14 @@ const end = (res: ServerResponse, status: number, text: string): void => {
 
 const answer = async (options: DevServerOptions, req: IncomingMessage, res: ServerResponse): Promise<void> => {
   if (req.method !== "GET" && req.method !== "HEAD") return end(res, 405, "GET and HEAD only\n")
-  const file = fileOf(options.folders, req.url ?? "/")
+  const pathname = pathOf(req.url ?? "/")
+  const file = pathname === undefined ? undefined : fileOf(options.folders, pathname)
   const stat = file === undefined ? undefined : await fs.promises.stat(file).catch(() => undefined)
-  if (file === undefined || stat === undefined || !stat.isFile()) return end(res, 404, "not found\n")
+  if (pathname === undefined || file === undefined || stat === undefined || !stat.isFile()) return end(res, 404, "not found\n")
   const tag = `"${stat.size.toString(36)}-${Math.round(stat.mtimeMs).toString(36)}"`
   const head = {
     ...headers, ETag: tag, "Content-Type": types.get(path.extname(file))!,
-    // Built files have their content's hash in their name.
-    "Cache-Control": /[/\\]assets[/\\]/.test(file) ? "public, max-age=31536000, immutable" : "no-cache"
+    "Cache-Control": options.frozen.some((one) => pathname.startsWith(one)) ? "public, max-age=31536000, immutable" : "no-cache"
   }
   if (req.headers["if-none-match"] === tag) {
     res.writeHead(304, head).end()

@@ -13,23 +13,15 @@ import { unsafeModelName } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import { parseOnnx } from "../server/repository/OnnxBytes.js"
 import { readSignature } from "../server/repository/Signature.js"
-import { describeProvider, preferred, probeCapabilities } from "../webgpu/Capabilities.js"
-import { installRuntime } from "../webgpu/RuntimePackage.js"
+import { describeProvider } from "../webgpu/Capabilities.js"
+import { installRuntime, runtimeVersion } from "../webgpu/RuntimePackage.js"
 import * as WebGpuExecutor from "../webgpu/WebGpuExecutor.js"
 import { webGpu } from "../webgpu/WebGpuInventory.js"
-import type { StartWorker } from "../webgpu/WorkerLink.js"
+import type { DeviceStart } from "./DeviceStart.js"
+import { runtimePath } from "./DeviceStart.js"
 import { argmax, lenetInput } from "./DigitImages.js"
 import type { ModelControls } from "./Messages.js"
 import type { Sample, World, WorldModel } from "./World.js"
-
-/** @since 0.1.0 @category options */
-export interface DeviceWorldOptions {
-  /** Address of a file that the page's server hands out, e.g. `resource/demo/glet.json`. */
-  readonly address: (path: string) => string
-  readonly startWorker: StartWorker
-  /** `auto`: the GPU unless it is software. */
-  readonly provider: "auto" | "webgpu" | "wasm"
-}
 
 /** What `resource/demo/glet.json` says of a model. */
 const Settings = Schema.Struct({
@@ -51,8 +43,8 @@ const droppedControls: ModelControls = { serviceClass: "latency-critical", sloMs
 const droppedMaxBatch = 8
 
 /** A tool of the demo, not a bug: said as it is. */
-const get = (address: string, method = "GET"): Effect.Effect<Response, string> =>
-  Effect.tryPromise({ try: (signal) => fetch(address, { signal, method }), catch: (error) => `${address} cannot be read: ${String(error)}` }).pipe(
+const get = (address: string, how: { readonly method?: "HEAD"; readonly cache?: "no-store" } = {}): Effect.Effect<Response, string> =>
+  Effect.tryPromise({ try: (signal) => fetch(address, { ...how, signal }), catch: (error) => `${address} cannot be read: ${String(error)}` }).pipe(
     Effect.filterOrFail((response) => response.ok, (response) => `${address} cannot be read: HTTP ${response.status}`)
   )
 const getJson = <A, I>(address: string, schema: Schema.Schema<A, I>): Effect.Effect<A, string> =>
@@ -91,50 +83,42 @@ export const readWorldModel = (
     return { model, controls, sha256: yield* sha256Of(bytes), profile: undefined, removable, release }
   })
 
-/** Probes the device and makes the world. @since 0.1.0 @category worlds */
-export const make = (options: DeviceWorldOptions): Effect.Effect<World> =>
-  Effect.gen(function*() {
-    const capabilities = preferred(yield* probeCapabilities, options.provider, "?provider=webgpu")
-    const runtime = (file: string): string => options.address(`onnxruntime-web/${file}`)
-    let digits: typeof Digits.Type | undefined
-    let next = 0
-    const models = Effect.gen(function*() {
-      yield* Effect.mapError(get(runtime("ort.wasm.min.mjs"), "HEAD"), () =>
-        `onnxruntime-web is not installed where glet dev was started: ${installRuntime} beside glet-orion, and start it again. The replay runs without`)
-      const settings = yield* getJson(options.address("resource/demo/glet.json"), Settings)
-      digits = yield* getJson(options.address("resource/demo/digits-test.json"), Digits)
-      return yield* Effect.forEach(Object.entries(settings.models), ([name, { class: serviceClass, maxBatch, rateRps, sloMs }]) =>
-        get(options.address(`resource/demo/${encodeURIComponent(name)}.onnx`)).pipe(
-          Effect.flatMap((response) => Effect.promise(() => response.arrayBuffer())),
-          Effect.flatMap((buffer) => readWorldModel(name, new Uint8Array(buffer), { serviceClass, sloMs, rateRps }, maxBatch, false))
-        ), { concurrency: "unbounded" })
-    })
-    const sample = (model: string): Sample | undefined => {
-      if (model !== digitsModel || digits === undefined) return undefined
-      const at = next++ % digits.images.length
-      const label = digits.labels[at]
-      return { input: lenetInput(digits.images[at]!), isRight: (output) => argmax(output) === label }
-    }
-    const isGpu = capabilities.provider === "webgpu"
-    return {
-      name: "device",
-      device: { label: isGpu ? describeProvider(capabilities) : `WebAssembly, ${capabilities.threads} thread${capabilities.threads === 1 ? "" : "s"}`, note: capabilities.fallback ?? "" },
-      speed: 1,
-      gpus: [webGpu(capabilities)],
-      gridPct: 10,
-      // Each is a worker with onnxruntime-web and a device of its own.
-      maxGletsPerGpu: 4,
-      executor: WebGpuExecutor.layer({
-        provider: capabilities.provider,
-        startWorker: options.startWorker,
-        startEarly: true,
-        runtime: {
-          modules: { jspi: runtime("ort.jspi.min.mjs"), webgpu: runtime("ort.webgpu.min.mjs"), wasm: runtime("ort.wasm.min.mjs") }, wasmPaths: runtime("")
-        }
-      }),
-      keep,
-      read: (name, bytes) => readWorldModel(name, bytes, droppedControls, droppedMaxBatch, true),
-      models,
-      sample
-    }
+/** The world of a device that was started. @since 0.1.0 @category worlds */
+export const make = ({ address, capabilities, workers }: DeviceStart): World => {
+  let digits: typeof Digits.Type | undefined
+  let next = 0
+  // Beside the browser's cache: there it would wait for the worker that reads the same file, and that one for it.
+  const isInstalled = Effect.mapError(get(address(runtimePath("ort.wasm.min.mjs")), { method: "HEAD", cache: "no-store" }), () =>
+    `onnxruntime-web ${runtimeVersion} is not installed where glet dev was started: ${installRuntime} beside glet-orion, and start it again. The replay runs without`)
+  const readDigits = Effect.map(getJson(address("resource/demo/digits-test.json"), Digits), (read) => {
+    digits = read
   })
+  const demoModels = Effect.flatMap(getJson(address("resource/demo/glet.json"), Settings), (settings) =>
+    Effect.forEach(Object.entries(settings.models), ([name, { class: serviceClass, maxBatch, rateRps, sloMs }]) =>
+      get(address(`resource/demo/${encodeURIComponent(name)}.onnx`)).pipe(
+        Effect.flatMap((response) => Effect.promise(() => response.arrayBuffer())),
+        Effect.flatMap((buffer) => readWorldModel(name, new Uint8Array(buffer), { serviceClass, sloMs, rateRps }, maxBatch, false))
+      ), { concurrency: "unbounded" }))
+  const models = Effect.all([isInstalled, readDigits, demoModels], { concurrency: "unbounded" }).pipe(Effect.map(([, , read]) => read))
+  const sample = (model: string): Sample | undefined => {
+    if (model !== digitsModel || digits === undefined) return undefined
+    const at = next++ % digits.images.length
+    const label = digits.labels[at]
+    return { input: lenetInput(digits.images[at]!), isRight: (output) => argmax(output) === label }
+  }
+  const isGpu = capabilities.provider === "webgpu"
+  return {
+    name: "device",
+    device: { label: isGpu ? describeProvider(capabilities) : `WebAssembly, ${capabilities.threads} thread${capabilities.threads === 1 ? "" : "s"}`, note: capabilities.fallback ?? "" },
+    speed: 1,
+    gpus: [webGpu(capabilities)],
+    gridPct: 10,
+    // Each is a worker with onnxruntime-web and a device of its own.
+    maxGletsPerGpu: 4,
+    executor: WebGpuExecutor.layer({ workers }),
+    keep,
+    read: (name, bytes) => readWorldModel(name, bytes, droppedControls, droppedMaxBatch, true),
+    models,
+    sample
+  }
+}

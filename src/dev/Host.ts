@@ -6,7 +6,6 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -99,6 +98,16 @@ const layerScheduler = (options: HostOptions, planOptions: PlanOptions, worker: 
   )
 }
 
+/** Does what it is given one after the other, from `begin` on. More than it has room for is dropped: nobody clicks so fast. */
+const startJobs = (post: HostOptions["post"]) =>
+  Effect.gen(function*() {
+    const queue = yield* Queue.dropping<Effect.Effect<unknown>>(64)
+    const begun = yield* Effect.makeLatch(false)
+    const one = Effect.flatMap(Queue.take(queue), (job) => Effect.catchAllDefect(job, (defect) => Effect.sync(() => post({ kind: "broken", detail: String(defect) }))))
+    yield* Effect.forkScoped(begun.whenOpen(Effect.forever(one)))
+    return { add: (job: Effect.Effect<unknown>): void => void Queue.unsafeOffer(queue, job), begin: (): void => void begun.unsafeOpen() }
+  })
+
 /** In the world's time; what is for people's eyes goes by the real one. */
 const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message: ToHost) => void, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -107,7 +116,7 @@ const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message:
     const worker = options.startWorker()
     yield* Effect.addFinalizer(() => Effect.sync(worker.close))
     const view: HostView = {
-      planner: options.planner, planReason: "", planningMs: 0, preview: undefined, planProblem: "", trafficOn: false, lent: notLent, status: undefined
+      planner: options.planner, planReason: "", planningMs: 0, preview: undefined, planProblem: "", trafficWanted: options.traffic, trafficOn: false, lent: notLent, status: undefined
     }
     const planOptions: PlanOptions = { ...onlinePlanOptions, maxGletsPerGpu: world.maxGletsPerGpu }
     const services = yield* Layer.buildWithScope(layerScheduler(options, planOptions, worker, view), scope)
@@ -128,36 +137,34 @@ const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message:
     const loan = makeLoan(context, traffic, models)
     const compare = makeComparison(context)
 
-    // Slow things one after the other, in the order they were asked for.
-    const jobs = yield* Queue.bounded<Effect.Effect<unknown>>(64)
-    const started = yield* Deferred.make<void>()
-    yield* Effect.forkScoped(Effect.zipRight(
-      Deferred.await(started),
-      Effect.forever(Effect.flatMap(Queue.take(jobs), (job) => Effect.catchAllDefect(job, (defect) => Effect.sync(() => post({ kind: "broken", detail: String(defect) })))))
-    ))
+    // Models come and go one after the other, in the order that was asked for; beside them sliders and planners are followed.
+    const jobs = yield* startJobs(post)
+    const changes = yield* startJobs(post)
     context.publish()
-    yield* Effect.forkScoped(Effect.flatMap(models.start, (begun) => {
-      if (Either.isLeft(begun)) return Effect.sync(() => post({ kind: "broken", detail: begun.left }))
-      traffic.set(options.traffic)
-      return Deferred.succeed(started, undefined)
-    }))
+    yield* Effect.forkScoped(traffic.heldDuring(Effect.flatMap(models.start, (begun) => {
+      if (Either.isLeft(begun)) {
+        traffic.set(false)
+        return Effect.sync(() => post({ kind: "broken", detail: begun.left }))
+      }
+      changes.begin()
+      return Effect.zipRight(begun.right, Effect.sync(jobs.begin))
+    })))
 
     return (message) => {
-      const job = (effect: Effect.Effect<unknown>): void => void Queue.unsafeOffer(jobs, effect)
       switch (message.kind) {
         case "traffic":
           return traffic.set(message.on)
         case "planner":
-          return job(preview.usePlanner(message.name))
+          return changes.add(preview.usePlanner(message.name))
         case "controls": {
           const one = preview.setControls(message.model, message.controls)
           if (one === undefined || one.profile === undefined) return
-          return message.final ? job(preview.deploy(one)) : preview.show()
+          return message.final ? changes.add(preview.deploy(one)) : preview.show()
         }
         case "add":
-          return job(models.add(message.name, message.bytes))
+          return jobs.add(models.add(message.name, message.bytes))
         case "remove":
-          return job(models.remove(message.model))
+          return jobs.add(models.remove(message.model))
         case "infer": {
           const one = context.models.get(message.model)
           const answered = (output: Float32Array | undefined, problem: string, latencyMs: number, glet: string, batchItems: number): void =>
@@ -167,9 +174,9 @@ const runIn = (options: HostOptions, real: Clock.Clock): Effect.Effect<(message:
           return sender.infer(one, message.input, answered)
         }
         case "join":
-          return job(loan.join(message))
+          return jobs.add(loan.join(message))
         case "leave":
-          return job(loan.leave)
+          return jobs.add(loan.leave)
         case "compare":
           void Effect.runFork(compare)
           return

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { describeCapabilities, describeProvider, findAdapter } from "./internal/adapter.js"
+import { describeProvider, preferred, probeOnce } from "./internal/adapter.js"
 
 /** @since 0.1.0 @category capabilities */
 export interface AdapterDescription {
@@ -39,8 +39,6 @@ export interface WebGpuCapabilities {
   readonly threadsReason: string | undefined
 }
 
-let probed: Promise<WebGpuCapabilities> | undefined
-
 /**
  * What there is here. The first call looks, later ones get the same value; an adapter that comes later needs a reload.
  *
@@ -55,24 +53,16 @@ let probed: Promise<WebGpuCapabilities> | undefined
  * @since 0.1.0
  * @category capabilities
  */
-export const probeCapabilities: Effect.Effect<WebGpuCapabilities> = Effect.promise(() =>
-  probed ??= findAdapter().then((adapter) => describeCapabilities(adapter)))
-
-/**
- * What models shall run on: a software adapter counts as none unless it is asked for, since WebAssembly computes many times faster on the same
- * processor. `how`: what to say to get it nevertheless.
- * @since 0.1.0
- * @category capabilities
- */
-export const preferred = (found: WebGpuCapabilities, provider: "auto" | "webgpu" | "wasm", how: string): WebGpuCapabilities =>
-  provider === "webgpu" || (provider === "auto" && found.adapter?.software !== true)
-    ? found
-    : {
-      ...found, provider: "wasm", adapter: undefined,
-      fallback: provider === "wasm" ? "that was asked for" : `the only adapter is software (${found.adapter?.name}), which is slower; ${how} takes it`
-    }
+export const probeCapabilities: Effect.Effect<WebGpuCapabilities> = Effect.promise(probeOnce)
 
 export {
   /** One line for people: what models run on here, and where it is not the GPU why. @since 0.1.0 @category capabilities */
-  describeProvider
+  describeProvider,
+  /**
+   * What models shall run on: a software adapter counts as none unless it is asked for, since WebAssembly computes many times faster on the same
+   * processor. `how`: what to say to get it nevertheless.
+   * @since 0.1.0
+   * @category capabilities
+   */
+  preferred
 }

@@ -64,7 +64,7 @@ export const probeThread = (options: NodeWorkerOptions = {}): Promise<WebGpuCapa
       const reply = message as { readonly type: string; readonly capabilities?: WebGpuCapabilities; readonly detail: string }
       end(reply.capabilities ?? reply.detail)
     }, end)
-    link.post({ type: "setup", provider: "auto", runtime: {}, threads: undefined, memoryLimitBytes: undefined, deviceClock: false }, [])
+    link.post({ type: "setup", provider: "auto", runtime: {}, threads: undefined, memoryLimitBytes: undefined, deviceClock: false, warmUp: false }, [])
   })
 
 export { describeProvider }

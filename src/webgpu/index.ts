@@ -6,6 +6,7 @@
  */
 export * from "./Capabilities.js"
 export * from "./DutyCycle.js"
+export * from "./GletWorkers.js"
 export * as DutyExecutor from "./DutyExecutor.js"
 export * as Profiler from "../core/ProfilerLive.js"
 export * as ProfileStoreMemory from "../core/ProfileStoreMemory.js"

@@ -33,7 +33,7 @@ const withServer = <A, E>(body: (port: number, folder: string) => Effect.Effect<
     fs.writeFileSync(path.join(folder, "page/notes.txt"), "not for anybody")
     fs.writeFileSync(path.join(folder, "models/a b.onnx"), "model")
     fs.writeFileSync(path.join(folder, "secret.json"), "{}")
-    const { port } = yield* DevServer.make({ host: "127.0.0.1", port: 0, folders: new Map([["/", path.join(folder, "page")], ["/models/", path.join(folder, "models")]]) })
+    const { port } = yield* DevServer.make({ host: "127.0.0.1", port: 0, folders: new Map([["/", path.join(folder, "page")], ["/models/", path.join(folder, "models")]]), frozen: ["/assets/"] })
     return yield* body(port, folder)
   }).pipe(Effect.scoped)
 
@@ -74,11 +74,11 @@ describe("DevServer", () => {
 
   it.live("says what is missing where the page was not built, and why it cannot listen", () =>
     Effect.gen(function*() {
-      const none = yield* Effect.flip(Effect.scoped(DevServer.make({ host: "127.0.0.1", port: 0, folders: new Map([["/", "/nowhere"]]) })))
+      const none = yield* Effect.flip(Effect.scoped(DevServer.make({ host: "127.0.0.1", port: 0, folders: new Map([["/", "/nowhere"]]), frozen: [] })))
       assert.strictEqual(none.reason, "not-built")
       assert.match(none.message, /npm run build/)
       yield* withServer((port, folder) => Effect.gen(function*() {
-        const taken = yield* Effect.flip(Effect.scoped(DevServer.make({ host: "127.0.0.1", port, folders: new Map([["/", path.join(folder, "page")]]) })))
+        const taken = yield* Effect.flip(Effect.scoped(DevServer.make({ host: "127.0.0.1", port, folders: new Map([["/", path.join(folder, "page")]]), frozen: [] })))
         assert.strictEqual(taken.reason, "not-listening")
       }))
     }))

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
+import * as Queue from "effect/Queue"
 import * as TestClock from "effect/TestClock"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -103,6 +104,42 @@ describe("the page's host", { timeout: 60_000 }, () => {
       assert.strictEqual(page.state!.plan.generation, 1)
       assert.strictEqual(plans, 1)
     }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
+
+  it.live("serves the first model that it has measured, follows its sliders, and measures the others before it sends anything", () =>
+    Effect.gen(function*() {
+      const known = ReplayWorld.make(profile)
+      const world: World = { ...known, models: Effect.map(known.models, (all) => all.map((one) => ({ ...one, sha256: one.model.name, profile: undefined }))) }
+      const gates = yield* Queue.unbounded<void>()
+      const measured: Array<string> = []
+      const page = new Listener()
+      const send = yield* Host.run({
+        world, planner: "orion", traffic: true, profiles: [], post: page.post,
+        startWorker: () => ({ ask: (task) => Effect.sync(() => answerTask(task)), close: () => {} }),
+        connect: () => Effect.fail("there is no server"),
+        measure: ({ model }) => Effect.as(
+          Effect.zipRight(Queue.take(gates), Effect.sync(() => measured.push(model.name))), profile.models.find((one) => one.model === model.name)!
+        )
+      })
+      const statesOf = () => page.state?.models.map(({ state }) => state)
+      yield* page.until("all models", () => page.state?.models.length === 6)
+      assert.deepStrictEqual(new Set(statesOf()), new Set(["measuring"]))
+      yield* Queue.offer(gates, undefined)
+      yield* page.until("the first", () => page.state!.models[0]!.state === "ready")
+      const { generation } = page.state!.plan
+      assert.deepStrictEqual(statesOf()!.slice(1), Array.from({ length: 5 }, () => "measuring"))
+      send({ kind: "controls", model: "resnet50", controls: { ...controlsOf(page, "resnet50"), rateRps: 4000 }, final: true })
+      yield* page.until("another plan", () => page.state!.plan.generation > generation)
+      // It waits until the others are there.
+      send({ kind: "remove", model: "vgg16" })
+      for (let i = 0; i < 4; i++) yield* Queue.offer(gates, undefined)
+      yield* page.until("five that were measured", () => page.state!.models.filter(({ state }) => state === "measuring").length === 1)
+      assert.deepStrictEqual(page.frames, [])
+      assert.isTrue(page.state!.traffic)
+      yield* Queue.offer(gates, undefined)
+      yield* page.until("all but the one that was removed", () => page.state!.models.length === 5 && page.state!.models.every(({ state }) => state === "ready"))
+      yield* page.until("requests", () => page.frames.some(({ models }) => models.some(({ answered }) => answered > 0)))
+      assert.deepStrictEqual(measured, ["resnet50", "bert-base", "vgg16", "mobilenet_v2", "googlenet", "densenet161"])
+    }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger))))
 
   it.live("plans for sliders while they move, deploys when they stop, and says when there is no plan", () =>
     withHost({ traffic: false }, (page, send) => Effect.gen(function*() {

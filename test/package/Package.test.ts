@@ -11,6 +11,7 @@ import type { AddressInfo } from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
+import { runtimePath } from "../../src/dev/DeviceStart.js"
 import { installRuntime, runtimeVersion } from "../../src/webgpu/RuntimePackage.js"
 import { denoPath, packageRoot } from "../webgpu/support/deno.js"
 import { skipped } from "../webgpu/support/report.js"
@@ -119,7 +120,7 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     const found = await start(process.execPath, [command, "dev", "--port", "0"], /open (http:\S+)/)
     assert.include(found.text, installRuntime)
     assert.strictEqual((await fetch(found[1]!)).status, 200)
-    assert.strictEqual((await fetch(new URL("/onnxruntime-web/ort.wasm.min.mjs", found[1]!))).status, 404)
+    assert.strictEqual((await fetch(new URL(`/${runtimePath("ort.wasm.min.mjs")}`, found[1]!))).status, 404)
   }, 60_000)
 
   it("serves, plans by what was measured, and measures its server", async () => {

@@ -5,6 +5,8 @@ import { pathToFileURL } from "node:url"
 import type { GletHandle } from "../../src/core/Executor.js"
 import { unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
+import { GletWorkers } from "../../src/webgpu/GletWorkers.js"
+import { Realm } from "../../src/webgpu/internal/workerRealm.js"
 import * as NodeWorkers from "../../src/webgpu/NodeWorkers.js"
 import * as WebGpuExecutor from "../../src/webgpu/WebGpuExecutor.js"
 import { webGpu } from "../../src/webgpu/WebGpuInventory.js"
@@ -53,6 +55,57 @@ describe("in Node without dawn", () => {
   })
 })
 if (typeof wasm !== "string") suite("WebAssembly in Node", wasm, { dawn: false })
+
+describe("workers", () => {
+  it("compile onnxruntime-web once while one of them lives, also when they start side by side", async () => {
+    const start = NodeWorkers.startThreads({ dawn: false, worker })
+    const given: Array<object | undefined> = []
+    const made: Array<object | undefined> = []
+    const workers = new GletWorkers({
+      startWorker: () => {
+        const link = start()
+        return {
+          ...link,
+          post: (message, transfer) => {
+            given.push((message as { readonly compiled?: object }).compiled)
+            link.post(message, transfer)
+          },
+          listen: (onMessage, onExit) => link.listen((message) => {
+            made.push((message as { readonly compiled?: object }).compiled)
+            onMessage(message)
+          }, onExit)
+        }
+      }
+    })
+    workers.begin()
+    const realms = await Promise.all([workers.takeBegun()!, workers.start(), workers.start()])
+    assert.isTrue(realms.every((realm) => realm instanceof Realm))
+    assert.isTrue(made.every((module) => Object.prototype.toString.call(module) === "[object WebAssembly.Module]"))
+    assert.deepStrictEqual(given, [undefined, made[0], made[0]])
+    assert.isUndefined(workers.takeBegun())
+    for (const realm of realms) (realm as Realm).end("the test is over")
+    await Promise.all(realms.map((realm) => (realm as Realm).exited))
+    // What they compiled goes with them.
+    const last = await workers.start() as Realm
+    assert.isUndefined(given[3])
+    last.end("the test is over")
+  })
+
+  it("start without the first one where that cannot", async () => {
+    const start = NodeWorkers.startThreads({ dawn: false, worker })
+    let started = 0
+    const workers = new GletWorkers({
+      startWorker: () => {
+        if (started++ === 0) throw new Error("no room")
+        return start()
+      }
+    })
+    const [first, second] = await Promise.all([workers.start(), workers.start()])
+    assert.deepStrictEqual(first, { reason: "spawn-failed", detail: "no room" })
+    assert.isTrue(second instanceof Realm)
+    ;(second as Realm).end("the test is over")
+  })
+})
 
 const dawn = dawnPath()
 const found = dawn === undefined ? "dawn's package is not installed" : await NodeWorkers.probeThread({ dawn, worker })

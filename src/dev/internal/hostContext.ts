@@ -23,6 +23,9 @@ export interface HostView {
   /** The plan for the sliders as they stand, while it is not deployed. */
   preview: Plan | undefined
   planProblem: string
+  /** As people wish it. */
+  trafficWanted: boolean
+  /** It is not, while something is measured. */
   trafficOn: boolean
   lent: EdgeView
   /** The scheduler's, as it was last told. */

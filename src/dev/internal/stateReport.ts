@@ -16,7 +16,7 @@ const stateOf = ({ gpu, models, view, world }: HostContext): HostState => ({
   models: [...models.values()].map((one) => modelView(one, view.status, gpu)),
   planner: view.planner, plan: view.status?.plan ?? emptyPlan, planReason: view.planReason, planningMs: view.planningMs, preview: view.preview,
   planProblem: view.planProblem, glets: (view.status?.glets ?? []).map(({ busyRatio, id, state }): GletView => ({ id, state, busyRatio })),
-  traffic: view.trafficOn, canAdd: world.read !== undefined, canJoin: world.keep !== undefined, edge: view.lent
+  traffic: view.trafficWanted, canAdd: world.read !== undefined, canJoin: world.keep !== undefined, edge: view.lent
 })
 
 /** Until the scope closes: whenever `wanted` says so, and whenever the scheduler changes. */

@@ -9,7 +9,10 @@ const frameMs = 100
 const settleMs = 600
 
 export interface TrafficLoop {
+  /** As people wish. */
   readonly set: (on: boolean) => void
+  /** Sends nothing while something is measured: traffic would be part of it. Then as people wish. */
+  readonly heldDuring: <A, E, R>(measuring: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** A request was sent, by whomever: there will be something to see. */
   readonly active: () => void
 }
@@ -47,17 +50,29 @@ export const startTraffic = (context: HostContext): Effect.Effect<TrafficLoop, n
       publish()
     })
     for (const loop of [send, frame, look]) yield* Effect.forkScoped(Effect.forever(loop))
-    return {
-      active,
-      set: (on) => {
-        if (on === view.trafficOn) return
+    let holds = 0
+    const follow = (): void => {
+      const on = view.trafficWanted && holds === 0
+      if (on !== view.trafficOn) {
         view.trafficOn = on
         if (on) {
           statistics.reset()
           traffic.restart(scheduler.nowMs())
           sending.unsafeOpen()
         } else sending.unsafeClose()
-        publish()
       }
+      publish()
+    }
+    const hold = (by: number) => Effect.sync(() => {
+      holds += by
+      follow()
+    })
+    return {
+      active,
+      set: (on) => {
+        view.trafficWanted = on
+        follow()
+      },
+      heldDuring: (measuring) => Effect.acquireUseRelease(hold(1), () => measuring, () => hold(-1))
     }
   })

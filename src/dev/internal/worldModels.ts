@@ -1,6 +1,7 @@
 /** Models come and go: read, measured where they are not known, registered. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type { ModelProfile } from "../../core/Profile.js"
 import type { HostModel } from "../HostModel.js"
 import { amendedModel, largestRateRps, makeHostModel } from "../HostModel.js"
 import type { WorldModel } from "../World.js"
@@ -9,8 +10,11 @@ import { registered } from "./hostContext.js"
 import type { TrafficLoop } from "./trafficLoop.js"
 
 export interface WorldModels {
-  /** Those that the world begins with. Left: why there are none. */
-  readonly start: Effect.Effect<Either.Either<void, string>>
+  /**
+   * Those that the world begins with. When it completes there is a plan: of those whose profiles are known, or of the first, which is measured. What
+   * is answered measures the others and plans them as well. Left: why there are none.
+   */
+  readonly start: Effect.Effect<Either.Either<Effect.Effect<void>, string>>
   readonly add: (name: string, bytes: Uint8Array) => Effect.Effect<void>
   readonly remove: (name: string) => Effect.Effect<void>
   readonly registerAll: Effect.Effect<void>
@@ -18,10 +22,12 @@ export interface WorldModels {
 }
 
 export const makeModels = (context: HostContext, trafficLoop: TrafficLoop): WorldModels => {
-  const { gpu, models, options, publish, scheduler, sender, services, statistics, traffic, view, world } = context
+  const { gpu, models, options, publish, scheduler, sender, services, statistics, traffic, world } = context
 
+  const knownProfile = (one: WorldModel): ModelProfile | undefined =>
+    one.profile ?? options.profiles.find(({ gpuType, sha256 }) => gpuType === gpu.type && sha256 === one.sha256)?.profile
   const profileOf = (one: WorldModel, host: HostModel) => {
-    const known = one.profile ?? options.profiles.find(({ gpuType, sha256 }) => gpuType === gpu.type && sha256 === one.sha256)?.profile
+    const known = knownProfile(one)
     if (known !== undefined) return Effect.succeed(known)
     return options.measure(one, gpu, (done, total) => {
       host.detail = `measuring, ${done} of ${total}`
@@ -31,12 +37,14 @@ export const makeModels = (context: HostContext, trafficLoop: TrafficLoop): Worl
       Effect.tap((profile) => Effect.sync(() => options.post({ kind: "profiled", stored: { gpuType: gpu.type, sha256: one.sha256, profile } })))
     )
   }
-  const prepare = (one: WorldModel) =>
+  const show = (one: WorldModel): HostModel => {
+    const host = makeHostModel(one)
+    models.set(one.model.name, host)
+    publish()
+    return host
+  }
+  const prepare = (one: WorldModel, host: HostModel) =>
     Effect.gen(function*() {
-      const { name } = one.model
-      const host = makeHostModel(one)
-      models.set(name, host)
-      publish()
       const profile = yield* Effect.either(profileOf(one, host))
       if (Either.isLeft(profile)) {
         host.problem = profile.left.message
@@ -46,19 +54,27 @@ export const makeModels = (context: HostContext, trafficLoop: TrafficLoop): Worl
       host.profile = profile.right
       host.detail = ""
       host.controls = { ...host.controls, rateRps: Math.min(host.controls.rateRps, largestRateRps(host, gpu)) }
-      traffic.set(scheduler.nowMs(), name, host.controls.rateRps)
+      traffic.set(scheduler.nowMs(), one.model.name, host.controls.rateRps)
       publish()
       return host
     })
   const register = (one: HostModel) => scheduler.register(amendedModel(one), new Map([[gpu.type, one.profile!]]))
+  /** One measurement at a time, then one plan. */
+  const serve = (some: ReadonlyArray<readonly [WorldModel, HostModel]>) =>
+    Effect.gen(function*() {
+      const ready = yield* Effect.forEach(some, ([one, host]) => prepare(one, host))
+      yield* Effect.forEach(ready.filter((one) => one !== undefined), register, { concurrency: "unbounded", discard: true })
+    })
 
   return {
     start: Effect.gen(function*() {
       const initial = yield* Effect.either(world.models)
       if (Either.isLeft(initial)) return Either.left(initial.left)
-      const ready = yield* Effect.forEach(initial.right, prepare)
-      yield* Effect.forEach(ready.filter((one) => one !== undefined), register, { concurrency: "unbounded", discard: true })
-      return Either.right(undefined)
+      const shown = initial.right.map((one) => [one, show(one)] as const)
+      const known = shown.filter(([one]) => knownProfile(one) !== undefined)
+      const first = known.length > 0 ? known : shown.slice(0, 1)
+      yield* serve(first)
+      return Either.right(serve(shown.filter((one) => !first.includes(one))))
     }),
     add: (name, bytes) =>
       Effect.gen(function*() {
@@ -69,12 +85,7 @@ export const makeModels = (context: HostContext, trafficLoop: TrafficLoop): Worl
           models.set(free, { ...makeHostModel(undefined, free), problem: read.left })
           return publish()
         }
-        const wasOn = view.trafficOn
-        // Traffic would be part of what is measured.
-        trafficLoop.set(false)
-        const one = yield* prepare(read.right)
-        if (one !== undefined) yield* register(one)
-        trafficLoop.set(wasOn)
+        yield* trafficLoop.heldDuring(serve([[read.right, show(read.right)]]))
       }),
     remove: (name) =>
       Effect.gen(function*() {

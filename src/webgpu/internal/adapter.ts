@@ -71,6 +71,20 @@ export const describeCapabilities = (adapter: GpuAdapter | string, scope: Realm 
   })
 }
 
+let probed: Promise<WebGpuCapabilities> | undefined
+
+/** Looks once; later calls get the same value. */
+export const probeOnce = (): Promise<WebGpuCapabilities> => probed ??= findAdapter().then((adapter) => describeCapabilities(adapter))
+
+/** See `Capabilities.ts`. */
+export const preferred = (found: WebGpuCapabilities, provider: "auto" | "webgpu" | "wasm", how: string): WebGpuCapabilities =>
+  provider === "webgpu" || (provider === "auto" && found.adapter?.software !== true)
+    ? found
+    : {
+      ...found, provider: "wasm", adapter: undefined,
+      fallback: provider === "wasm" ? "that was asked for" : `the only adapter is software (${found.adapter?.name}), which is slower; ${how} takes it`
+    }
+
 /** One line for people: what models run on here, and where it is not the GPU why. */
 export const describeProvider = ({ adapter, fallback, provider, threads }: WebGpuCapabilities): string =>
   provider === "webgpu"

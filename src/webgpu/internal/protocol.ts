@@ -3,6 +3,9 @@ import type { LoadFailureReason } from "../../core/internal/loadFailure.js"
 import type { ModelSignature } from "../../core/Model.js"
 import type { WebGpuCapabilities } from "../Capabilities.js"
 
+/** A `WebAssembly.Module`: to be posted on, no more. */
+export type CompiledModule = object
+
 /** Where a worker finds onnxruntime-web. */
 export interface RuntimeLocation {
   /** Addresses of its modules by build; where absent they are imported by name. */
@@ -25,6 +28,10 @@ export interface WorkerSetup {
   readonly memoryLimitBytes: number | undefined
   /** Read the device's own clock around all that runs. */
   readonly deviceClock: boolean
+  /** Start onnxruntime-web at once; else its first model does. Who only asks what there is need not wait for it. */
+  readonly warmUp: boolean
+  /** As another worker compiled it (`ready`). */
+  readonly compiled?: CompiledModule | undefined
 }
 
 /** A model as it is read. */
@@ -64,7 +71,7 @@ export interface DynamicResult {
 }
 
 export type WorkerReply =
-  | { readonly type: "ready"; readonly capabilities: WebGpuCapabilities; readonly detail: string }
+  | { readonly type: "ready"; readonly capabilities: WebGpuCapabilities; readonly detail: string; readonly compiled?: CompiledModule | undefined }
   /** It cannot work at all. */
   | { readonly type: "unfit"; readonly reason: "device-missing" | "no-memory" | "spawn-failed"; readonly detail: string }
   | { readonly type: "loaded"; readonly id: number; readonly memoryBytes: number }

@@ -1,9 +1,9 @@
 /**
- * The worker of a glet that was closed, kept for the next one to open. To start a worker means to compile onnxruntime-web, which takes several
- * times as long as a small model does to load; models are measured one after the other on glets of their own, and a new plan closes and opens some.
+ * The worker of a glet that was closed, kept for the next one to open. To start a worker means to start onnxruntime-web, which takes longer
+ * than a small model does to load; models are measured one after the other on glets of their own, and a new plan closes and opens some.
  * One at most, and not for long: a WebAssembly heap never shrinks.
  */
-import type { Refusal } from "./workerGlet.js"
+import type { Refusal } from "./workerRealm.js"
 import { Realm } from "./workerRealm.js"
 
 const keepMs = 2000

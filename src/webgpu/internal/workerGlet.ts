@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { Batch, BatchEnd, GletHandle, GletSpec, GletStats, LoadReport } from "../../core/Executor.js"
-import type { GletOpenFailed } from "../../core/ExecutorError.js"
 import { GletExited, ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { DynamicOutput, RunBatch } from "../../core/internal/batchAssembly.js"
 import { batchProblem, dynamicOutputs, gather, scatter, scatterDynamic } from "../../core/internal/batchAssembly.js"
@@ -13,29 +12,22 @@ import type { Model } from "../../core/Model.js"
 import { modelKey } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
-import type { StartWorker } from "../WorkerLink.js"
-import type { ModelBytes, WorkerSetup } from "./protocol.js"
+import type { GletWorkers } from "../GletWorkers.js"
+import type { ModelBytes } from "./protocol.js"
 import type { SpareRealm } from "./spareRealm.js"
+import type { Refusal } from "./workerRealm.js"
 import { Realm } from "./workerRealm.js"
 
 export interface WorkerGletOptions {
-  readonly setup: WorkerSetup
-  readonly startWorker: StartWorker
+  readonly workers: GletWorkers
   /** Undefined: every glet has a fresh worker. */
   readonly spare: SpareRealm | undefined
   /** Reads a model's file and those beside it. */
   readonly readModel: (model: Model) => Promise<ModelBytes>
   /** All that slots stand in. */
   readonly memory: Uint8Array
-  readonly startTimeoutMs: number
   readonly loadTimeoutMs: number
   readonly drainTimeoutMs: number
-}
-
-/** Why a glet does not open. */
-export interface Refusal {
-  readonly reason: GletOpenFailed["reason"]
-  readonly detail: string
 }
 
 interface Entry {
@@ -55,7 +47,7 @@ const spareBuffers = 2
 export const openWorkerGlet = (spec: GletSpec, options: WorkerGletOptions): Effect.Effect<GletHandle, Refusal, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.flatMap(
-      Effect.promise(async () => (await options.spare?.take()) ?? Realm.start(options.setup, options.startWorker, options.startTimeoutMs)),
+      Effect.promise(async () => (await options.spare?.take()) ?? options.workers.start()),
       (realm) => realm instanceof Realm ? Effect.succeed(new WorkerGlet(spec, options, realm)) : Effect.fail(realm)
     ),
     (glet) => glet.close
@@ -151,7 +143,7 @@ class WorkerGlet implements GletHandle {
   get stats(): Effect.Effect<GletStats> {
     return Effect.sync(() => ({
       batches: this.batches, items: this.items, busyMs: this.busyMs,
-      ...(this.options.setup.deviceClock ? { deviceMs: this.deviceMs } : {})
+      ...(this.options.workers.deviceClock ? { deviceMs: this.deviceMs } : {})
     }))
   }
 
@@ -311,7 +303,7 @@ class WorkerGlet implements GletHandle {
     this.held = []
     await old.whenIdle()
     if (this.dead !== undefined) return
-    const next = await Realm.start(this.options.setup, this.options.startWorker, this.options.startTimeoutMs)
+    const next = await this.options.workers.start()
     if (!(next instanceof Realm)) return void this.die(`its worker had to be renewed, and could not be: ${next.detail}`)
     this.realm = next
     this.watch(next)

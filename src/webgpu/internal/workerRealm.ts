@@ -1,8 +1,14 @@
 /** One worker from its start to its end: requests with their replies, and how it ended. */
+import type { GletOpenFailed } from "../../core/ExecutorError.js"
 import { textOf } from "../../core/internal/loadFailure.js"
 import type { StartWorker, WorkerLink } from "../WorkerLink.js"
-import type { WorkerReply, WorkerRequest, WorkerSetup } from "./protocol.js"
-import type { Refusal } from "./workerGlet.js"
+import type { CompiledModule, WorkerReply, WorkerRequest, WorkerSetup } from "./protocol.js"
+
+/** Why there is no worker, hence no glet. */
+export interface Refusal {
+  readonly reason: GletOpenFailed["reason"]
+  readonly detail: string
+}
 
 /** A reply, or that none will come. */
 export type Answer = Extract<WorkerReply, { readonly id: number }> | { readonly type: "exited"; readonly detail: string }
@@ -18,13 +24,15 @@ export class Realm {
   readonly exited = new Promise<string>((resolve) => this.settleExited = resolve)
   /** What it works with, for people. */
   detail = ""
+  /** onnxruntime-web as it compiled it. */
+  compiled: CompiledModule | undefined
   /** Something happened after which onnxruntime-web is not to be used there again. */
   spoilt = false
 
   private constructor(private readonly link: WorkerLink) {}
 
-  /** A worker that is ready, or why there is none. */
-  static start(setup: WorkerSetup, startWorker: StartWorker, timeoutMs: number): Promise<Realm | Refusal> {
+  /** A worker that is ready, or why there is none. It is started at once and told what to do when that is known; its time begins then. */
+  static start(setup: WorkerSetup | Promise<WorkerSetup>, startWorker: StartWorker, timeoutMs: number): Promise<Realm | Refusal> {
     let link: WorkerLink
     try {
       link = startWorker()
@@ -38,13 +46,14 @@ export class Realm {
         realm.end(refusal.detail)
         resolve(refusal)
       }
-      const timer = setTimeout(() => refuse({ reason: "start-timeout", detail: `the worker was not ready within ${timeoutMs} ms` }), timeoutMs)
+      let timer: ReturnType<typeof setTimeout> | undefined
       void realm.exited.then((detail) => refuse({ reason: "spawn-failed", detail }))
       link.listen((message) => {
         const reply = message as WorkerReply
         switch (reply.type) {
           case "ready":
             realm.detail = reply.detail
+            realm.compiled = reply.compiled
             clearTimeout(timer)
             return resolve(realm)
           case "unfit":
@@ -55,7 +64,11 @@ export class Realm {
             return realm.take(reply)
         }
       }, (detail) => realm.end(detail))
-      link.post(setup, [])
+      void Promise.resolve(setup).then((known) => {
+        if (realm.gone !== undefined) return
+        timer = setTimeout(() => refuse({ reason: "start-timeout", detail: `the worker was not ready within ${timeoutMs} ms` }), timeoutMs)
+        link.post(known, [])
+      })
     })
   }
 

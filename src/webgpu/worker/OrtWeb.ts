@@ -61,6 +61,16 @@ export const importOrt = async (build: OrtBuild, runtime: RuntimeLocation, threa
   return ort
 }
 
+/** An ONNX file with one node, y = x. */
+const smallestModel = "CAgSADo3ChAKAXgSAXkiCElkZW50aXR5EgFnWg8KAXgSCgoICAESBAoCCAFiDwoBeRIKCggIARIECgIIAUICEA0="
+
+/** Compiles and starts onnxruntime-web, which it does no sooner than for its first session. That one is WebAssembly's in every build. */
+export const warmUp = async (ort: typeof Ort): Promise<void> => {
+  const bytes = Uint8Array.from(atob(smallestModel), (char) => char.charCodeAt(0))
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 })
+  await session.release()
+}
+
 /** The sessions of a glet. Callers wait for one call's end before the next. */
 export class OrtWeb {
   private readonly models = new Map<number, LoadedModel>()

@@ -5,7 +5,8 @@ import type { OrtBuild, WorkerReply, WorkerRequest, WorkerSetup } from "../inter
 import type { HeldDevice } from "./device.js"
 import { holdDevice } from "./device.js"
 import { installRuntime } from "../RuntimePackage.js"
-import { importOrt, isSpoiling, OrtWeb } from "./OrtWeb.js"
+import { importOrt, isSpoiling, OrtWeb, warmUp } from "./OrtWeb.js"
+import { onSharedModule } from "./sharedModule.js"
 
 /** How a worker speaks, whatever kind of worker it is. */
 export interface WorkerPort {
@@ -41,8 +42,14 @@ const start = async (setup: WorkerSetup, onLost: (detail: string) => void): Prom
   const ort = await importOrt(build, setup.runtime, threads).catch((error: unknown) => {
     throw new Unfit("spawn-failed", `onnxruntime-web (${build}) does not load: ${textOf(error)}; where it is not installed, ${installRuntime}`)
   })
+  const compiled = !setup.warmUp ? undefined : await onSharedModule(ort.env, setup.compiled, () => warmUp(ort)).catch((error: unknown) => {
+    throw new Unfit("spawn-failed", `onnxruntime-web (${build}) does not start: ${textOf(error)}`)
+  })
+  // Deno frees no module that was ever posted. V8 counts over all of a module's instances, and after some fifteen it optimises the function that
+  // registers onnxruntime's operators, 900 kB of code that run once: no worker starts for most of a minute.
+  const shared = capabilities.environment === "deno" ? undefined : compiled
   const detail = `onnxruntime-web ${ort.env.versions.web ?? ort.env.versions.common}, ${build}, ${describeProvider({ ...capabilities, threads })}`
-  return { ort: new OrtWeb(ort, held), reply: { type: "ready", capabilities, detail } }
+  return { ort: new OrtWeb(ort, held), reply: { type: "ready", capabilities, detail, compiled: shared } }
 }
 
 /** Answers requests until the worker is ended. */

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
 import { oncePerRun } from "../../support/oncePerRun.js"
 import * as DevServer from "../../../src/dev/DevServer.js"
+import { runtimePath } from "../../../src/dev/DeviceStart.js"
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url))
 const candidates = [process.env["CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
@@ -33,8 +34,9 @@ export const servePage = async (): Promise<PageServer> => {
     port: 0,
     folders: new Map([
       ["/", folder], ["/resource/demo/", path.join(root, "resource/demo")], ["/resource/profiles/", path.join(root, "resource/profiles")],
-      ["/onnxruntime-web/", path.join(root, "node_modules/onnxruntime-web/dist")]
-    ])
+      [`/${runtimePath("")}`, path.join(root, "node_modules/onnxruntime-web/dist")]
+    ]),
+    frozen: ["/assets/", `/${runtimePath("")}`]
   }), scope))
   return {
     url,

@@ -16,12 +16,12 @@ const headline = ({ broken, state }: View): string => {
   if (state === undefined) return "Starting the scheduler in this page…"
   const measuring = state.models.find((model) => model.state === "measuring")
   if (state.edge.state !== "off" && state.edge.state !== "failed") return "This device is lent to a server, which plans it."
-  if (measuring !== undefined) return `Measuring ${measuring.name} on ${state.device?.label ?? "this device"}…`
-  if (state.plan.generation === 0) return "Planning…"
+  const doing = measuring === undefined ? undefined : `measuring ${measuring.name} on ${state.device?.label ?? "this device"}…`
+  if (state.plan.generation === 0) return doing === undefined ? "Planning…" : `This page is ${doing}`
   const { glets, gpus } = planSize(state.plan)
   return `${state.plan.planner} serves ${plural(state.models.filter((model) => model.state === "ready").length, "model")} with ${plural(glets, "glet")} on ${
     plural(gpus, "GPU")
-  }; planned in ${ms(state.planningMs)}.`
+  }; ${doing ?? `planned in ${ms(state.planningMs)}.`}`
 }
 
 const kept = ({ frame, state }: View): { readonly ratio: number; readonly requests: number } => {

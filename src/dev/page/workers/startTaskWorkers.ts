@@ -1,19 +1,10 @@
-/** Starts planner workers: the first one at once, for it compiles while the world is made. */
+/** Planner workers as the host asks them. */
 import * as Effect from "effect/Effect"
 import type { TaskWorker } from "../../Host.js"
 import type { TaskAnswer } from "../../Messages.js"
 
-export const startTaskWorkers = (file: string): () => TaskWorker => {
-  let first: TaskWorker | undefined = startTaskWorker(file)
-  return () => {
-    const worker = first ?? startTaskWorker(file)
-    first = undefined
-    return worker
-  }
-}
-
-const startTaskWorker = (file: string): TaskWorker => {
-  const worker = new Worker(file, { type: "module", name: "planner" })
+export const startTaskWorkers = (start: () => Worker) => (): TaskWorker => {
+  const worker = start()
   const waiting = new Map<number, (answer: TaskAnswer) => void>()
   let next = 0
   const end = (detail: string): void => {
