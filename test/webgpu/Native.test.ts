@@ -1,6 +1,7 @@
 /** WebGPU through onnxruntime-node, a process per glet, with shares by turns: the contract on a software driver. */
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { vi } from "vitest"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -17,6 +18,8 @@ import { skipped } from "./support/report.js"
 import { useSoftwareVulkan } from "./support/vulkan.js"
 
 useSoftwareVulkan()
+// A software driver compiles shaders for seconds, beside other tests for tens of them.
+vi.setConfig({ testTimeout: 120_000 })
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-test-"))
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
 

@@ -1,6 +1,7 @@
 /** The WebGPU executor in Node's threads: with dawn on a software driver, and in WebAssembly. */
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { vi } from "vitest"
 import { pathToFileURL } from "node:url"
 import type { GletHandle } from "../../src/core/Executor.js"
 import { unsafeModelName } from "../../src/core/Ids.js"
@@ -22,6 +23,8 @@ import { useSoftwareVulkan } from "./support/vulkan.js"
 import { builtFolder, buildWorker, removeBuilt } from "./support/workers.js"
 
 useSoftwareVulkan()
+// A software driver compiles shaders for seconds, beside other tests for tens of them.
+vi.setConfig({ testTimeout: 120_000 })
 
 const worker = pathToFileURL(await buildWorker("webgpu-node-worker"))
 afterAll(removeBuilt)
