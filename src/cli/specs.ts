@@ -29,6 +29,8 @@ const bestEffort = {
   priorities: { kind: "choice", choices: ["on", "off"], default: "on", description: "Whether best-effort glets get a lower priority of the GPU; off is for experiments." }
 } as const
 
+const effort = { kind: "choice", choices: ["quick", "normal", "thorough"] } as const
+
 export const serve = commandSpec({
   name: "serve",
   summary: "Serve a folder of models: profile, plan, answer requests.",
@@ -44,6 +46,7 @@ export const serve = commandSpec({
     port: { kind: "integer", placeholder: "N", min: 0, max: 65535, description: "Port to listen on; 0 takes a free one (default: 8000)." },
     host: { kind: "text", placeholder: "ADDR", description: "Address to listen on (default: 127.0.0.1)." },
     planner: { kind: "text", placeholder: "NAME", default: "orion", description: "Planning algorithm; `glet plan --help` lists them." },
+    planEffort: { ...effort, default: "quick", description: "How long planner orion searches for a plan: steps for about 0.1, 1 and 10 s at a hundred models. Requests do not wait for it; a changed load does." },
     executor: { kind: "choice", choices: ["cpu", "cuda", "webgpu", "emulated"], default: "cpu", description: "What runs the models: this CPU, the NVIDIA GPUs (all, or those of CUDA_VISIBLE_DEVICES), any GPU through WebGPU, or a replay of profiles." },
     isolation: { kind: "choice", choices: ["auto", "mps", "green", "stream"], default: "auto", description: "How shares of NVIDIA GPUs are enforced; auto says in the log what it takes, and why." },
     gletMemory: { kind: "integer", placeholder: "MIB", min: 64, max: 1_000_000, description: "Device memory that a glet may take at most; needs --isolation mps (default: no limit)." },
@@ -137,6 +140,7 @@ export const plan = commandSpec({
       description: "Planning algorithm, of those below (default: orion; with --sched-config the one it describes). With --cases several, comma-separated."
     },
     degrade: { kind: "boolean", description: "Plan what fits and list what does not, instead of failing." },
+    effort: { ...effort, description: "How long planner orion searches: steps for about 0.1, 1 and 10 s at a hundred models (default: the problem's, else normal)." },
     bound: {
       kind: "choice", choices: ["quick", "thorough", "proof"],
       description: "How hard to prove that no plan needs fewer GPUs: proof takes seconds where few are needed (default: thorough; with --cases proof)."
@@ -176,6 +180,7 @@ export const simulate = commandSpec({
     gpuType: { kind: "text", placeholder: "TYPE", description: "Device of --resource-dir (default: its first)." },
     gpus: { kind: "integer", placeholder: "N", min: 1, max: 10_000, description: "Number of GPUs (default: the scenario's)." },
     planner: serve.flags.planner,
+    planEffort: serve.flags.planEffort,
     fixedPlan: { kind: "boolean", description: "Keep the plan for the expected rates, whatever comes." },
     dutyRule: { kind: "choice", choices: ["cycle", "strict"], description: "How plans bound the wait of models that share a glet (default: cycle)." },
     loadFactor: { kind: "number", placeholder: "X", default: 1, min: 1e-6, max: 1e6, description: "Multiplies all rates; where --find-peak begins." },

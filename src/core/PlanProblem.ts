@@ -8,6 +8,7 @@ import type { ModelName } from "./Ids.js"
 import type { LatencyModel } from "./LatencyModel.js"
 import type { ServiceClass } from "./Model.js"
 import type { DutyRule } from "./Plan.js"
+import { effortOf } from "./PlanEffort.js"
 
 /** One model's demand. @since 0.1.0 @category planning */
 export interface Demand {
@@ -58,7 +59,7 @@ export interface PlanOptions {
   readonly moveCost?: number
   /**
    * How long planners search, as a multiple of the usual number of steps. Default 1: about a second for a thousand models, some seconds for up to 200
-   * of which several share a GPU.
+   * of which several share a GPU. `effortOf` (PlanEffort) has names for some.
    */
   readonly effort?: number
   /** Whether glets that have nothing but best-effort work get a lower priority of the hardware. Default true. */
@@ -91,7 +92,7 @@ export const defaultPlanOptions: PlanOptions = {
  * @since 0.1.0
  * @category planning
  */
-export const onlinePlanOptions: PlanOptions = { ...defaultPlanOptions, whenShort: "degrade", effort: 0.1 }
+export const onlinePlanOptions: PlanOptions = { ...defaultPlanOptions, whenShort: "degrade", effort: effortOf.quick }
 
 /** @since 0.1.0 @category planning */
 export interface PlanProblem {

@@ -59,6 +59,18 @@ describe("glet plan", () => {
     assert.match(busy.stdout, /short: a: .* of 1000000/)
   })
 
+  it("searches as long as the problem or the flag says", async () => {
+    const asked = (effort: string | undefined, ...flags: ReadonlyArray<string>) =>
+      glet.run(["plan", "--problem", "-", "--json", ...flags], { input: JSON.stringify({ ...problem(), options: effort === undefined ? {} : { effort } }) })
+    const [quick, flagged, wrong, wrongFlag] = await Promise.all([asked("quick"), asked(undefined, "--effort", "quick"), asked("huge"), asked(undefined, "--effort", "huge")])
+    assert.strictEqual(quick.code, 0, quick.stderr)
+    assert.strictEqual(flagged.stdout, quick.stdout)
+    assert.strictEqual(wrong.code, 1)
+    assert.match(wrong.stderr, /options\.effort: Expected/)
+    assert.strictEqual(wrongFlag.code, 2)
+    assert.match(wrongFlag.stderr, /effort.*quick/s)
+  })
+
   it("a wrong problem names file and field", async () => {
     const cases: ReadonlyArray<readonly [unknown, RegExp]> = [
       ["{", /is not JSON/],

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Plan } from "../../core/Plan.js"
 import { encodePlan, gpusUsed } from "../../core/Plan.js"
+import { effortOf } from "../../core/PlanEffort.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import { validatePlan } from "../../core/ValidatePlan.js"
 import type { BoundEffort } from "../../scheduler/bounds/FewestBound.js"
@@ -123,18 +124,21 @@ const withBound = (args: Args, problem: PlanProblem, made: Plan): Effect.Effect<
 /** Where there is no plan, GPUs are looked for up to this many. */
 const mostGpus = 128
 
+/** For what is looked for by many plans: none of them is worth a long search. */
+const inPassing = (problem: PlanProblem): PlanProblem =>
+  ({ ...problem, options: { ...problem.options, fullSearch: false, effort: Math.min(problem.options.effort ?? 1, effortOf.normal) } })
+
 /** How many GPUs would be enough, of each type alone. */
 const enough = (planner: PlannerAlgorithm, problem: PlanProblem): string =>
   [...new Set(problem.gpus.map(({ type }) => type))].map((type) => {
-    const { gpus } = fewestGpus(planner, { ...problem, options: { ...problem.options, fullSearch: false } }, type, mostGpus)
+    const { gpus } = fewestGpus(planner, inPassing(problem), type, mostGpus)
     return gpus === undefined ? `${mostGpus} GPUs of type ${type} are not enough either` : `${gpus} GPUs of type ${type} would be enough`
   }).join("\n")
 
 const refuse = (args: Args, planner: PlannerAlgorithm, problem: PlanProblem, failure: Infeasible): Effect.Effect<never, CliError> =>
   Effect.gen(function*() {
     if (args.output !== undefined) yield* writeText(args.output, writeModelList(undefined), "the model list")
-    // A search of searches: what is offered stands without --full-search too.
-    const nearest = withNearest(planner, { ...problem, options: { ...problem.options, fullSearch: false } }, failure)
+    const nearest = withNearest(planner, inPassing(problem), failure)
     if (args.json) out(JSON.stringify({ apiVersion: "glet/v1alpha1", kind: "Infeasible", planner: nearest.planner, culprits: nearest.culprits, nearestFactor: nearest.nearestFactor }))
     else {
       showCulprits(nearest)
@@ -178,7 +182,8 @@ export const handle = (args: Args): Effect.Effect<void, unknown> =>
     const planner = given ?? (read.planner === undefined ? defaultPlanner : yield* plannerNamed(read.planner))
     if (args.modelList !== undefined && planner.name !== "static") return yield* usageError("--model-list is for --planner static")
     const fixed = args.modelList === undefined ? {} : { fixedGlets: yield* readModelList(args.modelList) }
-    const problem: PlanProblem = { ...read.problem, options: { ...read.problem.options, ...fixed, whenShort: args.degrade ? "degrade" : "fail" } }
+    const effort = args.effort === undefined ? {} : { effort: effortOf[args.effort] }
+    const problem: PlanProblem = { ...read.problem, options: { ...read.problem.options, ...fixed, ...effort, whenShort: args.degrade ? "degrade" : "fail" } }
     const made = planner.plan(problem)
     if (Either.isLeft(made)) return yield* refuse(args, planner, problem, made.left)
     const violations = validatePlan(made.right, problem)

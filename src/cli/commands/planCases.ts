@@ -12,6 +12,8 @@ import { fewestBound } from "../../scheduler/bounds/FewestBound.js"
 import { fewestGpus, onGpusOf } from "../../scheduler/FewestGpus.js"
 import type { CaseLine } from "../../scheduler/original/CasePlans.js"
 import { caseLine, caseOptions, problemOfCase, publishedCaseOptions } from "../../scheduler/original/CasePlans.js"
+import type { PlanEffort } from "../../core/PlanEffort.js"
+import { effortOf } from "../../core/PlanEffort.js"
 import type { PlanOptions } from "../../core/PlanProblem.js"
 import { parseCase } from "../../scheduler/original/Cases.js"
 import type { PlannerAlgorithm } from "../../scheduler/Planner.js"
@@ -69,6 +71,7 @@ export interface CasesArgs {
   readonly planner: string | undefined
   readonly out: string | undefined
   readonly bound: BoundEffort | undefined
+  readonly effort: PlanEffort | undefined
 }
 
 /** Plans every distinct set of the file, as it is read. @since 0.1.0 @category commands */
@@ -77,6 +80,7 @@ export const planCases = (args: CasesArgs): Effect.Effect<void, unknown> =>
     const chosen = yield* planners(args.planner ?? defaultPlanner.name)
     const resource = yield* readResource(args)
     const effort = args.bound ?? "proof"
+    const search = args.effort === undefined ? {} : { effort: effortOf[args.effort] }
     const solver = yield* solverFor(effort)
     const write = yield* writer(args.out)
     const results = new Map<string, Array<Result>>(chosen.map(({ name }) => [name, []]))
@@ -98,7 +102,7 @@ export const planCases = (args: CasesArgs): Effect.Effect<void, unknown> =>
               Effect.mapError((error) => new CliError({ reason: "input", problem: `${args.cases}:${line}: set ${each.setId}: ${error.message}` }))
             )
             const isOurs = planner === defaultPlanner || planner.name === "exact"
-            const problem = yield* problemWith(isOurs ? caseOptions : publishedCaseOptions)
+            const problem = yield* problemWith(isOurs ? { ...caseOptions, ...search } : publishedCaseOptions)
             const widest = yield* problemWith(caseOptions)
             const { type } = each.gpus[0]
             const start = performance.now()

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { setImmediate } from "node:timers/promises"
+import { effortOf } from "../../core/PlanEffort.js"
 import type { Hardware } from "../../simulator/Hardware.js"
 import type { Peak } from "../../simulator/PeakLoad.js"
 import { defaultPeakOptions, findPeak } from "../../simulator/PeakLoad.js"
@@ -74,6 +75,7 @@ const optionsOf = (args: Args): Effect.Effect<ScenarioOptions, unknown> =>
       overheadMs: args.overhead,
       plan: {
         interference: args.interference === "on",
+        effort: effortOf[args.planEffort],
         ...(args.dutyRule === undefined ? {} : { dutyRule: args.dutyRule === "strict" ? "strict" as const : "cycle" as const })
       },
       dispatcher: { gate: yield* gateOf(args) }

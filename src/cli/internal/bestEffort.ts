@@ -1,5 +1,7 @@
 /** How best-effort work is treated, from flags: for the server and the simulator alike. */
 import * as Effect from "effect/Effect"
+import type { PlanEffort } from "../../core/PlanEffort.js"
+import { effortOf } from "../../core/PlanEffort.js"
 import { onlinePlanOptions } from "../../core/PlanProblem.js"
 import type { BestEffortGate, GateName } from "../../scheduler/BestEffortGate.js"
 import { defaultGateOptions, gateNamed } from "../../scheduler/BestEffortGate.js"
@@ -24,6 +26,7 @@ export const gateOf = ({ bestEffort, floor }: GateArgs): Effect.Effect<BestEffor
 export const schedulingOf = (
   args: GateArgs & {
     readonly planner: string
+    readonly planEffort: PlanEffort
     readonly interference: "on" | "off"
     readonly priorities: "on" | "off"
     readonly overlay: number | undefined
@@ -34,7 +37,7 @@ export const schedulingOf = (
     : Effect.map(gateOf(args), (gate) => ({
       dispatcher: { ...defaultDispatcherOptions, gate },
       plan: {
-        ...onlinePlanOptions, interference: args.interference === "on", priorities: args.priorities === "on",
+        ...onlinePlanOptions, effort: effortOf[args.planEffort], interference: args.interference === "on", priorities: args.priorities === "on",
         ...(args.overlay === undefined ? {} : { overlayPct: args.overlay })
       }
     }))

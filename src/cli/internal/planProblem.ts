@@ -7,6 +7,7 @@ import type { ModelName } from "../../core/Ids.js"
 import { ModelName as ModelNameSchema, unsafeGpuId } from "../../core/Ids.js"
 import { ServiceClass } from "../../core/Model.js"
 import { DutyRule } from "../../core/Plan.js"
+import { effortOf, PlanEffort } from "../../core/PlanEffort.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import { defaultPlanOptions } from "../../core/PlanProblem.js"
 import type { ModelProfile } from "../../core/Profile.js"
@@ -48,6 +49,7 @@ const ProblemOptions = Schema.Struct({
   memoryFraction: optional(Schema.Number.pipe(Schema.between(0.01, 1))),
   maxGletsPerGpu: optional(Count),
   maxModelsPerGlet: optional(Count),
+  effort: optional(PlanEffort),
   seed: optional(Schema.Int)
 })
 
@@ -98,6 +100,7 @@ export const readProblem = (file: string): Effect.Effect<PlanProblem, CliError> 
         return { ...rest, id: unsafeGpuId(`${gpu.type}:${number}`) }
       })
     )
+    const { effort, ...options } = problem.options
     return {
       gpus,
       demands: problem.models.map((model) => ({
@@ -108,6 +111,6 @@ export const readProblem = (file: string): Effect.Effect<PlanProblem, CliError> 
         maxBatch: model.maxBatch
       })),
       latency: ProfileLatencyModel.makeFor(profilesByType(profiles), gpus),
-      options: { ...defaultPlanOptions, ...problem.options }
+      options: { ...defaultPlanOptions, ...options, ...(effort === undefined ? {} : { effort: effortOf[effort] }) }
     }
   })
