@@ -118,17 +118,18 @@ describe("signals", () => {
   }, 60_000)
 
   it("a second SIGTERM ends at once", async () => {
-    const { port, server } = await slowServer(4000)
+    const { port, server } = await slowServer(1000)
     const agent = new Agent()
-    const lost = ask(port, slow, 1, agent)
-    await until("it is accepted", async () => await inFlight(port) === 1)
+    // Ten seconds' worth: the first may be answered before the second signal comes.
+    const asked = Array.from({ length: 10 }, (_, mark) => ask(port, slow, mark, agent))
+    await until("they are accepted", async () => await inFlight(port) > 5)
     server.process.kill("SIGTERM")
     // Both signals at once would be one to the process.
     await new Promise((resolve) => setTimeout(resolve, 300))
     assert.isNull(server.process.exitCode)
     server.process.kill("SIGTERM")
     assert.strictEqual((await server.ended).code, 143)
-    assert.strictEqual((await lost).status, 0)
+    assert.isTrue((await Promise.all(asked)).some(({ status }) => status === 0))
   }, 60_000)
 
   it("SIGTERM while models are still measured ends it too", async () => {
