@@ -122,7 +122,9 @@ describe("Profiler", () => {
       )
       assert.deepStrictEqual(sizes(measured, 50), [8])
       assert.deepStrictEqual([...new Set(ran)].sort(), ["one 8", "two 4"])
-      assert.isAbove(ran.filter((what) => what === "two 4").length, 20, "all the time")
+      // A batch of it takes less than one of the other: where it runs all the time, it runs as often.
+      const count = (what: string) => ran.filter((one) => one === what).length
+      assert.isAtLeast(count("two 4"), count("one 8") / 2, "all the time")
     }))
 
   it.live("looks closer where the curve bends", () => {
@@ -219,7 +221,7 @@ describe("Profiler, on the CPU", () => {
       const profiler = yield* Profiler
       const { arena } = yield* Executor
       const gpu = cpuGpu({ cores: 2 })
-      const found = yield* profiler.profile({ model: { ...lenetModel, maxBatch: 4 }, gpu, budgetMs: 500 })
+      const found = yield* profiler.profile({ model: { ...lenetModel, maxBatch: 4 }, gpu, budgetMs: 3000 })
       for (const sharePct of [50, 100]) assert.includeMembers(sizes(found, sharePct), [1, 2, 4])
       assert.isTrue(found.points.every((point) => point.count >= 3 && point.p50Ms > 0 && point.p50Ms <= point.p99Ms))
       assert.isAtLeast(found.memoryBytes, lenetModel.weightBytes)

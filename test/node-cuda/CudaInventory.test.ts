@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
 import { GpuInventory } from "../../src/core/Gpu.js"
 import * as CudaInventory from "../../src/node-cuda/CudaInventory.js"
 import type { FakeNvidia } from "./support/fakeNvidia.js"
@@ -93,7 +94,7 @@ GPU 1: NVIDIA H200 (UUID: ${h200.replace("GPU-1", "GPU-2")})
       assert.strictEqual(none.reason, "no-driver")
     }))
 
-  it.live("reads telemetry, and none where nvidia-smi fails", () =>
+  it.effect("reads telemetry, and none where nvidia-smi fails", () =>
     Effect.gen(function*() {
       const { gpus, telemetry } = yield* GpuInventory
       assert.strictEqual(gpus.length, 1)
@@ -101,7 +102,7 @@ GPU 1: NVIDIA H200 (UUID: ${h200.replace("GPU-1", "GPU-2")})
       assert.deepStrictEqual(yield* telemetry, expected as never)
       host.set("smi-broken", "gone")
       assert.deepStrictEqual(yield* telemetry, expected as never, "within a second it is not read again")
-      yield* Effect.sleep(1050)
+      yield* TestClock.adjust("1001 millis")
       assert.deepStrictEqual(yield* telemetry, [])
     }).pipe(Effect.provide(CudaInventory.layer({ runnerPath: host.runnerPath }))))
 })
