@@ -83,7 +83,7 @@ describe("glet batch", () => {
     assert.include(changed.stderr, "has changed")
     server.process.kill("SIGTERM")
     await server.ended
-  }, 60_000)
+  }, 180_000)
 
   it("goes on after kill -9, and after its server's, with nothing lost and nothing twice", async () => {
     const first = await serve()
@@ -140,7 +140,7 @@ describe("glet batch", () => {
     assert.include(metrics, 'nv_inference_count{model="echo",version="1",service_class="best-effort"} 300\n')
     server.process.kill("SIGTERM")
     await server.ended
-  }, 60_000)
+  }, 180_000)
 
   it("refuses what it cannot do, before anything is begun", async () => {
     const { server, url } = await serve()
@@ -166,5 +166,5 @@ describe("glet batch", () => {
     const away = await run(["--model", "echo", "--input", one])
     assert.strictEqual(away.code, 1)
     assert.include(away.stderr, "no server answers")
-  }, 60_000)
+  }, 180_000)
 })

@@ -29,7 +29,7 @@ beforeAll(async () => {
   glet = await buildGlet()
   // What asks the driver.
   fs.copyFileSync(host.runnerPath, path.join(glet.folder, "bin", "runner.js"))
-}, 60_000)
+}, 180_000)
 afterAll(async () => {
   await glet.close()
   host.close()

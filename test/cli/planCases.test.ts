@@ -63,7 +63,7 @@ describe("glet plan --cases", () => {
       assert.deepStrictEqual([Number(sets), Number(none), Number(gpus)], [3, 1, of.reduce((sum, { min_gpus }) => sum + (min_gpus ?? 0), 0)])
     }
     assert.strictEqual(table.length, 2)
-  }, 60_000)
+  }, 180_000)
 
   it("reads plain files and stdin, and writes to stdout", async () => {
     const withoutTime = (text: string) => parsed(text).map((answer) => ({ ...answer, solve_ms: 0 }))
@@ -72,7 +72,7 @@ describe("glet plan --cases", () => {
     const stdin = await glet.run(["plan", "--cases", "-", "--resource", files.resource], { input: `${one}\n${more}\n` })
     assert.deepStrictEqual(withoutTime(stdin.stdout), withoutTime(file.stdout))
     assert.deepStrictEqual(withoutTime(stdin.stdout).map(({ planner }) => planner), ["orion", "orion"])
-  }, 60_000)
+  }, 180_000)
 
   it("what is wrong is named, after the lines that were right", async () => {
     const cases: ReadonlyArray<readonly [string, RegExp]> = [
@@ -102,5 +102,5 @@ describe("glet plan --cases", () => {
       assert.strictEqual(stdout, "")
       assert.match(stderr, expected)
     }
-  }, 60_000)
+  }, 180_000)
 })

@@ -40,7 +40,7 @@ describe("glet plan with the original's files", () => {
       assert.closeTo(carried(plan, "lenet1"), rate99Rps(200), 1e-6)
     }
     assert.strictEqual((await planOf((await run(["--json", "--planner", "orion"])).stdout)).planner, "orion")
-  }, 60_000)
+  }, 180_000)
 
   it("writes ModelList.txt, which planner static takes", async () => {
     const list = files.write("ModelList.txt", "")
@@ -52,7 +52,7 @@ describe("glet plan with the original's files", () => {
     const again = await run(["--planner", "mps_static", "--model-list", list, "--output", "-"])
     assert.strictEqual(again.code, 0, again.stderr)
     assert.strictEqual(again.stdout, files.read("ModelList.txt"))
-  }, 60_000)
+  }, 180_000)
 
   it("takes the original's spelling of options, and files from anywhere", async () => {
     const devices = files.write("devices.json", fs.readFileSync(path.join(files.resource, "device-config.json"), "utf8"))
@@ -85,7 +85,7 @@ describe("glet plan with the original's files", () => {
       const enough = await glet.run([...asked(files.write("rates.csv", "1\n6,4000,120,\n"), sim), "--planner", "orion"])
       assert.strictEqual(enough.code, expected, enough.stderr)
     }
-  }, 60_000)
+  }, 180_000)
 
   it("explains in words and as data", async () => {
     const text = await run(["--explain", "--planner", "orion"])
@@ -98,7 +98,7 @@ describe("glet plan with the original's files", () => {
     assert.strictEqual(answer.kind, "ExplainedPlan")
     assert.deepStrictEqual(answer.models.map(({ model }) => model), ["googlenet", "lenet1"])
     assert.isAtLeast(answer.next.carries, 1)
-  }, 60_000)
+  }, 180_000)
 
   it("draws the plan", async () => {
     const { code, stderr, stdout } = await run(["--svg", "-"])
@@ -133,7 +133,7 @@ describe("glet plan with the original's files", () => {
     fs.rmSync(path.join(broken.resource, "small", "UTIL.CSV"))
     const missing = await glet.run(["plan", "--cases", "-", "--resource", broken.resource])
     assert.match(missing.stderr, /latency\.csv:217:11/)
-  }, 60_000)
+  }, 180_000)
 
   it("options that say nothing together are refused", async () => {
     const rates = files.write("rates.csv", tasks)
@@ -155,5 +155,5 @@ describe("glet plan with the original's files", () => {
       assert.strictEqual(stdout, "")
       assert.match(stderr, expected)
     }
-  }, 60_000)
+  }, 180_000)
 })

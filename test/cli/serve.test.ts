@@ -156,7 +156,7 @@ describe("glet serve", () => {
     assert.match(models.stdout, /bad\s+.*UNAVAILABLE\s+.*bad\.onnx/)
     server.process.kill("SIGINT")
     assert.strictEqual((await server.ended).code, 0)
-  }, 60_000)
+  }, 180_000)
 
   it("profile, plan and run work without a server; emulated glets replay the profile", async () => {
     const file = path.join(glet.folder, "cpu.json")

@@ -48,7 +48,7 @@ describe("glet", () => {
       for (const key of Object.keys(spec.flags)) assert.include(stdout, `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
     }
     assert.include((await glet.run(["plan", "--help"])).stdout, "orion")
-  }, 60_000)
+  }, 180_000)
 
   it("is plain without a terminal and coloured only when asked", async () => {
     assert.notInclude((await glet.run(["--help"])).stdout, "\u001b[")
@@ -92,7 +92,7 @@ describe("glet", () => {
     assertRefused(await glet.run(["status", "--server", "ftp://x"]), 2, /--server "ftp:\/\/x" is not an address/)
     assertRefused(await glet.run(["config", "edit"]), 2, /ACTION "edit" is not one of show/)
     assertRefused(await glet.run(["plan"]), 2, /one of --problem and --models/)
-  }, 60_000)
+  }, 180_000)
 
   it("what cannot be used is one line and exit code 1", async () => {
     const notAFolder = path.join(root, "package.json")
@@ -109,7 +109,7 @@ describe("glet", () => {
     const rates = path.join(glet.folder, "rates.txt")
     fs.writeFileSync(rates, "10\nten\n")
     assertRefused(await glet.run(["bench", "m", "--rate-file", rates]), 1, /rates\.txt:2: "ten" is not a rate/)
-  }, 60_000)
+  }, 180_000)
 
   it("another program on the server's port is told from a server", async () => {
     const other = net.createServer((socket) => {

@@ -221,7 +221,7 @@ describe("Profiler, on the CPU", () => {
       const profiler = yield* Profiler
       const { arena } = yield* Executor
       const gpu = cpuGpu({ cores: 2 })
-      const found = yield* profiler.profile({ model: { ...lenetModel, maxBatch: 4 }, gpu, budgetMs: 3000 })
+      const found = yield* profiler.profile({ model: { ...lenetModel, maxBatch: 4 }, gpu, budgetMs: 1000 })
       for (const sharePct of [50, 100]) assert.includeMembers(sizes(found, sharePct), [1, 2, 4])
       assert.isTrue(found.points.every((point) => point.count >= 3 && point.p50Ms > 0 && point.p50Ms <= point.p99Ms))
       assert.isAtLeast(found.memoryBytes, lenetModel.weightBytes)

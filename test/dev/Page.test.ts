@@ -66,7 +66,7 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 60_000 
   beforeAll(async () => {
     server = await servePage()
     chromium = await openBrowser()
-  }, 60_000)
+  }, 180_000)
   afterAll(async () => {
     await chromium?.browser.close()
     await server?.close()

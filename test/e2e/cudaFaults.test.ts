@@ -73,7 +73,7 @@ describe("an NVIDIA GPU under load", () => {
         yield* Effect.sleep(300)
         assertServed(yield* Effect.promise(load.stop), load.sent(), true)
         assert.strictEqual(arena.usedBytes(), 0)
-      }), 60_000)
+      }), 180_000)
   }
 
   it.scopedLive("under green contexts all glets die with their one process, and are back", () =>
@@ -93,5 +93,5 @@ describe("an NVIDIA GPU under load", () => {
       yield* Effect.sleep(300)
       assertServed(yield* Effect.promise(load.stop), load.sent())
       assert.isEmpty(host.calls(), "no MPS")
-    }), 60_000)
+    }), 180_000)
 })

@@ -53,5 +53,5 @@ describe("overload", () => {
       assert.isBelow(mostBytes, 256 * (mostWaiting + 32))
       assert.strictEqual(arena.usedBytes(), 0)
       assert.strictEqual((yield* metrics).get("glet_http_responses_total{status=\"429\"}"), refused.length)
-    }), 60_000)
+    }), 180_000)
 })

@@ -47,7 +47,7 @@ describe("a new plan under load", () => {
       for (const model of models) assert.strictEqual(model.failed + model.dropped.reduce((sum, { count }) => sum + count, 0), 0)
       assert.isTrue(glets.every(({ state }) => state === "ready"))
       assert.strictEqual(arena.usedBytes(), 0)
-    }), 60_000)
+    }), 180_000)
 
   it.scopedLive("a step in the rate is planned for once it is seen, and no request fails", () =>
     Effect.gen(function*() {
@@ -69,5 +69,5 @@ describe("a new plan under load", () => {
       // A further plan may come between the two readings.
       yield* eventually("metrics and status tell the same plan", Effect.all([metrics, status]), ([samples, { plan }]) =>
         samples.get("glet_plan_generation") === plan.generation)
-    }), 60_000)
+    }), 180_000)
 })

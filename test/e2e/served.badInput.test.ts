@@ -170,14 +170,14 @@ describe("an operator's mistakes", () => {
       assert.match(lines[0]!, says, lines[0])
       assert.notMatch(ended.stderr, /\n\s+at |Error:/)
     }
-  }, 60_000)
+  }, 180_000)
 
   it("profiles that cannot be kept are measured again at the next start, and the models serve", async () => {
     const models = modelsOf(glet, { "echo.onnx": identityModel(5) })
     const unwritable = await serve(glet, models, ["--profiles", path.join(models, "echo.onnx", "profiles")])
     assert.strictEqual(unwritable.ready.modelsReady, 1)
     assert.match(await stop(unwritable), /profile .* is unwritable: .*the next start measures the model again/)
-  }, 60_000)
+  }, 180_000)
 })
 
 describe("after all this", () => {

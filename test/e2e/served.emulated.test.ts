@@ -70,5 +70,5 @@ describe("glet serve on emulated GPUs", () => {
     for (const { glet: planned } of gletsOf(status.plan)) assert.include(text, planned.id)
     assert.match(text, /predicted ms\s+p50 ms\s+p99 ms/)
     await stop(served)
-  }, 60_000)
+  }, 180_000)
 })

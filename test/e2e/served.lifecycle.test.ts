@@ -58,7 +58,7 @@ describe("an agent that is killed under load", () => {
     assert.deepStrictEqual(sharedFiles(), before)
     const outcomes = await load.stop()
     assert.isTrue(outcomes.every(({ reason }) => reason !== "hung"), tally(outcomes))
-  }, 60_000)
+  }, 180_000)
 
   it("leaves no process behind where tensors go over sockets", async () => {
     const agent = path.join(glet.folder, "agent.mjs")
@@ -80,7 +80,7 @@ describe("an agent that is killed under load", () => {
     child.kill("SIGKILL")
     await until("no runner is left", () => pids.every((pid) => !isAlive(pid)))
     await load.stop()
-  }, 60_000)
+  }, 180_000)
 })
 
 describe("signals", () => {
@@ -115,7 +115,7 @@ describe("signals", () => {
     const { code, stderr } = await server.ended
     assert.strictEqual(code, 0, stderr)
     assert.strictEqual((await ask(port, slow, 4, agent)).reason, `connect ECONNREFUSED 127.0.0.1:${port}`)
-  }, 60_000)
+  }, 180_000)
 
   it("a second SIGTERM ends at once", async () => {
     const { port, server } = await slowServer(1000)
@@ -130,7 +130,7 @@ describe("signals", () => {
     server.process.kill("SIGTERM")
     assert.strictEqual((await server.ended).code, 143)
     assert.isTrue((await Promise.all(asked)).some(({ status }) => status === 0))
-  }, 60_000)
+  }, 180_000)
 
   it("SIGTERM while models are still measured ends it too", async () => {
     // A file that no other test had measured.
@@ -141,5 +141,5 @@ describe("signals", () => {
     const { code, stderr } = await server.ended
     assert.strictEqual(code, 143, stderr)
     assert.notMatch(stderr, /\n\s+at /)
-  }, 30_000)
+  }, 180_000)
 })

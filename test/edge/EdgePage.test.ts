@@ -44,7 +44,7 @@ describe.skipIf(!isThere)("a page that lends its device", { timeout: 120_000 }, 
     fs.copyFileSync(lenetModel.path, path.join(folder, "models/lenet.onnx"))
     server = await servePage()
     chromium = await openBrowser()
-  }, 60_000)
+  }, 180_000)
   afterAll(async () => {
     await chromium?.browser.close()
     await server?.close()

@@ -49,5 +49,5 @@ describe("examples/browser", () => {
     } finally {
       await close()
     }
-  }, 60_000)
+  }, 180_000)
 })

@@ -201,7 +201,7 @@ describe("CpuExecutor", () => {
       assert.strictEqual(noise.reason, "spawn-failed")
       const missing = yield* openError({ runnerPath: path.join(folder, "missing.js") })
       assert.strictEqual(missing.reason, "spawn-failed")
-    }), 60_000)
+    }), 180_000)
 
   it.scopedLive("gives up a model that takes too long, and the glet lives", () =>
     withExecutor({ loadTimeoutMs: 1 }, Effect.gen(function*() {
@@ -245,7 +245,7 @@ describe("CpuExecutor", () => {
       const after = (yield* glet.stats).residentBytes!
       // A session of LeNet takes 10 MB: kept ones would show as 600.
       assert.isBelow(after - before, 64 << 20)
-    })), 60_000)
+    })), 180_000)
 })
 
 describe("a runner", () => {

@@ -70,7 +70,7 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     fs.copyFileSync(path.join(here, "resource/demo/lenet-digits.onnx"), path.join(user, "models/lenet-digits.onnx"))
     // Generous: what a slow machine answers is right as well.
     fs.writeFileSync(path.join(user, "models/glet.json"), JSON.stringify({ apiVersion: "glet/v1alpha1", models: { "lenet-digits": { sloMs: 10_000 } } }))
-  }, 60_000)
+  }, 180_000)
   afterAll(() => {
     for (const child of children) if (child.exitCode === null) child.kill("SIGKILL")
     fs.rmSync(user, { recursive: true, force: true })
@@ -121,7 +121,7 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     assert.include(found.text, installRuntime)
     assert.strictEqual((await fetch(found[1]!)).status, 200)
     assert.strictEqual((await fetch(new URL(`/${runtimePath("ort.wasm.min.mjs")}`, found[1]!))).status, 404)
-  }, 60_000)
+  }, 180_000)
 
   it("serves, plans by what was measured, and measures its server", async () => {
     const [, url] = await start(process.execPath, [command, "serve", "--models", "models", "--port", "0", "--profile-budget", "200"], /glet serving 1 models? on (http:\S+?)[\s;]/)
@@ -131,7 +131,7 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     const { answered, requests } = JSON.parse(stdout.trim().split("\n").at(-1)!) as { readonly answered: number; readonly requests: number }
     assert.isAbove(requests, 0)
     assert.strictEqual(answered, requests)
-  }, 60_000)
+  }, 180_000)
 
   const deno = denoPath()
   if (deno === undefined) skipped("the package in Deno", "no deno")
@@ -147,5 +147,5 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     assert.strictEqual(answer.status, 200, await answer.clone().text())
     const { outputs } = await answer.json() as { readonly outputs: ReadonlyArray<{ readonly data: ReadonlyArray<number> }> }
     assert.strictEqual(outputs[0]!.data.length, 10)
-  }, 60_000)
+  }, 180_000)
 })

@@ -128,15 +128,15 @@ describe("PlanThreadWorker", () => {
         if (planner === "throw") throw new Error("boom")
         parentPort.postMessage({ ok: false, detail: planner, culprits: [] })
       })`)
-      yield* withThread({ entry, timeout: 500 }, (thread) =>
+      const fails = (planner: string, reason: string) => (thread: typeof PlanThread.Service) =>
         Effect.gen(function*() {
-          for (const [planner, reason] of [["die", "died"], ["hang", "timed-out"], ["throw", "died"]] as const) {
-            const failed = yield* Effect.either(thread.answer(question(1, planner)))
-            assert.strictEqual(Either.isLeft(failed) ? failed.left.reason : undefined, reason)
-            const next = yield* thread.answer(question(1, "well"))
-            assert.isTrue(!next.ok && next.detail === "well")
-          }
-        }))
+          const failed = yield* Effect.either(thread.answer(question(1, planner)))
+          assert.strictEqual(Either.isLeft(failed) ? failed.left.reason : undefined, reason)
+          const next = yield* thread.answer(question(1, "well"))
+          assert.isTrue(!next.ok && next.detail === "well")
+        })
+      yield* withThread({ entry }, (thread) => Effect.zipRight(fails("die", "died")(thread), fails("throw", "died")(thread)))
+      yield* withThread({ entry, timeout: 2000 }, fails("hang", "timed-out"))
     }))
 
   it.scopedLive("the thread ends when nothing was asked for a while, and comes back with the next question", () =>

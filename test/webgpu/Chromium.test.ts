@@ -81,7 +81,7 @@ if (chromiumPath() === undefined) {
           assert.match(detail, /jspi, WebGPU on .*swiftshader/i)
           assert.isAbove(memoryBytes, 0)
           assertClose(outputs, expected)
-        }), 60_000)
+        }), 180_000)
     }
 
     it.live("refuses a model that is too large for its glet's memory, and runs the next one with a fresh worker", () =>
@@ -95,7 +95,7 @@ if (chromiumPath() === undefined) {
         assert.strictEqual(found.reason, "no-memory", found.message)
         assert.match(found.message!, /limit of \d+ bytes/)
         assertClose(found.outputs, expected)
-      }), 60_000)
+      }), 180_000)
 
     it.live("says that a lost device ended its glet, and opens another", () =>
       Effect.gen(function*() {
@@ -108,7 +108,7 @@ if (chromiumPath() === undefined) {
         assert.match(found!.message, /device is lost/i)
         assert.match(found!.late, /device is lost/i)
         assertClose(found!.outputs, expected)
-      }), 60_000)
+      }), 180_000)
 
     it.live("runs in WebAssembly in a browser without an adapter, and says so", () =>
       Effect.gen(function*() {

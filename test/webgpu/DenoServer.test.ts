@@ -55,7 +55,7 @@ if (deno === undefined) {
         })
         server.once("exit", (code) => reject(new Error(`it ended with ${code}: ${words}`)))
       })
-    }, 60_000)
+    }, 180_000)
     afterAll(async () => {
       if (server.exitCode === null) server.kill("SIGKILL")
       removeBuilt()

@@ -37,7 +37,7 @@ describe("glet on WebGPU", () => {
     name = session.inputNames[0]!
     const results = await session.run({ [name]: new ort.Tensor("float32", Float32Array.from(values), [1, width]) })
     expected = [...results[session.outputNames[0]!]!.data as Float32Array]
-  }, 60_000)
+  }, 180_000)
   afterAll(() => glet.close())
 
   /** Serves, infers once, ends; what it logged. */

@@ -223,5 +223,5 @@ describe("the steps of the proof", async () => {
       assert.isTrue(possible)
     })
     assert.isAbove(plans, 5)
-  }, 60_000)
+  }, 180_000)
 })
