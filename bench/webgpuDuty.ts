@@ -5,13 +5,13 @@
  *
  *   node bench/run.mjs webgpuDuty [--model FILE] [--seconds N] [--dawn FILE] [--json FILE]
  *
- * Needs onnxruntime-web and dawn's package `webgpu` (scripts/install-test-packages puts it into .test-packages).
+ * Needs onnxruntime-web and dawn's package `webgpu` (scripts/install-test-packages puts it into .test-packages). Where a host has neither, nor a
+ * network: `node scripts/gpu/webgpu.mjs --pack FOLDER` packs this bench with both; the worker then lies beside it.
  */
 import * as Effect from "effect/Effect"
-import { build } from "esbuild"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { pathToFileURL } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
 import type { GletHandle } from "../src/core/Executor.js"
 import { runBatch } from "../src/core/Executor.js"
@@ -31,8 +31,9 @@ const { values: flags } = parseArgs({
 })
 const seconds = Number(flags.seconds)
 const dawn = flags.dawn ?? NodeWorkers.findDawn(path.resolve(".test-packages/package.json")) ?? NodeWorkers.findDawn()
-const worker = path.resolve("node_modules/.cache/glet-bench/webgpu-node-worker.js")
-await build({ entryPoints: ["src/webgpu/webgpu-node-worker.ts"], outfile: worker, bundle: true, format: "esm", platform: "node", target: "node20", external: ["onnxruntime-web"] })
+const packed = fileURLToPath(new URL("webgpu-node-worker.mjs", import.meta.url))
+const worker = fs.existsSync(packed) ? packed : path.resolve("node_modules/.cache/glet-bench/webgpu-node-worker.js")
+if (worker !== packed) await (await import("esbuild")).build({ entryPoints: ["src/webgpu/webgpu-node-worker.ts"], outfile: worker, bundle: true, format: "esm", platform: "node", target: "node20", external: ["onnxruntime-web"] })
 const threads = { worker: pathToFileURL(worker), dawn: dawn ?? false as const }
 
 const found = await NodeWorkers.probeThread(threads)
