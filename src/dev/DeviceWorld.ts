@@ -69,7 +69,7 @@ export const readWorldModel = (
   Effect.gen(function*() {
     const file = `${name}.onnx`
     const read = Either.flatMap(parseOnnx(bytes, file), (onnx) => Either.map(readSignature(file, onnx, { batching: "auto" }), (reading) => ({ onnx, reading })))
-    const { onnx, reading } = yield* Either.mapLeft(read, (error) => error.message)
+    const { onnx, reading } = yield* Either.mapLeft(read, (error) => `this file cannot be read as an ONNX model: ${error.message}`)
     if (onnx.externalData.length > 0) return yield* Effect.fail(`${file} keeps weights in ${onnx.externalData[0]!.location}: a page reads single files only`)
     const { signature } = reading
     const bytesTensor = [...signature.inputs, ...signature.outputs].find(({ datatype }) => datatype === "BYTES")

@@ -126,8 +126,9 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 60_000 
     await page.close()
   })
 
-  it("serves the demo's models on this machine and reads handwriting", async () => {
-    const { complaints, page } = await chromium.open(`${server.url}?provider=wasm`)
+  it("serves the demo's models on this machine, reads handwriting, and goes on when its server has ended", async () => {
+    const own = await servePage()
+    const { asked, complaints, page } = await chromium.open(`${own.url}?provider=wasm`)
     await ready(page, 4)
     await page.waitForSelector(".right")
     assert.isAbove(Number.parseFloat(await page.locator(".right").first().innerText()), 95)
@@ -140,6 +141,8 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 60_000 
     await page.mouse.up()
     await page.getByText("It is a 1").waitFor()
     await shoot(page, "device-light")
+    await own.close()
+    assert.isTrue(await fetch(own.url).then(() => false, () => true))
     // A file that is no model is said to be none; one that is, is measured and served.
     const bytes = fs.readFileSync(path.join(root, "resource/demo/digits-features.onnx"))
     await page.getByLabel("ONNX files").setInputFiles([
@@ -150,6 +153,13 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 60_000 
     assert.match(await page.locator(".card.failed").innerText(), /broken\.onnx/)
     await page.getByRole("button", { name: "Remove mine" }).click()
     await ready(page, 4)
+    await page.getByRole("combobox").selectOption("time-share")
+    await page.waitForFunction(() =>
+      (globalThis as unknown as { document: { querySelector: (selector: string) => { textContent: string } } }).document.querySelector("[role=status]").textContent.startsWith("time-share serves"))
+    await page.getByRole("button", { name: "Clear" }).click()
+    await page.getByRole("button", { name: "A digit from the test set" }).click()
+    await page.getByText(/It is a [02-9]/).waitFor()
+    assert.isTrue(asked.every((address) => address.startsWith(own.url) || address.startsWith(`blob:${own.url}`)), asked.join("\n"))
     assert.deepStrictEqual(complaints, [])
     await page.close()
   })

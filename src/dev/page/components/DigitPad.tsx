@@ -163,7 +163,8 @@ let nextSample = 0
 
 const sampleDigit = async (): Promise<Pad> => {
   if (samples === undefined) {
-    const response = await fetch("/resource/demo/digits-test.json")
+    // The world has read it before; the page goes on when its server has ended.
+    const response = await fetch("/resource/demo/digits-test.json", { cache: "force-cache" })
     samples = ((await response.json()) as { readonly images: ReadonlyArray<ReadonlyArray<number>> }).images
   }
   return lenetInput(samples[nextSample++ % samples.length]!)

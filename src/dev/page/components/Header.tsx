@@ -46,7 +46,7 @@ export const Header = ({ store, view }: { readonly store: Store; readonly view: 
       <Worlds store={store} view={view} />
       <p class="device" title={view.state?.device?.note ?? ""}>
         {view.state?.device?.label ?? "…"}
-        {view.state?.device?.note !== undefined && view.state.device.note !== "" && <span> {view.state.device.note}</span>}
+        {view.state?.device?.note !== undefined && view.state.device.note !== "" && <span>: {view.state.device.note}</span>}
       </p>
       <div class="controls">
         <label>

@@ -31,7 +31,7 @@ const Card = ({ frame, model, names, store }: {
   return (
     <li class={`card ${model.state}`} style={hueStyle(names, model.name)}>
       <div class="title">
-        <h3><i class="swatch" aria-hidden="true" />{model.name}</h3>
+        <h3 title={model.name}><i class="swatch" aria-hidden="true" /><span>{model.name}</span></h3>
         {model.state === "ready"
           ? frame !== undefined && requests > 0 && (
             <p class="numbers">

@@ -81,6 +81,11 @@ export const PlanView = ({ names, view }: { readonly view: View; readonly names:
         {gpus.length === 0 && <li class="gpu"><h3>…</h3><ul class="bar"><li class="free" style={{ flexGrow: 1 }}>no plan yet</li></ul></li>}
         {gpus.map((gpu) => <Gpu key={gpu.gpu} gpu={gpu} names={names} view={view} />)}
       </ul>
+      {gpus.length > 0 && (
+        <p class="detail legend">
+          A glet has a share of its GPU and a duty cycle; a model is filled as far as its batch of ×n takes up the cycle. Dashed: best effort, in what is left. The line below: how busy it is now.
+        </p>
+      )}
       {plan !== undefined && plan.shortfalls.length > 0 && (
         <ul class="shortfalls">
           {plan.shortfalls.map(({ askedRps, model, plannedRps, reason }) => (

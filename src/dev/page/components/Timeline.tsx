@@ -91,10 +91,10 @@ const draw = (
     context.lineTo(width, y + laneHeight - 0.5)
     context.stroke()
   })
-  // A line every fifth of the span, moving with the batches.
+  // Lines stand still while batches pass them, so that what is written below can be read.
   const step = spanMs / (width - gutter > 560 ? 6 : 3)
   context.textAlign = "center"
-  for (let at = Math.ceil(fromMs / step) * step; at <= toMs; at += step) {
+  for (let at = toMs - step; at > fromMs + step / 2; at -= step) {
     const px = x(at)
     context.globalAlpha = 0.6
     context.beginPath()
@@ -102,7 +102,7 @@ const draw = (
     context.lineTo(px, height - axisHeight)
     context.stroke()
     context.globalAlpha = 1
-    if (px > gutter + 24 && px < width - 24) context.fillText(`−${ms(toMs - at)}`, px, height - axisHeight / 2)
+    context.fillText(`−${ms(toMs - at)}`, px, height - axisHeight / 2)
   }
   context.save()
   context.beginPath()
