@@ -58,6 +58,9 @@ const shortened = (price: number): number => Number(price.toPrecision(5))
 
 const diagnosisSteps = 20_000
 
+/** Of an attempt for head-room, whatever the effort: between few models and GPUs a good plan takes a tenth of a second, and is worth percents. */
+const leastSteps = (gpus: number, models: number): number => (gpus * models <= 64 ? Math.min(2000, 500 * gpus) : 0)
+
 /** Whether some GPU holds the model and keeps its SLO for single items. */
 const runsSomewhere = ({ kinds, rows }: SearchSpace, model: number): boolean =>
   kinds.some(({ gletBytes, modelBytes, roomBytes, sharesPct }, kind) =>
@@ -92,7 +95,7 @@ const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArra
       smallestRaise: 0.01,
       patience: 2,
       attempts: climbAttempts,
-      steps: Math.min(0.5 * attemptSteps(kinds.length, effort), effort * 10_000)
+      steps: Math.max(leastSteps(kinds.length, placed.length), Math.min(0.5 * attemptSteps(kinds.length, effort), effort * 10_000))
     })
     if (climbed.length > 0 || placed.length === 0) {
       const length = Math.min(climbed.length, headroomLimit * direction.length)
