@@ -58,8 +58,11 @@ const shortened = (price: number): number => Number(price.toPrecision(5))
 
 const diagnosisSteps = 20_000
 
-/** Of an attempt for head-room, whatever the effort: between few models and GPUs a good plan takes a tenth of a second, and is worth percents. */
-const leastSteps = (gpus: number, models: number): number => (gpus * models <= 64 ? Math.min(2000, 500 * gpus) : 0)
+/**
+ * Of an attempt for head-room, whatever the effort: between some GPUs and few models a good plan takes a tenth of a second, and is worth percents. On fewer
+ * GPUs there is less to balance.
+ */
+const leastSteps = (gpus: number, models: number): number => (gpus >= 4 && gpus * models <= 64 ? 2000 : 0)
 
 /** Whether some GPU holds the model and keeps its SLO for single items. */
 const runsSomewhere = ({ kinds, rows }: SearchSpace, model: number): boolean =>
