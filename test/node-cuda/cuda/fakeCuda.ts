@@ -4,7 +4,7 @@
  */
 import type { CudaDevice, CudaDriver, GreenContext, Handle } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
 import { CudaError, getU64 } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
-import type { CudaRuntime } from "../../../src/node-cuda/runner/cuda/CudaModel.js"
+import type { CudaRuntime } from "../../../src/node-cuda/runner/cuda/CudaRuntime.js"
 import { loadKoffi } from "../../../src/node-cuda/internal/native.js"
 import { makeRandom } from "../../../src/core/internal/random.js"
 import { loadOrt } from "../../../src/node-cuda/runner/OrtApi.js"

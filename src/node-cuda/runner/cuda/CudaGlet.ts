@@ -17,7 +17,8 @@ import type { Side } from "./copies.js"
 import { isWhole, listCopies, mostPieces } from "./copies.js"
 import type { CopyList, Handle } from "./CudaDriver.js"
 import { CudaError, makeCopyList } from "./CudaDriver.js"
-import type { CudaModel, CudaRuntime } from "./CudaModel.js"
+import type { CudaModel } from "./CudaModel.js"
+import type { CudaRuntime } from "./CudaRuntime.js"
 import type { GletContext } from "./gletContext.js"
 
 /** Batches that the agent is to keep outstanding: one computes, one is copied, one is on its way here. */

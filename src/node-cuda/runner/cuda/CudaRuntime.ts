@@ -1,0 +1,28 @@
+/** What the models of a process share: the driver, ONNX Runtime, and how sessions are opened. */
+import type { LoadRequest } from "../Engine.js"
+import type { Ort } from "../OrtApi.js"
+import type { OrtCSession } from "../OrtCSession.js"
+import type { CudaDriver, CudaError, Handle } from "./CudaDriver.js"
+import type { CudaSessionSettings } from "./cudaSession.js"
+
+export interface CudaRuntime {
+  readonly driver: CudaDriver
+  readonly ort: Ort
+  /** OrtMemoryInfo of the device's memory. */
+  readonly memoryInfo: bigint
+  /** Rejects with `LoadFailure`. */
+  readonly openSession: (request: LoadRequest, settings: CudaSessionSettings) => Promise<OrtCSession>
+  /** OrtRunOptions: `Run` returns when all is on the stream, not when it has ended. */
+  readonly unsynchronized: bigint
+  /** What trials and launches are measured by, in ms. */
+  readonly now: () => number
+  /** The device is lost for this process. */
+  readonly onFatal: (error: CudaError) => void
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** Waits for an event without holding the thread. */
+export const settled = async (driver: CudaDriver, event: Handle): Promise<void> => {
+  while (!driver.isDone(event)) await nextTurn()
+}

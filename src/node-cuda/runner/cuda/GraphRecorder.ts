@@ -1,0 +1,90 @@
+/** Which of a model's buffer sets have a graph of its kernels: recorded when it pays, compared once with a run without it. */
+import { makeRandom } from "../../../core/internal/random.js"
+import { fill } from "../../../core/internal/sampleInputs.js"
+import type { ModelSignature } from "../../../core/Model.js"
+import type { BatchSize, BufferSet, RunnableGraph } from "./BufferSets.js"
+import { freeGraph } from "./BufferSets.js"
+import type { CudaRuntime } from "./CudaRuntime.js"
+import { settled } from "./CudaRuntime.js"
+import { differs, recordGraph } from "./graphs.js"
+import type { ModelStream } from "./ModelStream.js"
+
+/** Batches of a size that was not warmed before its kernels are recorded. */
+const recordAfterUses = 3
+
+export class GraphRecorder {
+  /** A graph has given what a run without it gives. */
+  private isVerified = false
+
+  constructor(
+    private readonly runtime: CudaRuntime,
+    private readonly signature: ModelSignature,
+    private readonly stream: ModelStream,
+    /** Why no size can have a graph. */
+    readonly problem: string | undefined
+  ) {}
+
+  /** Whether it is time to record this set. */
+  isDue({ graph, size }: BufferSet): boolean {
+    return graph === undefined && this.problemOf(size) === undefined && this.isVerified && size.uses >= recordAfterUses
+  }
+
+  /** Records the kernels for a set; where that is not possible, for none of the size again. Nothing else may use the stream meanwhile. */
+  async record(set: BufferSet): Promise<void> {
+    const { size } = set
+    if (this.problemOf(size) !== undefined) return
+    size.graphProblem = await recordGraph(this.runtime.driver, size.session!, this.runtime.unsynchronized, set, this.stream.handle)
+  }
+
+  private problemOf(size: BatchSize): string | undefined {
+    return this.problem ?? size.graphProblem
+  }
+
+  /** Compares a graph with a run without it, on inputs that it was not recorded with; forgets it where the outputs differ. */
+  async verify(set: BufferSet): Promise<void> {
+    const { driver } = this.runtime
+    const { signature } = this
+    const { placement } = set.size
+    const host = driver.allocateHost(placement.totalBytes)
+    const graph = set.graph!
+    /** Runs with all the buffer as it stands in `host`, and gives it as it stands afterwards. */
+    const run = async (graph: RunnableGraph | undefined): Promise<Uint8Array> => {
+      set.graph = graph
+      driver.copyIn(set.device, host.address, placement.totalBytes, this.stream.handle)
+      await this.stream.runOnce(set)
+      driver.copyOut(host.address, set.device, placement.totalBytes, this.stream.handle)
+      driver.record(set.done, this.stream.handle)
+      await settled(driver, set.done)
+      return host.memory.slice()
+    }
+    try {
+      const random = makeRandom(1)
+      signature.inputs.forEach(({ datatype }, j) => {
+        const start = placement.inputOffsets[j]!
+        fill(host.memory.subarray(start, start + placement.inputBytes[j]!), datatype, { maxInteger: 1, random })
+      })
+      // A graph that leaves an output out leaves this there, which is not a number.
+      const filled = host.memory.slice()
+      signature.outputs.forEach((_, j) => filled.fill(0xff, placement.outputOffsets[j]!, placement.outputOffsets[j]! + placement.outputBytes[j]!))
+      const expected = await run(undefined)
+      host.memory.fill(0)
+      await run(graph)
+      host.memory.set(filled)
+      const found = await run(graph)
+      const isOther = signature.outputs.some(({ datatype }, j) => {
+        const part = (bytes: Uint8Array) => bytes.slice(placement.outputOffsets[j]!, placement.outputOffsets[j]! + placement.outputBytes[j]!)
+        return differs(datatype, part(expected), part(found))
+      })
+      if (isOther) {
+        set.graph = undefined
+        freeGraph(driver, graph)
+        set.size.graphProblem = "its outputs were others than those of a run without it"
+      } else {
+        this.isVerified = true
+      }
+    } finally {
+      if (set.size.graphProblem === undefined) set.graph = graph
+      driver.freeHost(host.address)
+    }
+  }
+}

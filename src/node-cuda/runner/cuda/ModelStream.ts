@@ -1,0 +1,67 @@
+/** The stream on which all kernels of one model run, one batch after the other: as a graph, or launched one by one. */
+import { LoadFailure } from "../../../core/internal/loadFailure.js"
+import type { BufferSet } from "./BufferSets.js"
+import type { Handle } from "./CudaDriver.js"
+import type { CudaRuntime } from "./CudaRuntime.js"
+import { settled } from "./CudaRuntime.js"
+
+/** Graphs whose launch takes longer are launched by another thread, which costs some 0.02 ms and leaves this one free. */
+const inlineLaunchMs = 0.1
+/** The first launches of a graph are slow for reasons of their own. */
+const judgedLaunches = 12
+/** Trial runs of a size; the median counts. */
+const trialRuns = 9
+
+export class ModelStream {
+  /** `isSynchronized`: ONNX Runtime waits for the end of a run, as it must where the shapes of outputs depend on data. */
+  constructor(private readonly runtime: CudaRuntime, readonly handle: Handle, private readonly isSynchronized: boolean) {}
+
+  /** Whether its launches fill the driver's queue: kernels one by one, or a graph so large that another thread launches it. */
+  isHeavy({ graph, size }: BufferSet): boolean {
+    return graph === undefined || (size.launches >= judgedLaunches && size.launchMs > inlineLaunchMs)
+  }
+
+  /** Starts the computation of a set; `onStarted` may be called at once. */
+  compute(set: BufferSet, onStarted: (problem: string | undefined) => void): void {
+    const { driver, now, onFatal, unsynchronized } = this.runtime
+    const { graph, size } = set
+    if (graph === undefined) {
+      size.session!.runAsync(set.values, this.isSynchronized ? null : unsynchronized, onStarted)
+      return
+    }
+    if (this.isHeavy(set)) {
+      driver.launchAsync(graph.executable, this.handle, (error) => {
+        if (error?.isFatal === true) onFatal(error)
+        onStarted(error?.message)
+      })
+      return
+    }
+    const start = now()
+    driver.launch(graph.executable, this.handle)
+    size.launchMs = Math.min(size.launchMs, now() - start)
+    size.launches++
+    onStarted(undefined)
+  }
+
+  /** Computes a set and waits for its end. Rejects with `LoadFailure`. */
+  async runOnce(set: BufferSet): Promise<void> {
+    const { driver } = this.runtime
+    const problem = await new Promise<string | undefined>((resolve) => this.compute(set, resolve))
+    driver.record(set.done, this.handle)
+    await settled(driver, set.done)
+    if (problem !== undefined) throw new LoadFailure("warm-up-failed", problem)
+  }
+
+  /** Median duration of a batch on this set, in ms, copies not counted. */
+  async trial(set: BufferSet): Promise<number> {
+    const { now } = this.runtime
+    const durations: Array<number> = []
+    for (let i = 0; i < trialRuns; i++) {
+      const start = now()
+      await this.runOnce(set)
+      durations.push(now() - start)
+    }
+    return durations.sort((a, b) => a - b)[trialRuns >> 1]!
+  }
+}
+
