@@ -5,11 +5,11 @@
  *   node engine.mjs ZOO OUT.json [MODEL...]          bundled as bench/gpu/README.md says
  */
 import type { InferenceSession, Tensor } from "onnxruntime-common"
-import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import { bareLoop } from "./lib/bareLoop.js"
 import { openBench } from "./lib/engine.js"
 import { latencyOf, throughputOf } from "./lib/measure.js"
+import { openResults, round } from "./lib/results.js"
 import { zooModel, zooSignatures } from "./lib/zoo.js"
 
 const [zoo, out, ...asked] = process.argv.slice(2)
@@ -17,13 +17,7 @@ if (zoo === undefined || out === undefined) throw new Error("usage: engine.mjs Z
 const forMs = Number(process.env["GLET_BENCH_MS"] ?? 600)
 const batches = (process.env["GLET_BENCH_BATCHES"] ?? "1,8,32").split(",").map(Number)
 const largest = Math.max(...batches)
-const results: Array<unknown> = []
-const write = (result: object): void => {
-  results.push(result)
-  fs.writeFileSync(out, `${JSON.stringify(results, undefined, 1)}\n`)
-  console.log(JSON.stringify(result))
-}
-const round = (value: number): number => Number(value.toPrecision(4))
+const { write } = openResults(out)
 
 /** onnxruntime-node on CUDA: its `run` holds this thread for the whole batch. */
 const nodeBaseline = async (file: string, name: string, items: number): Promise<object> => {

@@ -4,33 +4,19 @@
  *
  *   node green.mjs ZOO OUT.json [shares|pairs|priorities ...]          bundled as bench/gpu/README.md says
  */
-import * as fs from "node:fs"
 import { makeRandom } from "../../src/core/internal/random.js"
 import type { BenchGlet, BenchModel } from "./lib/engine.js"
 import { openBench } from "./lib/engine.js"
 import type { Latency } from "./lib/measure.js"
 import { latencyOf, openLoop, throughputOf } from "./lib/measure.js"
+import { openResults, round } from "./lib/results.js"
 import { zooModel } from "./lib/zoo.js"
 
 const [zoo, out, ...parts] = process.argv.slice(2)
 if (zoo === undefined || out === undefined) throw new Error("usage: green.mjs ZOO OUT.json [shares|pairs|priorities ...]")
 const forMs = Number(process.env["GLET_BENCH_MS"] ?? 500)
 const openLoopMs = Number(process.env["GLET_BENCH_OPEN_LOOP_MS"] ?? 4000)
-const results: Array<unknown> = []
-const write = (result: object): void => {
-  results.push(result)
-  fs.writeFileSync(out, `${JSON.stringify(results, undefined, 1)}\n`)
-  console.log(JSON.stringify(result))
-}
-const guarded = async (what: string, work: () => Promise<void>): Promise<void> => {
-  if (parts.length > 0 && !parts.includes(what)) return
-  try {
-    await work()
-  } catch (error) {
-    write({ what, error: error instanceof Error ? error.stack : String(error) })
-  }
-}
-const round = (value: number): number => Number(value.toPrecision(4))
+const { guarded, write } = openResults(out, parts)
 const brief = ({ count, p50Ms, p99Ms }: Latency) => ({ p50Ms: round(p50Ms), p99Ms: round(p99Ms), count })
 
 const bench = openBench("green", 1536 << 20)

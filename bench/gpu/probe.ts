@@ -4,7 +4,6 @@
  *
  *   node probe.mjs ZOO OUT.json [split|green|copies|completion|contexts|search ...]          bundled as bench/gpu/README.md says
  */
-import * as fs from "node:fs"
 import { loadKoffi } from "../../src/node-cuda/internal/native.js"
 import type { RunBatch } from "../../src/core/internal/batchAssembly.js"
 import { createCudaSession } from "../../src/node-cuda/runner/cuda/cudaSession.js"
@@ -15,25 +14,12 @@ import { makeRuntime } from "../../src/node-cuda/runner/cuda/OrtCuda.js"
 import { openLibcuda } from "../../src/node-cuda/runner/cuda/libcuda.js"
 import { loadOrt } from "../../src/node-cuda/runner/OrtApi.js"
 import { summary } from "./lib/measure.js"
+import { openResults, round } from "./lib/results.js"
 import { zooModel } from "./lib/zoo.js"
 
 const [zoo, out, ...parts] = process.argv.slice(2)
 if (zoo === undefined || out === undefined) throw new Error("usage: probe.mjs ZOO OUT.json")
-const results: Array<unknown> = []
-const write = (result: object): void => {
-  results.push(result)
-  fs.writeFileSync(out, `${JSON.stringify(results, undefined, 1)}\n`)
-  console.log(JSON.stringify(result))
-}
-const guarded = async (what: string, work: () => Promise<void> | void): Promise<void> => {
-  if (parts.length > 0 && !parts.includes(what)) return
-  try {
-    await work()
-  } catch (error) {
-    write({ what, error: error instanceof Error ? error.stack : String(error) })
-  }
-}
-const round = (value: number): number => Number(value.toPrecision(4))
+const { guarded, write } = openResults(out, parts)
 const driver = openLibcuda()
 write({ what: "device", ...driver.device })
 

@@ -5,7 +5,6 @@
  *   node runner.mjs ZOO OUT.json [MODEL...]          bundled as bench/gpu/README.md says; needs dist/runner.js, GLET_RUNNER names another place
  */
 import * as Effect from "effect/Effect"
-import * as fs from "node:fs"
 import type { Batch, GletHandle } from "../../src/core/Executor.js"
 import { unsafeGletId } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
@@ -16,6 +15,7 @@ import * as CudaExecutor from "../../src/node-cuda/CudaExecutor.js"
 import { describeGpus } from "../../src/node-cuda/CudaInventory.js"
 import { makeSampleRequests } from "../../src/core/internal/sampleInputs.js"
 import { latencyOf, summary, throughputOf } from "./lib/measure.js"
+import { openResults, round } from "./lib/results.js"
 import { zooModel, zooSignatures } from "./lib/zoo.js"
 
 const [zoo, out, ...asked] = process.argv.slice(2)
@@ -23,13 +23,7 @@ if (zoo === undefined || out === undefined) throw new Error("usage: runner.mjs Z
 const forMs = Number(process.env["GLET_BENCH_MS"] ?? 600)
 const batches = (process.env["GLET_BENCH_BATCHES"] ?? "1,8,32").split(",").map(Number)
 const runnerPath = process.env["GLET_RUNNER"]
-const results: Array<unknown> = []
-const write = (result: object): void => {
-  results.push(result)
-  fs.writeFileSync(out, `${JSON.stringify(results, undefined, 1)}\n`)
-  console.log(JSON.stringify(result))
-}
-const round = (value: number): number => Number(value.toPrecision(4))
+const { write } = openResults(out)
 
 const measure = async (arena: TensorArena, handle: GletHandle, model: Model, items: number): Promise<void> => {
   const layout = makeSlotLayout(model.signature)

@@ -43,7 +43,7 @@ export const EdgeNodeStatus = Schema.Struct({
 /** @since 0.1.0 @category edge */
 export type EdgeNodeStatus = typeof EdgeNodeStatus.Type
 
-/** @since 0.1.0 @category edge */
+/** The edge nodes that have joined a server, and what they brought. @since 0.1.0 @category edge */
 export const EdgeStatus = Schema.Struct({
   nodes: Schema.Array(EdgeNodeStatus),
   /** Nodes that joined since the server started, those that came again too. */

@@ -6,6 +6,14 @@
 import * as Schema from "effect/Schema"
 import { GletId, GpuId, ModelName } from "./Ids.js"
 
+const openHints = {
+  "spawn-failed": "`glet doctor` says what a runner process lacks",
+  "start-timeout": "`glet doctor` tries one by itself; a machine with no core to spare may need more time",
+  "share-unsupported": "plan with shares that the GPU offers",
+  "device-missing": "`glet doctor` lists the devices there are",
+  "no-memory": "give the GPU fewer models, or free what else uses its memory"
+} as const
+
 /** A glet could not be opened. @since 0.1.0 @category errors */
 export class GletOpenFailed extends Schema.TaggedError<GletOpenFailed>()("GletOpenFailed", {
   glet: GletId,
@@ -14,7 +22,7 @@ export class GletOpenFailed extends Schema.TaggedError<GletOpenFailed>()("GletOp
   detail: Schema.String
 }) {
   override get message(): string {
-    return `glet ${this.glet} on ${this.gpu} could not be opened (${this.reason}): ${this.detail}`
+    return `glet ${this.glet} on ${this.gpu} could not be opened (${this.reason}): ${this.detail}; ${openHints[this.reason]}`
   }
 }
 
@@ -36,6 +44,16 @@ export class GletExited extends Schema.TaggedError<GletExited>()("GletExited", {
   }
 }
 
+const loadHints = {
+  "unreadable": "check that the file is there and may be read, then load it again",
+  "invalid-model": "mend the model's file or its configuration, then load it again",
+  "unsupported": "export the model with other operators, or serve it by another executor",
+  "no-memory": "give the GPU fewer models, or a smaller maximum batch",
+  "timeout": "load it again when the machine has less to do",
+  "warm-up-failed": "run it by itself with `glet run`, mend it, then load it again",
+  "crashed": "mend the model, then load it again"
+} as const
+
 /** A model cannot be loaded on a glet; `crashed`: it was there, and is to blame for the death of processes. @since 0.1.0 @category errors */
 export class ModelLoadFailed extends Schema.TaggedError<ModelLoadFailed>()("ModelLoadFailed", {
   model: ModelName,
@@ -45,7 +63,7 @@ export class ModelLoadFailed extends Schema.TaggedError<ModelLoadFailed>()("Mode
 }) {
   override get message(): string {
     const what = this.reason === "crashed" ? "was taken off" : "could not be loaded on"
-    return `model "${this.model}" ${what} glet ${this.glet} (${this.reason}): ${this.detail}`
+    return `model "${this.model}" ${what} glet ${this.glet} (${this.reason}): ${this.detail}; ${loadHints[this.reason]}`
   }
 }
 

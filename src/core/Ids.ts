@@ -34,7 +34,7 @@ export type GletId = typeof GletId.Type
 
 /** Brands a trusted text without a check; edges decode with the schema instead. @since 0.1.0 @category ids */
 export const unsafeModelName = (name: string): ModelName => name as ModelName
-/** @since 0.1.0 @category ids */
+/** A name that is known to be valid, unchecked. @since 0.1.0 @category ids */
 export const unsafeGpuId = (id: string): GpuId => id as GpuId
-/** @since 0.1.0 @category ids */
+/** A name that is known to be valid, unchecked. @since 0.1.0 @category ids */
 export const unsafeGletId = (id: string): GletId => id as GletId

@@ -34,7 +34,7 @@ export interface FixedGlet {
   readonly works: ReadonlyArray<{ readonly model: ModelName; readonly batch: number }>
 }
 
-/** @since 0.1.0 @category planning */
+/** What a plan may do, whatever the models are. @since 0.1.0 @category planning */
 export interface PlanOptions {
   readonly dutyRule: DutyRule
   /** Multiplies every predicted latency; >= 1. */
@@ -75,7 +75,7 @@ export interface PlanOptions {
   readonly fullSearch?: boolean
 }
 
-/** @since 0.1.0 @category planning */
+/** What `glet plan` plans by. @since 0.1.0 @category planning */
 export const defaultPlanOptions: PlanOptions = {
   dutyRule: "cycle",
   latencyHeadroom: 1.1,
@@ -94,7 +94,7 @@ export const defaultPlanOptions: PlanOptions = {
  */
 export const onlinePlanOptions: PlanOptions = { ...defaultPlanOptions, whenShort: "degrade", effort: effortOf.quick }
 
-/** @since 0.1.0 @category planning */
+/** What a planner is asked: models with their rates and SLOs, the GPUs there are, and how long executions take. @since 0.1.0 @category planning */
 export interface PlanProblem {
   readonly gpus: ReadonlyArray<Gpu>
   /** One per model. */

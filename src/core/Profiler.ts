@@ -10,7 +10,7 @@ import type { Gpu } from "./Gpu.js"
 import type { Model } from "./Model.js"
 import type { ModelProfile } from "./Profile.js"
 
-/** @since 0.1.0 @category profiling */
+/** What to measure of a model, and for how long. @since 0.1.0 @category profiling */
 export interface ProfileRequest {
   readonly model: Model
   readonly gpu: Gpu

@@ -37,7 +37,7 @@ import type { SampleRequests } from "./internal/sampleInputs.js"
 import { makeSampleRequests } from "./internal/sampleInputs.js"
 import { sliceOf } from "./internal/timeSlices.js"
 
-/** @since 0.1.0 @category options */
+/** How much is measured; every field has a default. @since 0.1.0 @category options */
 export interface ProfilerOptions {
   /** Size to measure with of dimensions that requests choose, such as a sequence's length; 128 by default. */
   readonly symbolSize?: number
@@ -84,7 +84,7 @@ const growthBytes = Effect.fnUntraced(function*(handle: GletHandle, neighbour: G
   return Math.max(0, after.residentBytes - beforeBytes) / copies
 })
 
-/** @since 0.1.0 @category constructors */
+/** The profiler on the executor that is there. @since 0.1.0 @category constructors */
 export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
   const executor = yield* Executor
   // Two measurements at a time would measure each other.

@@ -30,7 +30,7 @@ export interface Roofline {
   readonly bytesPerS: number
 }
 
-/** @since 0.1.0 @category types */
+/** What one node of a model computes and moves, by its shapes. @since 0.1.0 @category types */
 export interface NodeWork {
   readonly flop: number
   readonly bytes: number

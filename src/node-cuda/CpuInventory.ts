@@ -10,7 +10,7 @@ import type { Gpu, GpuTelemetry } from "../core/Gpu.js"
 import { GpuInventory } from "../core/Gpu.js"
 import { unsafeGpuId } from "../core/Ids.js"
 
-/** @since 0.1.0 @category options */
+/** How the CPU is described as a GPU; every field has a default. @since 0.1.0 @category options */
 export interface CpuInventoryOptions {
   /** Cores to serve with. Default: all that this process may use. */
   readonly cores?: number

@@ -33,7 +33,7 @@ export class CudaInstallError extends Schema.TaggedError<CudaInstallError>()("Cu
   }
 }
 
-/** @since 0.1.0 @category options */
+/** Where the CUDA provider comes from and goes to. @since 0.1.0 @category options */
 export interface CudaInstallOptions {
   /** A wheel, a folder with one, or a folder with the libraries. Default: pip downloads the wheel. */
   readonly from?: string | undefined
@@ -44,7 +44,7 @@ export interface CudaInstallOptions {
   readonly onProgress?: (text: string) => void
 }
 
-/** @since 0.1.0 @category results */
+/** What was put in place. @since 0.1.0 @category results */
 export interface CudaInstalled {
   readonly state: ProviderState
   /** Nothing had to be done. */

@@ -20,7 +20,7 @@ import type { SmiDevice } from "./internal/nvidiaSmi.js"
 import { gpuTypeOf, smiDevices, smiGpus } from "./internal/nvidiaSmi.js"
 import { sharesOfGroups } from "./internal/smGroups.js"
 
-/** @since 0.1.0 @category options */
+/** Which GPUs are offered, and how their shares are enforced; every field has a default. @since 0.1.0 @category options */
 export interface CudaInventoryOptions {
   /** How shares are enforced; `auto` takes what serves latency-critical models best here, and says why. Default `auto`. */
   readonly isolation?: CudaIsolation | "auto"

@@ -34,7 +34,7 @@ import type { EmulatedGlet } from "./internal/emulatedGlet.js"
 import { makeEmulatedGlet } from "./internal/emulatedGlet.js"
 import { makePreciseTimer } from "./internal/preciseTimer.js"
 
-/** @since 0.1.0 @category options */
+/** What is replayed, and how long opening and loading take. @since 0.1.0 @category options */
 export interface EmulatedOptions {
   /** What is replayed: one profile per GPU type. */
   readonly profiles: ReadonlyArray<Profile>
@@ -56,7 +56,7 @@ export class EmulatedControl extends Context.Tag("glet/node-cuda/EmulatedControl
   readonly kill: (glet: GletId) => Effect.Effect<boolean>
 }>() {}
 
-/** @since 0.1.0 @category options */
+/** The GPUs that are emulated. @since 0.1.0 @category options */
 export interface EmulatedGpuOptions {
   /** Number of GPUs. */
   readonly count: number
@@ -104,7 +104,7 @@ const latencyModelOf = (options: EmulatedOptions): { readonly latency: LatencyMo
   return { latency: ProfileLatencyModel.make(types, options.latency), find: (type, { name }) => types.get(type)?.get(name) }
 }
 
-/** @since 0.1.0 @category constructors */
+/** An executor that replays a profile in real time. @since 0.1.0 @category constructors */
 export const make = Effect.fnUntraced(function*(options: EmulatedOptions) {
   const inventory = yield* GpuInventory
   const { find, latency } = latencyModelOf(options)

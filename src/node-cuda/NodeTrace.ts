@@ -20,7 +20,7 @@ import type { TracedNode, TracedTensor } from "../core/WorkloadType.js"
 
 type Ort = typeof import("onnxruntime-node")
 
-/** @since 0.1.0 @category tracing */
+/** How a model is traced: one execution after the other, on the CPU. @since 0.1.0 @category tracing */
 export interface TraceOptions {
   readonly items: number
   /** Threads of the execution. */

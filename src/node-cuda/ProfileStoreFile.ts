@@ -23,7 +23,7 @@ import { emptyProfile, newest, withModel } from "../core/internal/profiles.js"
 import type { FileStamp } from "./internal/profileFile.js"
 import { readProfileIfAny, stampOf, updateProfile } from "./internal/profileFile.js"
 
-/** @since 0.1.0 @category options */
+/** Where profiles are read and written. @since 0.1.0 @category options */
 export interface ProfileStoreFileOptions {
   /** Folders in order of precedence; the first is written. `defaultDirectories` by default. */
   readonly directories?: readonly [string, ...ReadonlyArray<string>]
@@ -68,7 +68,7 @@ export const readProfile = (file: string): Effect.Effect<Profile, ProfileError> 
   Effect.flatMap(readProfileIfAny(file), (profile) =>
     profile === undefined ? new ProfileError({ reason: "missing", subject: file, detail: "there is no such file" }) : Effect.succeed(profile))
 
-/** @since 0.1.0 @category constructors */
+/** Profiles in files, one by GPU type and isolation. @since 0.1.0 @category constructors */
 export const make = (options: ProfileStoreFileOptions = {}): typeof ProfileStore.Service => {
   const directories = options.directories ?? defaultDirectories()
   // One writer of this process at a time waits for the lock; the others queue here instead of polling.

@@ -28,13 +28,13 @@ export interface GateState {
   waitedMs: number
 }
 
-/** @since 0.1.0 @category gate */
+/** Decides, batch by batch, how long best-effort work may hold a GPU. @since 0.1.0 @category gate */
 export interface BestEffortGate {
   /** Longest batch, ms, that may start on the glet now; what takes longer must not. */
   readonly budgetMs: (state: GateState) => number
 }
 
-/** @since 0.1.0 @category gate */
+/** How patient the default gate is. @since 0.1.0 @category gate */
 export interface GateOptions {
   /**
    * The part of a glet's time that best-effort work gets even where latency-critical work always waits, 0 to 1: after a wait of d/floor a batch of d
@@ -43,7 +43,7 @@ export interface GateOptions {
   readonly floor: number
 }
 
-/** @since 0.1.0 @category gate */
+/** What the default gate is made with. @since 0.1.0 @category gate */
 export const defaultGateOptions: GateOptions = { floor: 0.01 }
 
 /**
@@ -56,7 +56,7 @@ export const makeGate = ({ floor }: GateOptions = defaultGateOptions): BestEffor
     Math.max(wanted ? 0 : Math.min(withinBoundMs, withinSlackMs), Math.min(plannedMs, floor * waitedMs))
 })
 
-/** @since 0.1.0 @category gate */
+/** The gate of the online service and the simulator. @since 0.1.0 @category gate */
 export const defaultGate: BestEffortGate = makeGate()
 
 /**

@@ -15,7 +15,7 @@ import { defaultRestartOptions } from "./RestartPolicy.js"
 /** What a model was doing when its process died. @since 0.1.0 @category restarts */
 export type Doing = "loading" | "running"
 
-/** @since 0.1.0 @category restarts */
+/** What is held against a model. @since 0.1.0 @category restarts */
 export interface Suspect {
   /** Deaths in a row that it was part of; 0 where it had no part in the last, as far as is known. */
   readonly deaths: number
@@ -44,7 +44,7 @@ export interface ProcessDeath {
 /** Of a GPU on which nothing died. @since 0.1.0 @category restarts */
 export const noBlame: BlameState = new Map()
 
-/** @since 0.1.0 @category restarts */
+/** Takes in what one glet or batch tells of a death. @since 0.1.0 @category restarts */
 export const recordDeath = (state: BlameState, death: ProcessDeath, options: RestartOptions = defaultRestartOptions): BlameState => {
   const { involved, nowMs, placed, process } = death
   const next = new Map(state)

@@ -13,7 +13,7 @@
  * @since 0.1.0
  */
 
-/** @since 0.1.0 @category gate */
+/** How the bound is searched. @since 0.1.0 @category gate */
 export interface DelayBoundOptions {
   /** Part of requests that may miss in a window because of best-effort work, below what the operator is promised: the search needs some of it. */
   readonly missed: number
@@ -31,7 +31,7 @@ export interface DelayBoundOptions {
   readonly first: number
 }
 
-/** @since 0.1.0 @category gate */
+/** What the online service searches by. @since 0.1.0 @category gate */
 export const defaultDelayBoundOptions: DelayBoundOptions = {
   missed: 0.005, mostUnavoidable: 0.05, controlEvery: 16, window: 400, patienceMs: 5_000, smallest: 1 / 1024, largest: 1, first: 1 / 8
 }

@@ -33,7 +33,7 @@ import { defaultPriority, TicketOf } from "./internal/ticket.js"
 
 export type { AdmissionEdge }
 
-/** @since 0.1.0 @category dispatching */
+/** What the dispatcher holds requests to. @since 0.1.0 @category dispatching */
 export interface DispatcherOptions {
   /** Requests that may wait for one model; more are refused with `queue-full`. */
   readonly maxQueued: number
@@ -48,7 +48,7 @@ export interface DispatcherOptions {
   readonly delayBound: DelayBoundOptions
 }
 
-/** @since 0.1.0 @category dispatching */
+/** What the online service dispatches by. @since 0.1.0 @category dispatching */
 export const defaultDispatcherOptions: DispatcherOptions = {
   maxQueued: 4096, maxAttempts: 2, answerMs: 0.5, overheadMs: 0.2, gate: defaultGate, delayBound: defaultDelayBoundOptions
 }
@@ -62,7 +62,7 @@ export type LaneState = LaneCounters & { readonly queued: number; readonly inFli
 const stateOf = (lane: ModelLane | undefined): LaneState | undefined =>
   lane === undefined ? undefined : { ...lane.counters, queued: lane.queuedRequests, inFlight: lane.inFlightRequests }
 
-/** @since 0.1.0 @category dispatching */
+/** Takes requests, gives batches to glets, ends every request exactly once. @since 0.1.0 @category dispatching */
 export class Dispatcher {
   private readonly lanes: Lanes
   private readonly ends = new RequestEnds()

@@ -13,7 +13,7 @@ import { validatePlan } from "../core/ValidatePlan.js"
 import { fewestBound } from "./bounds/FewestBound.js"
 import type { PlannerAlgorithm } from "./Planner.js"
 
-/** @since 0.1.0 @category planning */
+/** The least number of GPUs for which a planner has a plan, with that plan. @since 0.1.0 @category planning */
 export interface FewestGpus {
   /** A plan that the judge accepts; undefined where none was found. */
   readonly plan: Plan | undefined

@@ -11,7 +11,7 @@
 import type { Execution } from "../core/LatencyModel.js"
 import type { WorkloadType } from "../core/Profile.js"
 
-/** @since 0.1.0 @category interference */
+/** A model with its workload type. @since 0.1.0 @category interference */
 export interface Typed {
   readonly execution: Pick<Execution, "model" | "batch" | "sharePct">
   readonly type: WorkloadType
@@ -39,13 +39,13 @@ export interface InterferenceCoefficients {
   readonly computeOnCompute: number
 }
 
-/** @since 0.1.0 @category interference */
+/** Names a model at a batch and a share. @since 0.1.0 @category interference */
 export const offsetKey = ({ batch, model, sharePct }: Typed["execution"]): string => `${model} ${batch} ${sharePct}`
 
 /** Of where nothing is known of a type: neither arithmetic nor memory in particular. @since 0.1.0 @category interference */
 export const unknownType: WorkloadType = { compute: 0, memory: 0, other: 1 }
 
-/** @since 0.1.0 @category interference */
+/** How much an execution is slowed down by any neighbour at all: as fitted, else its model's mean, else the mean of all. @since 0.1.0 @category interference */
 export const offsetOf = (coefficients: InterferenceCoefficients, execution: Typed["execution"]): number =>
   coefficients.offsets.get(offsetKey(execution)) ?? coefficients.modelOffsets.get(execution.model) ?? coefficients.meanOffset
 

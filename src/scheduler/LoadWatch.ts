@@ -13,7 +13,7 @@ import * as RateEstimator from "./RateEstimator.js"
 import type { ModelLoad, ReplanOptions, ReplanState } from "./ReplanPolicy.js"
 import { decideReplan, plannedAt } from "./ReplanPolicy.js"
 
-/** @since 0.1.0 @category replanning */
+/** What is remembered of arrivals and plans, to say when to plan again. @since 0.1.0 @category replanning */
 export interface LoadWatch {
   readonly estimator: RateEstimator.RateEstimator
   readonly replan: ReplanState
@@ -44,7 +44,7 @@ export const forgetCount = (watch: LoadWatch, model: ModelName): LoadWatch => {
   return { ...watch, counted }
 }
 
-/** @since 0.1.0 @category replanning */
+/** Forgets the rate of a model that is gone. @since 0.1.0 @category replanning */
 export const forgetRate = (watch: LoadWatch, model: ModelName): LoadWatch => ({
   ...watch, estimator: RateEstimator.forgetRate(watch.estimator, model)
 })

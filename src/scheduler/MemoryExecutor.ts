@@ -18,7 +18,7 @@ import type { Model } from "../core/Model.js"
 import { modelKey } from "../core/Model.js"
 import { makeHeapArena } from "../core/TensorArena.js"
 
-/** @since 0.1.0 @category executor */
+/** How long things take there, and what goes wrong. @since 0.1.0 @category executor */
 export interface MemoryExecutorOptions {
   /** How long one execution takes, ms. */
   readonly latencyMs: (batch: Batch, spec: GletSpec) => number

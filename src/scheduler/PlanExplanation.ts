@@ -44,7 +44,7 @@ export interface PlaceExplanation {
   readonly growthBound: "slo" | "rate"
 }
 
-/** @since 0.1.0 @category explanations */
+/** Why a model is where the plan has it. @since 0.1.0 @category explanations */
 export interface ModelExplanation {
   readonly model: ModelName
   readonly rateRps: number

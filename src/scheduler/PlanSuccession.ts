@@ -40,7 +40,7 @@ export interface NoSuccessor {
   readonly culprits: ReadonlyArray<Culprit>
 }
 
-/** @since 0.1.0 @category planning */
+/** What the next plan is to follow. @since 0.1.0 @category planning */
 export interface SuccessionOptions {
   /** Who answered. */
   readonly planner: Pick<PlannerAlgorithm, "name">
@@ -86,7 +86,7 @@ export interface GletWork {
   readonly warm: ReadonlyArray<number>
 }
 
-/** @since 0.1.0 @category rollout */
+/** A glet that the next plan has and the current one has not. @since 0.1.0 @category rollout */
 export interface GletToOpen {
   readonly id: GletId
   readonly gpu: GpuId

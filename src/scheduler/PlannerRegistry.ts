@@ -31,7 +31,7 @@ export const solverPlanners: ReadonlyArray<{ readonly name: string; readonly sum
  */
 export const plannerAliases: ReadonlyMap<string, string> = new Map([["default", "orion"], ["oracle", "elastic-int"], ["mps-static", "static"]])
 
-/** @since 0.1.0 @category planners */
+/** The planner that is used where none is named. @since 0.1.0 @category planners */
 export const defaultPlanner: PlannerAlgorithm = orion
 
 /** Whether the planner of that name is this one. @since 0.1.0 @category planners */

@@ -53,7 +53,7 @@ export const noInterference: InterferenceOptions = { memory: 0, compute: 0, pres
  */
 export const unmeasuredPresence: ReadonlyMap<Isolation, number> = new Map<Isolation, number>([["mps", 0.45], ["green", 0.6], ["stream", 1]])
 
-/** @since 0.1.0 @category models */
+/** What predictions take in beyond the profile of the model alone. @since 0.1.0 @category models */
 export interface ProfileLatencyOptions {
   /** By GPU type, before what profiles say; types that are not named have the fit to their profiles' co-runs, else `unmeasured`. */
   readonly interference?: ReadonlyMap<string, InterferenceOptions>

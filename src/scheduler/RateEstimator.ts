@@ -9,7 +9,7 @@
  */
 import type { ModelName } from "../core/Ids.js"
 
-/** @since 0.1.0 @category rates */
+/** How fast estimates follow arrivals. @since 0.1.0 @category rates */
 export interface RateEstimatorOptions {
   /** Time constant of the average that sees steps, ms. */
   readonly fastMs: number
@@ -17,7 +17,7 @@ export interface RateEstimatorOptions {
   readonly slowMs: number
 }
 
-/** @since 0.1.0 @category rates */
+/** What the online service estimates by. @since 0.1.0 @category rates */
 export const defaultRateEstimatorOptions: RateEstimatorOptions = { fastMs: 500, slowMs: 10_000 }
 
 interface ModelRate {
@@ -53,7 +53,7 @@ export const expectRate = (estimator: RateEstimator, model: ModelName, expectedR
   return { ...estimator, rates: new Map(estimator.rates).set(model, { fastRps: rps, slowRps: rps }) }
 }
 
-/** @since 0.1.0 @category rates */
+/** Forgets a model that is gone. @since 0.1.0 @category rates */
 export const forgetRate = (estimator: RateEstimator, model: ModelName): RateEstimator => {
   const rates = new Map(estimator.rates)
   rates.delete(model)

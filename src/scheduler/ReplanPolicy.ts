@@ -7,7 +7,7 @@
  */
 import type { ModelName } from "../core/Ids.js"
 
-/** @since 0.1.0 @category replanning */
+/** When rates call for another plan. @since 0.1.0 @category replanning */
 export interface ReplanOptions {
   /** Part by which a model's need must exceed what was planned for. */
   readonly upRatio: number
@@ -23,7 +23,7 @@ export interface ReplanOptions {
   readonly riskIntervalMs: number
 }
 
-/** @since 0.1.0 @category replanning */
+/** What the online service replans by. @since 0.1.0 @category replanning */
 export const defaultReplanOptions: ReplanOptions = {
   upRatio: 0.05,
   headroomRatio: 0.5,
@@ -47,7 +47,7 @@ export interface ModelLoad {
   readonly capacityRps: number
 }
 
-/** @since 0.1.0 @category replanning */
+/** Since when rates have called for another plan. @since 0.1.0 @category replanning */
 export interface ReplanState {
   readonly lastPlanMs: number
   /** Since when a model's need is below what was planned for. */
@@ -57,7 +57,7 @@ export interface ReplanState {
 /** The state right after a plan, whatever made it. @since 0.1.0 @category constructors */
 export const plannedAt = (nowMs: number): ReplanState => ({ lastPlanMs: nowMs, lowSinceMs: new Map() })
 
-/** @since 0.1.0 @category replanning */
+/** Whether to plan now, and what to remember. @since 0.1.0 @category replanning */
 export interface ReplanDecision {
   readonly state: ReplanState
   /** Why to plan now; undefined: keep the plan. After planning go on from `plannedAt`. */

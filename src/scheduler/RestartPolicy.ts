@@ -6,7 +6,7 @@
  */
 import { makeRandom } from "../core/internal/random.js"
 
-/** @since 0.1.0 @category restarts */
+/** How glets that died are opened again. @since 0.1.0 @category restarts */
 export interface RestartOptions {
   /** Longest delay after a first death, ms. */
   readonly firstDelayMs: number
@@ -23,7 +23,7 @@ export interface RestartOptions {
   readonly culpritExits: number
 }
 
-/** @since 0.1.0 @category restarts */
+/** What the online service restarts by. @since 0.1.0 @category restarts */
 export const defaultRestartOptions: RestartOptions = {
   firstDelayMs: 50,
   backoffMs: 200,

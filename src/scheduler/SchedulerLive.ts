@@ -42,7 +42,7 @@ import type { RestartOptions } from "./RestartPolicy.js"
 import { defaultRestartOptions } from "./RestartPolicy.js"
 import { Scheduler } from "./Scheduler.js"
 
-/** @since 0.1.0 @category options */
+/** How the scheduler works; every field has a default. @since 0.1.0 @category options */
 export interface SchedulerOptions {
   readonly dispatcher: DispatcherOptions
   /** By default `onlinePlanOptions`. */
@@ -63,7 +63,7 @@ export interface SchedulerOptions {
   readonly defer: ((run: () => void) => void) | undefined
 }
 
-/** @since 0.1.0 @category options */
+/** What stands where an option is left out. @since 0.1.0 @category options */
 export const defaultSchedulerOptions: SchedulerOptions = {
   dispatcher: defaultDispatcherOptions,
   plan: onlinePlanOptions,

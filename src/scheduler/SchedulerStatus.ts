@@ -38,7 +38,7 @@ export const GletState = Schema.Literal("opening", "ready", "restarting", "crash
 /** @since 0.1.0 @category status */
 export type GletState = typeof GletState.Type
 
-/** @since 0.1.0 @category status */
+/** One glet: what it is, has, and does. @since 0.1.0 @category status */
 export const GletStatus = Schema.Struct({
   id: GletId,
   gpu: GpuId,
@@ -57,7 +57,7 @@ export const GletStatus = Schema.Struct({
 /** @since 0.1.0 @category status */
 export type GletStatus = typeof GletStatus.Type
 
-/** @since 0.1.0 @category status */
+/** One model: where it stands, what is asked of it, what became of its requests since it was registered. @since 0.1.0 @category status */
 export const ModelStatus = Schema.Struct({
   model: ModelName,
   version: Schema.Int,
@@ -98,7 +98,7 @@ export const ModelStatus = Schema.Struct({
 /** @since 0.1.0 @category status */
 export type ModelStatus = typeof ModelStatus.Type
 
-/** @since 0.1.0 @category status */
+/** All that `glet status --json` prints. @since 0.1.0 @category status */
 export const SchedulerStatus = Schema.Struct({
   apiVersion: Schema.Literal("glet/v1alpha1"),
   kind: Schema.Literal("Status"),

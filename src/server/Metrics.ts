@@ -123,5 +123,5 @@ export const make = Effect.gen(function*() {
   })
 })
 
-/** @since 0.1.0 @category layers */
+/** Counts what a scheduler and a server do, for Prometheus. @since 0.1.0 @category layers */
 export const layer: Layer.Layer<Metrics, never, Scheduler> = Layer.scoped(Metrics, make)

@@ -32,7 +32,7 @@ import { parseConfigJson } from "./repository/TritonConfig.js"
 
 export type { CatalogProgress }
 
-/** @since 0.1.0 @category options */
+/** Where the models are, and how they are profiled. @since 0.1.0 @category options */
 export interface ModelCatalogOptions {
   /** The repository. */
   readonly directory: string

@@ -17,7 +17,7 @@ import { isRegistered } from "../scheduler/PlannerRegistry.js"
 import { PlanThread, PlanThreadFailed } from "../scheduler/PlanThread.js"
 import type { ProfilesByType } from "../scheduler/ProfileLatencyModel.js"
 
-/** @since 0.1.0 @category options */
+/** The bounds of the planning thread. @since 0.1.0 @category options */
 export interface PlanThreadOptions {
   /** Longest time for one answer; then the thread is ended and the plan stays as it is. */
   readonly timeout: Duration.DurationInput
@@ -29,7 +29,7 @@ export interface PlanThreadOptions {
   readonly entry: URL | undefined
 }
 
-/** @since 0.1.0 @category options */
+/** What stands where an option is left out. @since 0.1.0 @category options */
 export const defaultPlanThreadOptions: PlanThreadOptions = { timeout: "20 seconds", idle: "10 seconds", maxHeapMiB: 1024, entry: undefined }
 
 const isThere = (url: URL): boolean => fs.existsSync(fileURLToPath(url))

@@ -79,6 +79,6 @@ export class RequestLogError extends Schema.TaggedError<RequestLogError>()("Requ
   detail: Schema.String
 }) {
   override get message(): string {
-    return `request log ${this.path} cannot be written: ${this.detail}`
+    return `request log ${this.path} cannot be written: ${this.detail}; name a file in a folder that may be written to`
   }
 }

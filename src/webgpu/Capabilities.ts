@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import { describeProvider, preferred, probeOnce } from "./internal/adapter.js"
 
-/** @since 0.1.0 @category capabilities */
+/** A GPU as WebGPU tells of it. @since 0.1.0 @category capabilities */
 export interface AdapterDescription {
   readonly vendor: string
   readonly architecture: string
@@ -16,7 +16,7 @@ export interface AdapterDescription {
   readonly software: boolean
 }
 
-/** @since 0.1.0 @category capabilities */
+/** What a worker found that it can run models with. @since 0.1.0 @category capabilities */
 export interface WebGpuCapabilities {
   readonly environment: "browser" | "deno" | "node"
   /** What models run on. */

@@ -28,7 +28,7 @@ export type DutyTurn =
 /** Credit that a glet has at most for time that others took from it, ms: what is older is forgiven. */
 const mostCreditMs = 1000
 
-/** @since 0.1.0 @category duty */
+/** Grants the device to glets by turns, each its share of the time. @since 0.1.0 @category duty */
 export class DutyCycle {
   private readonly members = new Set<DutyMember>()
 

@@ -153,7 +153,7 @@ class DutyGlet implements GletHandle {
   }
 }
 
-/** @since 0.1.0 @category options */
+/** How the time of a device is shared out; every field has a default. @since 0.1.0 @category options */
 export interface DutyOptions {
   /** For batches in flight when a glet closes. Default 10,000. */
   readonly drainTimeoutMs?: number

@@ -22,7 +22,7 @@ import { SpareRealm } from "./internal/spareRealm.js"
 
 export type { ModelBytes, RuntimeLocation }
 
-/** @since 0.1.0 @category options */
+/** How the executor works; every field has a default. @since 0.1.0 @category options */
 export interface WebGpuExecutorOptions extends GletWorkerOptions {
   /** Workers made before, of which one may be starting already (`GletWorkers.begin`): what is said of workers here does not count then. */
   readonly workers?: GletWorkers

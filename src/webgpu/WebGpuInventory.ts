@@ -11,7 +11,7 @@ import { unsafeGpuId } from "../core/Ids.js"
 import type { WebGpuCapabilities } from "./Capabilities.js"
 import { probeCapabilities } from "./Capabilities.js"
 
-/** @since 0.1.0 @category options */
+/** How the device is described; every field has a default. @since 0.1.0 @category options */
 export interface WebGpuInventoryOptions {
   /** What the executor was told: with `wasm` the adapter is not what models run on. Default `auto`. */
   readonly provider?: "auto" | "webgpu" | "wasm"

@@ -1,17 +1,9 @@
 /** What is wrong with a problem is named, by file and field or by model; what cannot be planned exits 3 with what could be. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import type { Glet } from "./support/glet.js"
-import { buildGlet } from "./support/glet.js"
-import type { OriginalFolder } from "./support/originalFiles.js"
-import { sched, writeOriginalFolder } from "./support/originalFiles.js"
+import { assert, describe, it } from "@effect/vitest"
+import { gletWithFiles } from "./support/gletWithFiles.js"
+import { sched } from "./support/originalFiles.js"
 
-let glet: Glet
-let files: OriginalFolder
-beforeAll(async () => {
-  glet = await buildGlet()
-  files = writeOriginalFolder(glet.folder)
-})
-afterAll(() => glet.close())
+const there = gletWithFiles()
 
 const point = (sharePct: number, batch: number) => {
   const ms = ((2 + batch) * 100) / sharePct
@@ -29,7 +21,7 @@ const problem = (changes: Readonly<Record<string, unknown>> = {}): string =>
     }],
     ...changes
   })
-const plan = (input: string, args: ReadonlyArray<string> = []) => glet.run(["plan", "--problem", "-", ...args], { input })
+const plan = (input: string, args: ReadonlyArray<string> = []) => there.glet.run(["plan", "--problem", "-", ...args], { input })
 
 describe("bad input of glet plan", () => {
   it("a problem that says nothing sensible is refused with its field", async () => {
@@ -92,7 +84,7 @@ describe("bad input of glet plan", () => {
   }, 120_000)
 
   it("the original's files, too, name numbers that are none", async () => {
-    const sim = files.write("sim.json", sched())
+    const sim = there.files.write("sim.json", sched())
     const cases: ReadonlyArray<readonly [string, RegExp]> = [
       ["1\n6,nan,120,\n", /rates\.csv:2:3: /],
       ["1\n6,10,-120,\n", /rates\.csv:2:6: /],
@@ -100,7 +92,7 @@ describe("bad input of glet plan", () => {
       ["0\n", /rates\.csv/]
     ]
     for (const [rates, expected] of cases) {
-      const { code, stderr, stdout } = await glet.run(["plan", "--task-config", files.write("rates.csv", rates), "--sched-config", sim, "--resource-dir", files.resource])
+      const { code, stderr, stdout } = await there.glet.run(["plan", "--task-config", there.files.write("rates.csv", rates), "--sched-config", sim, "--resource-dir", there.files.resource])
       assert.strictEqual(code, 1, stderr)
       assert.strictEqual(stdout, "")
       assert.match(stderr, expected)
@@ -113,7 +105,7 @@ describe("bad input of glet plan", () => {
       [caseOf("{\"model\": \"bert\", \"slo_ms\": 10, \"rate_sched\": 1}, {\"model\": \"bert\", \"slo_ms\": 10, \"rate_sched\": 1}"), /-:1:\d+: .*stands twice/]
     ]
     for (const [input, expected] of lines) {
-      const { code, stderr, stdout } = await glet.run(["plan", "--cases", "-", "--resource", files.resource], { input })
+      const { code, stderr, stdout } = await there.glet.run(["plan", "--cases", "-", "--resource", there.files.resource], { input })
       assert.strictEqual(code, 1, stderr)
       assert.strictEqual(stdout, "")
       assert.match(stderr, expected)

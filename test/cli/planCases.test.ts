@@ -1,4 +1,4 @@
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import { gzipSync } from "node:zlib"
 import { fewestGpus } from "../../src/scheduler/FewestGpus.js"
@@ -7,18 +7,9 @@ import { caseOptions, problemOfCase, publishedCaseOptions } from "../../src/sche
 import { parseCase } from "../../src/scheduler/original/Cases.js"
 import { findPlanner } from "../../src/scheduler/PlannerRegistry.js"
 import { resource } from "../scheduler/original/sources.js"
-import type { Glet } from "./support/glet.js"
-import { buildGlet } from "./support/glet.js"
-import type { OriginalFolder } from "./support/originalFiles.js"
-import { writeOriginalFolder } from "./support/originalFiles.js"
+import { gletWithFiles } from "./support/gletWithFiles.js"
 
-let glet: Glet
-let files: OriginalFolder
-beforeAll(async () => {
-  glet = await buildGlet()
-  files = writeOriginalFolder(glet.folder)
-})
-afterAll(() => glet.close())
+const there = gletWithFiles()
 
 const line = (setId: string, tasks: ReadonlyArray<readonly [model: string, sloMs: number, rate: number]>, num = 1): string =>
   JSON.stringify({
@@ -33,12 +24,12 @@ const parsed = (text: string): ReadonlyArray<CaseLine> => text.trimEnd().split("
 describe("glet plan --cases", () => {
   it("answers once per set and planner, with the fewest GPUs", async () => {
     const text = [one, line("one", [["lenet1", 20, 100]], 2), "", more, impossible].join("\n")
-    const out = files.write("plans.jsonl", "")
-    const gz = files.write("cases.jsonl.gz", gzipSync(text))
-    const { code, stderr, stdout } = await glet.run(["plan", "--cases", gz, "--resource", files.resource, "--planner", "orion,elastic_int,oracle", "--out", out])
+    const out = there.files.write("plans.jsonl", "")
+    const gz = there.files.write("cases.jsonl.gz", gzipSync(text))
+    const { code, stderr, stdout } = await there.glet.run(["plan", "--cases", gz, "--resource", there.files.resource, "--planner", "orion,elastic_int,oracle", "--out", out])
     assert.strictEqual(code, 0, stderr)
     assert.strictEqual(stdout, "")
-    const lines = parsed(files.read("plans.jsonl"))
+    const lines = parsed(there.files.read("plans.jsonl"))
     assert.deepStrictEqual(lines.map(({ planner, set_id }) => `${set_id} ${planner}`), ["one", "more", "impossible"].flatMap((set) => [`${set} orion`, `${set} elastic-int`]))
     for (const answer of lines) {
       const each = Either.getOrThrow(parseCase({ file: "f", text: [one, more, impossible].find((text) => text.includes(`"${answer.set_id}"`))! }))
@@ -67,9 +58,9 @@ describe("glet plan --cases", () => {
 
   it("reads plain files and stdin, and writes to stdout", async () => {
     const withoutTime = (text: string) => parsed(text).map((answer) => ({ ...answer, solve_ms: 0 }))
-    const file = await glet.run(["plan", "--cases", files.write("cases.jsonl", `${one}\r\n${more}`), "--resource-dir", files.resource])
+    const file = await there.glet.run(["plan", "--cases", there.files.write("cases.jsonl", `${one}\r\n${more}`), "--resource-dir", there.files.resource])
     assert.strictEqual(file.code, 0, file.stderr)
-    const stdin = await glet.run(["plan", "--cases", "-", "--resource", files.resource], { input: `${one}\n${more}\n` })
+    const stdin = await there.glet.run(["plan", "--cases", "-", "--resource", there.files.resource], { input: `${one}\n${more}\n` })
     assert.deepStrictEqual(withoutTime(stdin.stdout), withoutTime(file.stdout))
     assert.deepStrictEqual(withoutTime(stdin.stdout).map(({ planner }) => planner), ["orion", "orion"])
   }, 180_000)
@@ -81,23 +72,23 @@ describe("glet plan --cases", () => {
       [`${one}\n${more.replace("small", "large")}`, /^glet plan: -:2: set more: no device is described for GPU type "large"/m]
     ]
     for (const [input, expected] of cases) {
-      const { code, stderr, stdout } = await glet.run(["plan", "--cases", "-", "--resource", files.resource], { input })
+      const { code, stderr, stdout } = await there.glet.run(["plan", "--cases", "-", "--resource", there.files.resource], { input })
       assert.strictEqual(code, 1, stderr)
       assert.match(stderr, expected)
       assert.deepStrictEqual(parsed(stdout).map(({ set_id }) => set_id), ["one"])
     }
     const refused: ReadonlyArray<readonly [ReadonlyArray<string>, number, RegExp]> = [
-      [["--cases", "-", "--resource", files.resource], 1, /- has no cases/],
-      [["--cases", "/no/cases.jsonl.gz", "--resource", files.resource], 1, /the cases \/no\/cases\.jsonl\.gz cannot be read: it does not exist/],
-      [["--cases", files.write("broken.jsonl.gz", one), "--resource", files.resource], 1, /broken\.jsonl\.gz cannot be read: incorrect header check/],
-      [["--cases", "-", "--resource", files.resource, "--out", "/no/folder/x"], 1, /the answer \/no\/folder\/x cannot be written/],
+      [["--cases", "-", "--resource", there.files.resource], 1, /- has no cases/],
+      [["--cases", "/no/cases.jsonl.gz", "--resource", there.files.resource], 1, /the cases \/no\/cases\.jsonl\.gz cannot be read: it does not exist/],
+      [["--cases", there.files.write("broken.jsonl.gz", one), "--resource", there.files.resource], 1, /broken\.jsonl\.gz cannot be read: incorrect header check/],
+      [["--cases", "-", "--resource", there.files.resource, "--out", "/no/folder/x"], 1, /the answer \/no\/folder\/x cannot be written/],
       [["--cases", "-", "--resource", "/no/folder"], 1, /\/no\/folder\/device-config\.json cannot be read/],
       [["--cases", "-"], 2, /--resource-dir is missing/],
-      [["--cases", "-", "--resource", files.resource, "--planner", "orion,static"], 2, /static does not search/],
-      [["--cases", "-", "--resource", files.resource, "--planner", "orion,"], 2, /no planner ""/]
+      [["--cases", "-", "--resource", there.files.resource, "--planner", "orion,static"], 2, /static does not search/],
+      [["--cases", "-", "--resource", there.files.resource, "--planner", "orion,"], 2, /no planner ""/]
     ]
     for (const [args, exitCode, expected] of refused) {
-      const { code, stderr, stdout } = await glet.run(["plan", ...args])
+      const { code, stderr, stdout } = await there.glet.run(["plan", ...args])
       assert.strictEqual(code, exitCode, stderr)
       assert.strictEqual(stdout, "")
       assert.match(stderr, expected)

@@ -1,7 +1,6 @@
 /** What may be refused before it is read: exactly what `offer` would drop, and nothing else. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { unsafeGletId } from "../../src/core/Ids.js"
 import type { DispatchedBatch } from "../../src/scheduler/DispatchedBatch.js"
 import { Dispatcher } from "../../src/scheduler/Dispatcher.js"
 import { done, glet, linear, makeModel, request, route } from "./harness.js"
@@ -36,27 +35,57 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant("ask" as const), model: fc.nat(2), lagMs: fc.constantFrom(0, 1, 15, 45) }) }
 )
 
+type Running = ReadonlyMap<string, Array<DispatchedBatch>>
+
+const started = (maxQueued: number): { readonly dispatcher: Dispatcher; readonly running: Running } => {
+  const dispatcher = new Dispatcher({ maxQueued, overheadMs: 0.2 })
+  for (const model of models) dispatcher.setModel(model)
+  dispatcher.setRoutes(glets)
+  for (const id of ids) dispatcher.gletReady(id, 2)
+  return { dispatcher, running: new Map(ids.map((id) => [id, []])) }
+}
+
+/** Does what a step says, but for what it asks; answers the time after it. */
+const act = (dispatcher: Dispatcher, nowMs: number, running: Running, s: Exclude<Step, { readonly kind: "ask" }>): number => {
+  if (s.kind === "offer") {
+    dispatcher.offer(nowMs, request(models[s.model]!, {
+      items: s.items, ...(s.timeoutMs === undefined ? {} : { timeoutMs: s.timeoutMs }), ...(s.priority === undefined ? {} : { priority: s.priority })
+    }), ignore)
+    return nowMs
+  }
+  if (s.kind === "wait") {
+    dispatcher.sweep(nowMs + s.ms)
+    return nowMs + s.ms
+  }
+  const id = ids[s.glet]!
+  const batches = running.get(id)!
+  if (s.kind === "pull") {
+    const batch = dispatcher.pull(nowMs, id)
+    if (batch !== undefined) batches.push(batch)
+  } else if (s.kind === "end") {
+    const batch = batches.shift()
+    if (batch === undefined) return nowMs
+    dispatcher.batchEnded(nowMs + s.ms, batch, done(s.ms))
+    return nowMs + s.ms
+  } else if (s.kind === "lose") {
+    batches.length = 0
+    dispatcher.gletLost(nowMs, id, nowMs + s.ms)
+  } else {
+    dispatcher.gletReady(id, 2)
+  }
+  return nowMs
+}
+
 describe("wouldRefuse", () => {
   it("drops what offer would drop, for the same reason and time; leaves idle glets alone; changes nothing", () => {
     let refused = 0
     let queued = 0
     fc.assert(fc.property(fc.array(step, { minLength: 20, maxLength: 120 }), fc.integer({ min: 3, max: 30 }), (steps, maxQueued) => {
-      const dispatcher = new Dispatcher({ maxQueued, overheadMs: 0.2 })
-      for (const model of models) dispatcher.setModel(model)
-      dispatcher.setRoutes(glets)
-      for (const id of ids) dispatcher.gletReady(id, 2)
-      const running = new Map<string, Array<DispatchedBatch>>(ids.map((id) => [id, []]))
+      const { dispatcher, running } = started(maxQueued)
       const ready = new Set<string>(ids)
       let now = 0
       for (const s of steps) {
-        if (s.kind === "offer") {
-          dispatcher.offer(now, request(models[s.model]!, {
-            items: s.items, ...(s.timeoutMs === undefined ? {} : { timeoutMs: s.timeoutMs }), ...(s.priority === undefined ? {} : { priority: s.priority })
-          }), ignore)
-        } else if (s.kind === "wait") {
-          now += s.ms
-          dispatcher.sweep(now)
-        } else if (s.kind === "ask") {
+        if (s.kind === "ask") {
           const model = models[s.model]!
           const before = JSON.stringify(dispatcher.countersOf(model.name))
           const error = dispatcher.wouldRefuse(now, model.name, now - s.lagMs)
@@ -73,22 +102,9 @@ describe("wouldRefuse", () => {
             assert.isTrue(end !== undefined && !end.ok && end.error === error, "offer did not drop it, or otherwise")
           }
         } else {
-          const id = unsafeGletId(ids[s.glet]!)
-          const batches = running.get(id)!
-          if (s.kind === "pull") {
-            const batch = dispatcher.pull(now, id)
-            if (batch !== undefined) batches.push(batch)
-          } else if (s.kind === "end") {
-            const batch = batches.shift()
-            if (batch !== undefined) dispatcher.batchEnded(now += s.ms, batch, done(s.ms))
-          } else if (s.kind === "lose") {
-            batches.length = 0
-            ready.delete(id)
-            dispatcher.gletLost(now, id, now + s.ms)
-          } else {
-            ready.add(id)
-            dispatcher.gletReady(id, 2)
-          }
+          if (s.kind === "lose") ready.delete(ids[s.glet]!)
+          else if (s.kind === "back") ready.add(ids[s.glet]!)
+          now = act(dispatcher, now, running, s)
         }
         dispatcher.ended.length = 0
       }
@@ -139,21 +155,10 @@ describe("admissionEdge", () => {
     let found = 0
     let asked = 0
     fc.assert(fc.property(fc.array(step, { minLength: 20, maxLength: 120 }), fc.integer({ min: 3, max: 30 }), (steps, maxQueued) => {
-      const dispatcher = new Dispatcher({ maxQueued, overheadMs: 0.2 })
-      for (const model of models) dispatcher.setModel(model)
-      dispatcher.setRoutes(glets)
-      for (const id of ids) dispatcher.gletReady(id, 2)
-      const running = new Map<string, Array<DispatchedBatch>>(ids.map((id) => [id, []]))
+      const { dispatcher, running } = started(maxQueued)
       let now = 1000
       for (const s of steps) {
-        if (s.kind === "offer") {
-          dispatcher.offer(now, request(models[s.model]!, {
-            items: s.items, ...(s.timeoutMs === undefined ? {} : { timeoutMs: s.timeoutMs }), ...(s.priority === undefined ? {} : { priority: s.priority })
-          }), ignore)
-        } else if (s.kind === "wait") {
-          now += s.ms
-          dispatcher.sweep(now)
-        } else if (s.kind === "ask") {
+        if (s.kind === "ask") {
           const { name } = models[s.model]!
           const before = JSON.stringify(dispatcher.countersOf(name))
           const edge = dispatcher.admissionEdge(now, name)
@@ -170,20 +175,7 @@ describe("admissionEdge", () => {
           }
           if (edge.arrivedMs <= now) assert.isUndefined(dispatcher.wouldRefuse(now, name, now))
         } else {
-          const id = unsafeGletId(ids[s.glet]!)
-          const batches = running.get(id)!
-          if (s.kind === "pull") {
-            const batch = dispatcher.pull(now, id)
-            if (batch !== undefined) batches.push(batch)
-          } else if (s.kind === "end") {
-            const batch = batches.shift()
-            if (batch !== undefined) dispatcher.batchEnded(now += s.ms, batch, done(s.ms))
-          } else if (s.kind === "lose") {
-            batches.length = 0
-            dispatcher.gletLost(now, id, now + s.ms)
-          } else {
-            dispatcher.gletReady(id, 2)
-          }
+          now = act(dispatcher, now, running, s)
         }
         dispatcher.ended.length = 0
       }

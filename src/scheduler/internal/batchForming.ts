@@ -92,9 +92,16 @@ export class BatchForming {
       chosen = full
       chosenQueue = fullQueue!
     }
-    if (glet.running.length > 0 && !mayFollow(nowMs, startMs, chosen, chosenQueue)) return undefined
-    this.take(nowMs, startMs, glet, chosen, chosenQueue, taken)
-    return chosen
+    return this.start(nowMs, startMs, glet, chosen, chosenQueue, taken, Infinity)
+  }
+
+  /** Takes the batch, unless it would have to go behind one that runs and may not. */
+  private start(
+    nowMs: number, startMs: number, glet: GletLane, route: Route, queue: Queue, taken: Array<Ticket>, budgetMs: number
+  ): Route | undefined {
+    if (glet.running.length > 0 && !mayFollow(nowMs, startMs, route, queue)) return undefined
+    this.take(nowMs, startMs, glet, route, queue, taken, budgetMs)
+    return route
   }
 
   private mayStarve(glet: GletLane): boolean {
@@ -126,9 +133,7 @@ export class BatchForming {
       }
     }
     if (chosen === undefined || chosenQueue === undefined) return undefined
-    if (glet.running.length > 0 && !mayFollow(nowMs, startMs, chosen, chosenQueue)) return undefined
-    this.take(nowMs, startMs, glet, chosen, chosenQueue, taken, chosenBudgetMs)
-    return chosen
+    return this.start(nowMs, startMs, glet, chosen, chosenQueue, taken, chosenBudgetMs)
   }
 
   /** The first request of a queue that this glet can answer in time. Those before it are expired, or passed over for a faster glet. */
@@ -191,7 +196,7 @@ export class BatchForming {
   }
 
   private take(
-    nowMs: number, startMs: number, glet: GletLane, route: Route, queue: Queue, taken: Array<Ticket>, budgetMs = Infinity
+    nowMs: number, startMs: number, glet: GletLane, route: Route, queue: Queue, taken: Array<Ticket>, budgetMs: number
   ): void {
     const beginMs = startMs + route.safeOverheadMs
     const othersMs = this.latestForOthersMs(startMs, glet, route, queue.head!, budgetMs) - beginMs

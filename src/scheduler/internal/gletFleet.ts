@@ -178,7 +178,7 @@ export class GletFleet {
     const { deaths, doing, model } = culprit
     crashes.forgive(model)
     path.judge(gpu)
-    const detail = `${deaths} processes in a row died on ${gpu} while it alone was ${doing}; mend the model, then load it again${error === undefined ? "" : `. At last ${error.message}`}`
+    const detail = `${deaths} processes in a row died on ${gpu} while it alone was ${doing}${error === undefined ? "" : `, at last ${error.message}`}`
     let givenUp: ModelLoadFailed | undefined
     for (const glet of this.byId.values()) {
       const loaded = glet.models.find(({ name }) => name === model)

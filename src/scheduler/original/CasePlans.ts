@@ -45,7 +45,7 @@ export interface CaseLine {
   readonly plan: ReadonlyArray<CaseGpu> | null
 }
 
-/** @since 0.1.0 @category cases */
+/** GPUs of one type in a line of cases. @since 0.1.0 @category cases */
 export interface CaseGpu {
   readonly type: string
   readonly glets: ReadonlyArray<{

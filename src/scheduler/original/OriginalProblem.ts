@@ -40,7 +40,7 @@ export const originalOptions = (config: Pick<SchedConfig, "interference" | "late
   memoryFraction: 0.9
 })
 
-/** @since 0.1.0 @category problems */
+/** What gpulet is asked: its tasks with their rates, and its configuration. @since 0.1.0 @category problems */
 export interface OriginalRequest {
   readonly resource: OriginalResource
   readonly gpus: ReadonlyArray<GpuCount>
@@ -69,7 +69,7 @@ export class NoSharesMeasured extends Schema.TaggedError<NoSharesMeasured>()("No
   measured: Schema.Array(Schema.Number)
 }) {
   override get message(): string {
-    return `none of the shares ${this.asked.join(", ")} % was measured on ${this.type}; its latency table has ${this.measured.join(", ")}`
+    return `none of the shares ${this.asked.join(", ")} % was measured on ${this.type}; ask for some of those that its latency table has: ${this.measured.join(", ")}`
   }
 }
 

@@ -13,7 +13,7 @@ import type { OriginalDevice, OriginalLatencyModel } from "./OriginalLatencyMode
 import * as Original from "./OriginalLatencyModel.js"
 import { parseInterference, parseLatencyTable, parseOverhead, parseUtilization } from "./Tables.js"
 
-/** @since 0.1.0 @category resources */
+/** What gpulet knows of its models and GPUs. @since 0.1.0 @category resources */
 export interface OriginalResource {
   readonly devices: ReadonlyArray<DeviceSpec>
   readonly latency: OriginalLatencyModel
@@ -29,7 +29,7 @@ export interface ResourceFiles {
   readonly proxyConfig: string
 }
 
-/** @since 0.1.0 @category resources */
+/** Where that stands below its resource folder. @since 0.1.0 @category resources */
 export const defaultResourceFiles: ResourceFiles = { deviceConfig: "device-config.json", memConfig: "mem-config.json", proxyConfig: "proxy_config.json" }
 
 /** Reads the folder's files through `read`. @since 0.1.0 @category resources */

@@ -40,14 +40,14 @@ export interface ProgramSolution {
   readonly objective: number
 }
 
-/** @since 0.1.0 @category programs */
+/** When to stop short of the optimum. @since 0.1.0 @category programs */
 export interface SolveLimits {
   /** Nodes of the search over whole columns: unlike seconds, the same everywhere. */
   readonly maxNodes?: number
   readonly maxSeconds?: number
 }
 
-/** @since 0.1.0 @category programs */
+/** Solves mixed integer linear programs. @since 0.1.0 @category programs */
 export interface Solver {
   /** For people. */
   readonly name: string

@@ -43,7 +43,7 @@ export interface ModelSettings {
 export const SloMs = Schema.Number.pipe(Schema.greaterThan(0), Schema.lessThanOrEqualTo(86_400_000))
 /** Items per second. @since 0.1.0 @category settings */
 export const RateRps = Schema.Number.pipe(Schema.greaterThanOrEqualTo(0), Schema.lessThanOrEqualTo(10_000_000))
-/** @since 0.1.0 @category settings */
+/** The largest batch of a model; a model without a batch dimension has 1. @since 0.1.0 @category settings */
 export const MaxBatch = Schema.Int.pipe(Schema.between(1, 65536))
 
 /** A best-effort model's part of the time that is left, in proportion to the others'. @since 0.1.0 @category settings */
@@ -148,7 +148,7 @@ export interface SettingsDefaults {
   readonly maxBatch: number
 }
 
-/** @since 0.1.0 @category settings */
+/** What holds for a model of which nothing is said. @since 0.1.0 @category settings */
 export const defaultSettings: SettingsDefaults = { sloMs: 100, rateRps: 1, maxBatch: 32 }
 
 /** Settings that count, with what was left to the defaults. @since 0.1.0 @category settings */
