@@ -35,11 +35,13 @@ describe("prices of shares", async () => {
   const solver = await Effect.runPromise(HighsSolver.load)
 
   /** The fewest GPUs for the glets, if parts of GPUs could be had: a program over all ways to cut one. */
-  const fewestGpus = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>): number => {
+  const fewestGpus = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>, maxGlets: number): number => {
     const program = new ProgramBuilder()
     const rows = counts.map((count) => program.row(count, Infinity))
     const cut = (from: number, left: number, taken: ReadonlyArray<number>): void => {
-      if (taken.some((n) => n > 0)) {
+      const count = taken.reduce((sum, n) => sum + n, 0)
+      if (count > maxGlets) return
+      if (count > 0) {
         const column = program.column({ cost: 1 })
         taken.forEach((n, share) => program.entry(rows[share]!, column, n))
       }
@@ -52,10 +54,10 @@ describe("prices of shares", async () => {
   }
 
   it("add up to the GPUs that the glets need, and rise with the share", () => {
-    fc.assert(fc.property(glets.filter(({ sharesPct }) => sharesPct.length < 7), ({ counts, sharesPct }) => {
-      const prices = cutPrices(sharesPct, counts)
+    fc.assert(fc.property(glets.filter(({ sharesPct }) => sharesPct.length < 7), fc.integer({ min: 1, max: 6 }), ({ counts, sharesPct }, maxGlets) => {
+      const prices = cutPrices(sharesPct, counts, maxGlets)
       const sum = counts.reduce((total, count, share) => total + count * prices[share]!, 0)
-      const best = fewestGpus(sharesPct, counts)
+      const best = fewestGpus(sharesPct, counts, maxGlets)
       assert.isAtLeast(sum, best * 0.95 - slack)
       assert.isAtMost(sum, best * 1.15 + slack)
       prices.forEach((price, share) => assert.isAtLeast(price, share === 0 ? 0 : prices[share - 1]! - slack))
@@ -105,6 +107,30 @@ describe("loose glets", () => {
     assert.isAbove(found, 50)
   })
 
+  it("have room for as much of a model as they say", () => {
+    let joined = 0
+    fc.assert(fc.property(problems({ maxModels: 8 }), fc.integer(), (problem, seed) => {
+      const { asked, space, target } = caseOf(problem)
+      const random = makeRandom(seed)
+      const models = asked.filter(() => random() < 0.4)
+      const model = asked[Math.floor(random() * asked.length)]
+      const loose = looseOf(space, 1.5)
+      const glet = loose.make(0, models, models.map((each) => target[each]! * random()), 0, Infinity)
+      if (model === undefined || models.length === 0 || glet === undefined) return
+      const more = loose.room(glet, model)
+      assert.isAtLeast(more, 0)
+      const there = models.indexOf(model)
+      const isNew = there < 0
+      if (more === 0 || (isNew && models.length === space.maxModels)) return
+      joined++
+      const rps = glet.rps.map((each, i) => (i === there ? each + more : each))
+      const next = loose.make(0, isNew ? [...models, model] : models, isNew ? [...rps, more] : rps, glet.share, Infinity)
+      assert.isDefined(next)
+      assert.isAtMost(next!.share, glet.share)
+    }), { numRuns: 400 })
+    assert.isAbove(joined, 30)
+  })
+
   const alone = (space: SearchSpace, target: Float64Array, asked: ReadonlyArray<number>): ReadonlyArray<LooseGlet> | undefined => {
     const made = asked.map((model) => looseOf(space, 1.5).make(0, [model], [target[model]!], 0, Infinity))
     return made.includes(undefined) ? undefined : made as ReadonlyArray<LooseGlet>
@@ -126,7 +152,7 @@ describe("loose glets", () => {
         assert.strictEqual(new Set(models).size, models.length)
         assert.isDefined(solver.fit(0, [], 0, share, models, rps))
       }
-      const states = assemble(space, solver, end, makeRandom(seed))!
+      const states = assemble(space, solver, end, seed % 2 === 0, makeRandom(seed))!
       const carried = carriedBy(space, states)
       asked.forEach((model) => assert.isAtLeast(carried[model]!, target[model]! * (1 - slack)))
       for (const { freeBytes, freePct } of states) assert.isTrue(freePct >= 0 && freeBytes >= 0)

@@ -21,6 +21,8 @@ const oftenNear = 0.9
 const nearPart = 0.05
 /** Rates that take less of a glet are not split. */
 const splitFrom = 0.3
+/** Of rates that are split, so often at any place. */
+const anyPart = 0.1
 
 /** The list with another value, or without it. */
 const withAt = (list: ReadonlyArray<number>, at: number, value: number): Array<number> => {
@@ -132,22 +134,21 @@ export const annealGlets = (
     const from = glets[a]!
     const model = from.models[i]!
     const among = holders[model]!
-    let b: number
-    let part = 1
-    if (among.length > 1 && random() < 0.5) {
-      b = among[pick(among.length)]!
-      if (b === a) return
-      if (random() < 0.5) part = 0.1 + 0.8 * random()
-    } else {
-      b = partner(a, model)
-      if (b < 0) return
-      if (from.rps[i]! > splitFrom * loose.most(from.kind, from.share, model) && random() < 0.5) part = 0.1 + 0.8 * random()
-    }
+    const isShared = among.length > 1 && random() < 0.5
+    const b = isShared ? among[pick(among.length)]! : partner(a, model)
+    if (b < 0 || b === a) return
     const to = glets[b]!
-    const isGone = part === 1 && from.models.length === 1
-    const rest = isGone ? undefined : less(from, i, part === 1 ? 0 : from.rps[i]! * (1 - part))
+    let moved = from.rps[i]!
+    if ((isShared || moved > splitFrom * loose.most(from.kind, from.share, model)) && random() < 0.6) {
+      // As much as fits, or any part.
+      const part = random() < anyPart ? moved * (0.1 + 0.8 * random()) : loose.room(to, model)
+      if (part <= 0) return
+      moved = Math.min(moved, part)
+    }
+    const isGone = moved === from.rps[i]! && from.models.length === 1
+    const rest = isGone ? undefined : less(from, i, from.rps[i]! - moved)
     if (rest === undefined && !isGone) return
-    const next = more(to, [model], [from.rps[i]! * part], from.cost + to.cost + allowed - (rest?.cost ?? 0))
+    const next = more(to, [model], [moved], from.cost + to.cost + allowed - (rest?.cost ?? 0))
     if (next === undefined) return
     put(b, next)
     if (rest === undefined) drop(a)

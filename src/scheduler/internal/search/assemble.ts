@@ -53,7 +53,7 @@ const sumsOf = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>)
 }
 
 /** All glets on GPUs, those that are hardest to place first; undefined where one does not even fit alone. */
-export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, random: () => number): ReadonlyArray<GpuState> | undefined => {
+export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, isMixed: boolean, random: () => number): ReadonlyArray<GpuState> | undefined => {
   const states: Array<GpuState> = []
   let isWhole = true
   space.kinds.forEach(({ gletBytes, maxGlets, modelBytes, roomBytes, sharesPct }, kind) => {
@@ -82,7 +82,18 @@ export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyA
       const fits = (share: number): boolean => left[share]! > 0 && failed[share] === 0 && sharesPct[share]! <= state.freePct
       const nextShare = (): number => {
         if (items.length === 0 && fits(first)) return first
-        for (let share = sharesPct.length - 1; share >= 0; share--) {
+        if (isMixed) {
+          // In proportion to what is left.
+          let sum = 0
+          let chosen = -1
+          for (let share = sharesPct.length - 1; share >= 0; share--) {
+            if (!fits(share) || isSum[state.freePct - sharesPct[share]!] !== 1) continue
+            const weight = left[share]! * sharesPct[share]!
+            sum += weight
+            if (random() * sum < weight) chosen = share
+          }
+          if (chosen >= 0) return chosen
+        } else for (let share = sharesPct.length - 1; share >= 0; share--) {
           if (fits(share) && isSum[state.freePct - sharesPct[share]!] === 1 && random() >= passedOver) return share
         }
         return sharesPct.findLastIndex((_, share) => fits(share))
@@ -119,7 +130,7 @@ export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyA
 
     while (buckets.some((bucket) => bucket.length > 0)) {
       let best = fill()
-      for (let attempt = 1; attempt < tries && best.items.length > 0 && best.state.freePct > 0; attempt++) {
+      for (let attempt = 1; attempt < tries && best.items.length > 0 && best.items.length < maxGlets && best.state.freePct > 0; attempt++) {
         const other = fill()
         if (other.items.length > 0 && other.state.freePct < best.state.freePct) best = other
       }

@@ -25,7 +25,9 @@ interface ByGletsRequest {
 }
 
 /** Neighbours may slow a model down by so much more than average ones: less leaves more room, and fewer neighbours that go together. By run. */
-const margins = [1.5, 2]
+const margins = [1.5, 2, 2.5]
+/** So often GPUs are put together of the same glets, if no time before left less than a GPU over. */
+const assemblies = 6
 /** Temperatures, in parts of a GPU. */
 const hot = 0.003
 const cold = 0.0001
@@ -40,6 +42,9 @@ const plentyOfMemory = 0.75
 /** By what a kind becomes dearer of which there are too few, and how often that is tried. */
 const dearer = 1.1
 const mostTries = 5
+/** By what the first of several kinds becomes dearer in turn, and how warm glets are then. */
+const tilts = [0.97, 1.03, 1.08, 1.15, 1.08, 1.03, 0.97, 0.9]
+const tiltHot = 0.001
 
 /** Saturated glets of one model each, and the glets that are annealed. */
 interface Split {
@@ -47,8 +52,12 @@ interface Split {
   readonly rest: ReadonlyArray<LooseGlet>
 }
 
-/** Of each model saturated glets where they are cheapest for the rate, all but the last; what is left stands on glets of its own. */
-const split = ({ kinds, models }: SearchSpace, loose: LooseGlets, target: Float64Array): Split | undefined => {
+/**
+ * Of each model saturated glets where they are cheapest for the rate, all but the last; what is left stands on glets of its own, of the kind on which it
+ * costs least alone, or (`isShared`) by the part of its glet's time that it takes, as if others paid for the rest.
+ */
+const split = ({ kinds, models }: SearchSpace, loose: LooseGlets, target: Float64Array, isShared: boolean): Split | undefined => {
+  const costOf = ({ cost, used }: LooseGlet): number => (isShared ? cost * used : cost)
   const whole: Array<LooseGlet> = []
   const rest: Array<LooseGlet> = []
   for (let model = 0; model < models; model++) {
@@ -67,13 +76,29 @@ const split = ({ kinds, models }: SearchSpace, loose: LooseGlets, target: Float6
       const rps = Math.min(most, left)
       left -= rps
       const glets = kinds.flatMap((_, kind) => loose.make(kind, [model], [rps], 0, Infinity) ?? [])
-      rest.push(glets.reduce((a, b) => (a.cost <= b.cost ? a : b)))
+      rest.push(glets.reduce((a, b) => (costOf(a) <= costOf(b) ? a : b)))
     }
   }
   return { whole, rest }
 }
 
-const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, margin: number): ReadonlyArray<GpuState> | undefined => {
+const costOf = ({ kinds }: SearchSpace, states: ReadonlyArray<GpuState>): number => states.reduce((sum, { kind }) => sum + kinds[kind]!.cost, 0)
+
+/** The cheapest of some ways to put the glets together; none is cheaper than whole GPUs for their shares. */
+const assembleBest = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, random: () => number): ReadonlyArray<GpuState> | undefined => {
+  const pcts = space.kinds.map(() => 0)
+  for (const { kind, share } of glets) pcts[kind]! += space.kinds[kind]!.sharesPct[share]!
+  const least = space.kinds.reduce((sum, { cost }, kind) => sum + cost * Math.ceil(pcts[kind]! / 100), 0)
+  let best: ReadonlyArray<GpuState> | undefined
+  for (let i = 0; i < assemblies && (best === undefined || costOf(space, best) > least + 1e-9); i++) {
+    const states = assemble(space, solver, glets, i % 2 === 1, random)
+    if (states === undefined) return undefined
+    if (best === undefined || costOf(space, states) < costOf(space, best)) best = states
+  }
+  return best
+}
+
+const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, margin: number, isShared: boolean): ReadonlyArray<GpuState> | undefined => {
   const { available, random, steps, target } = request
   const { kinds } = space
   const scarcity = kinds.map(() => 1)
@@ -85,7 +110,7 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
   })
   const loose = makeLooseGlets(space, slowingsOf(space, margin), prices())
   const follow = (glets: ReadonlyArray<LooseGlet>): void => {
-    kinds.forEach(({ gletBytes, modelBytes, roomBytes, sharesPct }, kind) => {
+    kinds.forEach(({ gletBytes, maxGlets, modelBytes, roomBytes, sharesPct }, kind) => {
       const counts = new Float64Array(sharesPct.length)
       let [gpus, filled] = [0, 0]
       for (const glet of glets) {
@@ -95,15 +120,17 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
         filled += glet.models.reduce((sum, model) => sum + modelBytes[model]!, gletBytes) / roomBytes
       }
       if (gpus === 0) return
-      const exact = cutPrices(sharesPct, counts)
+      const exact = cutPrices(sharesPct, counts, maxGlets)
       parts[kind] = parts[kind]!.map((part, share) => part + following * (exact[share]! - part))
       const change = Math.min(2, Math.max(0.5, (filled / gpus / plentyOfMemory) ** 2))
       memory[kind] = Math.min(mostMemory, Math.max(leastMemory, memory[kind]! * change))
     })
     loose.setPrices(prices())
   }
+  const countOf = (states: ReadonlyArray<GpuState>, kind: number): number => states.reduce((count, state) => count + (state.kind === kind ? 1 : 0), 0)
+  const isThere = (states: ReadonlyArray<GpuState>): boolean => kinds.every((_, kind) => countOf(states, kind) <= available[kind]!)
   for (let attempt = 0; attempt < mostTries; attempt++) {
-    const made = split(space, loose, target)
+    const made = split(space, loose, target, isShared)
     if (made === undefined) return undefined
     let { rest } = made
     const temperature = (round: number): number => hot * (cold / hot) ** (round / rounds)
@@ -114,9 +141,24 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
       }
       rest = annealGlets(space, loose, rest, { steps: Math.ceil(steps / rounds), hot: temperature(round), cold: temperature(round + 1), random })
     }
-    const states = assemble(space, solver, [...made.whole, ...rest], random)
+    let states = assembleBest(space, solver, [...made.whole, ...rest], random)
     if (states === undefined) return undefined
-    const isShort = kinds.map((_, kind) => states.reduce((count, state) => count + (state.kind === kind ? 1 : 0), 0) > available[kind]!)
+    // GPUs are whole: of two kinds a little more of one may be no more of it, and one less of the other.
+    if (kinds.length > 1 && rest.length > 0) {
+      const known = [...scarcity]
+      for (const tilt of tilts) {
+        kinds.forEach((_, kind) => {
+          scarcity[kind] = known[kind]! * (kind === 0 ? tilt : 1)
+        })
+        loose.setPrices(prices())
+        rest = [...annealGlets(space, loose, rest.map(loose.repriced), { steps: Math.ceil(steps / rounds), hot: tiltHot, cold, random })]
+        const other = assembleBest(space, solver, [...made.whole, ...rest], random)
+        if (other !== undefined && isThere(other) && (!isThere(states) || costOf(space, other) < costOf(space, states))) states = other
+      }
+      scarcity.splice(0, known.length, ...known)
+    }
+    const end = states
+    const isShort = kinds.map((_, kind) => countOf(end, kind) > available[kind]!)
     if (!isShort.includes(true)) return states
     if (!isShort.includes(false)) return undefined
     isShort.forEach((short, kind) => {
@@ -133,9 +175,10 @@ export const byGlets = (space: SearchSpace, solver: GpuSolver, request: ByGletsR
   let best: ReadonlyArray<GpuState> | undefined
   let least = Infinity
   for (let i = 0; i < request.runs && least > request.enough; i++) {
-    const states = run(space, solver, request, margins[i % margins.length]!)
+    // Of several kinds most runs begin on the one that is cheapest where all is shared.
+    const states = run(space, solver, request, margins[i % margins.length]!, space.kinds.length > 1 && i % 3 !== 1)
     if (states === undefined) continue
-    const cost = states.reduce((sum, { kind }) => sum + space.kinds[kind]!.cost, 0)
+    const cost = costOf(space, states)
     if (cost >= least) continue
     best = states
     least = cost

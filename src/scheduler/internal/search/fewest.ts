@@ -41,12 +41,12 @@ export const climbAttempts = 30
 
 /** Between so few models there is little to try. */
 const handful = 24
-/** More GPUs than this are never fewer for being built one after the other, where models are not few. */
-const builtUpTo = 150
+/** More GPUs than this, of several kinds, are never cheaper for being built one after the other, where models are not few. */
+const mixedUpTo = 12
 /** GPUs that are built anew in shrinking. */
 const shrinkBuilds = 2000
 const shrinkBuildsEach = (models: number): number => (models <= handful ? 2 : 30)
-/** And annealing steps with one GPU less. */
+/** And annealing steps with one GPU less, or a cheaper one. */
 const squeezeSteps = 100_000
 /** More GPUs than this take more steps than there are. */
 const squeezedUpTo = 100
@@ -87,10 +87,12 @@ const gletSteps = 40
 const mostGletSteps = 250_000
 const manyModels = 2
 const manyGpus = 300
-/** On few GPUs one more or less is luck, and with few models it is tried more often. */
-const fewModels = 100
-const fewGpus = 100
+/** Fewer models settle sooner: the steps go into several runs then, which differ in how much room they leave for neighbours. */
+const fewModels = 400
+const fewModelsSteps = 60_000
 const fewModelsRuns = 3
+/** On few GPUs one more or less is luck, and both starts are gone on with. */
+const fewGpus = 100
 /** Where a model takes more GPUs than this on average, nothing is gained by looking at glets. */
 const largeModels = 8
 
@@ -106,15 +108,17 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const available = space.kinds.map(({ members }) => members.length)
   const asked = countAsked(direction)
   const gpus = Math.max(1, bound.gpus)
-  const isFew = asked <= fewModels && gpus <= fewGpus
-  const steps = Math.min(mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * gpus)) * Math.min(1, manyGpus / gpus)
+  const isFew = asked <= fewModels
+  const steps = Math.min(isFew ? fewModelsSteps : mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * gpus)) * Math.min(1, manyGpus / gpus)
   const assembled = gpus > largeModels * asked ? undefined : byGlets(space, solver, {
     target, available, random, enough: bound.cost + 1e-9,
     steps: Math.round((isFew ? Math.sqrt(effort) : effort) * steps),
     runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.sqrt(effort))) : 1
   })
-  const isSettled = assembled !== undefined && gpus > builtUpTo && asked > handful
-  const constructed = isSettled || costOf(space, assembled) <= bound.cost + 1e-9
+  // What is made of glets is hardly ever bettered, but for the mix of a few GPUs of several kinds.
+  const isSettled = assembled !== undefined && (space.kinds.length === 1 || gpus > mixedUpTo) && asked > handful
+  if (isSettled) return { states: assembled, length: factorOf(space, assembled, direction.unit) }
+  const constructed = costOf(space, assembled) <= bound.cost + 1e-9
     ? undefined
     : constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
   /** Some GPUs at a time are built anew; then one less is tried. */
@@ -124,9 +128,9 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
       states, target, weights: worthOf(costs, target), bound: bound.cost, stepsEach: attemptSteps(states.length, effort), steps: effort * squeezeSteps, random
     })
   }
-  // On few GPUs the dearer start may have the cheaper end.
+  // The dearer start may have the cheaper end.
   const isBehind = costOf(space, constructed) >= costOf(space, assembled)
-  const starts = [assembled, constructed].filter((states, i) => states !== undefined && (isFew || (i === 1) !== isBehind))
+  const starts = [assembled, constructed].filter((states, i) => states !== undefined && (gpus <= fewGpus || (i === 1) !== isBehind))
   const ends = starts.map((states) => finish(states!))
   if (ends.length === 0) return undefined
   const states = ends.reduce((a, b) => (costOf(space, b) < costOf(space, a) ? b : a))

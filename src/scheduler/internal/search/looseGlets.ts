@@ -13,6 +13,8 @@ export interface LooseGlet {
   readonly rps: ReadonlyArray<number>
   /** The part of its time that is needed, in the longest cycle that its models allow. */
   readonly used: number
+  /** A cycle in which the models carry their rates, in ms; of a single model the longest that single items allow. */
+  readonly cycleMs: number
   /** In the currency of GPUs' costs, less what its free time is worth. */
   readonly cost: number
 }
@@ -30,6 +32,8 @@ export interface LooseGlets {
    * `mostCost`.
    */
   readonly make: (kind: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>, near: number, mostCost: number) => LooseGlet | undefined
+  /** Items per second of a model, there already or not, that a glet carries beyond what it does: whole batches in its cycle, as large as its free time allows. */
+  readonly room: (glet: LooseGlet, model: number) => number
   /** Items per second that a model gets at most of a share. */
   readonly most: (kind: number, share: number, model: number) => number
   /** The same glet at the prices there are now. */
@@ -84,6 +88,7 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
 
   // What `carries` found.
   let used = 1
+  let foundMs = 0
   const batches = new Int32Array(maxModels)
   const own = new Float64Array(maxModels)
 
@@ -104,7 +109,10 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
       const isSettled = sumMs <= dutyMs + slack
       dutyMs = Math.max(dutyMs, sumMs)
       for (let i = 0; i < models.length; i++) if (dutyMs + (isStrict ? sumMs : own[i]!) > sloMs[models[i]!]! + slack) return false
-      if (isSettled) return true
+      if (isSettled) {
+        foundMs = dutyMs
+        return true
+      }
     }
     return false
   }
@@ -128,6 +136,7 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
     if (load > 1 + slack || onceMs > longestMs + slack) return false
     if (models.length === 1) {
       used = Math.min(1, Math.max(load, onceMs / longestMs))
+      foundMs = longestMs
       return true
     }
     // In the longest cycle that single items allow, if its batches allow it.
@@ -145,6 +154,7 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
       if (!isStrict) cycleMs = Math.min(cycleMs, sloMs[model]! - ms)
     }
     used = sumMs <= cycleMs ? sumMs / cycleMs : 1
+    foundMs = cycleMs
     return sumMs <= cycleMs || settles(kind, share, models, rps, onceMs)
   }
 
@@ -169,11 +179,14 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
     let share = Math.min(near, last)
     while (sharesPct[share]! < leastPct && share < last) share++
     let part = 1
+    let cycleMs = 0
     if (carries(kind, share, models, rps)) {
       part = used
+      cycleMs = foundMs
       while (share > 0 && sharesPct[share - 1]! >= leastPct && carries(kind, share - 1, models, rps)) {
         share--
         part = used
+        cycleMs = foundMs
       }
     } else {
       do {
@@ -182,13 +195,42 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
         if (costOn(kind, share, 0, fixed) > mostCost) return undefined
       } while (!carries(kind, share, models, rps))
       part = used
+      cycleMs = foundMs
     }
     const cost = costOn(kind, share, part, fixed)
-    return cost > mostCost ? undefined : { kind, share, models, rps, used: part, cost }
+    return cost > mostCost ? undefined : { kind, share, models, rps, used: part, cycleMs, cost }
+  }
+
+  const room: LooseGlets["room"] = ({ cycleMs: foundMs, kind, models, rps, share, used: busy }, model) => {
+    const there = models.indexOf(model)
+    const already = there < 0 ? 0 : rps[there]!
+    if (models.length === 1 && there === 0) return most[place(kind, share, model)]! - already
+    const msOf = (each: number, batch: number): number =>
+      batch === 0 ? 0 : data[rows.start(kind, each, share) + batch * stride]! * (1 + slowing[kind]![share]![each]!)
+    let cycleMs = foundMs
+    let othersMs = busy * cycleMs
+    if (models.length === 1) {
+      // Alone it has any cycle; beside another the longest is as good as any.
+      const batch = Math.max(1, Math.ceil((rps[0]! * cycleMs) / 1000 - slack))
+      if (batch > rows.largest(kind, models[0]!, share)) return 0
+      othersMs = msOf(models[0]!, batch)
+      if (!isStrict) cycleMs = Math.min(cycleMs, sloMs[models[0]!]! - othersMs)
+    }
+    const now = there < 0 ? 0 : Math.max(1, Math.ceil((already * cycleMs) / 1000 - slack))
+    othersMs -= msOf(model, now)
+    const largest = rows.largest(kind, model, share)
+    let batch = now
+    while (batch < largest) {
+      const ms = msOf(model, batch + 1)
+      if (othersMs + ms > cycleMs || cycleMs + ms + (isStrict ? othersMs : 0) > sloMs[model]!) break
+      batch++
+    }
+    return Math.max(0, (1000 * batch) / cycleMs - already)
   }
 
   return {
     make,
+    room,
     most: (kind, share, model) => most[place(kind, share, model)]!,
     repriced: (glet) => ({ ...glet, cost: costOn(glet.kind, glet.share, glet.used, fixedCost(glet.kind, glet.models)) }),
     setPrices
