@@ -116,7 +116,7 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
     runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.sqrt(effort))) : 1
   })
   // What is made of glets is hardly ever bettered, but for the mix of a few GPUs of several kinds.
-  const isSettled = assembled !== undefined && (space.kinds.length === 1 || gpus > mixedUpTo) && asked > handful
+  const isSettled = assembled !== undefined && (space.kinds.length === 1 || gpus > mixedUpTo * Math.max(1, effort)) && asked > handful
   if (isSettled) return { states: assembled, length: factorOf(space, assembled, direction.unit) }
   const constructed = costOf(space, assembled) <= bound.cost + 1e-9
     ? undefined
