@@ -10,8 +10,9 @@ export default defineConfig({
     poolOptions: { forks: { maxForks: 3 } },
     // Tests that drive browsers and kill processes share two cores with each other: in CI one that fails is tried once more.
     retry: process.env["CI_JSON"] === undefined ? 0 : 1,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Against what hangs, not against what is slow: other work may have the cores.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     reporters: process.env["CI_JSON"] === undefined ? ["default"] : ["default", ["json", { outputFile: process.env["CI_JSON"] }]]
   }
 })

@@ -17,6 +17,7 @@ import { defaultGate } from "./BestEffortGate.js"
 import type { DelayBoundOptions } from "./DelayBound.js"
 import { defaultDelayBoundOptions } from "./DelayBound.js"
 import type { GletRoutes } from "./GletRoutes.js"
+import type { MeasuredGlet, Outcomes } from "./InterferenceWatch.js"
 import type { AdmissionEdge } from "./internal/admission.js"
 import { Admission } from "./internal/admission.js"
 import { BatchOf } from "./internal/batch.js"
@@ -335,6 +336,11 @@ export class Dispatcher {
     }
   }
 
+  /** What ran on each glet since the last call, for `watchInterference`. */
+  takeMeasured(): ReadonlyArray<MeasuredGlet> {
+    return this.lanes.takeMeasured()
+  }
+
   /** Glets whose gate what ended on this one may have opened. */
   besideOf(id: GletId): ReadonlyArray<GletId> {
     return this.lanes.glet(id)?.beside ?? noGlets
@@ -387,6 +393,14 @@ export class Dispatcher {
   /** Counters and queue lengths of a model, without the requests that `fillCountersOf` counts. */
   countersOf(name: ModelName): LaneState | undefined {
     return stateOf(this.lanes.model(name))
+  }
+
+  /** How many requests of a model ended, canceled ones left out, and how many of them were answered in time. */
+  outcomesOf(name: ModelName): Outcomes {
+    const counters = this.lanes.model(name)?.counters
+    if (counters === undefined) return { ended: 0, kept: 0 }
+    const { answered, dropped, failed, withinSlo } = counters
+    return { ended: answered + failed + Object.values(dropped).reduce((sum, count) => sum + count, 0), kept: withinSlo }
   }
 
   /** The same of those requests of a latency-critical model that were asked for as best-effort work; undefined where there were none. */

@@ -12,6 +12,8 @@ import type { LatencyModel } from "../core/LatencyModel.js"
 import type { Plan } from "../core/Plan.js"
 import type { Demand, PlanOptions } from "../core/PlanProblem.js"
 import type { Culprit, PlannerAlgorithm } from "./Planner.js"
+import type { LearnedInterference } from "./LearnedInterference.js"
+import { nothingLearned, withLearned, withLearnedOnce } from "./LearnedInterference.js"
 import { findPlanner } from "./PlannerRegistry.js"
 import { onceFor } from "./internal/sameProfiles.js"
 import type { ProfilesByType } from "./ProfileLatencyModel.js"
@@ -25,6 +27,8 @@ export interface PlanQuestion {
   readonly demands: ReadonlyArray<Demand>
   readonly options: PlanOptions
   readonly profiles: ProfilesByType
+  /** What serving taught beyond them; nothing where it is left out. */
+  readonly learned?: LearnedInterference
   /** The deployed plan. */
   readonly current: Plan
 }
@@ -72,7 +76,8 @@ const answerWith = ({ current, demands, gpus, options, planner }: PlanMessage, l
 }
 
 /** What the thread does with a question. A planner that throws has an answer too. @since 0.1.0 @category planning */
-export const answerQuestion = (question: PlanQuestion): PlanAnswer => answerWith(question, ProfileLatencyModel.makeFor(question.profiles, question.gpus))
+export const answerQuestion = (question: PlanQuestion): PlanAnswer =>
+  answerWith(question, withLearned(ProfileLatencyModel.makeFor(question.profiles, question.gpus), question.learned ?? nothingLearned))
 
 /**
  * What the thread does with one message after the other: profiles, and what planners tabulated of them, stay from one to the next.
@@ -81,11 +86,12 @@ export const answerQuestion = (question: PlanQuestion): PlanAnswer => answerWith
  */
 export const makeAnswering = (): (message: PlanMessage) => PlanAnswer => {
   const latencyOf = onceFor(ProfileLatencyModel.makeFor)
+  const learnedOf = withLearnedOnce()
   let known: ProfilesByType | undefined
   return (message) => {
     known = message.profiles ?? known
     return known === undefined
       ? { ok: false, detail: "the first question to a planning thread came without profiles", culprits: [] }
-      : answerWith(message, latencyOf(known, message.gpus))
+      : answerWith(message, learnedOf(latencyOf(known, message.gpus), message.learned ?? nothingLearned))
   }
 }

@@ -22,6 +22,7 @@ import type { ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
+import { validatePlan } from "../core/ValidatePlan.js"
 import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
 import type { DispatcherOptions } from "./Dispatcher.js"
@@ -31,6 +32,9 @@ import { Deployment } from "./internal/deployment.js"
 import { RequestPath } from "./internal/requestPath.js"
 import { makeStatus } from "./internal/statusReport.js"
 import { sweepDelayMs } from "./internal/sweepDelay.js"
+import type { InterferenceWatchOptions } from "./InterferenceWatch.js"
+import { defaultInterferenceWatch, makeInterferenceWatch, watchInterference } from "./InterferenceWatch.js"
+import { withLearned } from "./LearnedInterference.js"
 import * as LoadWatch from "./LoadWatch.js"
 import { Planner } from "./Planner.js"
 import { PlanThread } from "./PlanThread.js"
@@ -49,6 +53,8 @@ export interface SchedulerOptions {
   readonly plan: PlanOptions
   readonly replan: ReplanOptions
   readonly restart: RestartOptions
+  /** How interference is learned from what executions take; undefined: not at all. */
+  readonly learning: InterferenceWatchOptions | undefined
   /** How often arrivals are counted and the plan is judged by them, ms. */
   readonly controlMs: number
   /** Longest wait for queued requests of a replaced model before its glets close, ms. */
@@ -69,6 +75,7 @@ export const defaultSchedulerOptions: SchedulerOptions = {
   plan: onlinePlanOptions,
   replan: defaultReplanOptions,
   restart: defaultRestartOptions,
+  learning: defaultInterferenceWatch,
   controlMs: 200,
   retireMs: 10_000,
   latencyModel: ProfileLatencyModel.makeFor,
@@ -104,6 +111,7 @@ export const make = (
     const waiting = yield* Effect.makeLatch(false)
     let draining = false
     let watch = LoadWatch.makeLoadWatch(nowMs())
+    let interference = makeInterferenceWatch(nowMs())
 
     const rateOf = (model: ModelName): number => LoadWatch.watchedRps(watch, model)
     const onChange = (): void => {
@@ -131,7 +139,7 @@ export const make = (
       get planThread() {
         return planThread?.knows(planner) === true ? planThread : undefined
       },
-      path, nowMs, rateOf, onChange, scope,
+      path, nowMs, rateOf, onChange, scope, learned: () => interference.learned,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onGivenUp: (error) => {
         runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))
@@ -158,7 +166,20 @@ export const make = (
       )
     })
 
-    /** Counts arrivals, and asks for a plan where the rates call for one. */
+    /** Takes in what executions took. Why to plan now, if at all. */
+    const learn = (): string | undefined => {
+      const { plan, question } = deployment
+      if (config.learning === undefined || question === undefined) return undefined
+      const seen = watchInterference(interference, {
+        nowMs: nowMs(), measured: () => dispatcher.takeMeasured(), outcomes: (model) => dispatcher.outcomesOf(model),
+        plan, planned: question.learned, plannedMs: watch.replan.lastPlanMs, gpus: question.problem.gpus, latency: question.profiled,
+        holds: (learned) => validatePlan(plan, { ...question.problem, latency: withLearned(question.profiled, learned) }).length === 0, options: config.learning
+      })
+      interference = seen.watch
+      return seen.reason
+    }
+
+    /** Counts arrivals, looks at what executions took, and asks for a plan where either calls for one. */
     const control = Effect.gen(function*() {
       yield* Effect.sleep(config.controlMs)
       const seen = LoadWatch.watchLoad(watch, {
@@ -171,7 +192,8 @@ export const make = (
         options: config.replan
       })
       watch = seen.watch
-      if (seen.reason !== undefined && !draining && waiters.length === 0) requestPlan(seen.reason)
+      const reason = seen.reason ?? learn()
+      if (reason !== undefined && !draining && waiters.length === 0) requestPlan(reason)
     })
 
     /** Watches the deadlines of requests that wait; sleeps while none does. */

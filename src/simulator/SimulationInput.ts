@@ -11,6 +11,8 @@ import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
 import type { DispatcherOptions } from "../scheduler/Dispatcher.js"
 import { defaultDispatcherOptions } from "../scheduler/Dispatcher.js"
+import type { InterferenceWatchOptions } from "../scheduler/InterferenceWatch.js"
+import { defaultInterferenceWatch } from "../scheduler/InterferenceWatch.js"
 import type { LatencyDistribution } from "../scheduler/LatencyDistribution.js"
 import type { PlannerAlgorithm } from "../scheduler/Planner.js"
 import type { ReplanOptions } from "../scheduler/ReplanPolicy.js"
@@ -86,6 +88,8 @@ export interface SimulationInput {
   /** False: the plan for the expected rates stays. */
   readonly replans: boolean
   readonly controlMs: number
+  /** How interference is learned from what runs, where it replans; undefined: not at all. */
+  readonly learning: InterferenceWatchOptions | undefined
   /** Batches a glet has outstanding. */
   readonly depth: number
   readonly costs: SimulatedCosts
@@ -109,6 +113,7 @@ export const defaultSimulation = {
   restart: defaultRestartOptions,
   replans: true,
   controlMs: 200,
+  learning: defaultInterferenceWatch,
   depth: 2,
   durationMs: 30_000,
   warmUpMs: 2_000,

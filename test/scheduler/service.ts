@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import type { Gpu } from "../../src/core/Gpu.js"
+import type { Gpu, Isolation } from "../../src/core/Gpu.js"
 import { layerStatic } from "../../src/core/Gpu.js"
 import { unsafeGpuId } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
@@ -22,8 +22,8 @@ import { makeModel, random, request } from "./harness.js"
 import type { VirtualClock } from "./virtualClock.js"
 import { makeVirtualClock } from "./virtualClock.js"
 
-const gpuOf = (id: string): Gpu => ({
-  id: unsafeGpuId(id), type: "test", isolation: "emulated", units: 100, memoryBytes: 1e10, sharesPct: [25, 50, 75, 100]
+const gpuOf = (id: string, isolation: Isolation): Gpu => ({
+  id: unsafeGpuId(id), type: "test", isolation, units: 100, memoryBytes: 1e10, sharesPct: [25, 50, 75, 100]
 })
 
 /** A quarter of a GPU takes twice as long as a whole one. */
@@ -42,6 +42,8 @@ export const critical = (name: string, options: Partial<Model> = {}): Model => m
 
 interface Setup {
   readonly gpus?: number
+  /** `emulated` where it is left out. */
+  readonly isolation?: Isolation
   readonly executor?: Partial<MemoryExecutorOptions>
   readonly scheduler?: Partial<SchedulerOptions>
 }
@@ -50,7 +52,7 @@ export const layer = (setup: Setup) =>
   SchedulerLive.layer(setup.scheduler).pipe(
     Layer.provideMerge(Layer.mergeAll(
       MemoryExecutor.layer({ latencyMs: (batch, spec) => truthMs(batch.items, spec.sharePct), openMs: 20, loadMs: 10, ...setup.executor }),
-      layerStatic(Array.from({ length: setup.gpus ?? 1 }, (_, i) => gpuOf(`gpu${i}`)), Effect.succeed([])),
+      layerStatic(Array.from({ length: setup.gpus ?? 1 }, (_, i) => gpuOf(`gpu${i}`, setup.isolation ?? "emulated")), Effect.succeed([])),
       Layer.succeed(Planner, orion)
     )),
     Layer.provide(Logger.remove(Logger.defaultLogger))

@@ -10,7 +10,6 @@ import type { GletId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
-import type { PlanProblem } from "../../core/PlanProblem.js"
 import { meanPartOf } from "../BurstHeadroom.js"
 import type { GletRoutes } from "../GletRoutes.js"
 import { modelsLost, nextNumber, rollOut } from "../PlanSuccession.js"
@@ -18,7 +17,7 @@ import { routesOfPlan } from "../RoutesOfPlan.js"
 import type { ModelReadiness } from "../Scheduler.js"
 import type { GletFleetOptions } from "./gletFleet.js"
 import { GletFleet } from "./gletFleet.js"
-import type { Planned, PlanMakingOptions } from "./planMaking.js"
+import type { Planned, PlanMakingOptions, Question } from "./planMaking.js"
 import { PlanMaking } from "./planMaking.js"
 import { Registrations } from "./registrations.js"
 
@@ -44,7 +43,8 @@ export class Deployment {
   asked: ReadonlyMap<ModelName, number> = new Map()
   /** By which that was computed. */
   meanParts: ReadonlyMap<ModelName, number> = new Map()
-  private problem: PlanProblem | undefined
+  /** What the deployed plan answers. */
+  question: Question | undefined
   private routes: ReadonlyArray<GletRoutes> = []
   /** Replaced models on glets that wait for their last requests. */
   private retiring: ReadonlyArray<GletRoutes> = []
@@ -108,8 +108,8 @@ export class Deployment {
   /** Routes anew, after a model was loaded or could not be loaded on a glet. */
   applyRoutes(): void {
     const { dispatcher, path } = this.options
-    if (this.problem === undefined) return
-    this.routes = routesOfPlan(this.plan, this.problem, this.registrations.models).map((glet) => ({
+    if (this.question === undefined) return
+    this.routes = routesOfPlan(this.plan, this.question.problem, this.registrations.models).map((glet) => ({
       ...glet, models: glet.models.filter((route) => !this.fleet.isUnloadable(glet.id, route.model))
     }))
     dispatcher.setRoutes([...this.routes, ...this.retiring])
@@ -162,15 +162,15 @@ export class Deployment {
   }
 
   /** Makes the plan real. False: a replacement could not be loaded and was taken back; plan again. */
-  private carryOut({ plan, planningMs, problem }: Planned, reason: string): Effect.Effect<boolean> {
+  private carryOut({ plan, planningMs, question }: Planned, reason: string): Effect.Effect<boolean> {
     return Effect.gen(this, function*() {
       const before = this.plan
       const { fleet } = this
-      const steps = rollOut(before, plan, problem, this.registrations.models, fleet.ids)
+      const steps = rollOut(before, plan, question.problem, this.registrations.models, fleet.ids)
       const { changes } = steps
       if (steps.isIdle) {
         this.plan = { ...plan, generation: before.generation }
-        this.adopt(problem)
+        this.adopt(question)
         this.noteFailures()
         return true
       }
@@ -189,7 +189,7 @@ export class Deployment {
         return lost.length > 0
       }
 
-      const replaced = this.switchTo(plan, problem, steps.close)
+      const replaced = this.switchTo(plan, question, steps.close)
       this.emit(plan, reason, planningMs, changes, true)
       yield* this.retire(replaced)
       yield* fleet.close(steps.close)
@@ -203,14 +203,14 @@ export class Deployment {
   }
 
   /** From here new requests go by the new plan. Answers the models that were replaced, which keep their glets for the requests that wait. */
-  private switchTo(plan: Plan, problem: PlanProblem, closing: ReadonlyArray<GletId>): ReadonlyArray<Model> {
+  private switchTo(plan: Plan, question: Question, closing: ReadonlyArray<GletId>): ReadonlyArray<Model> {
     const { replaced } = this.registrations
     this.retiring = this.routes
       .filter((glet) => closing.includes(glet.id))
       .map((glet) => ({ ...glet, models: glet.models.filter((route) => replaced.includes(route.model)) }))
       .filter((glet) => glet.models.length > 0)
     this.plan = plan
-    this.adopt(problem)
+    this.adopt(question)
     for (const entry of this.registrations.registry.values()) {
       entry.replaces = undefined
       this.options.dispatcher.setModel(entry.model)
@@ -233,8 +233,9 @@ export class Deployment {
     )
   }
 
-  private adopt(problem: PlanProblem): void {
-    this.problem = problem
+  private adopt(question: Question): void {
+    const { problem } = question
+    this.question = question
     this.asked = new Map(problem.demands.map((demand) => [demand.model, demand.rateRps]))
     const { gpus, latency } = problem
     this.meanParts = new Map(problem.demands.map(({ maxBatch, model }) => [model, meanPartOf(latency, gpus, { name: model, maxBatch })]))

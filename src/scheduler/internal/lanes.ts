@@ -5,6 +5,7 @@ import type { GletId, GpuId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { DelayBoundOptions } from "../DelayBound.js"
 import type { GletRoutes, ModelRoute } from "../GletRoutes.js"
+import type { MeasuredGlet } from "../InterferenceWatch.js"
 import { GletLaneOf } from "./gletLane.js"
 import type { DispatchedBatch, GletLane, ModelLane, Route, Ticket } from "./graph.js"
 import { ModelLaneOf } from "./modelLane.js"
@@ -116,6 +117,14 @@ export class Lanes {
       // The fastest first: the glet that an arrival wakes where several are idle.
       lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
     })
+  }
+
+  /** What ran on each glet since the last call. */
+  takeMeasured(): ReadonlyArray<MeasuredGlet> {
+    return [...this.glets.values()].map((glet) => ({
+      glet: glet.id,
+      works: [...glet.critical, ...glet.bestEffort].map((route) => ({ model: route.lane.model.name, bestEffort: route.spec.bestEffort, ...route.takeTally() }))
+    }))
   }
 
   /** Says who is in whose way on the GPUs, as the plan predicts it. */

@@ -3,9 +3,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Gpu } from "../../core/Gpu.js"
 import type { ModelName } from "../../core/Ids.js"
+import type { LatencyModel } from "../../core/LatencyModel.js"
 import type { Plan } from "../../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import { meanPartOf } from "../BurstHeadroom.js"
+import type { LearnedInterference } from "../LearnedInterference.js"
+import { withLearnedOnce } from "../LearnedInterference.js"
 import type { PlannerAlgorithm } from "../Planner.js"
 import type { NoSuccessor } from "../PlanSuccession.js"
 import { askPlanner, demandsOf, succeed } from "../PlanSuccession.js"
@@ -24,11 +27,21 @@ export interface PlanMakingOptions {
   readonly latencyModel: MakeLatencyModel
   readonly nowMs: () => number
   readonly rateOf: (model: ModelName) => number
+  /** What serving taught of interference so far. */
+  readonly learned: () => LearnedInterference
+}
+
+/** What a plan answers. */
+export interface Question {
+  readonly problem: PlanProblem
+  /** What profiles say, and what the problem takes as learned beyond them. */
+  readonly profiled: LatencyModel
+  readonly learned: LearnedInterference
 }
 
 export interface Planned {
   readonly plan: Plan
-  readonly problem: PlanProblem
+  readonly question: Question
   readonly planningMs: number
 }
 
@@ -44,6 +57,7 @@ interface Situation {
 
 export class PlanMaking {
   private readonly latencyOf: MakeLatencyModel
+  private readonly learnedOf = withLearnedOnce()
 
   constructor(private readonly options: PlanMakingOptions) {
     this.latencyOf = onceFor(options.latencyModel)
@@ -56,24 +70,26 @@ export class PlanMaking {
       const startMs = nowMs()
       const entries = plannable(registrations)
       const profiles = profilesOf(entries)
-      const latency = this.latencyOf(profiles, gpus)
+      const learned = this.options.learned()
+      const profiled = this.latencyOf(profiles, gpus)
+      const latency = this.learnedOf(profiled, learned)
       const models = entries.map(({ model }) => model)
       const problem: PlanProblem = { gpus, options, latency, demands: demandsOf(models, rateOf, (model) => meanPartOf(latency, gpus, model)) }
-      return Effect.map(this.ask(problem, profiles, current), (answer) =>
+      return Effect.map(this.ask(problem, profiles, learned, current), (answer) =>
         answer.pipe(
           Either.flatMap((plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber })),
-          Either.map((plan): Planned => ({ plan, problem, planningMs: nowMs() - startMs }))
+          Either.map((plan): Planned => ({ plan, question: { problem, profiled, learned }, planningMs: nowMs() - startMs }))
         ))
     })
   }
 
-  private ask(problem: PlanProblem, profiles: ProfilesByType, current: Plan): Effect.Effect<Either.Either<Plan, NoSuccessor>> {
+  private ask(problem: PlanProblem, profiles: ProfilesByType, learned: LearnedInterference, current: Plan): Effect.Effect<Either.Either<Plan, NoSuccessor>> {
     const { planThread, planner } = this.options
     // Planners are synchronous: requests that wait for the thread go first.
     const here = Effect.zipRight(Effect.yieldNow(), Effect.sync(() => askPlanner(planner, problem, current)))
     if (planThread === undefined) return here
     const { demands, gpus, options } = problem
-    return planThread.answer({ planner: planner.name, gpus, demands, options, profiles, current }).pipe(
+    return planThread.answer({ planner: planner.name, gpus, demands, options, profiles, learned, current }).pipe(
       Effect.map((answer): Either.Either<Plan, NoSuccessor> => (answer.ok ? Either.right(answer.plan) : Either.left(answer))),
       Effect.catchAll((failed) => Effect.zipRight(
         Effect.logWarning(failed.message),

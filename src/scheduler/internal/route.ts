@@ -36,6 +36,13 @@ export interface Victim<G> {
 
 const noVictims: ReadonlyArray<never> = []
 
+interface Tally {
+  executions: number
+  /** Sum of measured over typical alone. */
+  ratios: number
+  busyMs: number
+}
+
 export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   /** Largest batch formed while others share the glet, or while the profile knows no more. */
   readonly batchLimit: number
@@ -49,6 +56,8 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   private readonly ratio: Estimate
   private busyMs = 0
   private busyAtMs = 0
+  /** What ended since it was last taken. */
+  private tally: Tally
   /** Of best-effort work. */
   victims: ReadonlyArray<Victim<G>> = noVictims
 
@@ -59,6 +68,7 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     this.ratio = previous?.ratio ?? new Estimate(Math.min(1, spec.typicalRatio), 1, 0.25, 8)
     this.busyMs = previous?.busyMs ?? 0
     this.busyAtMs = previous?.busyAtMs ?? 0
+    this.tally = previous?.tally ?? { executions: 0, ratios: 0, busyMs: 0 }
     this.refresh(1)
   }
 
@@ -102,9 +112,20 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
 
   /** A batch of this route ended: its execution took `executionMs`, the glet was its own for `serviceMs`. */
   observe(nowMs: number, items: number, executionMs: number, serviceMs: number): void {
-    this.ratio.observe(executionMs / this.tabulated(items))
+    const ratio = executionMs / this.tabulated(items)
+    this.ratio.observe(ratio)
+    this.tally.executions += 1
+    this.tally.ratios += ratio / this.spec.typicalRatio
+    this.tally.busyMs += serviceMs
     this.busyMs = this.decayedBusyMs(nowMs) + serviceMs
     this.busyAtMs = nowMs
+  }
+
+  /** What ended since the last call: how many executions, by which factor they took longer than the profile's median alone on average, and the glet's time. */
+  takeTally(): { readonly executions: number; readonly ratio: number; readonly busyMs: number } {
+    const { busyMs, executions, ratios } = this.tally
+    this.tally = { executions: 0, ratios: 0, busyMs: 0 }
+    return { executions, ratio: executions === 0 ? 1 : ratios / executions, busyMs }
   }
 
   /** The part of the glet's time it used lately. */

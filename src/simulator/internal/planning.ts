@@ -5,8 +5,13 @@ import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf, gpusUsed } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
+import { validatePlan } from "../../core/ValidatePlan.js"
 import type { Dispatcher } from "../../scheduler/Dispatcher.js"
 import { meanPartOf } from "../../scheduler/BurstHeadroom.js"
+import type { InterferenceWatch } from "../../scheduler/InterferenceWatch.js"
+import { makeInterferenceWatch, watchInterference } from "../../scheduler/InterferenceWatch.js"
+import type { LearnedInterference } from "../../scheduler/LearnedInterference.js"
+import { nothingLearned, withLearned, withLearnedOnce } from "../../scheduler/LearnedInterference.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
 import type { Rollout } from "../../scheduler/PlanSuccession.js"
 import { demandsOf, modelsLost, nextNumber, rollOut, succeedPlan } from "../../scheduler/PlanSuccession.js"
@@ -23,6 +28,7 @@ const mostKept = 1000
 interface Successor {
   readonly plan: Plan
   readonly problem: PlanProblem
+  readonly learned: LearnedInterference
   readonly reason: string
 }
 
@@ -33,6 +39,11 @@ export class Planning {
   private plan: Plan = emptyPlan
   private asked: ReadonlyMap<ModelName, number> = new Map()
   private watch = LoadWatch.makeLoadWatch(0)
+  private interference: InterferenceWatch = makeInterferenceWatch(0)
+  /** What the deployed plan was made for, and when. */
+  private problem: PlanProblem | undefined
+  private learned = nothingLearned
+  private readonly latencyOf = withLearnedOnce()
   private next: Successor | undefined
   private rollout: Rollout | undefined
   /** A plan is wanted, in the making, or being carried out. */
@@ -60,7 +71,7 @@ export class Planning {
     this.switchOver(0)
   }
 
-  /** Counts arrivals, and begins to plan where the rates call for it. */
+  /** Counts arrivals, looks at what executions took, and begins to plan where either calls for it. */
   look(nowMs: number): void {
     const seen = LoadWatch.watchLoad(this.watch, {
       nowMs,
@@ -72,8 +83,9 @@ export class Planning {
       options: this.input.replan
     })
     this.watch = seen.watch
-    if (seen.reason === undefined || this.busy) return
-    this.busy = this.make(nowMs, seen.reason)
+    const reason = seen.reason ?? this.learn(nowMs)
+    if (reason === undefined || this.busy) return
+    this.busy = this.make(nowMs, reason)
     if (this.busy) this.events.add(nowMs + this.input.costs.planningMs, EventKind.planned, 0)
     else this.watch = LoadWatch.notePlan(this.watch, nowMs)
   }
@@ -86,7 +98,7 @@ export class Planning {
 
   /** All that is new is open, or has failed once: routes go by the new plan, unless that would lose a model. False: nothing changed. */
   switchOver(nowMs: number): boolean {
-    const { plan, problem, reason } = this.next!
+    const { learned, plan, problem, reason } = this.next!
     const { changes, close, isIdle, open } = this.rollout!
     this.next = undefined
     this.rollout = undefined
@@ -99,6 +111,8 @@ export class Planning {
       return false
     }
     this.asked = new Map(problem.demands.map((demand) => [demand.model, demand.rateRps]))
+    this.problem = problem
+    this.learned = learned
     if (isIdle) {
       this.plan = { ...plan, generation: this.plan.generation }
       return false
@@ -130,10 +144,24 @@ export class Planning {
     else this.dispatcher.gletUnready(id, glet?.backAtMs ?? Infinity)
   }
 
+  /** Takes in what executions took. Why to plan now, if at all. */
+  private learn(nowMs: number): string | undefined {
+    const { gpus, latency, learning } = this.input
+    const { problem } = this
+    if (learning === undefined || problem === undefined) return undefined
+    const { reason, watch } = watchInterference(this.interference, {
+      nowMs, measured: () => this.dispatcher.takeMeasured(), outcomes: (model) => this.dispatcher.outcomesOf(model), plan: this.plan, planned: this.learned, plannedMs: this.watch.replan.lastPlanMs, gpus, latency,
+      holds: (learned) => validatePlan(this.plan, { ...problem, latency: withLearned(latency, learned) }).length === 0, options: learning
+    })
+    this.interference = watch
+    return reason
+  }
+
   private make(nowMs: number, reason: string): boolean {
-    const { gpus, latency, models, planner, planOptions: options } = this.input
+    const { gpus, models, planner, planOptions: options } = this.input
+    const { learned } = this.interference
     const problem: PlanProblem = {
-      gpus, latency, options,
+      gpus, options, latency: this.latencyOf(this.input.latency, learned),
       demands: demandsOf(models, (model) => LoadWatch.watchedRps(this.watch, model), this.meanPart)
     }
     const plan = succeedPlan({ planner, problem, current: this.plan, nextGletNumber: this.nextGletNumber })
@@ -141,7 +169,7 @@ export class Planning {
       this.note({ atMs: nowMs, kind: "no-plan", detail: plan.left.detail })
       return false
     }
-    this.next = { plan: plan.right, problem, reason }
+    this.next = { plan: plan.right, problem, learned, reason }
     return true
   }
 
