@@ -2,10 +2,10 @@
  * How good plans are and how long they take: generated task sets against the certified bound, times, monotony, and, where a folder of reference runs is
  * given, the fewest GPUs for its task sets. `orion` beside `elastic-int`, which is asked only where it answers within a minute.
  *
- * Times are processor time of this process, medians; the machine may be busy with other things. Those of a process's first plan and through the planning
- * thread are by the clock; the latter need a build (`npm run build`).
+ * Times are processor time of the thread that plans, medians; the machine may be busy with other things. Those of a process's first plan and through the
+ * planning thread are by the clock (`chrt -f 5 node ...` puts them before all else); the latter need a build (`npm run build`).
  *
- * command: node bench/run.mjs planning [--quick] [--effort N] [--reference FOLDER]
+ * command: node bench/run.mjs planning [--quick] [--effort N] [--only times|served|generated|monotony|reference] [--reference FOLDER]
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -41,7 +41,14 @@ const folder = valueOf("--reference")
 const orion = Either.getOrThrow(findPlanner("orion"))
 const elasticInt = Either.getOrThrow(findPlanner("elastic-int"))
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN
-const cpuMs = (): number => process.cpuUsage().user / 1000
+/** Of the thread that plans, where the system tells; else of the process, with what compiles and collects beside it. */
+const cpuMs = (): number => {
+  try {
+    return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, "utf8").split(" ")[0]) / 1e6
+  } catch {
+    return process.cpuUsage().user / 1000
+  }
+}
 const percent = (part: number): string => `${(100 * part).toFixed(1)} %`
 const row = (...cells: ReadonlyArray<string | number>): void => console.log(`| ${cells.join(" | ")} |`)
 
@@ -197,8 +204,10 @@ const reference = (from: string): void => {
   })
 }
 
-times()
-await served()
-generated()
-monotony()
-if (folder !== undefined) reference(folder)
+const only = valueOf("--only")
+const isAsked = (part: string): boolean => only === undefined || only === part
+if (isAsked("times")) times()
+if (isAsked("served")) await served()
+if (isAsked("generated")) generated()
+if (isAsked("monotony")) monotony()
+if (folder !== undefined && isAsked("reference")) reference(folder)

@@ -123,7 +123,7 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
     : constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
   /** Some GPUs at a time are built anew; then one less is tried. */
   const finish = (built: ReadonlyArray<GpuState>): ReadonlyArray<GpuState> => {
-    const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds, buildsEach: effort * shrinkBuildsEach(asked), random })
+    const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds * Math.min(1, manyGpus / gpus), buildsEach: effort * shrinkBuildsEach(asked), random })
     return states.length > squeezedUpTo ? states : squeeze(space, solver, {
       states, target, weights: worthOf(costs, target), bound: bound.cost, stepsEach: attemptSteps(states.length, effort), steps: effort * squeezeSteps, random
     })
