@@ -19,7 +19,7 @@ describe("a new plan under load", () => {
     Effect.gen(function*() {
       const directory = yield* tempFolder({ "steady.onnx": identityModel(4), "changing.onnx": identityModel(4) })
       const { arena, port, status } = yield* cpuStack({
-        directory, cores: 2, models: { steady: { sloMs: 3000, rateRps: 40 }, changing: { sloMs: 3000, rateRps: 40 }, coming: { sloMs: 3000 } }
+        directory, cores: 2, models: { steady: { sloMs: 20_000, rateRps: 40 }, changing: { sloMs: 20_000, rateRps: 40 }, coming: { sloMs: 20_000 } }
       })
       const first = (yield* status).plan.generation
       const load = startLoad(port, ["steady", "changing"].map((model) => ({ model, rateRps: 40, width: 4, echoes: true })))
