@@ -1,5 +1,7 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import * as fc from "fast-check"
 import { gzipSync } from "node:zlib"
 import { call, rawExchange } from "../support/http.js"
@@ -84,16 +86,24 @@ const bodies: ReadonlyArray<readonly [name: string, body: string | Buffer, field
 ]
 
 describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => {
+  // One server for all that needs no settings of its own: whatever it was sent before, it answers as ever. Its fronts take a second to start.
+  const scope = Effect.runSync(Scope.make())
+  const server = Effect.runSync(Effect.cached(Effect.suspend(() => {
+    const fakes = makeFakes()
+    return Effect.map(Scope.extend(startServer(fakes), scope), ({ port }) => ({ fakes, port }))
+  })))
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
   it.scopedLive("every malformed JSON body is a 400 that names the field, and nothing is held", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { fakes, port } = yield* server
+      const seen = fakes.seen.length
       for (const [name, body, field] of bodies) {
         const answer = yield* Effect.promise(() => call(port, { path: infer, body }))
         assert.strictEqual(answer.status, 400, `${name}: ${answer.body.toString()}`)
         assert.isTrue(String(answer.json.error).startsWith(`${field}:`), `${name}: ${answer.json.error}`)
       }
-      assert.strictEqual(fakes.seen.length, 0)
+      assert.strictEqual(fakes.seen.length, seen)
       yield* Effect.promise(() => freed(fakes))
       const after = yield* Effect.promise(() => call(port, { path: infer, body: good }))
       assert.strictEqual(after.status, 200)
@@ -101,8 +111,7 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
 
   it.scopedLive("several inputs: one missing, sizes that contradict each other, integers that do not fit", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { fakes, port } = yield* server
       const ids = { name: "ids", shape: [1, 2], datatype: "INT64", data: [1, 2] }
       const mask = { name: "mask", shape: [1, 2], datatype: "BOOL", data: [1, 0] }
       const cases: ReadonlyArray<readonly [ReadonlyArray<object>, string]> = [
@@ -129,8 +138,7 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
 
   it.scopedLive("binary parts that are cut off, too long or of the wrong size, by length and by chunks", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { fakes, port } = yield* server
       const cases: ReadonlyArray<readonly [object, number, string]> = [
         [{}, 23, "body"], [{}, 25, "body"], [{}, 0, "body"],
         [{ parameters: { binary_data_size: 23 } }, 23, "inputs[0].parameters.binary_data_size"],
@@ -152,8 +160,7 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
 
   it.scopedLive("headers: negative, absurd and duplicate values are named", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { port } = yield* server
       const { body } = binary({}, 24)
       const name = "Inference-Header-Content-Length"
       for (const value of ["-1", "1e3", "12.5", "abc", "", " ", "0x10", "99999999999999999999", String(body.length + 1), ["5", "5"]]) {
@@ -217,8 +224,7 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
 
   it.scopedLive("100,000 brackets harm nobody, wherever they stand", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { port } = yield* server
       const open = "[".repeat(100_000)
       const nest = open + "]".repeat(100_000)
       const objects = "{\"a\":".repeat(100_000) + "1" + "}".repeat(100_000)
@@ -237,8 +243,7 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
 
   it.scopedLive("strange names are unknown names", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { port } = yield* server
       for (const name of ["nope", "..", "%2e%2e", "__proto__", "constructor", "a%00b", "%2Fetc%2Fpasswd", "digits%20", "a".repeat(5000)]) {
         for (const path of [`/v2/models/${name}/infer`, `/v2/models/${name}/versions/1/infer`]) {
           const answer = yield* Effect.promise(() => call(port, { path, body: good }))
@@ -262,8 +267,7 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
 
   it.scopedLive("what is not done is a clear 501", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { port } = yield* server
       for (
         const body of [
           digits(six, { parameters: { sequence_id: 7 } }),
@@ -282,8 +286,7 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
 
   it.scopedLive("bytes that are not HTTP get a 400 and the server lives", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { fakes, port } = yield* server
       for (const bytes of ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", `POST ${infer} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`]) {
         const text = yield* Effect.promise(() => rawExchange(port, bytes))
         assert.match(text, /^HTTP\/1\.1 400 .*\{"error":/s, JSON.stringify(bytes))
@@ -295,8 +298,7 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
 
   it.scopedLive("mutated bodies are never a 500, and nothing leaks", () =>
     Effect.gen(function*() {
-      const fakes = makeFakes()
-      const { port } = yield* startServer(fakes)
+      const { fakes, port } = yield* server
       const { body: withBinary, headers } = binary({}, 24)
       const seeds = [
         { path: infer, body: Buffer.from(good), headers: {} },
