@@ -6,6 +6,7 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { suggest } from "../core/internal/suggest.js"
+import { defaultPlanner } from "./DefaultPlanner.js"
 import { elastic, elasticInt } from "./planners/Elastic.js"
 import { equalShares } from "./planners/EqualShares.js"
 import { exact, exactSummary } from "./planners/Exact.js"
@@ -30,9 +31,6 @@ export const solverPlanners: ReadonlyArray<{ readonly name: string; readonly sum
  * @category planners
  */
 export const plannerAliases: ReadonlyMap<string, string> = new Map([["default", "orion"], ["oracle", "elastic-int"], ["mps-static", "static"]])
-
-/** The planner that is used where none is named. @since 0.1.0 @category planners */
-export const defaultPlanner: PlannerAlgorithm = orion
 
 /** Whether the planner of that name is this one. @since 0.1.0 @category planners */
 export const isRegistered = (planner: PlannerAlgorithm): boolean => planners.includes(planner)

@@ -4,14 +4,13 @@
  *
  * @since 0.1.0
  */
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
-import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -104,9 +103,10 @@ export const make = (
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const nowMs = (): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
-    const changed = yield* PubSub.sliding<void>(1)
+    /** Who follows changes, each told that there are some. Not a PubSub, which is a tenth of what a page loads of effect. */
+    const followers = new Set<Effect.Latch>()
     // Requests to plan that come while one is carried out are served by the next one together.
-    const planRequests = yield* Queue.sliding<void>(1)
+    const planWanted = yield* Effect.makeLatch(false)
     let waiters: Array<{ readonly reason: string; readonly done: Deferred.Deferred<void> | undefined }> = []
     const waiting = yield* Effect.makeLatch(false)
     let draining = false
@@ -115,11 +115,11 @@ export const make = (
 
     const rateOf = (model: ModelName): number => LoadWatch.watchedRps(watch, model)
     const onChange = (): void => {
-      changed.unsafeOffer(undefined)
+      for (const follower of followers) follower.unsafeOpen()
     }
     const requestPlan = (reason: string, done?: Deferred.Deferred<void>): void => {
       waiters.push({ reason, done })
-      Queue.unsafeOffer(planRequests, undefined)
+      planWanted.unsafeOpen()
     }
     const requestPlanAndWait = (reason: string): Effect.Effect<void> =>
       Effect.flatMap(Deferred.make<void>(), (done) => Effect.zipRight(Effect.sync(() => requestPlan(reason, done)), Deferred.await(done)))
@@ -149,7 +149,8 @@ export const make = (
 
     /** Carries out requests to plan, one at a time. */
     const planning = Effect.gen(function*() {
-      yield* Queue.take(planRequests)
+      yield* planWanted.await
+      planWanted.unsafeClose()
       // Registrations made together are planned together.
       yield* Effect.yieldNow()
       const served = waiters
@@ -279,8 +280,17 @@ export const make = (
           ? Effect.map(deployment.planNow, (planned) => (Either.isRight(planned) ? planned.right.plan : deployment.plan))
           : Effect.map(requestPlanAndWait(reason), () => deployment.plan),
       status,
-      changes: Stream.unwrapScoped(Effect.map(PubSub.subscribe(changed), (subscription) =>
-        Stream.concat(Stream.fromEffect(status), Stream.mapEffect(Stream.fromQueue(subscription), () => status)))),
+      changes: Stream.fromPull(Effect.map(
+        Effect.acquireRelease(
+          // Open: what there is now comes first.
+          Effect.tap(Effect.makeLatch(true), (follower) => Effect.sync(() => followers.add(follower))),
+          (follower) => Effect.sync(() => followers.delete(follower))
+        ),
+        (follower) => Effect.map(Effect.zipRight(follower.await, Effect.suspend(() => {
+          follower.unsafeClose()
+          return status
+        })), Chunk.of)
+      )),
       observe: (observer) =>
         Effect.asVoid(Effect.acquireRelease(
           Effect.sync(() => path.observers.add(observer)),

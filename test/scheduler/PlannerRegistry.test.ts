@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
-import { defaultPlanner, findPlanner, plannerAliases, planners } from "../../src/scheduler/PlannerRegistry.js"
+import { defaultPlanner } from "../../src/scheduler/DefaultPlanner.js"
+import { findPlanner, plannerAliases, planners } from "../../src/scheduler/PlannerRegistry.js"
 
 describe("findPlanner", () => {
   it("finds every planner by its name and every alias", () => {
