@@ -103,7 +103,7 @@ export const make = (
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const nowMs = (): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
-    /** Who follows changes, each told that there are some. Not a PubSub, which is a tenth of what a page loads of effect. */
+    /** Who follows changes, each told that there are some. Not a PubSub, for which a page would load 2.5 kB more. */
     const followers = new Set<Effect.Latch>()
     // Requests to plan that come while one is carried out are served by the next one together.
     const planWanted = yield* Effect.makeLatch(false)
