@@ -13,8 +13,10 @@ import type { GletId, ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
 import type { Plan, PlannedGpu } from "../core/Plan.js"
 import { gletsOf } from "../core/Plan.js"
+import type { PlanProblem } from "../core/PlanProblem.js"
+import { validatePlan } from "../core/ValidatePlan.js"
 import type { LearnedInterference } from "./LearnedInterference.js"
-import { learnedOffset, nothingLearned } from "./LearnedInterference.js"
+import { learnedOffset, nothingLearned, withLearned } from "./LearnedInterference.js"
 
 /** @since 0.1.0 @category learning */
 export interface InterferenceWatchOptions {
@@ -112,10 +114,14 @@ export interface InterferenceView {
   readonly gpus: ReadonlyArray<Gpu>
   /** What the profiles say, without what was learned. */
   readonly latency: LatencyModel
-  /** Whether the deployed plan keeps its promises if this is so. Called only where it matters. */
+  /** Whether the deployed plan keeps its promises if this is so: `holdsWith`. Called only where it matters. */
   readonly holds: (learned: LearnedInterference) => boolean
   readonly options: InterferenceWatchOptions
 }
+
+/** Whether a plan for this problem keeps its promises with what was learned. @since 0.1.0 @category learning */
+export const holdsWith = (plan: Plan, problem: PlanProblem, profiled: LatencyModel) => (learned: LearnedInterference): boolean =>
+  validatePlan(plan, { ...problem, latency: withLearned(profiled, learned) }).length === 0
 
 /**
  * Takes in what was measured, and says why to plan now, if at all: the deployed plan would not keep its promises by what is learned since it was made.

@@ -21,7 +21,6 @@ import type { ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
-import { validatePlan } from "../core/ValidatePlan.js"
 import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
 import type { DispatcherOptions } from "./Dispatcher.js"
@@ -32,8 +31,7 @@ import { RequestPath } from "./internal/requestPath.js"
 import { makeStatus } from "./internal/statusReport.js"
 import { sweepDelayMs } from "./internal/sweepDelay.js"
 import type { InterferenceWatchOptions } from "./InterferenceWatch.js"
-import { defaultInterferenceWatch, makeInterferenceWatch, watchInterference } from "./InterferenceWatch.js"
-import { withLearned } from "./LearnedInterference.js"
+import { defaultInterferenceWatch, holdsWith, makeInterferenceWatch, watchInterference } from "./InterferenceWatch.js"
 import * as LoadWatch from "./LoadWatch.js"
 import { Planner } from "./Planner.js"
 import { PlanThread } from "./PlanThread.js"
@@ -174,7 +172,7 @@ export const make = (
       const seen = watchInterference(interference, {
         nowMs: nowMs(), measured: () => dispatcher.takeMeasured(), outcomes: (model) => dispatcher.outcomesOf(model),
         plan, planned: question.learned, plannedMs: watch.replan.lastPlanMs, gpus: question.problem.gpus, latency: question.profiled,
-        holds: (learned) => validatePlan(plan, { ...question.problem, latency: withLearned(question.profiled, learned) }).length === 0, options: config.learning
+        holds: holdsWith(plan, question.problem, question.profiled), options: config.learning
       })
       interference = seen.watch
       return seen.reason

@@ -5,13 +5,12 @@ import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf, gpusUsed } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
-import { validatePlan } from "../../core/ValidatePlan.js"
 import type { Dispatcher } from "../../scheduler/Dispatcher.js"
 import { meanPartOf } from "../../scheduler/BurstHeadroom.js"
 import type { InterferenceWatch } from "../../scheduler/InterferenceWatch.js"
-import { makeInterferenceWatch, watchInterference } from "../../scheduler/InterferenceWatch.js"
+import { holdsWith, makeInterferenceWatch, watchInterference } from "../../scheduler/InterferenceWatch.js"
 import type { LearnedInterference } from "../../scheduler/LearnedInterference.js"
-import { nothingLearned, withLearned, withLearnedOnce } from "../../scheduler/LearnedInterference.js"
+import { nothingLearned, withLearnedOnce } from "../../scheduler/LearnedInterference.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
 import type { Rollout } from "../../scheduler/PlanSuccession.js"
 import { demandsOf, modelsLost, nextNumber, rollOut, succeedPlan } from "../../scheduler/PlanSuccession.js"
@@ -151,7 +150,7 @@ export class Planning {
     if (learning === undefined || problem === undefined) return undefined
     const { reason, watch } = watchInterference(this.interference, {
       nowMs, measured: () => this.dispatcher.takeMeasured(), outcomes: (model) => this.dispatcher.outcomesOf(model), plan: this.plan, planned: this.learned, plannedMs: this.watch.replan.lastPlanMs, gpus, latency,
-      holds: (learned) => validatePlan(this.plan, { ...problem, latency: withLearned(latency, learned) }).length === 0, options: learning
+      holds: holdsWith(this.plan, problem, latency), options: learning
     })
     this.interference = watch
     return reason
