@@ -79,8 +79,7 @@ const chosen = (what: string, given: string | undefined, known: ReadonlyArray<st
 /** Where the real peak is looked for first: where the simulated one is. */
 const simulatedPeak = (scenario: Scenario, hardware: Hardware, system: SuiteSystem): Effect.Effect<number, unknown> =>
   Effect.gen(function*() {
-    const named = system.serve[system.serve.indexOf("--planner") + 1]!
-    const planner = yield* findPlanner(named)
+    const planner = yield* findPlanner(system.planner)
     const options = { planner, seed: 1, gpus: 1, durationMs: 3000, warmUpMs: 500, replans: false }
     yield* scenarioInput(scenario, hardware, options)
     return findPeak((loadFactor) => worstViolation(simulate(Either.getOrThrow(scenarioInput(scenario, hardware, { ...options, loadFactor }))).streams), {
@@ -106,8 +105,10 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
           target: served.targets[0]!, connections, timeoutMs: 1000 * args.timeout, factor, seed: args.seed + replication,
           warmUpMs: 1000 * args.warmUp, durationMs: 1000 * (args.duration ?? defaultDurationS), requestsFor: (model) => requests.get(model)!
         })
+    // What a server learns of its load and of glets beside each other is learned before anything counts.
+    yield* play({ factor: startFactor, replication: 0 })
     const { best, peak } = yield* findPeakInRealTime(play, { limit, replications: 1, precision: args.precision / 100, startFactor, firstStep: 1.3 })
-    const beyond = system.name === "orion" && saturatedScenarios.includes(name) && peak.factor > 0 ? yield* play({ factor: saturation * peak.factor, replication: 0 }) : undefined
+    const beyond = system.measuresSaturation === true && saturatedScenarios.includes(name) && peak.factor > 0 ? yield* play({ factor: saturation * peak.factor, replication: 0 }) : undefined
     const statuses = yield* Effect.forEach(served.targets, (target) => callServer(target, "glet/v1alpha1/status", SchedulerStatus))
     const glets = statuses.flatMap((status) => status.glets)
     return {
@@ -126,7 +127,7 @@ const runOne = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Suite
     const { beyond, plan, ...served } = yield* servePart(args, host, name, system, hardware, scenario)
     if (beyond === undefined) return served
     // The servers are gone by now.
-    const backend = args.emulate === undefined ? layerCuda({ isolation: "auto", profiles: host.profiles }) : layerEmulated(yield* ProfileStoreFile.readProfile(args.emulate), 1)
+    const backend = args.emulate === undefined ? layerCuda({ isolation: system.isolation ?? "auto", profiles: host.profiles }) : layerEmulated(yield* ProfileStoreFile.readProfile(args.emulate), 1)
     const rawRps = yield* repositoryOf(scenario, host.zoo).pipe(
       Effect.flatMap((repository) => rawLoops(plan, repository, { warmUpMs: 500, durationMs: 1000 * Math.min(4, args.duration ?? defaultDurationS) })),
       Effect.scoped,

@@ -20,18 +20,22 @@ import { placeModels } from "./SuiteModels.js"
 export interface SuiteSystem {
   readonly name: string
   readonly summary: string
-  /** Arguments of `glet serve`. */
-  readonly serve: ReadonlyArray<string>
+  readonly planner: string
+  /** How its shares are enforced; the server's own choice where it is left out. */
+  readonly isolation?: "mps" | "green" | "stream"
   /** A server for each model, none knowing of the others. */
   readonly apart?: true
+  /** Also what it answers beyond its peak is held against bare loops of the same glets. */
+  readonly measuresSaturation?: true
 }
 
 export const suiteSystems: ReadonlyArray<SuiteSystem> = [
-  { name: "orion", summary: "ours", serve: ["--planner", "orion"] },
-  { name: "time-share", summary: "whole GPUs, models in turn", serve: ["--planner", "time-share"] },
-  { name: "elastic-int", summary: "gpulet's planner", serve: ["--planner", "elastic-int"] },
-  { name: "mps", summary: "plain MPS: a server for each model, each on the whole GPU", serve: ["--planner", "time-share", "--isolation", "mps"], apart: true },
-  { name: "equal-shares", summary: "MPS with a process and an equal share for each model", serve: ["--planner", "equal-shares", "--isolation", "mps"] }
+  { name: "orion", summary: "ours", planner: "orion", measuresSaturation: true },
+  { name: "orion-mps", summary: "ours, each glet a process under MPS", planner: "orion", isolation: "mps", measuresSaturation: true },
+  { name: "time-share", summary: "whole GPUs, models in turn", planner: "time-share" },
+  { name: "elastic-int", summary: "gpulet's planner", planner: "elastic-int" },
+  { name: "mps", summary: "plain MPS: a server for each model, each on the whole GPU", planner: "time-share", isolation: "mps", apart: true },
+  { name: "equal-shares", summary: "MPS with a process and an equal share for each model", planner: "equal-shares", isolation: "mps" }
 ]
 
 interface ServedSystem {
@@ -68,7 +72,7 @@ const startServer = (host: SuiteHost, system: SuiteSystem, scenario: Scenario, f
     const rates = expectedRates(scenario, factor)
     const ready = yield* Deferred.make<string>()
     const server = yield* startGlet([
-      "serve", "--models", models, "--profiles", host.profiles, "--port", "0", "--json", "--shared-memory", ...host.serve, ...system.serve,
+      "serve", "--models", models, "--profiles", host.profiles, "--port", "0", "--json", "--shared-memory", ...host.serve, "--planner", system.planner, "--isolation", system.isolation ?? "auto",
       ...scenario.models.flatMap(({ class: serviceClass, maxBatch, name, sloMs }) => [
         "--max-batch", `${name}=${maxBatch}`, "--class", `${name}=${serviceClass}`,
         ...(sloMs === undefined ? [] : ["--slo", `${name}=${sloMs}`]),
