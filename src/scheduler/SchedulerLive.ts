@@ -23,6 +23,7 @@ import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
 import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
+import { makeControlWatch, watchControl, withLoad } from "./ControlWatch.js"
 import type { DispatcherOptions } from "./Dispatcher.js"
 import { defaultDispatcherOptions, Dispatcher } from "./Dispatcher.js"
 import { CrashWatch } from "./internal/crashWatch.js"
@@ -31,7 +32,7 @@ import { RequestPath } from "./internal/requestPath.js"
 import { makeStatus } from "./internal/statusReport.js"
 import { sweepDelayMs } from "./internal/sweepDelay.js"
 import type { InterferenceWatchOptions } from "./InterferenceWatch.js"
-import { defaultInterferenceWatch, holdsWith, makeInterferenceWatch, watchInterference } from "./InterferenceWatch.js"
+import { defaultInterferenceWatch } from "./InterferenceWatch.js"
 import * as LoadWatch from "./LoadWatch.js"
 import { Planner } from "./Planner.js"
 import { PlanThread } from "./PlanThread.js"
@@ -108,10 +109,12 @@ export const make = (
     let waiters: Array<{ readonly reason: string; readonly done: Deferred.Deferred<void> | undefined }> = []
     const waiting = yield* Effect.makeLatch(false)
     let draining = false
-    let watch = LoadWatch.makeLoadWatch(nowMs())
-    let interference = makeInterferenceWatch(nowMs())
+    let watch = makeControlWatch(nowMs())
+    const changeLoad = (change: (load: LoadWatch.LoadWatch) => LoadWatch.LoadWatch): void => {
+      watch = withLoad(watch, change)
+    }
 
-    const rateOf = (model: ModelName): number => LoadWatch.watchedRps(watch, model)
+    const rateOf = (model: ModelName): number => LoadWatch.watchedRps(watch.load, model)
     const onChange = (): void => {
       for (const follower of followers) follower.unsafeOpen()
     }
@@ -137,7 +140,7 @@ export const make = (
       get planThread() {
         return planThread?.knows(planner) === true ? planThread : undefined
       },
-      path, nowMs, rateOf, onChange, scope, learned: () => interference.learned,
+      path, nowMs, rateOf, onChange, scope, learned: () => watch.interference.learned,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onGivenUp: (error) => {
         runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))
@@ -159,40 +162,22 @@ export const make = (
       yield* Effect.ensuring(
         deployment.deploy(reasons.slice(0, 3).join(", ")),
         Effect.sync(() => {
-          watch = LoadWatch.notePlan(watch, nowMs())
+          changeLoad((load) => LoadWatch.notePlan(load, nowMs()))
           for (const { done } of served) if (done !== undefined) Deferred.unsafeDone(done, Effect.void)
         })
       )
     })
 
-    /** Takes in what executions took. Why to plan now, if at all. */
-    const learn = (): string | undefined => {
-      const { plan, question } = deployment
-      if (config.learning === undefined || question === undefined) return undefined
-      const seen = watchInterference(interference, {
-        nowMs: nowMs(), measured: () => dispatcher.takeMeasured(), outcomes: (model) => dispatcher.outcomesOf(model),
-        plan, planned: question.learned, plannedMs: watch.replan.lastPlanMs, gpus: question.problem.gpus, latency: question.profiled,
-        holds: holdsWith(plan, question.problem, question.profiled), options: config.learning
-      })
-      interference = seen.watch
-      return seen.reason
-    }
-
-    /** Counts arrivals, looks at what executions took, and asks for a plan where either calls for one. */
+    /** Watches arrivals and what executions take, and asks for a plan where either calls for one. */
     const control = Effect.gen(function*() {
       yield* Effect.sleep(config.controlMs)
-      const seen = LoadWatch.watchLoad(watch, {
-        nowMs: nowMs(),
-        models: [...deployment.registrations.registry.values()].map(({ model, unloadable }) => ({ model, plannable: !unloadable })),
-        arrivedItems: (model) => dispatcher.countersOf(model)?.arrivedItems ?? 0,
-        plan: deployment.plan,
-        asked: deployment.asked,
-        meanPart: ({ name }) => deployment.meanParts.get(name) ?? 1,
-        options: config.replan
+      const { basis, plan, registrations } = deployment
+      const seen = watchControl(watch, {
+        nowMs: nowMs(), dispatcher, plan, basis, replan: config.replan, learning: config.learning,
+        models: [...registrations.registry.values()].map(({ model, unloadable }) => ({ model, plannable: !unloadable }))
       })
       watch = seen.watch
-      const reason = seen.reason ?? learn()
-      if (reason !== undefined && !draining && waiters.length === 0) requestPlan(reason)
+      if (seen.reason !== undefined && !draining && waiters.length === 0) requestPlan(seen.reason)
     })
 
     /** Watches the deadlines of requests that wait; sleeps while none does. */
@@ -236,7 +221,7 @@ export const make = (
         }),
       register: (model, profiles) =>
         Effect.suspend(() => {
-          if (!deployment.registrations.registry.has(model.name)) watch = LoadWatch.expectLoad(watch, model)
+          if (!deployment.registrations.registry.has(model.name)) changeLoad((load) => LoadWatch.expectLoad(load, model))
           deployment.registrations.register(model, profiles)
           return requestPlanAndWait(`model ${model.name} registered`)
         }).pipe(Effect.map(() => deployment.readiness(model.name) ?? { state: "failed", reason: "it was unregistered meanwhile" })),
@@ -244,7 +229,8 @@ export const make = (
         Effect.suspend(() => {
           if (!deployment.registrations.isRegistered(name)) return Effect.succeed(false)
           deployment.registrations.amend(name, change)
-          if (change.expectedRateRps !== undefined) watch = LoadWatch.expectRate(watch, name, change.expectedRateRps)
+          const { expectedRateRps } = change
+          if (expectedRateRps !== undefined) changeLoad((load) => LoadWatch.expectRate(load, name, expectedRateRps))
           return Effect.as(requestPlanAndWait(`what is asked of ${name} changed`), true)
         }),
       learn: (name, profiles) =>
@@ -261,10 +247,10 @@ export const make = (
       unregister: (name) =>
         Effect.suspend(() => {
           deployment.registrations.unregister(name)
-          watch = LoadWatch.forgetCount(watch, name)
+          changeLoad((load) => LoadWatch.forgetCount(load, name))
           return requestPlanAndWait(`model ${name} unregistered`)
         }).pipe(Effect.zipRight(Effect.sync(() => {
-          if (!deployment.registrations.registry.has(name)) watch = LoadWatch.forgetRate(watch, name)
+          if (!deployment.registrations.registry.has(name)) changeLoad((load) => LoadWatch.forgetRate(load, name))
         }))),
       readiness: (name) => deployment.readiness(name),
       plan: Effect.sync(() => deployment.plan),

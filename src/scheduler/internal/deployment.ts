@@ -10,14 +10,14 @@ import type { GletId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
-import { meanPartOf } from "../BurstHeadroom.js"
 import type { GletRoutes } from "../GletRoutes.js"
+import type { PlanBasis } from "../PlanBasis.js"
 import { modelsLost, nextNumber, rollOut } from "../PlanSuccession.js"
 import { routesOfPlan } from "../RoutesOfPlan.js"
 import type { ModelReadiness } from "../Scheduler.js"
 import type { GletFleetOptions } from "./gletFleet.js"
 import { GletFleet } from "./gletFleet.js"
-import type { Planned, PlanMakingOptions, Question } from "./planMaking.js"
+import type { Planned, PlanMakingOptions } from "./planMaking.js"
 import { PlanMaking } from "./planMaking.js"
 import { Registrations } from "./registrations.js"
 
@@ -39,12 +39,8 @@ export class Deployment {
   readonly fleet: GletFleet
   private readonly making: PlanMaking
   plan: Plan = emptyPlan
-  /** Items per second that were asked of the deployed plan. */
-  asked: ReadonlyMap<ModelName, number> = new Map()
-  /** By which that was computed. */
-  meanParts: ReadonlyMap<ModelName, number> = new Map()
-  /** What the deployed plan answers. */
-  question: Question | undefined
+  /** What the deployed plan was made on. */
+  basis: PlanBasis | undefined
   private routes: ReadonlyArray<GletRoutes> = []
   /** Replaced models on glets that wait for their last requests. */
   private retiring: ReadonlyArray<GletRoutes> = []
@@ -108,8 +104,8 @@ export class Deployment {
   /** Routes anew, after a model was loaded or could not be loaded on a glet. */
   applyRoutes(): void {
     const { dispatcher, path } = this.options
-    if (this.question === undefined) return
-    this.routes = routesOfPlan(this.plan, this.question.problem, this.registrations.models).map((glet) => ({
+    if (this.basis === undefined) return
+    this.routes = routesOfPlan(this.plan, this.basis.problem, this.registrations.models).map((glet) => ({
       ...glet, models: glet.models.filter((route) => !this.fleet.isUnloadable(glet.id, route.model))
     }))
     dispatcher.setRoutes([...this.routes, ...this.retiring])
@@ -162,15 +158,15 @@ export class Deployment {
   }
 
   /** Makes the plan real. False: a replacement could not be loaded and was taken back; plan again. */
-  private carryOut({ plan, planningMs, question }: Planned, reason: string): Effect.Effect<boolean> {
+  private carryOut({ basis, plan, planningMs }: Planned, reason: string): Effect.Effect<boolean> {
     return Effect.gen(this, function*() {
       const before = this.plan
       const { fleet } = this
-      const steps = rollOut(before, plan, question.problem, this.registrations.models, fleet.ids)
+      const steps = rollOut(before, plan, basis.problem, this.registrations.models, fleet.ids)
       const { changes } = steps
       if (steps.isIdle) {
         this.plan = { ...plan, generation: before.generation }
-        this.adopt(question)
+        this.basis = basis
         this.noteFailures()
         return true
       }
@@ -189,7 +185,7 @@ export class Deployment {
         return lost.length > 0
       }
 
-      const replaced = this.switchTo(plan, question, steps.close)
+      const replaced = this.switchTo(plan, basis, steps.close)
       this.emit(plan, reason, planningMs, changes, true)
       yield* this.retire(replaced)
       yield* fleet.close(steps.close)
@@ -203,14 +199,14 @@ export class Deployment {
   }
 
   /** From here new requests go by the new plan. Answers the models that were replaced, which keep their glets for the requests that wait. */
-  private switchTo(plan: Plan, question: Question, closing: ReadonlyArray<GletId>): ReadonlyArray<Model> {
+  private switchTo(plan: Plan, basis: PlanBasis, closing: ReadonlyArray<GletId>): ReadonlyArray<Model> {
     const { replaced } = this.registrations
     this.retiring = this.routes
       .filter((glet) => closing.includes(glet.id))
       .map((glet) => ({ ...glet, models: glet.models.filter((route) => replaced.includes(route.model)) }))
       .filter((glet) => glet.models.length > 0)
     this.plan = plan
-    this.adopt(question)
+    this.basis = basis
     for (const entry of this.registrations.registry.values()) {
       entry.replaces = undefined
       this.options.dispatcher.setModel(entry.model)
@@ -231,14 +227,6 @@ export class Deployment {
         this.applyRoutes()
       }))
     )
-  }
-
-  private adopt(question: Question): void {
-    const { problem } = question
-    this.question = question
-    this.asked = new Map(problem.demands.map((demand) => [demand.model, demand.rateRps]))
-    const { gpus, latency } = problem
-    this.meanParts = new Map(problem.demands.map(({ maxBatch, model }) => [model, meanPartOf(latency, gpus, { name: model, maxBatch })]))
   }
 
   /** The deployed plan without the glets of models that are replaced: those get new glets, so that old and new never share one. */

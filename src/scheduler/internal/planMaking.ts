@@ -3,15 +3,15 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Gpu } from "../../core/Gpu.js"
 import type { ModelName } from "../../core/Ids.js"
-import type { LatencyModel } from "../../core/LatencyModel.js"
 import type { Plan } from "../../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
-import { meanPartOf } from "../BurstHeadroom.js"
 import type { LearnedInterference } from "../LearnedInterference.js"
 import { withLearnedOnce } from "../LearnedInterference.js"
+import type { PlanBasis } from "../PlanBasis.js"
+import { makePlanBasis } from "../PlanBasis.js"
 import type { PlannerAlgorithm } from "../Planner.js"
 import type { NoSuccessor } from "../PlanSuccession.js"
-import { askPlanner, demandsOf, succeed } from "../PlanSuccession.js"
+import { askPlanner, succeed } from "../PlanSuccession.js"
 import type { PlanThread } from "../PlanThread.js"
 import type { ProfilesByType } from "../ProfileLatencyModel.js"
 import type { Registration } from "./registry.js"
@@ -31,17 +31,9 @@ export interface PlanMakingOptions {
   readonly learned: () => LearnedInterference
 }
 
-/** What a plan answers. */
-export interface Question {
-  readonly problem: PlanProblem
-  /** What profiles say, and what the problem takes as learned beyond them. */
-  readonly profiled: LatencyModel
-  readonly learned: LearnedInterference
-}
-
 export interface Planned {
   readonly plan: Plan
-  readonly question: Question
+  readonly basis: PlanBasis
   readonly planningMs: number
 }
 
@@ -72,13 +64,13 @@ export class PlanMaking {
       const profiles = profilesOf(entries)
       const learned = this.options.learned()
       const profiled = this.latencyOf(profiles, gpus)
-      const latency = this.learnedOf(profiled, learned)
       const models = entries.map(({ model }) => model)
-      const problem: PlanProblem = { gpus, options, latency, demands: demandsOf(models, rateOf, (model) => meanPartOf(latency, gpus, model)) }
+      const basis = makePlanBasis({ models, gpus, options, rateOf, profiled, learned, latencyOf: this.learnedOf })
+      const { problem } = basis
       return Effect.map(this.ask(problem, profiles, learned, current), (answer) =>
         answer.pipe(
           Either.flatMap((plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber })),
-          Either.map((plan): Planned => ({ plan, question: { problem, profiled, learned }, planningMs: nowMs() - startMs }))
+          Either.map((plan): Planned => ({ plan, basis, planningMs: nowMs() - startMs }))
         ))
     })
   }

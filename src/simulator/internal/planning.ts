@@ -4,16 +4,14 @@ import type { GletId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf, gpusUsed } from "../../core/Plan.js"
-import type { PlanProblem } from "../../core/PlanProblem.js"
+import { makeControlWatch, watchControl, withLoad } from "../../scheduler/ControlWatch.js"
 import type { Dispatcher } from "../../scheduler/Dispatcher.js"
-import { meanPartOf } from "../../scheduler/BurstHeadroom.js"
-import type { InterferenceWatch } from "../../scheduler/InterferenceWatch.js"
-import { holdsWith, makeInterferenceWatch, watchInterference } from "../../scheduler/InterferenceWatch.js"
-import type { LearnedInterference } from "../../scheduler/LearnedInterference.js"
-import { nothingLearned, withLearnedOnce } from "../../scheduler/LearnedInterference.js"
+import { withLearnedOnce } from "../../scheduler/LearnedInterference.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
+import type { PlanBasis } from "../../scheduler/PlanBasis.js"
+import { makePlanBasis } from "../../scheduler/PlanBasis.js"
 import type { Rollout } from "../../scheduler/PlanSuccession.js"
-import { demandsOf, modelsLost, nextNumber, rollOut, succeedPlan } from "../../scheduler/PlanSuccession.js"
+import { modelsLost, nextNumber, rollOut, succeedPlan } from "../../scheduler/PlanSuccession.js"
 import { routesOfPlan } from "../../scheduler/RoutesOfPlan.js"
 import type { SimulationInput } from "../SimulationInput.js"
 import type { Incident, PlanEvent } from "../SimulationReport.js"
@@ -26,8 +24,7 @@ const mostKept = 1000
 
 interface Successor {
   readonly plan: Plan
-  readonly problem: PlanProblem
-  readonly learned: LearnedInterference
+  readonly basis: PlanBasis
   readonly reason: string
 }
 
@@ -36,12 +33,9 @@ export class Planning {
   incidents: Array<Incident> = []
   changes = 0
   private plan: Plan = emptyPlan
-  private asked: ReadonlyMap<ModelName, number> = new Map()
-  private watch = LoadWatch.makeLoadWatch(0)
-  private interference: InterferenceWatch = makeInterferenceWatch(0)
-  /** What the deployed plan was made for, and when. */
-  private problem: PlanProblem | undefined
-  private learned = nothingLearned
+  /** What it was made on. */
+  private basis: PlanBasis | undefined
+  private watch = makeControlWatch(0)
   private readonly latencyOf = withLearnedOnce()
   private next: Successor | undefined
   private rollout: Rollout | undefined
@@ -49,7 +43,6 @@ export class Planning {
   private busy = false
   private nextGletNumber = 0
   private readonly models: ReadonlyMap<ModelName, Model>
-  private readonly meanPart: (model: Model) => number
 
   constructor(
     private readonly input: SimulationInput,
@@ -58,35 +51,28 @@ export class Planning {
     private readonly events: EventQueue
   ) {
     this.models = new Map(input.models.map((model) => [model.name, model]))
-    const parts = new Map(input.models.map((model) => [model, meanPartOf(input.latency, input.gpus, model)]))
-    this.meanPart = (model) => parts.get(model) ?? 1
   }
 
   /** The plan for the expected rates, deployed before the first request. */
   start(): void {
-    for (const model of this.input.models) this.watch = LoadWatch.expectLoad(this.watch, model)
+    for (const model of this.input.models) this.watch = withLoad(this.watch, (load) => LoadWatch.expectLoad(load, model))
     if (!this.make(0, "expected rates")) return
     this.roll(0, true)
     this.switchOver(0)
   }
 
-  /** Counts arrivals, looks at what executions took, and begins to plan where either calls for it. */
+  /** Watches arrivals and what executions take, and begins to plan where either calls for it. */
   look(nowMs: number): void {
-    const seen = LoadWatch.watchLoad(this.watch, {
-      nowMs,
-      models: this.input.models.map((model) => ({ model, plannable: true })),
-      arrivedItems: (model) => this.dispatcher.countersOf(model)?.arrivedItems ?? 0,
-      plan: this.plan,
-      asked: this.asked,
-      meanPart: this.meanPart,
-      options: this.input.replan
+    const { learning, models, replan } = this.input
+    const { reason, watch } = watchControl(this.watch, {
+      nowMs, dispatcher: this.dispatcher, plan: this.plan, basis: this.basis, replan, learning,
+      models: models.map((model) => ({ model, plannable: true }))
     })
-    this.watch = seen.watch
-    const reason = seen.reason ?? this.learn(nowMs)
+    this.watch = watch
     if (reason === undefined || this.busy) return
     this.busy = this.make(nowMs, reason)
     if (this.busy) this.events.add(nowMs + this.input.costs.planningMs, EventKind.planned, 0)
-    else this.watch = LoadWatch.notePlan(this.watch, nowMs)
+    else this.notePlan(nowMs)
   }
 
   /** The plan is there: opens and loads what it wants. */
@@ -97,27 +83,25 @@ export class Planning {
 
   /** All that is new is open, or has failed once: routes go by the new plan, unless that would lose a model. False: nothing changed. */
   switchOver(nowMs: number): boolean {
-    const { learned, plan, problem, reason } = this.next!
+    const { basis, plan, reason } = this.next!
     const { changes, close, isIdle, open } = this.rollout!
     this.next = undefined
     this.rollout = undefined
     this.busy = false
-    this.watch = LoadWatch.notePlan(this.watch, nowMs)
+    this.notePlan(nowMs)
     const lost = isIdle ? [] : modelsLost(plan, this.models.keys(), (model) => this.dispatcher.isServed(model), (id, model) => this.fleet.isReady(id, model))
     if (lost.length > 0) {
       for (const { id } of open) this.fleet.close(nowMs, id)
       this.note({ atMs: nowMs, kind: "plan-dropped", detail: `no glet of it could be opened for ${lost.join(", ")}` })
       return false
     }
-    this.asked = new Map(problem.demands.map((demand) => [demand.model, demand.rateRps]))
-    this.problem = problem
-    this.learned = learned
+    this.basis = basis
     if (isIdle) {
       this.plan = { ...plan, generation: this.plan.generation }
       return false
     }
     this.plan = plan
-    this.dispatcher.setRoutes(routesOfPlan(plan, problem, this.models))
+    this.dispatcher.setRoutes(routesOfPlan(plan, basis.problem, this.models))
     for (const { glet } of gletsOf(plan)) this.tell(glet.id)
     for (const { reason: why, model } of plan.shortfalls) this.dispatcher.setUnavailable(model, "no-glet", why)
     for (const id of close) this.fleet.close(nowMs, id)
@@ -136,6 +120,10 @@ export class Planning {
     if (this.incidents.length < mostKept) this.incidents.push(incident)
   }
 
+  private notePlan(nowMs: number): void {
+    this.watch = withLoad(this.watch, (load) => LoadWatch.notePlan(load, nowMs))
+  }
+
   /** What the dispatcher is to know of a glet of the new plan. */
   private tell(id: GletId): void {
     const glet = this.fleet.glets.get(id)
@@ -143,39 +131,25 @@ export class Planning {
     else this.dispatcher.gletUnready(id, glet?.backAtMs ?? Infinity)
   }
 
-  /** Takes in what executions took. Why to plan now, if at all. */
-  private learn(nowMs: number): string | undefined {
-    const { gpus, latency, learning } = this.input
-    const { problem } = this
-    if (learning === undefined || problem === undefined) return undefined
-    const { reason, watch } = watchInterference(this.interference, {
-      nowMs, measured: () => this.dispatcher.takeMeasured(), outcomes: (model) => this.dispatcher.outcomesOf(model), plan: this.plan, planned: this.learned, plannedMs: this.watch.replan.lastPlanMs, gpus, latency,
-      holds: holdsWith(this.plan, problem, latency), options: learning
-    })
-    this.interference = watch
-    return reason
-  }
-
   private make(nowMs: number, reason: string): boolean {
-    const { gpus, models, planner, planOptions: options } = this.input
-    const { learned } = this.interference
-    const problem: PlanProblem = {
-      gpus, options, latency: this.latencyOf(this.input.latency, learned),
-      demands: demandsOf(models, (model) => LoadWatch.watchedRps(this.watch, model), this.meanPart)
-    }
-    const plan = succeedPlan({ planner, problem, current: this.plan, nextGletNumber: this.nextGletNumber })
+    const { gpus, latency: profiled, models, planner, planOptions: options } = this.input
+    const basis = makePlanBasis({
+      models, gpus, options, profiled, learned: this.watch.interference.learned, latencyOf: this.latencyOf,
+      rateOf: (model) => LoadWatch.watchedRps(this.watch.load, model)
+    })
+    const plan = succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber })
     if (Either.isLeft(plan)) {
       this.note({ atMs: nowMs, kind: "no-plan", detail: plan.left.detail })
       return false
     }
-    this.next = { plan: plan.right, problem, learned, reason }
+    this.next = { plan: plan.right, basis, reason }
     return true
   }
 
   /** Opens and loads; answers when all is done. */
   private roll(nowMs: number, atOnce: boolean): number {
-    const { plan, problem } = this.next!
-    const rollout = rollOut(this.plan, plan, problem, this.models, this.fleet.glets.keys())
+    const { basis, plan } = this.next!
+    const rollout = rollOut(this.plan, plan, basis.problem, this.models, this.fleet.glets.keys())
     this.rollout = rollout
     if (rollout.isIdle) return nowMs
     this.nextGletNumber = nextNumber(plan, this.nextGletNumber)
