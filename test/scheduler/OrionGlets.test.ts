@@ -9,7 +9,8 @@ import type { PlanProblem } from "../../src/core/PlanProblem.js"
 import { validatePlan } from "../../src/core/ValidatePlan.js"
 import { makePlanTables } from "../../src/scheduler/internal/planTables.js"
 import { annealGlets } from "../../src/scheduler/internal/search/annealGlets.js"
-import { assemble } from "../../src/scheduler/internal/search/assemble.js"
+import type { Filling } from "../../src/scheduler/internal/search/assemble.js"
+import { assemble, fillings } from "../../src/scheduler/internal/search/assemble.js"
 import { byGlets } from "../../src/scheduler/internal/search/byGlets.js"
 import { cutPrices } from "../../src/scheduler/internal/search/cutPrices.js"
 import { makeGpuSolver } from "../../src/scheduler/internal/search/gpuState.js"
@@ -22,7 +23,7 @@ import { slowingsOf } from "../../src/scheduler/internal/search/slowing.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import * as HighsSolver from "../../src/scheduler/solver/HighsSolver.js"
 import { ProgramBuilder } from "../../src/scheduler/solver/ProgramBuilder.js"
-import { gpusOf, problems } from "./problems.js"
+import { demandOf, gpusOf, latencyOf, problemOf, problems } from "./problems.js"
 
 const patience = 120_000
 const slack = 1e-6
@@ -152,13 +153,55 @@ describe("loose glets", () => {
         assert.strictEqual(new Set(models).size, models.length)
         assert.isDefined(solver.fit(0, [], 0, share, models, rps))
       }
-      const states = assemble(space, solver, end, seed % 2 === 0, makeRandom(seed))!
+      const states = assemble(space, solver, end, fillings[Math.abs(seed) % fillings.length]!, makeRandom(seed))!
       const carried = carriedBy(space, states)
       asked.forEach((model) => assert.isAtLeast(carried[model]!, target[model]! * (1 - slack)))
       for (const { freeBytes, freePct } of states) assert.isTrue(freePct >= 0 && freeBytes >= 0)
     }), { numRuns: 150 })
     assert.isAbove(annealed, 40)
   }, patience)
+})
+
+describe("glets of two kinds", () => {
+  it("are brought below a limit on one kind, and carry the same", () => {
+    let brought = 0
+    fc.assert(fc.property(fc.integer({ min: 1, max: 1000 }), fc.constantFrom(0, 1), (seed, limited) => {
+      const { asked, space, target } = caseOf(makeTaskSet({ seed, models: 12, loadGpus: 3, gpus: 12, types: 2 }))
+      const loose = makeLooseGlets(space, slowingsOf(space, 1), {
+        share: space.kinds.map(({ cost, sharesPct }) => Float64Array.from(sharesPct, (pct) => (cost * pct) / 100)),
+        memory: [0.01, 0.01]
+      })
+      const start = asked.flatMap((model): ReadonlyArray<LooseGlet> => {
+        const at = [limited, 1 - limited].map((kind) => loose.make(kind, [model], [Math.min(target[model]!, loose.most(kind, space.kinds[kind]!.sharesPct.length - 1, model))], 0, Infinity))
+        return at[1] === undefined ? [] : [at[0] ?? at[1]]
+      })
+      const pctsOf = (all: ReadonlyArray<LooseGlet>): number =>
+        all.reduce((sum, { kind, share }) => sum + (kind === limited ? space.kinds[kind]!.sharesPct[share]! : 0), 0)
+      const limitPct = pctsOf(start) / 4
+      const limitsPct = space.kinds.map((_, kind) => (kind === limited ? limitPct : Infinity))
+      const end = annealGlets(space, loose, start, { steps: 4000, hot: 0.003, cold: 1e-4, random: makeRandom(seed), limitsPct })
+      const before = carriedBy(space, start)
+      carriedBy(space, end).forEach((rps, model) => assert.approximately(rps, before[model]!, slack * before[model]!))
+      assert.isAtMost(pctsOf(end), pctsOf(start))
+      if (limitPct > 0 && pctsOf(end) <= limitPct) brought++
+    }), { numRuns: 30 })
+    assert.isAbove(brought, 15)
+  }, patience)
+})
+
+describe("glets on GPUs", () => {
+  it("fill each of them, where a GPU of small ones alone is full of glets before it is full", () => {
+    const specs = ["large", "small"].map((name) => ({ name, fixedMs: 1, itemMs: 0.01, usefulPct: 100, largestBatch: 8, memoryBytes: 0 }))
+    const { space } = caseOf(problemOf(gpusOf(8, { sharesPct: [20, 40, 100] }), specs.map(({ name }) => demandOf(name, 10, 100)), latencyOf(specs), { maxGletsPerGpu: 4 }))
+    const loose = looseOf(space, 0)
+    const copies = (count: number, model: number, share: number): ReadonlyArray<LooseGlet> =>
+      Array.from({ length: count }, () => ({ ...loose.make(0, [model], [1], share, Infinity)!, share }))
+    // Either 40 + 20 + 20 + 20 four times, or 40 + 40 + 20 twice and ten of 20 that are left for three GPUs.
+    const glets = [...copies(4, 0, 1), ...copies(12, 1, 0)]
+    const count = (filling: Filling): number => assemble(space, makeGpuSolver(space), glets, filling, makeRandom(1))!.length
+    assert.strictEqual(count("even"), 4)
+    assert.strictEqual(count("largest"), 5)
+  })
 })
 
 describe("a plan by glets", () => {

@@ -12,7 +12,12 @@ interface GletAnnealing {
   readonly hot: number
   readonly cold: number
   readonly random: () => number
+  /** By kind, the share in percent that glets are to take together at most: more of it costs extra. */
+  readonly limitsPct?: ReadonlyArray<number>
 }
+
+/** What a part of a GPU beyond the limit costs extra, in such parts. */
+const beyond = 1
 
 /** Glets that are looked at for one that a model may join. */
 const looks = 4
@@ -37,7 +42,7 @@ const withoutAt = (list: ReadonlyArray<number>, at: number): Array<number> => {
 }
 
 export const annealGlets = (
-  space: SearchSpace, loose: LooseGlets, given: ReadonlyArray<LooseGlet>, { cold, hot, random, steps }: GletAnnealing
+  space: SearchSpace, loose: LooseGlets, given: ReadonlyArray<LooseGlet>, { cold, hot, limitsPct, random, steps }: GletAnnealing
 ): ReadonlyArray<LooseGlet> => {
   const { kinds, maxModels, rows, sloMs } = space
   const glets = [...given]
@@ -56,17 +61,47 @@ export const annealGlets = (
     }
   }
   glets.forEach((_, at) => enter(at))
+
+  const usedPct = kinds.map(() => 0)
+  const pctOf = ({ kind, share }: LooseGlet): number => kinds[kind]!.sharesPct[share]!
+  for (const glet of glets) usedPct[glet.kind]! += pctOf(glet)
+  /** What it costs extra that glets take the place of others. */
+  const extraOf = (before: ReadonlyArray<LooseGlet>, after: ReadonlyArray<LooseGlet | undefined>): number => {
+    let sum = 0
+    for (let kind = 0; kind < kinds.length; kind++) {
+      let change = 0
+      for (const glet of before) if (glet.kind === kind) change -= pctOf(glet)
+      for (const glet of after) if (glet?.kind === kind) change += pctOf(glet)
+      if (change === 0) continue
+      const over = usedPct[kind]! - limitsPct![kind]!
+      sum += ((beyond * kinds[kind]!.cost) / 100) * (Math.max(0, over + change) - Math.max(0, over))
+    }
+    return sum
+  }
+  /** How much dearer a change of these glets may be, for it may save extra. */
+  const relief = (...before: ReadonlyArray<LooseGlet>): number => (limitsPct === undefined ? 0 : -extraOf(before, []))
+  const isDear = (allowed: number, before: ReadonlyArray<LooseGlet>, after: ReadonlyArray<LooseGlet | undefined>): boolean => {
+    if (limitsPct === undefined) return false
+    let change = extraOf(before, after)
+    for (const glet of before) change -= glet.cost
+    for (const glet of after) change += glet?.cost ?? 0
+    return change > allowed
+  }
   const put = (at: number, glet: LooseGlet): void => {
     leave(at)
+    usedPct[glet.kind]! += pctOf(glet)
+    usedPct[glets[at]!.kind]! -= pctOf(glets[at]!)
     glets[at] = glet
     enter(at)
   }
   const add = (glet: LooseGlet): void => {
     glets.push(glet)
+    usedPct[glet.kind]! += pctOf(glet)
     enter(glets.length - 1)
   }
   const drop = (at: number): void => {
     const last = glets.length - 1
+    usedPct[glets[at]!.kind]! -= pctOf(glets[at]!)
     leave(at)
     if (at < last) {
       leave(last)
@@ -148,8 +183,8 @@ export const annealGlets = (
     const isGone = moved === from.rps[i]! && from.models.length === 1
     const rest = isGone ? undefined : less(from, i, from.rps[i]! - moved)
     if (rest === undefined && !isGone) return
-    const next = more(to, [model], [moved], from.cost + to.cost + allowed - (rest?.cost ?? 0))
-    if (next === undefined) return
+    const next = more(to, [model], [moved], from.cost + to.cost + allowed + relief(from, to) - (rest?.cost ?? 0))
+    if (next === undefined || isDear(allowed, [from, to], [rest, next])) return
     put(b, next)
     if (rest === undefined) drop(a)
     else put(a, rest)
@@ -164,11 +199,11 @@ export const annealGlets = (
     const j = pick(two.models.length)
     const other = two.models[j]!
     if (one.models.includes(other) || two.models.includes(model)) return
-    const mostCost = one.cost + two.cost + allowed
+    const mostCost = one.cost + two.cost + allowed + relief(one, two)
     const first = loose.make(one.kind, withAt(one.models, i, other), withAt(one.rps, i, two.rps[j]!), one.share, mostCost)
     if (first === undefined) return
     const second = loose.make(two.kind, withAt(two.models, j, model), withAt(two.rps, j, one.rps[i]!), two.share, mostCost - first.cost)
-    if (second === undefined) return
+    if (second === undefined || isDear(allowed, [one, two], [first, second])) return
     put(a, first)
     put(b, second)
   }
@@ -177,8 +212,9 @@ export const annealGlets = (
     const one = glets[a]!
     const b = partner(a, one.models[i]!)
     if (b < 0 || one.models.length + glets[b]!.models.length > maxModels) return
-    const next = more(glets[b]!, one.models, one.rps, one.cost + glets[b]!.cost + allowed)
-    if (next === undefined) return
+    const two = glets[b]!
+    const next = more(two, one.models, one.rps, one.cost + two.cost + allowed + relief(one, two))
+    if (next === undefined || isDear(allowed, [one, two], [next])) return
     put(b, next)
     drop(a)
   }
@@ -188,15 +224,16 @@ export const annealGlets = (
     if (from.models.length === 1) return
     const rest = less(from, i, 0)
     if (rest === undefined) return
-    const alone = loose.make(pick(kinds.length), [from.models[i]!], [from.rps[i]!], 0, from.cost + allowed - rest.cost)
-    if (alone === undefined) return
+    const alone = loose.make(pick(kinds.length), [from.models[i]!], [from.rps[i]!], 0, from.cost + allowed + relief(from) - rest.cost)
+    if (alone === undefined || isDear(allowed, [from], [rest, alone])) return
     put(a, rest)
     add(alone)
   }
   const changeKind = (a: number, allowed: number): void => {
-    const { cost, kind, models, rps, share } = glets[a]!
-    const next = loose.make((kind + 1 + pick(kinds.length - 1)) % kinds.length, models, rps, share, cost + allowed)
-    if (next !== undefined) put(a, next)
+    const glet = glets[a]!
+    const { cost, kind, models, rps, share } = glet
+    const next = loose.make((kind + 1 + pick(kinds.length - 1)) % kinds.length, models, rps, share, cost + allowed + relief(glet))
+    if (next !== undefined && !isDear(allowed, [glet], [next])) put(a, next)
   }
 
   const cooling = (cold / hot) ** (1 / Math.max(1, steps))

@@ -13,6 +13,8 @@ const tries = 16
 const looks = 12
 /** The largest glet that leads to a full GPU is passed over so often. */
 const passedOver = 0.25
+/** Where GPUs have more than this part of all glets that one may have, on average, the last could be small glets only, and never full. */
+const crowded = 0.4
 /** Batches may change those of neighbours. */
 const rounds = 3
 
@@ -52,8 +54,12 @@ const sumsOf = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>)
   return isSum
 }
 
+/** What is tried first beside what is on a GPU: the largest glets, any in proportion to what is left, or the largest that leave share for as many as there are on average. */
+export type Filling = "largest" | "mixed" | "even"
+export const fillings: ReadonlyArray<Filling> = ["largest", "mixed", "even"]
+
 /** All glets on GPUs, those that are hardest to place first; undefined where one does not even fit alone. */
-export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, isMixed: boolean, random: () => number): ReadonlyArray<GpuState> | undefined => {
+export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, filling: Filling, random: () => number): ReadonlyArray<GpuState> | undefined => {
   const states: Array<GpuState> = []
   let isWhole = true
   space.kinds.forEach(({ gletBytes, maxGlets, modelBytes, roomBytes, sharesPct }, kind) => {
@@ -66,23 +72,34 @@ export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyA
     const fill = (): { readonly items: ReadonlyArray<Item>; readonly state: GpuState } => {
       const left = buckets.map((bucket) => bucket.length)
       const isSum = sumsOf(sharesPct, left)
-      let [pcts, bytes] = [0, 0]
+      let [pcts, bytes, count] = [0, 0, 0]
       let [hardest, first] = [0, -1]
       buckets.forEach((bucket, share) => bucket.forEach((item) => {
         pcts += sharesPct[share]!
         bytes += item.bytes
+        count++
         const hard = Math.max(sharesPct[share]! / 100, item.bytes / roomBytes)
         if (hard <= hardest) return
         hardest = hard
         first = share
       }))
+      const average = (100 * count) / pcts
+      const wanted = filling === "even" && average > crowded * maxGlets ? Math.min(maxGlets, Math.ceil(average)) : 0
       const items: Array<Item> = []
       const failed = new Uint8Array(sharesPct.length)
       let state = solver.empty(kind)
       const fits = (share: number): boolean => left[share]! > 0 && failed[share] === 0 && sharesPct[share]! <= state.freePct
       const nextShare = (): number => {
         if (items.length === 0 && fits(first)) return first
-        if (isMixed) {
+        if (wanted > items.length + 1) {
+          const smallest = sharesPct.find((_, share) => fits(share)) ?? 0
+          const others = smallest * (wanted - items.length - 1)
+          const large = sharesPct.findLastIndex((pct, share) => fits(share) && state.freePct - pct >= others && random() >= passedOver)
+          if (large >= 0) return large
+          const small = sharesPct.findIndex((pct, share) => fits(share) && isSum[state.freePct - pct] === 1)
+          if (small >= 0) return small
+        }
+        if (filling === "mixed") {
           // In proportion to what is left.
           let sum = 0
           let chosen = -1

@@ -3,7 +3,7 @@
  * together of all of them.
  */
 import { annealGlets } from "./annealGlets.js"
-import { assemble } from "./assemble.js"
+import { assemble, fillings } from "./assemble.js"
 import { cutPrices } from "./cutPrices.js"
 import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { LooseGlet, LooseGlets, LoosePrices } from "./looseGlets.js"
@@ -42,9 +42,15 @@ const plentyOfMemory = 0.75
 /** By what a kind becomes dearer of which there are too few, and how often that is tried. */
 const dearer = 1.1
 const mostTries = 5
-/** By what the first of several kinds becomes dearer in turn, and how warm glets are then. */
-const tilts = [0.97, 1.03, 1.08, 1.15, 1.08, 1.03, 0.97, 0.9]
-const tiltHot = 0.001
+/** Of several kinds so many numbers of whole GPUs are tried, at first and where there were too few of a kind, for this part of the steps each, and how warm glets are then. */
+const mostMixes = 8
+const mixesLater = 2
+const mixSteps = 0.5
+const mixHot = 0.001
+/** So many GPUs more or fewer of a kind, of two, three and more kinds, and for no less than this part of what glets cost now. */
+const mixRanges = [3, 1, 0]
+const leastOfLoose = 0.99
+const mostLooks = 5000
 
 /** Saturated glets of one model each, and the glets that are annealed. */
 interface Split {
@@ -84,21 +90,66 @@ const split = ({ kinds, models }: SearchSpace, loose: LooseGlets, target: Float6
 
 const costOf = ({ kinds }: SearchSpace, states: ReadonlyArray<GpuState>): number => states.reduce((sum, { kind }) => sum + kinds[kind]!.cost, 0)
 
-/** The cheapest of some ways to put the glets together; none is cheaper than whole GPUs for their shares. */
-const assembleBest = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, random: () => number): ReadonlyArray<GpuState> | undefined => {
-  const pcts = space.kinds.map(() => 0)
-  for (const { kind, share } of glets) pcts[kind]! += space.kinds[kind]!.sharesPct[share]!
-  const least = space.kinds.reduce((sum, { cost }, kind) => sum + cost * Math.ceil(pcts[kind]! / 100), 0)
+const pctsOf = ({ kinds }: SearchSpace, glets: ReadonlyArray<LooseGlet>): ReadonlyArray<number> => {
+  const pcts = kinds.map(() => 0)
+  for (const { kind, share } of glets) pcts[kind]! += kinds[kind]!.sharesPct[share]!
+  return pcts
+}
+
+/** What whole GPUs for their shares cost at the least. */
+const wholeCost = (space: SearchSpace, glets: ReadonlyArray<LooseGlet>): number => {
+  const pcts = pctsOf(space, glets)
+  return space.kinds.reduce((sum, { cost }, kind) => sum + cost * Math.ceil(pcts[kind]! / 100), 0)
+}
+
+/** The cheapest of some ways to put the glets together; undefined where none costs less than `below`. */
+const assembleBest = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, below: number, random: () => number): ReadonlyArray<GpuState> | undefined => {
+  const least = wholeCost(space, glets)
   let best: ReadonlyArray<GpuState> | undefined
-  for (let i = 0; i < assemblies && (best === undefined || costOf(space, best) > least + 1e-9); i++) {
-    const states = assemble(space, solver, glets, i % 2 === 1, random)
+  let cost = below
+  for (let i = 0; i < assemblies && cost > least + 1e-9; i++) {
+    const states = assemble(space, solver, glets, fillings[i % fillings.length]!, random)
     if (states === undefined) return undefined
-    if (best === undefined || costOf(space, states) < costOf(space, best)) best = states
+    if (costOf(space, states) >= cost - 1e-9) continue
+    best = states
+    cost = costOf(space, states)
   }
   return best
 }
 
-const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, margin: number, isShared: boolean): ReadonlyArray<GpuState> | undefined => {
+/** Numbers of whole GPUs are worth the more the cheaper they are, and the less the more glets have to change for them. */
+const worthOfShift = 2
+
+/** Numbers of GPUs of each kind that glets of so many percent may be brought to, for less than a cost; undefined where all such were tried. */
+const nextMix = (
+  { kinds }: SearchSpace, pcts: ReadonlyArray<number>, available: ReadonlyArray<number>, below: number, tried: ReadonlyArray<ReadonlyArray<number>>
+): ReadonlyArray<number> | undefined => {
+  let best: ReadonlyArray<number> | undefined
+  let least = Infinity
+  const most = kinds.reduce((sum, { cost }, kind) => sum + (cost * pcts[kind]!) / 100, 0)
+  const range = mixRanges[Math.min(kinds.length, mixRanges.length + 1) - 2] ?? 0
+  let looked = 0
+  const extend = (counts: ReadonlyArray<number>, cost: number, shift: number): void => {
+    if (looked++ > mostLooks || cost >= below - 1e-9) return
+    const kind = counts.length
+    if (kind === kinds.length) {
+      if (cost < most * leastOfLoose || tried.some((mix) => mix.every((count, each) => count === counts[each]))) return
+      const worth = cost + worthOfShift * shift
+      if (worth >= least) return
+      least = worth
+      best = counts
+      return
+    }
+    const wanted = pcts[kind]! / 100
+    for (let count = Math.max(0, Math.floor(wanted) - range); count <= Math.min(available[kind]!, Math.ceil(wanted) + range); count++) {
+      extend([...counts, count], cost + count * kinds[kind]!.cost, shift + kinds[kind]!.cost * Math.max(0, wanted - count))
+    }
+  }
+  extend([], 0, 0)
+  return best
+}
+
+const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, margin: number, isShared: boolean, below: number): ReadonlyArray<GpuState> | undefined => {
   const { available, random, steps, target } = request
   const { kinds } = space
   const scarcity = kinds.map(() => 1)
@@ -141,22 +192,25 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
       }
       rest = annealGlets(space, loose, rest, { steps: Math.ceil(steps / rounds), hot: temperature(round), cold: temperature(round + 1), random })
     }
-    let states = assembleBest(space, solver, [...made.whole, ...rest], random)
-    if (states === undefined) return undefined
-    // GPUs are whole: of two kinds a little more of one may be no more of it, and one less of the other.
+    let states = assembleBest(space, solver, [...made.whole, ...rest], below, random)
+    const costNow = (): number => (states !== undefined && isThere(states) ? costOf(space, states) : below)
+    // GPUs are whole: of several kinds what is asked for is made to fit into whole numbers of each.
     if (kinds.length > 1 && rest.length > 0) {
-      const known = [...scarcity]
-      for (const tilt of tilts) {
-        kinds.forEach((_, kind) => {
-          scarcity[kind] = known[kind]! * (kind === 0 ? tilt : 1)
-        })
-        loose.setPrices(prices())
-        rest = [...annealGlets(space, loose, rest.map(loose.repriced), { steps: Math.ceil(steps / rounds), hot: tiltHot, cold, random })]
-        const other = assembleBest(space, solver, [...made.whole, ...rest], random)
-        if (other !== undefined && isThere(other) && (!isThere(states) || costOf(space, other) < costOf(space, states))) states = other
+      const wholePcts = pctsOf(space, made.whole)
+      const tried: Array<ReadonlyArray<number>> = []
+      for (let i = 0; i < (attempt === 0 ? mostMixes : mixesLater); i++) {
+        const mix = nextMix(space, pctsOf(space, [...made.whole, ...rest]), available, costNow(), tried)
+        if (mix === undefined) break
+        tried.push(mix)
+        const limitsPct = mix.map((count, kind) => 100 * count - wholePcts[kind]!)
+        const glets = annealGlets(space, loose, rest, { steps: Math.ceil(steps * mixSteps), hot: mixHot, cold, random, limitsPct })
+        const other = assembleBest(space, solver, [...made.whole, ...glets], costNow(), random)
+        if (other === undefined || !isThere(other)) continue
+        states = other
+        rest = glets
       }
-      scarcity.splice(0, known.length, ...known)
     }
+    if (states === undefined) return undefined
     const end = states
     const isShort = kinds.map((_, kind) => countOf(end, kind) > available[kind]!)
     if (!isShort.includes(true)) return states
@@ -176,7 +230,7 @@ export const byGlets = (space: SearchSpace, solver: GpuSolver, request: ByGletsR
   let least = Infinity
   for (let i = 0; i < request.runs && least > request.enough; i++) {
     // Of several kinds most runs begin on the one that is cheapest where all is shared.
-    const states = run(space, solver, request, margins[i % margins.length]!, space.kinds.length > 1 && i % 3 !== 1)
+    const states = run(space, solver, request, margins[i % margins.length]!, space.kinds.length > 1 && i % 3 !== 1, least)
     if (states === undefined) continue
     const cost = costOf(space, states)
     if (cost >= least) continue
