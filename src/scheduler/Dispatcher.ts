@@ -264,10 +264,20 @@ export class Dispatcher {
     this.ends.cancel(nowMs, ticket)
   }
 
-  /** The batch that a glet should start now, if any. */
+  /**
+   * The batch that a glet should start now, if any; else one to go behind what runs on another glet of its models, which is the next to be free now that
+   * this one was given its own.
+   */
   pull(nowMs: number, id: GletId): DispatchedBatch | undefined {
     const glet = this.lanes.glet(id)
-    return glet === undefined ? undefined : this.pullFor(nowMs, glet)
+    if (glet === undefined) return undefined
+    const batch = this.pullFor(nowMs, glet)
+    if (batch !== undefined || glet.running.length === 0) return batch
+    for (const { lane } of glet.critical) {
+      const behind = lane.routes.length < 2 ? undefined : this.pullBehind(nowMs, lane, glet)
+      if (behind !== undefined) return behind
+    }
+    return undefined
   }
 
   /** The next batch that the arrival of requests of a model allows on any glet. */
@@ -283,8 +293,13 @@ export class Dispatcher {
       const batch = this.pullFor(nowMs, route.glet)
       if (batch !== undefined) return batch
     }
+    return this.pullBehind(nowMs, lane)
+  }
+
+  /** A batch behind what runs on some glet of the lane, this one left out. */
+  private pullBehind(nowMs: number, lane: ModelLane, without?: GletLane): DispatchedBatch | undefined {
     for (const route of lane.routes) {
-      if (route.glet.running.length === 0 || !mayHoldFollower(route)) continue
+      if (route.glet === without || route.glet.running.length === 0 || !mayHoldFollower(route)) continue
       const batch = this.pullFor(nowMs, route.glet)
       if (batch !== undefined) return batch
     }

@@ -1,11 +1,12 @@
 /**
- * Forms the batch a glet asks for: of its models the one with the least laxity, unless that can wait for a full batch of another; of that the
+ * Forms the batch a glet asks for: of its models the one with the least laxity (the part of its SLO that its first request has left), unless that can wait for a full batch of another; of that the
  * largest batch whose predicted end keeps the earliest deadline in it and does not make another model's next request miss, where that can be
  * avoided.
  */
 import type { BestEffortGate, GateState } from "../BestEffortGate.js"
 import { mayFollow, mayHaveFollower } from "./following.js"
 import type { GletLane, Queue, Route, Ticket } from "./graph.js"
+import { laxityOf } from "./laxity.js"
 
 /** Requests passed over, for a faster glet, before a slow one gives up looking in a queue. */
 const passedOverLimit = 64
@@ -64,26 +65,26 @@ export class BatchForming {
   private nextCritical(nowMs: number, startMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
     let chosen: Route | undefined
     let chosenQueue: Queue | undefined
-    let leastLaxityMs = Infinity
+    let leastLaxity = Infinity
     let full: Route | undefined
     let fullQueue: Queue | undefined
-    let fullLaxityMs = Infinity
+    let fullLaxity = Infinity
     for (const route of glet.critical) {
       // From the end: a queue that becomes empty leaves its place to the last.
       for (let i = route.lane.queues.length - 1; i >= 0; i--) {
         const queue = route.lane.queues[i]!
         const head = this.headFor(nowMs, startMs, route, queue)
         if (head === undefined) continue
-        const laxityMs = head.deadlineMs === Infinity ? Number.MAX_VALUE : head.deadlineMs - startMs - route.typicalMs(head.request.items)
-        if (chosen === undefined || laxityMs < leastLaxityMs) {
+        const laxity = laxityOf(startMs, route.typicalMs(head.request.items), head.deadlineMs, head.sloMs)
+        if (chosen === undefined || laxity < leastLaxity) {
           chosen = route
           chosenQueue = queue
-          leastLaxityMs = laxityMs
+          leastLaxity = laxity
         }
-        if (queue.items >= route.steadyBatch && laxityMs < fullLaxityMs) {
+        if (queue.items >= route.steadyBatch && laxity < fullLaxity) {
           full = route
           fullQueue = queue
-          fullLaxityMs = laxityMs
+          fullLaxity = laxity
         }
       }
     }

@@ -6,6 +6,7 @@
  * room in. Whole batches are counted, not a fluid: with SLOs of two or three executions the difference is whether a glet can be filled.
  */
 import type { ModelLane, Route } from "./graph.js"
+import { laxityOf } from "./laxity.js"
 import type { Asked } from "./requestQueue.js"
 
 /** Batches looked ahead one by one where several glets serve a model; further ones are taken as a fluid. */
@@ -14,11 +15,13 @@ const batchesAhead = 64
 /** When `route` could begin a batch of its model: after what runs, and after the other models' requests that are more urgent. */
 const freeForMs = (route: Route, nowMs: number, asked: Asked): number => {
   const glet = route.glet
-  const laterThanMs = asked.deadlineMs - route.typicalMs(asked.items)
-  let freeAt = glet.freeAtMs(nowMs)
+  const beginMs = glet.freeAtMs(nowMs)
+  let freeAt = beginMs
   if (glet.critical.length > 1) {
+    const laxity = laxityOf(beginMs, route.typicalMs(asked.items), asked.deadlineMs, asked.sloMs)
     for (const other of glet.critical) {
-      if (other === route || other.lane.queuedItems === 0 || other.lane.earliestDeadlineMs - other.typicalMs(1) >= laterThanMs) continue
+      const { lane } = other
+      if (other === route || lane.queuedItems === 0 || laxityOf(beginMs, other.typicalMs(1), lane.earliestDeadlineMs, lane.model.sloMs ?? Infinity) >= laxity) continue
       freeAt += other.typicalMs(Math.min(other.lane.queuedItems, other.steadyBatch)) / readyRoutes(other.lane)
     }
   }

@@ -1,6 +1,7 @@
 /**
  * Which batches may be given to a glet behind one that still runs there. Only full ones: a smaller one would close the door on those who arrive
- * meanwhile. And only where a request of another model that arrives right after it would still make its SLO.
+ * meanwhile. Only on the glet of its model that would end it soonest: bound to another it would wait there while that one is free. And only where a
+ * request of another model that arrives right after it would still make its SLO.
  *
  * Full is what the plan runs at once. Most often nothing is, which `mayHoldFollower` tells without a look at any request.
  */
@@ -23,12 +24,23 @@ export const mayHaveFollower = (glet: GletLane): boolean => {
   return false
 }
 
+/** Whether another glet of the model would end so many items sooner, by prediction. */
+const isSoonerElsewhere = (nowMs: number, startMs: number, route: Route, items: number): boolean => {
+  const endMs = startMs + route.typicalMs(items)
+  for (const other of route.lane.routes) {
+    if (other !== route && other.glet.ready && other.glet.freeAtMs(nowMs) + other.typicalMs(items) < endMs) return true
+  }
+  return false
+}
+
 /** Whether a batch from this queue may follow what runs on the glet of the route, which will be free for it at `startMs`. */
 export const mayFollow = (nowMs: number, startMs: number, route: Route, queue: Queue): boolean => {
   if (!isFull(route, queue)) return false
+  const items = Math.min(queue.items, route.batchLimit)
+  if (isSoonerElsewhere(nowMs, startMs, route, items)) return false
   const { glet } = route
   if (glet.critical.length < 2) return true
-  const endMs = startMs - nowMs + route.safeMs(Math.min(queue.items, route.batchLimit))
+  const endMs = startMs - nowMs + route.safeMs(items)
   for (const other of glet.critical) {
     if (other === route) continue
     if (endMs + other.safeMs(other.spec.planBatch) + 2 * glet.overheadMs > (other.lane.model.sloMs ?? Infinity)) return false
