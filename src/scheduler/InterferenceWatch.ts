@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import type { Gpu, Isolation } from "../core/Gpu.js"
+import type { Isolation } from "../core/Gpu.js"
 import type { GletId, ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
 import type { Plan, PlannedGpu } from "../core/Plan.js"
@@ -17,6 +17,7 @@ import type { PlanProblem } from "../core/PlanProblem.js"
 import { validatePlan } from "../core/ValidatePlan.js"
 import type { LearnedInterference } from "./LearnedInterference.js"
 import { learnedOffset, nothingLearned, withLearned } from "./LearnedInterference.js"
+import type { PlanBasis } from "./PlanBasis.js"
 
 /** @since 0.1.0 @category learning */
 export interface InterferenceWatchOptions {
@@ -107,13 +108,10 @@ export interface InterferenceView {
   /** Called when it is time to look, and only then. */
   readonly measured: () => ReadonlyArray<MeasuredGlet>
   readonly outcomes: (model: ModelName) => Outcomes
-  /** The deployed plan, what it took as learned, and when it was made. */
+  /** The deployed plan, what it was made on, and when. */
   readonly plan: Plan
-  readonly planned: LearnedInterference
+  readonly basis: Pick<PlanBasis, "learned" | "profiled"> & { readonly problem: Pick<PlanProblem, "gpus"> }
   readonly plannedMs: number
-  readonly gpus: ReadonlyArray<Gpu>
-  /** What the profiles say, without what was learned. */
-  readonly latency: LatencyModel
   /** Whether the deployed plan keeps its promises if this is so: `holdsWith`. Called only where it matters. */
   readonly holds: (learned: LearnedInterference) => boolean
   readonly options: InterferenceWatchOptions
@@ -140,7 +138,7 @@ export const watchInterference = (
     sums.set(gpuType, new Map([...models].map(([model, { products, squares }]) => [model, { products: left * products, squares: left * squares }])))
   }
   const measured = new Map(view.measured().map((one) => [one.glet, one.works]))
-  const sharingGpus = new Set(view.gpus.filter(({ isolation }) => sharing.has(isolation)).map(({ id }) => id))
+  const sharingGpus = new Set(view.basis.problem.gpus.filter(({ isolation }) => sharing.has(isolation)).map(({ id }) => id))
   for (const gpu of view.plan.gpus) {
     // An overlay's presence is the gate's to bound, and no neighbour's.
     if (!sharingGpus.has(gpu.gpu) || gpu.glets.some(({ overlay }) => overlay === true)) continue
@@ -189,7 +187,7 @@ interface Residual {
 }
 
 const residualsOf = (
-  gpu: PlannedGpu, measured: ReadonlyMap<GletId, MeasuredGlet["works"]>, sinceMs: number, { latency, options }: InterferenceView
+  gpu: PlannedGpu, measured: ReadonlyMap<GletId, MeasuredGlet["works"]>, sinceMs: number, { basis: { profiled }, options }: InterferenceView
 ): ReadonlyArray<Residual> =>
   gpu.glets.flatMap((glet) =>
     (measured.get(glet.id) ?? []).flatMap((work): ReadonlyArray<Residual> => {
@@ -209,7 +207,7 @@ const residualsOf = (
           const planned = [...other.assignments, ...other.bestEffort].find((one) => one.model === model)
           if (planned === undefined) continue
           const beside = { gpuType: gpu.type, model, sharePct: other.sharePct, batch: planned.batch }
-          explained += busyMs * scale * (latency.slowdown(own, [[beside]]) - 1)
+          explained += busyMs * scale * (profiled.slowdown(own, [[beside]]) - 1)
         }
       }
       const excess = work.ratio - 1 - explained
@@ -217,13 +215,13 @@ const residualsOf = (
       return presence > 0 && Number.isFinite(residual) ? [{ gpuType: gpu.type, model: work.model, presence, residual }] : []
     }))
 
-const reasonFor = (learned: LearnedInterference, kept: ReadonlyMap<ModelName, Kept>, { holds, nowMs, options, planned, plannedMs }: InterferenceView): string | undefined => {
+const reasonFor = (learned: LearnedInterference, kept: ReadonlyMap<ModelName, Kept>, { basis, holds, nowMs, options, plannedMs }: InterferenceView): string | undefined => {
   if (nowMs - plannedMs < options.minIntervalMs) return undefined
   if (![...kept.values()].some(({ ended, missed }) => missed > Math.max(1, options.missed * ended))) return undefined
   let worst: { readonly model: ModelName; readonly gpuType: string; readonly by: number } | undefined
   for (const [gpuType, models] of learned) {
     for (const [model, offset] of models) {
-      const by = offset - learnedOffset(planned, gpuType, model)
+      const by = offset - learnedOffset(basis.learned, gpuType, model)
       // Less than a step could be rounding.
       if (by > 1.5 * options.step && by > (worst?.by ?? 0)) worst = { model, gpuType, by }
     }

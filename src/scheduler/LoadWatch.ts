@@ -9,6 +9,7 @@ import type { Model } from "../core/Model.js"
 import type { Plan } from "../core/Plan.js"
 import { gletsOf } from "../core/Plan.js"
 import { rateToPlanFor } from "./BurstHeadroom.js"
+import type { PlanBasis } from "./PlanBasis.js"
 import * as RateEstimator from "./RateEstimator.js"
 import type { ModelLoad, ReplanOptions, ReplanState } from "./ReplanPolicy.js"
 import { decideReplan, plannedAt } from "./ReplanPolicy.js"
@@ -59,11 +60,9 @@ export interface LoadView {
   readonly models: Iterable<{ readonly model: Model; readonly plannable: boolean }>
   /** Items that arrived since the model was registered. */
   readonly arrivedItems: (model: ModelName) => number
-  /** The deployed plan, and the items per second that were asked of it. */
+  /** The deployed plan, and what it was asked for; undefined before the first. */
   readonly plan: Plan
-  readonly asked: ReadonlyMap<ModelName, number>
-  /** `rateToPlanFor`'s, as what was asked was computed with; default 1. */
-  readonly meanPart?: (model: Model) => number
+  readonly basis: Pick<PlanBasis, "asked" | "meanParts"> | undefined
   readonly options: ReplanOptions
 }
 
@@ -89,14 +88,13 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: L
     for (const work of glet.assignments) capacityRps.set(work.model, (capacityRps.get(work.model) ?? 0) + work.capacityRps)
   }
   const loads: Array<ModelLoad> = []
-  for (const { model, plannable } of models) {
-    const asked = view.asked.get(model.name)
-    if (model.serviceClass === "best-effort" || !plannable || asked === undefined) continue
-    const rate = RateEstimator.estimateRps(estimator, model.name)
-    loads.push({
-      model: model.name, rateRps: rate, neededRps: rateToPlanFor(rate, model.sloMs, view.meanPart?.(model)), askedRps: asked,
-      capacityRps: capacityRps.get(model.name) ?? 0
-    })
+  for (const { model: { name, serviceClass, sloMs }, plannable } of models) {
+    const askedRps = view.basis?.asked.get(name)
+    if (serviceClass === "best-effort" || !plannable || askedRps === undefined) continue
+    const rateRps = RateEstimator.estimateRps(estimator, name)
+    // By the mean part that what was asked was computed with.
+    const neededRps = rateToPlanFor(rateRps, sloMs, view.basis?.meanParts.get(name))
+    loads.push({ model: name, rateRps, neededRps, askedRps, capacityRps: capacityRps.get(name) ?? 0 })
   }
   const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
   return { watch: { estimator, replan: state, counted }, reason }

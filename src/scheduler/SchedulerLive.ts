@@ -23,7 +23,7 @@ import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
 import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
-import { makeControlWatch, watchControl, withLoad } from "./ControlWatch.js"
+import { watchControl } from "./ControlWatch.js"
 import type { DispatcherOptions } from "./Dispatcher.js"
 import { defaultDispatcherOptions, Dispatcher } from "./Dispatcher.js"
 import { CrashWatch } from "./internal/crashWatch.js"
@@ -32,7 +32,7 @@ import { RequestPath } from "./internal/requestPath.js"
 import { makeStatus } from "./internal/statusReport.js"
 import { sweepDelayMs } from "./internal/sweepDelay.js"
 import type { InterferenceWatchOptions } from "./InterferenceWatch.js"
-import { defaultInterferenceWatch } from "./InterferenceWatch.js"
+import { defaultInterferenceWatch, makeInterferenceWatch } from "./InterferenceWatch.js"
 import * as LoadWatch from "./LoadWatch.js"
 import { Planner } from "./Planner.js"
 import { PlanThread } from "./PlanThread.js"
@@ -109,12 +109,10 @@ export const make = (
     let waiters: Array<{ readonly reason: string; readonly done: Deferred.Deferred<void> | undefined }> = []
     const waiting = yield* Effect.makeLatch(false)
     let draining = false
-    let watch = makeControlWatch(nowMs())
-    const changeLoad = (change: (load: LoadWatch.LoadWatch) => LoadWatch.LoadWatch): void => {
-      watch = withLoad(watch, change)
-    }
+    let load = LoadWatch.makeLoadWatch(nowMs())
+    let interference = makeInterferenceWatch(nowMs())
 
-    const rateOf = (model: ModelName): number => LoadWatch.watchedRps(watch.load, model)
+    const rateOf = (model: ModelName): number => LoadWatch.watchedRps(load, model)
     const onChange = (): void => {
       for (const follower of followers) follower.unsafeOpen()
     }
@@ -140,7 +138,7 @@ export const make = (
       get planThread() {
         return planThread?.knows(planner) === true ? planThread : undefined
       },
-      path, nowMs, rateOf, onChange, scope, learned: () => watch.interference.learned,
+      path, nowMs, rateOf, onChange, scope, learned: () => interference.learned,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onGivenUp: (error) => {
         runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))
@@ -162,7 +160,7 @@ export const make = (
       yield* Effect.ensuring(
         deployment.deploy(reasons.slice(0, 3).join(", ")),
         Effect.sync(() => {
-          changeLoad((load) => LoadWatch.notePlan(load, nowMs()))
+          load = LoadWatch.notePlan(load, nowMs())
           for (const { done } of served) if (done !== undefined) Deferred.unsafeDone(done, Effect.void)
         })
       )
@@ -172,11 +170,12 @@ export const make = (
     const control = Effect.gen(function*() {
       yield* Effect.sleep(config.controlMs)
       const { basis, plan, registrations } = deployment
-      const seen = watchControl(watch, {
-        nowMs: nowMs(), dispatcher, plan, basis, replan: config.replan, learning: config.learning,
+      const seen = watchControl({ load, interference }, {
+        nowMs: nowMs(), dispatcher, plan, basis, options: config,
         models: [...registrations.registry.values()].map(({ model, unloadable }) => ({ model, plannable: !unloadable }))
       })
-      watch = seen.watch
+      load = seen.load
+      interference = seen.interference
       if (seen.reason !== undefined && !draining && waiters.length === 0) requestPlan(seen.reason)
     })
 
@@ -221,7 +220,7 @@ export const make = (
         }),
       register: (model, profiles) =>
         Effect.suspend(() => {
-          if (!deployment.registrations.registry.has(model.name)) changeLoad((load) => LoadWatch.expectLoad(load, model))
+          if (!deployment.registrations.registry.has(model.name)) load = LoadWatch.expectLoad(load, model)
           deployment.registrations.register(model, profiles)
           return requestPlanAndWait(`model ${model.name} registered`)
         }).pipe(Effect.map(() => deployment.readiness(model.name) ?? { state: "failed", reason: "it was unregistered meanwhile" })),
@@ -229,8 +228,7 @@ export const make = (
         Effect.suspend(() => {
           if (!deployment.registrations.isRegistered(name)) return Effect.succeed(false)
           deployment.registrations.amend(name, change)
-          const { expectedRateRps } = change
-          if (expectedRateRps !== undefined) changeLoad((load) => LoadWatch.expectRate(load, name, expectedRateRps))
+          if (change.expectedRateRps !== undefined) load = LoadWatch.expectRate(load, name, change.expectedRateRps)
           return Effect.as(requestPlanAndWait(`what is asked of ${name} changed`), true)
         }),
       learn: (name, profiles) =>
@@ -247,10 +245,10 @@ export const make = (
       unregister: (name) =>
         Effect.suspend(() => {
           deployment.registrations.unregister(name)
-          changeLoad((load) => LoadWatch.forgetCount(load, name))
+          load = LoadWatch.forgetCount(load, name)
           return requestPlanAndWait(`model ${name} unregistered`)
         }).pipe(Effect.zipRight(Effect.sync(() => {
-          if (!deployment.registrations.registry.has(name)) changeLoad((load) => LoadWatch.forgetRate(load, name))
+          if (!deployment.registrations.registry.has(name)) load = LoadWatch.forgetRate(load, name)
         }))),
       readiness: (name) => deployment.readiness(name),
       plan: Effect.sync(() => deployment.plan),

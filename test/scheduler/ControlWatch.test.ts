@@ -5,11 +5,11 @@ import type { Plan } from "../../src/core/Plan.js"
 import { emptyPlan } from "../../src/core/Plan.js"
 import { defaultPlanOptions } from "../../src/core/PlanProblem.js"
 import { rateToPlanFor } from "../../src/scheduler/BurstHeadroom.js"
-import type { ControlView } from "../../src/scheduler/ControlWatch.js"
-import { makeControlWatch, watchControl, withLoad } from "../../src/scheduler/ControlWatch.js"
-import { defaultInterferenceWatch } from "../../src/scheduler/InterferenceWatch.js"
+import type { ControlView, ControlWatch } from "../../src/scheduler/ControlWatch.js"
+import { watchControl } from "../../src/scheduler/ControlWatch.js"
+import { defaultInterferenceWatch, makeInterferenceWatch } from "../../src/scheduler/InterferenceWatch.js"
 import { learnedOffset, nothingLearned, withLearned } from "../../src/scheduler/LearnedInterference.js"
-import { expectLoad } from "../../src/scheduler/LoadWatch.js"
+import { expectLoad, makeLoadWatch } from "../../src/scheduler/LoadWatch.js"
 import { makePlanBasis } from "../../src/scheduler/PlanBasis.js"
 import { defaultReplanOptions } from "../../src/scheduler/ReplanPolicy.js"
 import { makeModel } from "./harness.js"
@@ -32,6 +32,8 @@ const plan: Plan = {
   }]
 }
 
+const options: ControlView["options"] = { replan: defaultReplanOptions, learning: defaultInterferenceWatch }
+
 /** Both models get `rps`, miss their objectives, and take three times what their profiles say: what the watch says every 200 ms until `toMs`. */
 const run = (rps: number, toMs: number, view: Partial<ControlView> = {}) => {
   let nowMs = 0
@@ -46,14 +48,15 @@ const run = (rps: number, toMs: number, view: Partial<ControlView> = {}) => {
       }))
     }
   }
-  let watch = [a, b].reduce((watch, model) => withLoad(watch, (load) => expectLoad(load, { ...model, expectedRateRps: 100 })), makeControlWatch(0))
+  const load = [a, b].reduce((load, model) => expectLoad(load, { ...model, expectedRateRps: 100 }), makeLoadWatch(0))
+  let watch: ControlWatch = { load, interference: makeInterferenceWatch(0) }
   let reason = Option.none<string>()
   for (nowMs = 200; nowMs <= toMs && Option.isNone(reason); nowMs += 200) {
     const seen = watchControl(watch, {
-      nowMs, dispatcher, plan, basis, replan: defaultReplanOptions, learning: defaultInterferenceWatch,
+      nowMs, dispatcher, plan, basis, options,
       models: [a, b].map((model) => ({ model, plannable: true })), ...view
     })
-    watch = seen.watch
+    watch = seen
     reason = Option.fromNullable(seen.reason)
   }
   return { watch, taken, reason: Option.getOrUndefined(reason), atMs: nowMs - 200 }
@@ -76,7 +79,7 @@ describe("watchControl", () => {
   })
 
   it("leaves what was measured where it is without a plan, or where nothing is to be learned", () => {
-    for (const view of [{ basis: undefined }, { learning: undefined }]) {
+    for (const view of [{ basis: undefined }, { options: { ...options, learning: undefined } }]) {
       const { reason, taken } = run(100, 30_000, view)
       assert.deepStrictEqual({ reason, taken }, { reason: undefined, taken: 0 })
     }

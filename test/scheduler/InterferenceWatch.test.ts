@@ -36,9 +36,10 @@ const lookAt = (loss: number, busy: readonly [number, number], sinceMs: number):
   return [work(a, 0.5, ratio), work(b, busy[0], 1), work(c, busy[1], 1)]
 }
 
+const basis: InterferenceView["basis"] = { profiled: latency, learned: nothingLearned, problem: { gpus: [gpu] } }
 const look = (watch: InterferenceWatch, view: Partial<InterferenceView>) =>
   watchInterference(watch, {
-    nowMs: 0, measured: () => [], outcomes: () => ({ ended: 0, kept: 0 }), plan, planned: nothingLearned, plannedMs: -Infinity, gpus: [gpu], latency,
+    nowMs: 0, measured: () => [], outcomes: () => ({ ended: 0, kept: 0 }), plan, basis, plannedMs: -Infinity,
     holds: () => false, options: { ...defaultInterferenceWatch, noise: 0 }, ...view
   })
 
@@ -67,7 +68,7 @@ describe("watchInterference", () => {
     assert.strictEqual(learnedOf(lookOften(1000, [1, 1], 50).watch), defaultInterferenceWatch.largest)
     const few = (loss: number) => lookAt(loss, [1, 1], 2000).map(({ glet, works }) => ({ glet, works: works.map((work) => ({ ...work, executions: 4 })) }))
     assert.strictEqual(learnedOf(lookOften(2, [1, 1], 10, { measured: () => few(2) }).watch), 0)
-    assert.strictEqual(learnedOf(lookOften(2, [1, 1], 10, { gpus: [gpuOf(0, { isolation: "threads" })] }).watch), 0)
+    assert.strictEqual(learnedOf(lookOften(2, [1, 1], 10, { basis: { ...basis, problem: { gpus: [gpuOf(0, { isolation: "threads" })] } } }).watch), 0)
     assert.strictEqual(learnedOf(lookOften(2, [1, 1], 10, { measured: () => lookAt(2, [1, 1], 2000).map((one) => ({ ...one, works: one.works.map((work) => ({ ...work, ratio: NaN })) })) }).watch), 0)
   })
 
@@ -89,7 +90,7 @@ describe("watchInterference", () => {
     assert.isUndefined(reason({ outcomes: () => ({ ended: ended += 100, kept: ended }) }), "all in time")
     assert.isUndefined(reason({ holds: () => true }))
     assert.isUndefined(reason({ plannedMs: 39_000 }), "it was just made")
-    assert.isUndefined(reason({ planned: new Map([[gpu.type, new Map([[a, 2]])]]) }), "the plan knows")
+    assert.isUndefined(reason({ basis: { ...basis, learned: new Map([[gpu.type, new Map([[a, 2]])]]) } }), "the plan knows")
   })
 
   it("looks no more often than asked", () => {

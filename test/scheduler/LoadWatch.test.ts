@@ -12,11 +12,11 @@ const idle = makeModel("idle", { serviceClass: "best-effort" })
 /** Looks every 200 ms while `rps` arrive; answers the watch, what arrived, and the reasons given. */
 const run = (watch: LoadWatch, arrived: number, fromMs: number, toMs: number, rps: number, options: { readonly askedRps?: number; readonly plannable?: boolean } = {}) => {
   const reasons: Array<string> = []
-  const asked = options.askedRps === undefined ? new Map() : new Map([[model.name, options.askedRps]])
+  const basis = options.askedRps === undefined ? undefined : { asked: new Map([[model.name, options.askedRps]]), meanParts: new Map() }
   for (let nowMs = fromMs; nowMs <= toMs; nowMs += 200) {
     arrived += (rps * 200) / 1000
     const seen = watchLoad(watch, {
-      nowMs, asked, plan: emptyPlan, options: defaultReplanOptions,
+      nowMs, basis, plan: emptyPlan, options: defaultReplanOptions,
       models: [{ model, plannable: options.plannable ?? true }, { model: idle, plannable: true }],
       arrivedItems: (name) => (name === model.name ? arrived : 0)
     })

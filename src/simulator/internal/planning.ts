@@ -4,8 +4,9 @@ import type { GletId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf, gpusUsed } from "../../core/Plan.js"
-import { makeControlWatch, watchControl, withLoad } from "../../scheduler/ControlWatch.js"
+import { watchControl } from "../../scheduler/ControlWatch.js"
 import type { Dispatcher } from "../../scheduler/Dispatcher.js"
+import { makeInterferenceWatch } from "../../scheduler/InterferenceWatch.js"
 import { withLearnedOnce } from "../../scheduler/LearnedInterference.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
 import type { PlanBasis } from "../../scheduler/PlanBasis.js"
@@ -35,7 +36,8 @@ export class Planning {
   private plan: Plan = emptyPlan
   /** What it was made on. */
   private basis: PlanBasis | undefined
-  private watch = makeControlWatch(0)
+  private load = LoadWatch.makeLoadWatch(0)
+  private interference = makeInterferenceWatch(0)
   private readonly latencyOf = withLearnedOnce()
   private next: Successor | undefined
   private rollout: Rollout | undefined
@@ -55,7 +57,7 @@ export class Planning {
 
   /** The plan for the expected rates, deployed before the first request. */
   start(): void {
-    for (const model of this.input.models) this.watch = withLoad(this.watch, (load) => LoadWatch.expectLoad(load, model))
+    for (const model of this.input.models) this.load = LoadWatch.expectLoad(this.load, model)
     if (!this.make(0, "expected rates")) return
     this.roll(0, true)
     this.switchOver(0)
@@ -63,16 +65,16 @@ export class Planning {
 
   /** Watches arrivals and what executions take, and begins to plan where either calls for it. */
   look(nowMs: number): void {
-    const { learning, models, replan } = this.input
-    const { reason, watch } = watchControl(this.watch, {
-      nowMs, dispatcher: this.dispatcher, plan: this.plan, basis: this.basis, replan, learning,
-      models: models.map((model) => ({ model, plannable: true }))
+    const { interference, load, reason } = watchControl({ load: this.load, interference: this.interference }, {
+      nowMs, dispatcher: this.dispatcher, plan: this.plan, basis: this.basis, options: this.input,
+      models: this.input.models.map((model) => ({ model, plannable: true }))
     })
-    this.watch = watch
+    this.load = load
+    this.interference = interference
     if (reason === undefined || this.busy) return
     this.busy = this.make(nowMs, reason)
     if (this.busy) this.events.add(nowMs + this.input.costs.planningMs, EventKind.planned, 0)
-    else this.notePlan(nowMs)
+    else this.load = LoadWatch.notePlan(this.load, nowMs)
   }
 
   /** The plan is there: opens and loads what it wants. */
@@ -88,7 +90,7 @@ export class Planning {
     this.next = undefined
     this.rollout = undefined
     this.busy = false
-    this.notePlan(nowMs)
+    this.load = LoadWatch.notePlan(this.load, nowMs)
     const lost = isIdle ? [] : modelsLost(plan, this.models.keys(), (model) => this.dispatcher.isServed(model), (id, model) => this.fleet.isReady(id, model))
     if (lost.length > 0) {
       for (const { id } of open) this.fleet.close(nowMs, id)
@@ -120,10 +122,6 @@ export class Planning {
     if (this.incidents.length < mostKept) this.incidents.push(incident)
   }
 
-  private notePlan(nowMs: number): void {
-    this.watch = withLoad(this.watch, (load) => LoadWatch.notePlan(load, nowMs))
-  }
-
   /** What the dispatcher is to know of a glet of the new plan. */
   private tell(id: GletId): void {
     const glet = this.fleet.glets.get(id)
@@ -134,8 +132,8 @@ export class Planning {
   private make(nowMs: number, reason: string): boolean {
     const { gpus, latency: profiled, models, planner, planOptions: options } = this.input
     const basis = makePlanBasis({
-      models, gpus, options, profiled, learned: this.watch.interference.learned, latencyOf: this.latencyOf,
-      rateOf: (model) => LoadWatch.watchedRps(this.watch.load, model)
+      models, gpus, options, profiled, learned: this.interference.learned, latencyOf: this.latencyOf,
+      rateOf: (model) => LoadWatch.watchedRps(this.load, model)
     })
     const plan = succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber })
     if (Either.isLeft(plan)) {
