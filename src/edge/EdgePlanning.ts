@@ -8,7 +8,6 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { Executor } from "../core/Executor.js"
 import type { Gpu } from "../core/Gpu.js"
 import { GpuInventory } from "../core/Gpu.js"
@@ -102,8 +101,9 @@ export const make = (options: EdgePlanningOptions): Effect.Effect<void, never, S
       yield* scheduler.setGpus([...own, ...usable])
     })
     const nudge = (): void => void Queue.unsafeOffer(wake, undefined)
+    const changed = yield* scheduler.follow
     yield* Effect.acquireRelease(Effect.sync(() => nodes.onChange(nudge)), (stop) => Effect.sync(stop))
-    yield* Effect.forkScoped(Stream.runForEach(scheduler.changes, () => Effect.sync(nudge)))
+    yield* Effect.forkScoped(Effect.forever(Effect.map(changed, nudge)))
     yield* Effect.forkScoped(Effect.annotateLogs(
       Effect.forever(Effect.catchAllDefect(look, (defect) => {
         told = new WeakMap()

@@ -6,7 +6,6 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
 import type { Gpu } from "../core/Gpu.js"
 import type { GletId, GpuId, ModelName } from "../core/Ids.js"
 import type { Model, ServiceClass } from "../core/Model.js"
@@ -131,8 +130,11 @@ export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler
   /** Plans now, for the rates now estimated, and deploys what differs. `dryRun`: only answers. */
   readonly replan: (options?: { readonly reason?: string; readonly dryRun?: boolean }) => Effect.Effect<Plan>
   readonly status: Effect.Effect<SchedulerStatus>
-  /** The status at every change of plan, glet or model state. */
-  readonly changes: Stream.Stream<SchedulerStatus>
+  /**
+   * Follows the status until the scope closes. What it answers completes with the status, the first time at once, then when plan, glets or states of
+   * models have changed since. As a stream: `statusStream`.
+   */
+  readonly follow: Effect.Effect<Effect.Effect<SchedulerStatus>, never, Scope.Scope>
   /** Adds an observer until the scope closes. */
   readonly observe: (observer: SchedulerObserver) => Effect.Effect<void, never, Scope.Scope>
   /** Refuses new requests with `draining`, completes when all accepted ones have ended. */

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -13,7 +12,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { Executor } from "../core/Executor.js"
 import type { Gpu } from "../core/Gpu.js"
 import { GpuInventory } from "../core/Gpu.js"
@@ -262,17 +260,17 @@ export const make = (
           ? Effect.map(deployment.planNow, (planned) => (Either.isRight(planned) ? planned.right.plan : deployment.plan))
           : Effect.map(requestPlanAndWait(reason), () => deployment.plan),
       status,
-      changes: Stream.fromPull(Effect.map(
+      follow: Effect.map(
         Effect.acquireRelease(
           // Open: what there is now comes first.
           Effect.tap(Effect.makeLatch(true), (follower) => Effect.sync(() => followers.add(follower))),
           (follower) => Effect.sync(() => followers.delete(follower))
         ),
-        (follower) => Effect.map(Effect.zipRight(follower.await, Effect.suspend(() => {
+        (follower) => Effect.zipRight(follower.await, Effect.suspend(() => {
           follower.unsafeClose()
           return status
-        })), Chunk.of)
-      )),
+        }))
+      ),
       observe: (observer) =>
         Effect.asVoid(Effect.acquireRelease(
           Effect.sync(() => path.observers.add(observer)),

@@ -17,6 +17,7 @@ import { InvalidRequest } from "../core/RequestError.js"
 import type { TensorSpec } from "../core/Tensor.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
 import type { SchedulerStatus } from "../scheduler/SchedulerStatus.js"
+import { statusStream } from "../scheduler/StatusStream.js"
 import type { MappedError } from "./ErrorMapping.js"
 import { type Endpoint, endpoint, type RouteServices, type RouteSettings, toApp } from "./internal/endpoint.js"
 import { notServed } from "./internal/served.js"
@@ -169,7 +170,7 @@ const adminModels = Effect.gen(function*() {
 const watchStatus = (stopped: Effect.Effect<void>) =>
   Effect.map(Scheduler, (scheduler) =>
     HttpServerResponse.stream(
-      Stream.concat(Stream.fromEffect(scheduler.status), scheduler.changes).pipe(
+      statusStream(scheduler).pipe(
         Stream.mapEffect(withEdge),
         Stream.map((status) => new TextEncoder().encode(`${JSON.stringify(status)}\n`)),
         Stream.interruptWhen(stopped)

@@ -13,6 +13,7 @@ import { greedy } from "../../src/scheduler/planners/Greedy.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
 import * as SchedulerLive from "../../src/scheduler/SchedulerLive.js"
+import { statusStream } from "../../src/scheduler/StatusStream.js"
 import { makeModel, request } from "./harness.js"
 import { makeVirtualClock } from "./virtualClock.js"
 import type { Tally } from "./service.js"
@@ -342,7 +343,7 @@ describe("Scheduler", () => {
   it.live("tells its status at every change", () =>
     withScheduler({}, Effect.gen(function*() {
       const scheduler = yield* Scheduler
-      const seen = yield* Effect.fork(Stream.runCollect(Stream.takeUntil(scheduler.changes, (status) =>
+      const seen = yield* Effect.fork(Stream.runCollect(Stream.takeUntil(statusStream(scheduler), (status) =>
         status.models.length === 1 && status.models[0]!.state === "ready")))
       yield* pass(5)
       yield* register(critical("a"))

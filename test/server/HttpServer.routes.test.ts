@@ -181,9 +181,14 @@ describe("admin API", () => {
         new Promise<ReadonlyArray<string>>((resolve) => {
           const socket = connect(port, "127.0.0.1", () => socket.write("GET /glet/v1alpha1/status/watch HTTP/1.1\r\nHost: x\r\n\r\n"))
           let text = ""
+          let changed = false
           socket.on("data", (chunk) => {
             text += chunk.toString()
             const found = text.split("\n").filter((line) => line.startsWith("{"))
+            if (found.length === 1 && !changed) {
+              changed = true
+              void call(port, { path: "/glet/v1alpha1/replan", method: "POST" })
+            }
             if (found.length < 2) return
             socket.destroy()
             resolve(found)

@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -76,7 +75,7 @@ class World {
       plan: Effect.succeed(emptyPlan),
       replan: () => Effect.succeed(emptyPlan),
       status: Effect.dieMessage("not asked"),
-      changes: Stream.empty,
+      follow: Effect.succeed(Effect.never),
       observe: () => Effect.void,
       drain: Effect.void
     })

@@ -4,7 +4,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
 import { Executor } from "../../src/core/Executor.js"
 import { type Gpu, type GpuInventory, layerStatic } from "../../src/core/Gpu.js"
 import type { GletId, GpuId, ModelName } from "../../src/core/Ids.js"
@@ -120,6 +119,7 @@ const statusOf = (models: ReadonlyArray<Model>): SchedulerStatus => ({
 
 const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): typeof Scheduler.Service => {
   let requests = 0
+  const followers = new Set<Effect.Latch>()
   const offer = (request: InferRequest, onEnd: (end: RequestEnd) => void) => {
     const entry = entries.get(request.model)
     fakes.seen.push(request)
@@ -180,9 +180,16 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
     unregister: () => Effect.die("not used by the server"),
     readiness: (name) => (entries.has(name) ? { state: "ready" } : undefined),
     plan: Effect.succeed({ ...emptyPlan, generation: 3 }),
-    replan: (options) => Effect.succeed({ ...emptyPlan, generation: options?.dryRun === true ? 3 : 4 }),
+    replan: (options) =>
+      Effect.sync(() => {
+        if (options?.dryRun !== true) for (const follower of followers) follower.unsafeOpen()
+        return { ...emptyPlan, generation: options?.dryRun === true ? 3 : 4 }
+      }),
     status,
-    changes: Stream.concat(Stream.fromEffect(status), Stream.never),
+    follow: Effect.map(
+      Effect.tap(Effect.makeLatch(true), (follower) => Effect.sync(() => followers.add(follower))),
+      (follower) => Effect.zipRight(follower.await, Effect.zipRight(follower.close, status))
+    ),
     observe: (observer) =>
       Effect.acquireRelease(
         Effect.sync(() => void fakes.observers.add(observer)),

@@ -2,7 +2,6 @@
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { emptyPlan } from "../../core/Plan.js"
 import { modelView } from "../HostModel.js"
 import type { GletView, HostState } from "../Messages.js"
@@ -31,12 +30,13 @@ export const reportState = (context: HostContext, wanted: Queue.Dequeue<void>): 
       },
       gletExited: publish
     })
+    const changed = yield* scheduler.follow
     const report = Effect.gen(function*() {
       yield* Queue.take(wanted)
       view.status = yield* scheduler.status
       options.post(stateOf(context))
       yield* Effect.withClock(Effect.sleep(stateMs), real)
     })
-    yield* Effect.forkScoped(Stream.runForEach(scheduler.changes, () => Effect.sync(publish)))
+    yield* Effect.forkScoped(Effect.forever(Effect.map(changed, publish)))
     yield* Effect.forkScoped(Effect.forever(report))
   })
