@@ -1,13 +1,20 @@
 import { defineConfig } from "vitest/config"
 
+/** Suites without a process, a socket or a global of their own: one thread runs them one after the other, and loads what they import once. */
+const pure = ["core", "link", "scheduler", "simulator", "server/internal", "server/repository"].map((folder) => `test/${folder}/**/*.test.ts`)
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    globalSetup: ["test/globalSetup.ts"],
-    setupFiles: ["test/support/seed.ts"],
-    pool: "forks",
+    setupFiles: ["test/support/seed.ts", "test/support/breathe.ts"],
     // One more than CI has cores: tests of servers wait for much of their time.
-    poolOptions: { forks: { maxForks: 3 } },
+    poolOptions: { threads: { isolate: false, minThreads: 1, maxThreads: 1 }, forks: { maxForks: 3 } },
+    projects: [
+      { extends: true, test: { name: "pure", pool: "threads", include: pure } },
+      {
+        extends: true,
+        test: { name: "whole", pool: "forks", include: ["test/**/*.test.ts"], exclude: pure, globalSetup: ["test/globalSetup.ts"] }
+      }
+    ],
     // Tests that drive browsers and kill processes share two cores with each other: in CI one that fails is tried once more.
     retry: process.env["CI_JSON"] === undefined ? 0 : 1,
     // Against what hangs, not against what is slow: other work may have the cores.

@@ -13,8 +13,6 @@ import type { ModelProfile, Profile } from "../../src/core/Profile.js"
 import { Profiler } from "../../src/core/Profiler.js"
 import { makeSlotLayout } from "../../src/core/SlotLayout.js"
 import { makeHeapArena } from "../../src/core/TensorArena.js"
-import * as CpuExecutor from "../../src/node-cuda/CpuExecutor.js"
-import { cpuGpu } from "../../src/node-cuda/CpuInventory.js"
 import * as Emulated from "../../src/node-cuda/Emulated.js"
 import { firstBatches, nextBatch } from "../../src/core/internal/batchSizes.js"
 import { pointOf } from "../../src/core/internal/latencyStatistics.js"
@@ -213,21 +211,6 @@ describe("Profiler", () => {
       assert.strictEqual(measured.at(-1), 100)
     }).pipe(Effect.provide(layerOf(fine, {}, {}, shares)))
   })
-})
-
-describe("Profiler, on the CPU", () => {
-  it.live("measures a real model on every share, and closes what it opened", () =>
-    Effect.gen(function*() {
-      const profiler = yield* Profiler
-      const { arena } = yield* Executor
-      const gpu = cpuGpu({ cores: 2 })
-      const found = yield* profiler.profile({ model: { ...lenetModel, maxBatch: 4 }, gpu, budgetMs: 1000 })
-      for (const sharePct of [50, 100]) assert.includeMembers(sizes(found, sharePct), [1, 2, 4])
-      assert.isTrue(found.points.every((point) => point.count >= 3 && point.p50Ms > 0 && point.p50Ms <= point.p99Ms))
-      assert.isAtLeast(found.memoryBytes, lenetModel.weightBytes)
-      assert.isAbove(found.loadMs, 0)
-      assert.strictEqual(arena.usedBytes(), 0)
-    }).pipe(Effect.provide(ProfilerLive.layer().pipe(Layer.provideMerge(CpuExecutor.layer())))))
 })
 
 describe("pointOf", () => {
