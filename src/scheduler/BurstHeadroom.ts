@@ -11,7 +11,7 @@ import type { Model } from "../core/Model.js"
 const z99 = 2.3263
 const skew = (z99 * z99 - 1) / 6
 
-/** Above a few hundred items per second Poisson's spread becomes small; what remains is error of the estimate. */
+/** Rates are estimates. */
 const leastHeadroom = 0.1
 
 /** The part of requests that may wait too long because of bursts. */
@@ -29,14 +29,14 @@ const effectiveBandwidth = (rateRps: number, sloMs: number): number => {
 }
 
 /**
- * The rate to plan for in items per second, the largest of three:
+ * The rate to plan for in items per second, the larger of two:
  *
  * - the 99th percentile of the arrivals of one second if they come by a Poisson process of `rateRps`. By Cornish and Fisher's expansion,
  *   r + z √r + (z² - 1) / 6: within one item of the exact count everywhere, and unlike it continuous and strictly increasing, so that a small change of
  *   the rate is a small change of the plan (gpulet §2, R99). A model that gets nothing at all is planned for 0.7 items/s;
- * - what keeps all but one in a hundred from waiting longer than half of `sloMs` for those before them: a short SLO leaves no time to work a burst off;
- * - a tenth more than the rate, for it is an estimate. Plans count executions at their 99th percentile, and have this much more to give where the mean is
- *   below it: `meanPart` is the mean over the 99th percentile (see `meanPartOf`).
+ * - of a tenth more than the rate, for it is an estimate, what keeps all but one in a hundred from waiting longer than half of `sloMs` for those before
+ *   them: a short SLO leaves no time to work a burst off. Plans count executions at their 99th percentile, and queues see their mean: `meanPart` is the
+ *   mean over the 99th percentile (see `meanPartOf`).
  *
  * @example
  * ```ts
@@ -44,14 +44,14 @@ const effectiveBandwidth = (rateRps: number, sloMs: number): number => {
  *
  * rateToPlanFor(100) // 124.0
  * rateToPlanFor(10_000) // 11_000
- * rateToPlanFor(1000, 5) // 1764.2: five requests come within the SLO on average, and often nine
+ * rateToPlanFor(1000, 5) // 1872.9: five requests come within the SLO on average, and often nine
  * ```
  * @since 0.1.0
  * @category rates
  */
 export const rateToPlanFor = (rateRps: number, sloMs = Infinity, meanPart = 1): number => {
   const rate = rateRps > 0 ? rateRps : 0
-  return Math.max(rate + z99 * Math.sqrt(rate) + skew, effectiveBandwidth(rate, sloMs), (1 + leastHeadroom) * meanPart * rate)
+  return Math.max(rate + z99 * Math.sqrt(rate) + skew, meanPart * effectiveBandwidth((1 + leastHeadroom) * rate, sloMs))
 }
 
 /**
