@@ -7,7 +7,7 @@ import type { Demand, PlanProblem } from "../../core/PlanProblem.js"
 import type { LatencyRow } from "./latencyRows.js"
 import { batchLimit, latencyRows } from "./latencyRows.js"
 import type { Effect } from "./slowdowns.js"
-import { effectOf } from "./slowdowns.js"
+import { knownEffects } from "./slowdowns.js"
 
 /** What a model can do at most on a share of a GPU alone, always having work. */
 interface Saturation {
@@ -74,12 +74,13 @@ export const makePlanTables = (problem: PlanProblem): PlanTables => {
     return ms > 0 ? ms : Infinity
   }
 
+  const effectsKnown = knownEffects(latency)
   const effects = perShare(demands.length, (): Array<Effect | undefined> => [])
   const isPerBatch = latency.interference?.isPerBatch ?? true
   const effect = (gpuType: string, demand: number, sharePct: number, batch: number): Effect => {
     const row = effects(gpuType, demand, sharePct)
     const place = isPerBatch ? batch : 0
-    return row[place] ??= effectOf(latency, execution(gpuType, demand, sharePct, batch))
+    return row[place] ??= effectsKnown(execution(gpuType, demand, sharePct, batch))
   }
 
   const saturation = perShare(demands.length, (gpuType, demand, sharePct) => {

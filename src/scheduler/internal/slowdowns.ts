@@ -20,6 +20,43 @@ export const effectOf = ({ interference }: Pick<LatencyModel, "interference">, e
   return { execution, base, by, pressure: interference.pressure(execution) }
 }
 
+/** Numbers of executions whose effects are kept for one latency model; beyond them what is known is forgotten. */
+const mostKept = 1 << 16
+
+type KnownEffects = (execution: Execution) => Effect
+
+const makeKnownEffects = (latency: LatencyModel): KnownEffects => {
+  const types = new Map<string, Map<string, Map<number, Effect>>>()
+  const isPerBatch = latency.interference?.isPerBatch ?? true
+  let kept = 0
+  return (execution) => {
+    const { batch, gpuType, model, sharePct } = execution
+    let models = types.get(gpuType)
+    if (models === undefined) types.set(gpuType, models = new Map())
+    let known = models.get(model)
+    if (known === undefined) models.set(model, known = new Map())
+    // Shares are whole percents up to 100.
+    const place = isPerBatch ? batch * 101 + sharePct : sharePct
+    const found = known.get(place)
+    if (found !== undefined) return found
+    const made = effectOf(latency, execution)
+    if (++kept > mostKept) {
+      types.clear()
+      kept = 0
+    } else known.set(place, made)
+    return made
+  }
+}
+
+const effectsOf = new WeakMap<LatencyModel, KnownEffects>()
+
+/** Effects by execution, kept as long as the latency model lives: planners are asked again and again with the same one. */
+export const knownEffects = (latency: LatencyModel): KnownEffects => {
+  let known = effectsOf.get(latency)
+  if (known === undefined) effectsOf.set(latency, known = makeKnownEffects(latency))
+  return known
+}
+
 /** The part of its time by which one execution slows another down. */
 export const excessOf = (own: Effect, { pressure }: Effect): number => {
   let more = own.base

@@ -35,6 +35,9 @@ export interface Found {
 /** Models times GPUs up to which every number of GPUs is climbed. */
 const climbedUpTo = 320
 
+/** More GPUs than this, and than models, are mostly alike: an attempt takes no more steps for them, and a number that is one too few is given up in a second. */
+const leastBalanced = 5
+
 /** Annealing steps of a climb's attempt on some GPUs. */
 export const attemptSteps = (gpus: number, effort: number): number => Math.round(effort * (2000 + 1000 * gpus))
 export const climbAttempts = 30
@@ -62,6 +65,7 @@ const countAsked = ({ unit }: Direction): number => unit.reduce((count, rps) => 
 
 const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
   const available = space.kinds[0]!.members.length
+  const asked = countAsked(direction)
   for (let count = Math.max(1, bound.gpus); count <= available; count++) {
     const climbed = climb(space, solver, {
       kinds: new Array<number>(count).fill(0),
@@ -72,7 +76,7 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
       patience: 4,
       random: makeRandom(seed),
       attempts: climbAttempts,
-      steps: attemptSteps(count, effort)
+      steps: attemptSteps(Math.min(count, Math.max(leastBalanced, asked)), effort)
     })
     if (climbed.length >= direction.length) return climbed
   }
@@ -121,11 +125,13 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const constructed = costOf(space, assembled) <= bound.cost + 1e-9
     ? undefined
     : constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
+  // More effort has more GPUs finished so; each by less than that, for it is the number that gains.
+  const more = Math.min(effort, Math.sqrt(effort))
   /** Some GPUs at a time are built anew; then one less is tried. */
   const finish = (built: ReadonlyArray<GpuState>): ReadonlyArray<GpuState> => {
-    const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: effort * shrinkBuilds * Math.min(1, manyGpus / gpus), buildsEach: effort * shrinkBuildsEach(asked), random })
+    const states = shrink(space, solver, { states: built, target, weights, prices, bound: bound.cost, builds: more * shrinkBuilds * Math.min(1, manyGpus / gpus), buildsEach: more * shrinkBuildsEach(asked), random })
     return states.length > squeezedUpTo ? states : squeeze(space, solver, {
-      states, target, weights: worthOf(costs, target), bound: bound.cost, stepsEach: attemptSteps(states.length, effort), steps: effort * squeezeSteps, random
+      states, target, weights: worthOf(costs, target), bound: bound.cost, stepsEach: attemptSteps(states.length, more), steps: more * squeezeSteps, random
     })
   }
   // The dearer start may have the cheaper end.
