@@ -43,6 +43,8 @@ export interface LooseGlets {
 
 /** Sums of floating-point milliseconds and of parts of time. */
 const slack = 1e-9
+/** A bound on cycles is taken to be so much less. */
+const shortOf = 1e-6
 
 /** Free time is worth more where there is much of it in one glet, up to so much of the share: glets get full, and others empty. */
 const worthOfFree = 0.7
@@ -55,23 +57,41 @@ const mostRounds = 200
 
 export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: LoosePrices): LooseGlets => {
   const { isStrict, kinds, maxModels, rows, sloMs } = space
-  const { data, stride } = rows
   const shares = Math.max(...kinds.map(({ sharesPct }) => sharesPct.length))
   const place = (kind: number, share: number, model: number): number => (kind * shares + share) * space.models + model
-  const most = new Float64Array(kinds.length * shares * space.models)
+  const places = kinds.length * shares * space.models
+  // By place: latencies beside average neighbours, from that of one item on; the largest batch; the least that a further item adds; the most that is carried.
+  const begins = new Int32Array(places)
+  const largest = new Int32Array(places)
+  const least = new Float64Array(places)
+  const most = new Float64Array(places)
+  let end = 0
   kinds.forEach(({ sharesPct }, kind) =>
     sharesPct.forEach((_, share) => {
-      for (let model = 0; model < space.models; model++) {
+      for (let model = 0, at = place(kind, share, 0); model < space.models; model++, at++) {
+        largest[at] = rows.largest(kind, model, share)
+        begins[at] = end
+        end += largest[at]!
+      }
+    })
+  )
+  const latencies = new Float64Array(end)
+  kinds.forEach(({ sharesPct }, kind) =>
+    sharesPct.forEach((_, share) => {
+      for (let model = 0, at = place(kind, share, 0); model < space.models; model++, at++) {
         const start = rows.start(kind, model, share)
-        const largest = rows.largest(kind, model, share)
         const longer = 1 + slowing[kind]![share]![model]!
+        const begin = begins[at]!
         let best = 0
-        for (let batch = 1; batch <= largest; batch++) {
-          const ms = data[start + batch * stride]! * longer
-          if (2 * ms > sloMs[model]!) break
-          if ((1000 * batch) / ms > best) best = (1000 * batch) / ms
+        let added = Infinity
+        for (let batch = 1; batch <= largest[at]!; batch++) {
+          const ms = rows.data[start + batch * rows.stride]! * longer
+          latencies[begin + batch - 1] = ms
+          if (batch > 1) added = Math.min(added, (ms - latencies[begin]!) / (batch - 1))
+          if (2 * ms <= sloMs[model]! && (1000 * batch) / ms > best) best = (1000 * batch) / ms
         }
-        most[place(kind, share, model)] = best
+        least[at] = largest[at]! > 1 ? added : 0
+        most[at] = best
       }
     })
   )
@@ -89,22 +109,18 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
   // What `carries` found.
   let used = 1
   let foundMs = 0
-  const batches = new Int32Array(maxModels)
   const own = new Float64Array(maxModels)
 
-  /** In the shortest cycle that carries the rates, from single items upward. */
-  const settles = (kind: number, share: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>, onceMs: number): boolean => {
-    const slow = slowing[kind]![share]!
-    batches.fill(1)
-    let dutyMs = onceMs
+  /** In the shortest cycle that carries the rates, which is no shorter than `fromMs`. */
+  const settles = (first: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>, fromMs: number): boolean => {
+    let dutyMs = fromMs
     for (let round = 0; round < mostRounds; round++) {
       let sumMs = 0
       for (let i = 0; i < models.length; i++) {
-        const model = models[i]!
-        const batch = Math.max(batches[i]!, Math.ceil((rps[i]! * dutyMs) / 1000 - slack))
-        if (batch > rows.largest(kind, model, share)) return false
-        batches[i] = batch
-        sumMs += own[i] = data[rows.start(kind, model, share) + batch * stride]! * (1 + slow[model]!)
+        const at = first + models[i]!
+        const batch = Math.max(1, Math.ceil((rps[i]! * dutyMs) / 1000 - slack))
+        if (batch > largest[at]!) return false
+        sumMs += own[i] = latencies[begins[at]! + batch - 1]!
       }
       const isSettled = sumMs <= dutyMs + slack
       dutyMs = Math.max(dutyMs, sumMs)
@@ -119,17 +135,23 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
 
   /** Whether the models carry the rates together on a share; then `used` says how much of the time that takes. */
   const carries = (kind: number, share: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>): boolean => {
-    const slow = slowing[kind]![share]!
+    const first = place(kind, share, 0)
     let load = 0
     let onceMs = 0
     let longestMs = Infinity
+    // A cycle takes `fixedMs` and this part of itself at the least.
+    let fixedMs = 0
+    let part = 0
     for (let i = 0; i < models.length; i++) {
       const model = models[i]!
-      const full = most[place(kind, share, model)]!
+      const at = first + model
+      const full = most[at]!
       if (full === 0) return false
       load += rps[i]! / full
-      const ms = data[rows.start(kind, model, share) + stride]! * (1 + slow[model]!)
+      const ms = latencies[begins[at]!]!
       onceMs += ms
+      fixedMs += ms - least[at]!
+      part += (rps[i]! * least[at]!) / 1000
       longestMs = Math.min(longestMs, isStrict ? sloMs[model]! / 2 : sloMs[model]! - ms)
     }
     // Whatever the cycle, batches take so much of it.
@@ -139,23 +161,26 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
       foundMs = longestMs
       return true
     }
+    const fromMs = fixedMs > 0 ? Math.max(onceMs, (fixedMs / Math.max(0, 1 - part)) * (1 - shortOf)) : onceMs
+    if (fromMs > longestMs + slack) return false
     // In the longest cycle that single items allow, if its batches allow it.
     let sumMs = 0
     let cycleMs = longestMs
     for (let i = 0; i < models.length; i++) {
       const model = models[i]!
+      const at = first + model
       const batch = Math.max(1, Math.ceil((rps[i]! * longestMs) / 1000 - slack))
-      if (batch > rows.largest(kind, model, share)) {
+      if (batch > largest[at]!) {
         sumMs = Infinity
         break
       }
-      const ms = data[rows.start(kind, model, share) + batch * stride]! * (1 + slow[model]!)
+      const ms = latencies[begins[at]! + batch - 1]!
       sumMs += ms
       if (!isStrict) cycleMs = Math.min(cycleMs, sloMs[model]! - ms)
     }
     used = sumMs <= cycleMs ? sumMs / cycleMs : 1
     foundMs = cycleMs
-    return sumMs <= cycleMs || settles(kind, share, models, rps, onceMs)
+    return sumMs <= cycleMs || settles(first, models, rps, fromMs)
   }
 
   const fixedCost = (kind: number, models: ReadonlyArray<number>): number => {
@@ -205,22 +230,21 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
     const there = models.indexOf(model)
     const already = there < 0 ? 0 : rps[there]!
     if (models.length === 1 && there === 0) return most[place(kind, share, model)]! - already
-    const msOf = (each: number, batch: number): number =>
-      batch === 0 ? 0 : data[rows.start(kind, each, share) + batch * stride]! * (1 + slowing[kind]![share]![each]!)
+    const first = place(kind, share, 0)
+    const msOf = (each: number, batch: number): number => (batch === 0 ? 0 : latencies[begins[first + each]! + batch - 1]!)
     let cycleMs = foundMs
     let othersMs = busy * cycleMs
     if (models.length === 1) {
       // Alone it has any cycle; beside another the longest is as good as any.
       const batch = Math.max(1, Math.ceil((rps[0]! * cycleMs) / 1000 - slack))
-      if (batch > rows.largest(kind, models[0]!, share)) return 0
+      if (batch > largest[first + models[0]!]!) return 0
       othersMs = msOf(models[0]!, batch)
       if (!isStrict) cycleMs = Math.min(cycleMs, sloMs[models[0]!]! - othersMs)
     }
     const now = there < 0 ? 0 : Math.max(1, Math.ceil((already * cycleMs) / 1000 - slack))
     othersMs -= msOf(model, now)
-    const largest = rows.largest(kind, model, share)
     let batch = now
-    while (batch < largest) {
+    while (batch < largest[first + model]!) {
       const ms = msOf(model, batch + 1)
       if (othersMs + ms > cycleMs || cycleMs + ms + (isStrict ? othersMs : 0) > sloMs[model]!) break
       batch++
