@@ -58,6 +58,13 @@ const sumsOf = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>)
 export type Filling = "largest" | "mixed" | "even"
 export const fillings: ReadonlyArray<Filling> = ["largest", "mixed", "even"]
 
+/** Whether so many glets go on a GPU on average, of some kind, that it matters how they are spread; else "even" is "largest". */
+export const isCrowded = ({ kinds }: SearchSpace, glets: ReadonlyArray<LooseGlet>): boolean =>
+  kinds.some(({ maxGlets, sharesPct }, kind) => {
+    const own = glets.filter((glet) => glet.kind === kind)
+    return own.length > crowded * maxGlets * own.reduce((sum, { share }) => sum + sharesPct[share]! / 100, 0)
+  })
+
 /** All glets on GPUs, those that are hardest to place first; undefined where one does not even fit alone. */
 export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, filling: Filling, random: () => number): ReadonlyArray<GpuState> | undefined => {
   const states: Array<GpuState> = []

@@ -3,7 +3,8 @@
  * together of all of them.
  */
 import { annealGlets } from "./annealGlets.js"
-import { assemble, fillings } from "./assemble.js"
+import type { Filling } from "./assemble.js"
+import { assemble, fillings, isCrowded } from "./assemble.js"
 import { cutPrices } from "./cutPrices.js"
 import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { LooseGlet, LooseGlets, LoosePrices } from "./looseGlets.js"
@@ -42,11 +43,15 @@ const plentyOfMemory = 0.75
 /** By what a kind becomes dearer of which there are too few, and how often that is tried. */
 const dearer = 1.1
 const mostTries = 5
-/** Of several kinds so many numbers of whole GPUs are tried, at first and where there were too few of a kind, for this part of the steps each, and how warm glets are then. */
+/** Of several kinds so many numbers of whole GPUs are tried, at first and where there were too few of a kind, for this part of the steps each, but no more than so many, and how warm glets are then. */
 const mostMixes = 8
 const mixesLater = 2
 const mixSteps = 0.5
+const mostMixSteps = 60_000
 const mixHot = 0.001
+/** What is over by no more than so many percent of a GPU is annealed again, so often. */
+const nearMissPct = 50
+const mostNearMisses = 2
 /** So many GPUs more or fewer of a kind, of two, three and more kinds, and for no less than this part of what glets cost now. */
 const mixRanges = [3, 1, 0]
 const leastOfLoose = 0.99
@@ -102,19 +107,31 @@ const wholeCost = (space: SearchSpace, glets: ReadonlyArray<LooseGlet>): number 
   return space.kinds.reduce((sum, { cost }, kind) => sum + cost * Math.ceil(pcts[kind]! / 100), 0)
 }
 
-/** The cheapest of some ways to put the glets together; undefined where none costs less than `below`. */
-const assembleBest = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, below: number, random: () => number): ReadonlyArray<GpuState> | undefined => {
+/**
+ * The cheapest of some ways to put the glets together; undefined where none costs less than `below`. `order`: the ways that are tried first, of which the best
+ * is moved to the front.
+ */
+const assembleBest = (
+  space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, order: Array<Filling>, below: number, random: () => number
+): ReadonlyArray<GpuState> | undefined => {
   const least = wholeCost(space, glets)
+  const ways = isCrowded(space, glets) ? order : order.filter((filling) => filling !== "even")
+  const smallest = Math.min(...space.kinds.map(({ cost }) => cost))
   let best: ReadonlyArray<GpuState> | undefined
-  let cost = below
-  for (let i = 0; i < assemblies && cost > least + 1e-9; i++) {
-    const states = assemble(space, solver, glets, fillings[i % fillings.length]!, random)
+  let cost = Infinity
+  let winner = ways[0]!
+  for (let i = 0; i < assemblies && Math.min(cost, below) > least + 1e-9; i++) {
+    // What is far from it will not get there by chance.
+    if (i >= ways.length && cost > below + smallest) break
+    const states = assemble(space, solver, glets, ways[i % ways.length]!, random)
     if (states === undefined) return undefined
     if (costOf(space, states) >= cost - 1e-9) continue
     best = states
     cost = costOf(space, states)
+    winner = ways[i % ways.length]!
   }
-  return best
+  order.unshift(...order.splice(order.indexOf(winner), 1))
+  return cost < below - 1e-9 ? best : undefined
 }
 
 /** Numbers of whole GPUs are worth the more the cheaper they are, and the less the more glets have to change for them. */
@@ -152,6 +169,7 @@ const nextMix = (
 const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, margin: number, isShared: boolean, below: number): ReadonlyArray<GpuState> | undefined => {
   const { available, random, steps, target } = request
   const { kinds } = space
+  const order = [...fillings]
   const scarcity = kinds.map(() => 1)
   const memory = kinds.map(() => leastMemory)
   let parts = kinds.map(({ sharesPct }) => Float64Array.from(sharesPct, (pct) => pct / 100))
@@ -192,7 +210,7 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
       }
       rest = annealGlets(space, loose, rest, { steps: Math.ceil(steps / rounds), hot: temperature(round), cold: temperature(round + 1), random })
     }
-    let states = assembleBest(space, solver, [...made.whole, ...rest], below, random)
+    let states = assembleBest(space, solver, [...made.whole, ...rest], order, below, random)
     const costNow = (): number => (states !== undefined && isThere(states) ? costOf(space, states) : below)
     // GPUs are whole: of several kinds what is asked for is made to fit into whole numbers of each.
     if (kinds.length > 1 && rest.length > 0) {
@@ -203,8 +221,13 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
         if (mix === undefined) break
         tried.push(mix)
         const limitsPct = mix.map((count, kind) => 100 * count - wholePcts[kind]!)
-        const glets = annealGlets(space, loose, rest, { steps: Math.ceil(steps * mixSteps), hot: mixHot, cold, random, limitsPct })
-        const other = assembleBest(space, solver, [...made.whole, ...glets], costNow(), random)
+        let glets = rest
+        for (let again = 0; again < mostNearMisses; again++) {
+          glets = annealGlets(space, loose, glets, { steps: Math.ceil(Math.min(mostMixSteps, steps * mixSteps)), hot: mixHot, cold, random, limitsPct })
+          const over = pctsOf(space, glets).reduce((sum, pct, kind) => sum + kinds[kind]!.cost * Math.max(0, pct - limitsPct[kind]!), 0)
+          if (over === 0 || over > nearMissPct) break
+        }
+        const other = assembleBest(space, solver, [...made.whole, ...glets], order, costNow(), random)
         if (other === undefined || !isThere(other)) continue
         states = other
         rest = glets

@@ -44,8 +44,6 @@ export const climbAttempts = 30
 
 /** Between so few models there is little to try. */
 const handful = 24
-/** More GPUs than this, of several kinds, are never cheaper for being built one after the other, where models are not few. */
-const mixedUpTo = 12
 /** GPUs that are built anew in shrinking. */
 const shrinkBuilds = 2000
 const shrinkBuildsEach = (models: number): number => (models <= handful ? 2 : 30)
@@ -95,6 +93,8 @@ const manyGpus = 300
 const fewModels = 400
 const fewModelsSteps = 60_000
 const fewModelsRuns = 3
+/** Of few GPUs of several kinds one more of a kind is much, and glets are looked at for longer. */
+const fewOfKinds = 12
 /** On few GPUs one more or less is luck, and both starts are gone on with. */
 const fewGpus = 100
 /** Where a model takes more GPUs than this on average, nothing is gained by looking at glets. */
@@ -113,14 +113,15 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const asked = countAsked(direction)
   const gpus = Math.max(1, bound.gpus)
   const isFew = asked <= fewModels
-  const steps = Math.min(isFew ? fewModelsSteps : mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * gpus)) * Math.min(1, manyGpus / gpus)
+  const often = space.kinds.length > 1 && gpus <= fewOfKinds ? 2 : 1
+  const steps = often * Math.min(isFew ? fewModelsSteps : mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * gpus)) * Math.min(1, manyGpus / gpus)
   const assembled = gpus > largeModels * asked ? undefined : byGlets(space, solver, {
     target, available, random, enough: bound.cost + 1e-9,
     steps: Math.round((isFew ? Math.sqrt(effort) : effort) * steps),
     runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.sqrt(effort))) : 1
   })
-  // What is made of glets is hardly ever bettered, but for the mix of a few GPUs of several kinds.
-  const isSettled = assembled !== undefined && (space.kinds.length === 1 || gpus > mixedUpTo * Math.max(1, effort)) && asked > handful
+  // What is made of glets is hardly ever bettered.
+  const isSettled = assembled !== undefined && asked > handful
   if (isSettled) return { states: assembled, length: factorOf(space, assembled, direction.unit) }
   const constructed = costOf(space, assembled) <= bound.cost + 1e-9
     ? undefined
