@@ -15,6 +15,8 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as path from "node:path"
 import { pipeline } from "node:stream/promises"
+import type { ServerStartError } from "../server/ServerError.js"
+import { startErrorOf } from "../server/ServerError.js"
 
 /** @since 0.1.0 @category options */
 export interface DevServerOptions {
@@ -29,11 +31,11 @@ export interface DevServerOptions {
 
 /** @since 0.1.0 @category errors */
 export class DevServerError extends Schema.TaggedError<DevServerError>()("DevServerError", {
-  reason: Schema.Literal("not-built", "not-listening"),
+  reason: Schema.Literal("not-built"),
   detail: Schema.String
 }) {
   override get message(): string {
-    return this.reason === "not-built" ? `the page was not built: ${this.detail}` : `cannot listen: ${this.detail}`
+    return `the page was not built: ${this.detail}`
   }
 }
 
@@ -106,7 +108,7 @@ const answer = async (options: DevServerOptions, req: IncomingMessage, res: Serv
 }
 
 /** Starts it; closing the scope ends it. Answers its address. @since 0.1.0 @category constructors */
-export const make = (options: DevServerOptions): Effect.Effect<{ readonly url: string; readonly port: number }, DevServerError, Scope.Scope> =>
+export const make = (options: DevServerOptions): Effect.Effect<{ readonly url: string; readonly port: number }, DevServerError | ServerStartError, Scope.Scope> =>
   Effect.gen(function*() {
     const page = options.folders.get("/")
     if (page === undefined || !fs.existsSync(path.join(page, "index.html"))) {
@@ -117,8 +119,8 @@ export const make = (options: DevServerOptions): Effect.Effect<{ readonly url: s
     })
     server.maxConnections = 256
     const address = yield* Effect.acquireRelease(
-      Effect.async<AddressInfo, DevServerError>((resume) => {
-        server.once("error", (error) => resume(Effect.fail(new DevServerError({ reason: "not-listening", detail: error.message }))))
+      Effect.async<AddressInfo, ServerStartError>((resume) => {
+        server.once("error", (error) => resume(Effect.fail(startErrorOf(options, error))))
         server.listen(options.port, options.host, () => resume(Effect.sync(() => server.address() as AddressInfo)))
       }),
       () => Effect.sync(() => {

@@ -32,10 +32,10 @@ export class RequestRefused extends Schema.TaggedError<RequestRefused>()("Reques
 }
 
 const startHints: Readonly<Record<string, string>> = {
-  "port-in-use": "another process listens there; choose another port or stop it",
-  "bad-host": "the address does not belong to this machine or cannot be resolved",
-  "permission-denied": "ports below 1024 need rights; choose a port above",
-  "failed": "the system refused"
+  "port-in-use": "another process listens there; stop it, or give --port another one (0 takes a free one)",
+  "bad-host": "the address does not belong to this machine or cannot be resolved; give --host one of its own, e.g. 127.0.0.1",
+  "permission-denied": "ports below 1024 need rights; give --port one above",
+  "failed": "the system refused; --host and --port say where"
 }
 
 /**
@@ -53,6 +53,15 @@ export class ServerStartError extends Schema.TaggedError<ServerStartError>()("Se
     return `cannot listen on ${this.host}:${this.port}: ${startHints[this.reason]} (${this.detail})`
   }
 }
+
+const startReasons = new Map<string | undefined, ServerStartError["reason"]>([
+  ["EADDRINUSE", "port-in-use"], ["EADDRNOTAVAIL", "bad-host"], ["ENOTFOUND", "bad-host"], ["EAI_AGAIN", "bad-host"], ["EINVAL", "bad-host"],
+  ["EACCES", "permission-denied"], ["EPERM", "permission-denied"]
+])
+
+/** What a socket's error at its start means. @since 0.1.0 @category errors */
+export const startErrorOf = ({ host, port }: { readonly host: string; readonly port: number }, cause: NodeJS.ErrnoException): ServerStartError =>
+  new ServerStartError({ reason: startReasons.get(cause.code) ?? "failed", host, port, detail: cause.message })
 
 /**
  * A setting has a value that cannot be used.

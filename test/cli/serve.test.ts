@@ -105,7 +105,7 @@ describe("glet serve", () => {
     const second = await glet.run(["serve", "--models", demoModels, "--port", new URL(ready.url).port, "--profile-budget", "100"])
     assert.strictEqual(second.code, 1)
     assert.strictEqual(second.stdout, "")
-    assert.match(second.stderr, /glet serve: cannot listen on 127\.0\.0\.1:\d+/)
+    assert.match(second.stderr, /glet serve: cannot listen on 127\.0\.0\.1:\d+: another process listens there; .*--port/)
     assert.notMatch(second.stderr, /\n\s+at /)
 
     const runners = decoded.glets.flatMap((one) => (one.pid === undefined ? [] : [one.pid]))

@@ -79,7 +79,8 @@ describe("DevServer", () => {
       assert.match(none.message, /npm run build/)
       yield* withServer((port, folder) => Effect.gen(function*() {
         const taken = yield* Effect.flip(Effect.scoped(DevServer.make({ host: "127.0.0.1", port, folders: new Map([["/", path.join(folder, "page")]]), frozen: [] })))
-        assert.strictEqual(taken.reason, "not-listening")
+        assert.strictEqual(taken.reason, "port-in-use")
+        assert.match(taken.message, new RegExp(`^cannot listen on 127\\.0\\.0\\.1:${port}: another process listens there; .*--port`))
       }))
     }))
 })

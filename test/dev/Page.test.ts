@@ -60,7 +60,7 @@ const answersOf = (page: Page, file: string): Promise<ReadonlyArray<TaskAnswer>>
     })
   }, { address: file, text: packed })
 
-describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 60_000 }, () => {
+describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 180_000 }, () => {
   let server: PageServer
   let chromium: OpenBrowser
   beforeAll(async () => {
@@ -78,7 +78,7 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 60_000 
   const ready = (page: Page, models: number) => page.waitForFunction((count) => {
     const { document } = globalThis as unknown as { document: { querySelectorAll: (selector: string) => { length: number } } }
     return document.querySelectorAll(".card.ready").length === count
-  }, models, { timeout: 45_000 })
+  }, models, { timeout: 120_000 })
 
   it("plans and simulates byte for byte as Node does", async () => {
     const { complaints, page } = await chromium.open(`${server.url}?world=replay`)

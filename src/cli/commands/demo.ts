@@ -48,7 +48,7 @@ const startServer = (progress: Progress): Effect.Effect<{ readonly url: string; 
       Effect.raceFirst(ended),
       Effect.timeoutFail({
         duration: `${startSeconds} seconds`,
-        onTimeout: () => new CliError({ reason: "failed", problem: `the demo's server was not ready within ${startSeconds} s: ${server.lastMessages().at(-1) ?? ""}` })
+        onTimeout: () => new CliError({ reason: "failed", problem: `the demo's server was not ready within ${startSeconds} s: ${server.lastMessages().at(-1) ?? ""}`, hint: "glet doctor checks this machine" })
       })
     )
     return { url, server }

@@ -28,7 +28,7 @@ const sharedBodies = (target: Target, bodies: ReadonlyArray<InferBody>): Effect.
     yield* Effect.acquireRelease(
       Effect.try({
         try: () => fs.writeFileSync(file, Buffer.concat(tensors), { mode: 0o600 }),
-        catch: (error) => new CliError({ reason: "input", problem: `shared memory ${file} cannot be written: ${reasonOf(error)}` })
+        catch: (error) => new CliError({ reason: "input", problem: `shared memory ${file} cannot be written: ${reasonOf(error)}`, hint: "--body binary needs none" })
       }),
       () => Effect.sync(() => fs.rmSync(file, { force: true }))
     )

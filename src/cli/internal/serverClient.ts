@@ -58,7 +58,7 @@ export const callServer = <A, I>(
     Effect.flatMap(({ status, text }) =>
       status === 200
         ? Schema.decodeUnknown(Schema.parseJson(schema))(text).pipe(
-          Effect.mapError((error) => new CliError({ reason: "failed", problem: `${url} answered something else than expected: ${schemaProblem(error)}` }))
+          Effect.mapError((error) => new CliError({ reason: "failed", problem: `${url} answered something else than expected: ${schemaProblem(error)}`, hint: "--server names a server of glet, of the same version" }))
         )
         : Effect.fail(new CliError({ reason: "refused", problem: `${url} answered ${status}: ${errorText(text)}` }))
     )

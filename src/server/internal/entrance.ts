@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net"
 import type { Fronts } from "../fronts/Fronts.js"
 import type { ServerConfig } from "../ServerConfig.js"
-import { ServerStartError } from "../ServerError.js"
+import type { ServerStartError } from "../ServerError.js"
+import { startErrorOf } from "../ServerError.js"
 import type { Listener } from "./listener.js"
 
 export interface Entrance {
@@ -12,18 +13,13 @@ export interface Entrance {
   readonly close: Effect.Effect<void>
 }
 
-const startReasons = new Map<string | undefined, ServerStartError["reason"]>([
-  ["EADDRINUSE", "port-in-use"], ["EADDRNOTAVAIL", "bad-host"], ["ENOTFOUND", "bad-host"], ["EAI_AGAIN", "bad-host"], ["EINVAL", "bad-host"],
-  ["EACCES", "permission-denied"], ["EPERM", "permission-denied"]
-])
-
 /** Connections that wait to be accepted. */
 const backlog = 1024
 
 const listen = (server: Server, { host, port }: ServerConfig) =>
   Effect.async<AddressInfo, ServerStartError>((resume) => {
     const onError = (cause: NodeJS.ErrnoException) =>
-      resume(Effect.fail(new ServerStartError({ reason: startReasons.get(cause.code) ?? "failed", host, port, detail: cause.message })))
+      resume(Effect.fail(startErrorOf({ host, port }, cause)))
     server.once("error", onError)
     server.listen({ host, port, backlog }, () => {
       server.off("error", onError)
