@@ -15,7 +15,6 @@ import { Executor } from "../core/Executor.js"
 import { layerStatic } from "../core/Gpu.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
-import type { ModelProfile } from "../core/Profile.js"
 import { Planner } from "../scheduler/Planner.js"
 import { defaultPlanner } from "../scheduler/DefaultPlanner.js"
 import { findPlanner, isRegistered } from "../scheduler/PlannerRegistry.js"
@@ -23,6 +22,7 @@ import { PlanThread, PlanThreadFailed } from "../scheduler/PlanThread.js"
 import { defaultReplanOptions } from "../scheduler/ReplanPolicy.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
 import * as SchedulerLive from "../scheduler/SchedulerLive.js"
+import type { HostOptions, TaskWorker } from "./HostOptions.js"
 import { makeComparison } from "./internal/comparison.js"
 import type { HostContext, HostView } from "./internal/hostContext.js"
 import { failedAnswer } from "./internal/hostContext.js"
@@ -31,39 +31,12 @@ import { startPreview } from "./internal/planPreview.js"
 import { reportState } from "./internal/stateReport.js"
 import { startTraffic } from "./internal/trafficLoop.js"
 import { makeModels } from "./internal/worldModels.js"
-import type { Connect } from "./Lending.js"
 import { notLent } from "./Lending.js"
 import { LiveStatistics } from "./LiveStatistics.js"
-import type { FromHost, StoredProfile, Task, TaskAnswer, ToHost } from "./Messages.js"
+import type { ToHost } from "./Messages.js"
 import { Sender } from "./Sender.js"
 import * as SlowClock from "./SlowClock.js"
 import { Traffic } from "./Traffic.js"
-import type { World, WorldModel } from "./World.js"
-
-/** A worker that answers tasks one after the other. @since 0.1.0 @category workers */
-export interface TaskWorker {
-  readonly ask: (task: Task) => Effect.Effect<TaskAnswer>
-  readonly close: () => void
-}
-
-/** Measures a model on the world's first GPU. @since 0.1.0 @category profiling */
-export type Measure = (
-  one: WorldModel, gpu: World["gpus"][0], onProgress: (done: number, total: number) => void
-) => Effect.Effect<ModelProfile, { readonly message: string }, Executor>
-
-/** @since 0.1.0 @category options */
-export interface HostOptions {
-  readonly world: World
-  readonly planner: string
-  readonly traffic: boolean
-  /** Of earlier visits. */
-  readonly profiles: ReadonlyArray<StoredProfile>
-  readonly post: (message: FromHost) => void
-  readonly startWorker: () => TaskWorker
-  readonly measure: Measure
-  /** Opens a WebSocket of an edge node; a string says why it cannot. */
-  readonly connect: Connect
-}
 
 /**
  * Runs a host until its scope closes. What is answered takes the page's messages.

@@ -1,7 +1,7 @@
 /** Compares planners by simulation, in a worker of its own: a new comparison ends the one before. */
 import * as Effect from "effect/Effect"
 import { planners } from "../../scheduler/PlannerRegistry.js"
-import type { TaskWorker } from "../Host.js"
+import type { TaskWorker } from "../HostOptions.js"
 import type { SimulationQuestion } from "../Messages.js"
 import type { HostContext } from "./hostContext.js"
 import { failedAnswer, registered } from "./hostContext.js"

@@ -4,6 +4,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Scope from "effect/Scope"
 import * as Host from "../../Host.js"
+import type { Measure } from "../../HostOptions.js"
 import type { FromHost, ToHost } from "../../Messages.js"
 import * as ReplayWorld from "../../ReplayWorld.js"
 import type { World } from "../../World.js"
@@ -34,7 +35,7 @@ const connect: Connect = (address, protocols) =>
 /** Time to measure one model, ms: enough for a plan that holds, short enough to wait for. */
 const measureMs = 200
 
-const measure: Host.Measure = ({ model, sha256 }, gpu, onProgress) =>
+const measure: Measure = ({ model, sha256 }, gpu, onProgress) =>
   Effect.flatMap(Profiler.make(), (profiler) => profiler.profile({ model, gpu, sha256, budgetMs: measureMs, onProgress }))
 
 /** Runs the world that a message asks for; answers what takes the messages after it. */

@@ -1,6 +1,6 @@
 /** Planner workers as the host asks them. */
 import * as Effect from "effect/Effect"
-import type { TaskWorker } from "../../Host.js"
+import type { TaskWorker } from "../../HostOptions.js"
 import type { TaskAnswer } from "../../Messages.js"
 
 export const startTaskWorkers = (start: () => Worker) => (): TaskWorker => {

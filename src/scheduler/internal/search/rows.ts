@@ -8,7 +8,7 @@ import type { LatencyModel, LinearInterference } from "../../../core/LatencyMode
 import type { Demand, PlanOptions } from "../../../core/PlanProblem.js"
 import { latencyRows } from "../latencyRows.js"
 import type { PlanTables } from "../planTables.js"
-import type { GpuKind } from "./searchSpace.js"
+import type { GpuKind } from "./gpuKind.js"
 
 /** What a model does at most on a share alone. */
 export interface Best {

@@ -5,23 +5,9 @@ import type { Gpu } from "../../../core/Gpu.js"
 import type { Execution } from "../../../core/LatencyModel.js"
 import { gletsAllowed } from "../gletSolver.js"
 import type { PlanTables } from "../planTables.js"
+import type { GpuKind } from "./gpuKind.js"
 import type { Best, Rows } from "./rows.js"
 import { makeRows } from "./rows.js"
-
-/** GPUs that are alike in all that planning looks at. */
-export interface GpuKind {
-  /** Any of them. */
-  readonly gpu: Gpu
-  /** Their places in the problem, ascending. */
-  readonly members: ReadonlyArray<number>
-  readonly sharesPct: ReadonlyArray<number>
-  readonly maxGlets: number
-  /** What plans may fill of its memory, in bytes. */
-  readonly roomBytes: number
-  readonly gletBytes: number
-  readonly modelBytes: Float64Array
-  readonly cost: number
-}
 
 export interface SearchSpace {
   readonly tables: PlanTables
