@@ -126,7 +126,7 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const constructed = costOf(space, assembled) <= bound.cost + 1e-9
     ? undefined
     : constructBest(space, solver, { lack: Float64Array.from(target), prices, weights, random }, available)
-  // More effort has more GPUs finished so; each by less than that, for it is the number that gains.
+  // Each start is finished, and ten times the steps hardly ever save a GPU.
   const more = Math.min(effort, Math.sqrt(effort))
   /** Some GPUs at a time are built anew; then one less is tried. */
   const finish = (built: ReadonlyArray<GpuState>): ReadonlyArray<GpuState> => {
