@@ -16,15 +16,20 @@ import { makeSampleRequests } from "../../src/core/internal/sampleInputs.js"
 import * as CudaExecutor from "../../src/node-cuda/CudaExecutor.js"
 import { describeGpus } from "../../src/node-cuda/CudaInventory.js"
 import { summary } from "./lib/measure.js"
+import { warmBatches } from "../../src/scheduler/RoutesOfPlan.js"
 import { zooModel } from "./lib/zoo.js"
 
-/** Model, batch, share in percent (rounded to what the isolation has), and copies. */
-const cases: Readonly<Record<string, ReadonlyArray<readonly [string, number, number, number]>>> = {
+/** Model or models, largest batch, share in percent (rounded to what the isolation has), and copies. */
+type Spec = readonly [string, number, number, number]
+const cases: Readonly<Record<string, ReadonlyArray<Spec>>> = {
   two: [["resnet50", 8, 50, 1], ["bert-base", 8, 50, 1]],
   large: [["densenet161", 8, 19, 4], ["vgg16", 8, 12, 2]],
   mixed: [["dlrm-small", 8, 13, 1], ["ssd-mobilenetv1", 8, 25, 1], ["mnasnet1_0", 16, 25, 1], ["vgg16", 8, 31, 1]],
-  many: [["resnet50", 4, 12, 8]]
+  many: [["resnet50", 4, 12, 8]],
+  served: [["vgg16", 32, 25, 1], ["densenet161", 32, 13, 1], ["densenet161", 32, 19, 1], ["densenet161+vgg16", 32, 38, 1]]
 }
+/** As a server has them: models in turn, batches of all sizes up to the largest. */
+const changing = new Set(["served"])
 
 const [zoo, out, isolation, ...asked] = process.argv.slice(2)
 if (zoo === undefined || out === undefined || !["green", "mps", "stream"].includes(isolation ?? "")) throw new Error("usage: coRun.mjs ZOO OUT.jsonl green|mps|stream [CASE...]")
@@ -37,29 +42,34 @@ const write = (result: object): void => {
 }
 const round = (value: number): number => Number(value.toPrecision(4))
 
+const outstanding = Number(process.env["GLET_BENCH_OUTSTANDING"] ?? 2)
+
 interface Running {
   readonly name: string
   readonly handle: GletHandle
-  readonly batch: Batch
+  readonly next: () => Batch
 }
 
 /** Keeps two batches outstanding; latencies as the runner reports them, without the first. */
-const loop = ({ batch, handle }: Running, untilMs: number): Promise<{ readonly ms: ReadonlyArray<number>; readonly itemsPerS: number }> =>
+const loop = ({ handle, next }: Running, untilMs: number): Promise<{ readonly ms: ReadonlyArray<number>; readonly itemsPerS: number }> =>
   new Promise((resolve, reject) => {
     const ms: Array<number> = []
     const startMs = performance.now()
     let inFlight = 0
+    let items = 0
     const start = (): void => {
       inFlight++
+      const batch = next()
+      items += batch.items
       handle.start(batch, (end) => {
         inFlight--
         if (!end.ok) return reject(new Error(end.error._tag === "GletExited" ? end.error.message : end.error.detail))
         ms.push(end.inferMs)
         if (performance.now() < untilMs) start()
-        else if (inFlight === 0) resolve({ ms: ms.slice(3), itemsPerS: (1000 * ms.length * batch.items) / (performance.now() - startMs) })
+        else if (inFlight === 0) resolve({ ms: ms.slice(3), itemsPerS: (1000 * items) / (performance.now() - startMs) })
       })
     }
-    for (let i = 0; i < Math.min(2, handle.depth); i++) start()
+    for (let i = 0; i < Math.min(outstanding, handle.depth); i++) start()
   })
 
 const runCase = (executor: Effect.Effect.Success<ReturnType<typeof CudaExecutor.make>>, gpu: GletHandle["spec"]["gpu"], name: string) =>
@@ -71,11 +81,18 @@ const runCase = (executor: Effect.Effect.Success<ReturnType<typeof CudaExecutor.
     const running = yield* Effect.forEach(specs.flatMap(([model, items, share, copies]) => Array.from({ length: copies }, (_, i) => ({ model, items, share: nearest(share), first: i === 0 }))),
       ({ first, items, model: modelName, share }, i) =>
         Effect.gen(function*() {
-          const model = zooModel(zoo, modelName, 32)
+          const models = modelName.split("+").map((each) => zooModel(zoo, each, 32))
           const handle = yield* executor.open({ id: unsafeGletId(`${gpu.id}/corun-${name}-${i}`), gpu, sharePct: share, priority: 0 })
-          yield* handle.load(model, [items])
-          const requests = makeSampleRequests(executor.arena, makeSlotLayout(model.signature), items, 1, { sizeOf: () => 128, maxInteger: 1000, random: makeRandom(1) })!
-          return { name: `${modelName} b${items} ${share} %`, first, handle, batch: { model, entries: requests.entries(items), items } }
+          const random = makeRandom(i + 1)
+          const loads = yield* Effect.forEach(models, (model) =>
+            Effect.gen(function*() {
+              yield* handle.load(model, changing.has(name) ? warmBatches(items, items) : [items])
+              const requests = makeSampleRequests(executor.arena, makeSlotLayout(model.signature), items, 1, { sizeOf: () => 128, maxInteger: 1000, random: makeRandom(1) })!
+              return (size: number): Batch => ({ model, entries: requests.entries(size), items: size })
+            }))
+          let turn = 0
+          const next = (): Batch => loads[turn++ % loads.length]!(changing.has(name) ? 1 + Math.floor(random() * items) : items)
+          return { name: `${modelName} b${items} ${share} %`, first, handle, next }
         }), { concurrency: isolation === "mps" ? 8 : 1 })
     const loadMs = Math.round(performance.now() - startMs)
     const alone = new Map<string, { readonly p50Ms: number; readonly itemsPerS: number }>()

@@ -22,6 +22,8 @@ export interface Execution {
  */
 export interface LinearInterference {
   readonly combine: "sum" | "largest"
+  /** What neighbours cost was never measured on these GPUs, by co-runs or otherwise: it is assumed. Default: false. */
+  readonly isAssumed?: boolean
   /** Number of resources. */
   readonly resources: number
   /** False where neither pressure nor sensitivity depends on the batch; then they are asked for one batch of many. */

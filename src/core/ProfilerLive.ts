@@ -10,7 +10,8 @@
  * as slow as a busy server. Plans made from it hold under load. The whole of the cores has no neighbour and is measured alone.
  *
  * **Time.** The budget is divided among the shares; what one leaves goes to the next. Every share has at least its smallest batch measured,
- * whatever that takes. Sizes for which the time does not suffice are not measured, hence not planned with.
+ * whatever that takes, and the larger ones of which the model's objective allows use, as far as all of the budget would carry on that share alone: so it can
+ * take several times as long where executions are long. Other sizes for which the time does not suffice are not measured, hence not planned with.
  *
  * @since 0.1.0
  */
@@ -137,6 +138,8 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
       return yield* measureShare({
         maxBatch: model.maxBatch,
         budgetMs,
+        // A batch that takes more than half of the objective leaves no time to wait for it.
+        useful: model.sloMs === undefined ? undefined : { withinMs: model.sloMs / 2, forMs: request.budgetMs },
         batches: request.batches,
         run: (items) =>
           Effect.suspend(() => {

@@ -14,8 +14,9 @@ import { CudaUnavailable } from "./CudaError.js"
 import type { ProbedGpu } from "./internal/cudaProbe.js"
 import { probeGpu } from "./internal/cudaProbe.js"
 import type { CudaIsolation, IsolationChoice } from "./internal/isolationChoice.js"
-import { chooseIsolation } from "./internal/isolationChoice.js"
+import { chooseIsolation, noMpsControl } from "./internal/isolationChoice.js"
 import { mpsControlPath, runningDaemon } from "./internal/mpsControl.js"
+import { openMpsDaemon } from "./internal/mpsDaemon.js"
 import type { SmiDevice } from "./internal/nvidiaSmi.js"
 import { gpuTypeOf, smiDevices, smiGpus } from "./internal/nvidiaSmi.js"
 import { sharesOfGroups } from "./internal/smGroups.js"
@@ -94,8 +95,12 @@ export const describeGpus = (options: CudaInventoryOptions = {}): Effect.Effect<
       Effect.gen(function*() {
         const probed = yield* probeGpu(device.uuid, { runnerPath: options.runnerPath })
         const mpsRuns = mpsControl && Option.isSome(yield* runningDaemon(device.uuid))
-        const facts = { computeMode: device.smi.computeMode, smGroups: probed.smGroups, mpsControl, mpsRuns }
-        const choice = chooseIsolation(options.isolation ?? "auto", facts)
+        const wanted = options.isolation ?? "auto"
+        // Where the choice is free, a daemon that does not start, as in a container that may not, decides it.
+        const mpsProblem = !mpsControl ? noMpsControl : wanted !== "auto" || mpsRuns ? undefined : yield* Effect.scoped(openMpsDaemon(device.uuid)).pipe(
+          Effect.match({ onSuccess: () => undefined, onFailure: ({ detail }) => detail })
+        )
+        const choice = chooseIsolation(wanted, { computeMode: device.smi.computeMode, smGroups: probed.smGroups, mpsProblem, mpsRuns })
         if (Either.isLeft(choice)) return yield* new CudaUnavailable({ reason: "isolation-unsupported", subject: device.uuid, detail: choice.left })
         return describe(device, probed, choice.right)
       }), { concurrency: probesAtOnce })

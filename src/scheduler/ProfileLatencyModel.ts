@@ -47,11 +47,11 @@ export const noInterference: InterferenceOptions = { memory: 0, compute: 0, pres
 
 /**
  * `presence` of GPUs whose glets run at once and were never measured beside each other: clocks, caches and memory are shared whatever the isolation, and
- * launches too in one process; without reserved SMs these as well. About the mean of what models suffered on an H100 (bench/results/h100/corun.jsonl).
+ * launches too in one process; without reserved SMs these as well. About the median of what models suffered on an H100 (bench/results/h100/corun.jsonl).
  * @since 0.1.0
  * @category interference
  */
-export const unmeasuredPresence: ReadonlyMap<Isolation, number> = new Map<Isolation, number>([["mps", 0.45], ["green", 0.6], ["stream", 1]])
+export const unmeasuredPresence: ReadonlyMap<Isolation, number> = new Map<Isolation, number>([["mps", 0.4], ["green", 0.6], ["stream", 1]])
 
 /** What predictions take in beyond the profile of the model alone. @since 0.1.0 @category models */
 export interface ProfileLatencyOptions {
@@ -253,6 +253,7 @@ export const make = (
   }
   const interference: LinearInterference = {
     combine: "sum",
+    isAssumed: [...profiles.keys()].some((gpuType) => !fits.has(gpuType) && options.interference?.has(gpuType) !== true && options.unmeasured?.has(gpuType) === true),
     resources: 3,
     // Offsets differ by batch only where a model was measured with several.
     isPerBatch: [...profiles].some(([gpuType, models]) => fits.has(gpuType) && [...models.values()].some(({ coRuns = [] }) => new Set(coRuns.map(({ batch }) => batch)).size > 1)),

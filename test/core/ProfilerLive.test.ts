@@ -14,6 +14,8 @@ import { Profiler } from "../../src/core/Profiler.js"
 import { makeSlotLayout } from "../../src/core/SlotLayout.js"
 import { makeHeapArena } from "../../src/core/TensorArena.js"
 import * as Emulated from "../../src/node-cuda/Emulated.js"
+import * as TestClock from "effect/TestClock"
+import { measureShare } from "../../src/core/internal/measureShare.js"
 import { firstBatches, nextBatch } from "../../src/core/internal/batchSizes.js"
 import { pointOf } from "../../src/core/internal/latencyStatistics.js"
 import { makeSampleRequests } from "../../src/core/internal/sampleInputs.js"
@@ -240,6 +242,27 @@ describe("pointOf", () => {
     assert.strictEqual(pointOf(50, 1, [...calm, 2]).p99Ms, 2)
     assert.strictEqual(pointOf(50, 1, [1, 1, 40]).p99Ms, 40)
   })
+})
+
+describe("sizes of a share", () => {
+  const measured = (budgetMs: number, useful?: { readonly withinMs: number; readonly forMs: number }) =>
+    Effect.map(
+      measureShare({
+        maxBatch: 32, budgetMs, useful, failed: (end) => end,
+        run: (items) => Effect.as(TestClock.adjust(items), { ok: true, inputMs: 0, inferMs: items, outputMs: 0, outputBindings: undefined, overflow: undefined } as const)
+      }),
+      (samples) => samples.map(({ batch }) => batch).filter((batch) => (batch & (batch - 1)) === 0)
+    )
+
+  it.effect("go as far as the time carries, and as far as the objective has use for them beyond that", () =>
+    Effect.gen(function*() {
+      // An item takes a millisecond, and a size is run four times.
+      assert.deepStrictEqual(yield* measured(30), [1, 2, 4])
+      assert.deepStrictEqual(yield* measured(0), [1])
+      assert.deepStrictEqual(yield* measured(30, { withinMs: 8, forMs: 1000 }), [1, 2, 4, 8])
+      assert.deepStrictEqual(yield* measured(30, { withinMs: 1000, forMs: 124 }), [1, 2, 4, 8, 16])
+      assert.deepStrictEqual(yield* measured(1000, { withinMs: 1, forMs: 1 }), [1, 2, 4, 8, 16, 32])
+    }))
 })
 
 describe("batch sizes", () => {

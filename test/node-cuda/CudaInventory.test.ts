@@ -24,17 +24,26 @@ const refusal = (options: CudaInventory.CudaInventoryOptions = {}) => Effect.fli
 describe("CudaInventory", () => {
   it.live("describes an H200 under each isolation", () =>
     Effect.gen(function*() {
-      const [green] = yield* describeGpus()
+      const [auto] = yield* describeGpus()
+      assert.strictEqual(auto!.gpu.isolation, "mps")
+      const [green] = yield* describeGpus({ isolation: "green" })
       assert.strictEqual(green!.gpu.isolation, "green")
-      assert.include(green!.why, "16 groups")
       assert.strictEqual(green!.gpu.sharesPct.length, 16)
-      const [mps] = yield* describeGpus({ isolation: "mps" })
+      const mps = auto
       assert.deepStrictEqual(mps!.gpu, {
         id: green!.gpu.id, type: "h200", isolation: "mps", units: 132, memoryBytes: 143_000 * 2 ** 20, sharesPct: [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
       })
       const [stream] = yield* describeGpus({ isolation: "stream" })
       assert.deepStrictEqual(stream!.gpu.sharesPct, [100])
     }))
+
+  it.live("takes green contexts where no MPS daemon starts, and says so", () =>
+    Effect.gen(function*() {
+      host.set("mps-broken", "no permission to start")
+      const [gpu] = yield* describeGpus()
+      assert.strictEqual(gpu!.gpu.isolation, "green")
+      assert.match(gpu!.why, /did not start.*no permission to start.*16 groups/)
+    }).pipe(Effect.ensuring(Effect.sync(() => host.set("mps-broken")))))
 
   it.live("takes MIG instances for GPUs of their own type, and not the GPU that they cut", () =>
     Effect.gen(function*() {
@@ -47,8 +56,8 @@ GPU 1: NVIDIA H200 (UUID: ${h200.replace("GPU-1", "GPU-2")})
       host.setProbe({ ...h200Probe, units: 16, memoryBytes: 18 * 10 ** 9, smGroups: 0 }, "MIG-0002")
       const gpus = yield* describeGpus()
       assert.deepStrictEqual(gpus.map(({ gpu }) => [gpu.id, gpu.type, gpu.units, gpu.isolation]), [
-        [h200.replace("GPU-1", "GPU-2"), "h200", 132, "green"],
-        ["MIG-0001", "h200-mig-1g.18gb", 16, "green"],
+        [h200.replace("GPU-1", "GPU-2"), "h200", 132, "mps"],
+        ["MIG-0001", "h200-mig-1g.18gb", 16, "mps"],
         ["MIG-0002", "h200-mig-1g.18gb", 16, "mps"]
       ] as never)
     }))
@@ -104,5 +113,5 @@ GPU 1: NVIDIA H200 (UUID: ${h200.replace("GPU-1", "GPU-2")})
       assert.deepStrictEqual(yield* telemetry, expected as never, "within a second it is not read again")
       yield* TestClock.adjust("1001 millis")
       assert.deepStrictEqual(yield* telemetry, [])
-    }).pipe(Effect.provide(CudaInventory.layer({ runnerPath: host.runnerPath }))))
+    }).pipe(Effect.provide(CudaInventory.layer({ runnerPath: host.runnerPath, isolation: "green" }))))
 })

@@ -78,6 +78,22 @@ describe("orion with head-room", () => {
     assert.isAbove(fewer, 0)
   })
 
+  it("has one glet where several were assumed, not measured, to carry a little more, and several where they carry much more", () => {
+    const planned = (usefulPct: number, isAssumed: boolean) => {
+      const specs = ["a", "b"].map((name) => ({ name, fixedMs: 0.2, itemMs: 0.5, usefulPct, largestBatch: 32, memoryBytes: 500 * mb }))
+      const latency = latencyOf(specs, { slowdownPerNeighbour: 0.01 })
+      const problem = problemOf(gpusOf(1), ["a", "b"].map((name) => demandOf(name, 400, 100)), { ...latency, interference: { ...latency.interference!, isAssumed } }, { whenShort: "degrade" })
+      const plan = Either.getOrThrow(orion.plan(problem))
+      assert.deepStrictEqual(validatePlan(plan, problem), [])
+      return { glets: gletsOf(plan).length, headroom: plan.headroom! }
+    }
+    const [measured, assumed] = [planned(95, false), planned(95, true)]
+    assert.isAbove(measured.glets, 1)
+    assert.strictEqual(assumed.glets, 1)
+    assert.isAtLeast(assumed.headroom, 0.9 * measured.headroom)
+    assert.isAbove(planned(60, true).glets, 1)
+  })
+
   it("ends, and names who has no place, where not all models have one", () => {
     // Two of them do not fit into the memory of a GPU: the bound has nothing to aim at.
     const problem = withRates([5, 5, 5], 1, { memoryBytes: 6_000 * mb, sharesPct: [100], units: 1 })

@@ -7,7 +7,7 @@ import * as path from "node:path"
 import { CudaUnavailable } from "../../node-cuda/CudaError.js"
 import { install } from "../../node-cuda/CudaInstall.js"
 import { probeGpu } from "../../node-cuda/internal/cudaProbe.js"
-import { chooseIsolation } from "../../node-cuda/internal/isolationChoice.js"
+import { chooseIsolation, noMpsControl } from "../../node-cuda/internal/isolationChoice.js"
 import { mpsControlName, mpsControlPath, ownPipeDirectory, runningDaemon, serverList, serverStatus } from "../../node-cuda/internal/mpsControl.js"
 import type { SmiDevice } from "../../node-cuda/internal/nvidiaSmi.js"
 import { smiDevices } from "../../node-cuda/internal/nvidiaSmi.js"
@@ -39,7 +39,7 @@ const deviceChecks = ({ mig, smi, uuid }: SmiDevice, essential: boolean): Effect
     }]
     const mpsControl = mpsControlPath() !== undefined
     const daemon = mpsControl ? yield* runningDaemon(uuid) : Option.none()
-    const choice = chooseIsolation("auto", { computeMode: mode, smGroups, mpsControl, mpsRuns: Option.isSome(daemon) })
+    const choice = chooseIsolation("auto", { computeMode: mode, smGroups, mpsProblem: mpsControl ? undefined : noMpsControl, mpsRuns: Option.isSome(daemon) })
     const isolation: Check = Either.match(choice, {
       onLeft: (why): Check => ({ name: `${name} isolation`, state: "missing", essential, found: "none", mend: why }),
       onRight: ({ isolation, why }): Check => ({

@@ -1,5 +1,6 @@
 /**
- * Measures one model on one open glet within a given time: first up the batch sizes, a few executions each, as far as the time carries; then
+ * Measures one model on one open glet within a given time: first up the batch sizes, a few executions each, as far as the time carries, or further where
+ * batches are of use; then
  * all of them again in rounds, so that a slow moment of the machine falls on all sizes alike. After the first round, when the medians have
  * settled, come a few sizes where the curve bends.
  */
@@ -21,6 +22,8 @@ const bendTolerance = 0.15
 export interface MeasureOptions<E> {
   readonly maxBatch: number
   readonly budgetMs: number
+  /** Batches that are expected to end within `withinMs` are measured a few times also where that takes longer than the budget, up to `forMs`. */
+  readonly useful?: { readonly withinMs: number; readonly forMs: number } | undefined
   /** Only these sizes. */
   readonly batches?: ReadonlyArray<number> | undefined
   /** Runs one batch of so many items. */
@@ -34,10 +37,11 @@ export type Samples = ReadonlyArray<{ readonly batch: number; readonly durations
 
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
-export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run }: MeasureOptions<E>): Effect.Effect<Samples, E> =>
+export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run, useful }: MeasureOptions<E>): Effect.Effect<Samples, E> =>
   Effect.gen(function*() {
     const now = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
-    const endMs = (yield* now) + budgetMs
+    const startMs = yield* now
+    const endMs = startMs + budgetMs
     const left = Effect.map(now, (nowMs) => endMs - nowMs)
     const measured = new Map<number, Array<number>>()
     const ascending = () => [...measured.keys()].sort((a, b) => a - b)
@@ -68,14 +72,18 @@ export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run }: Me
         return false
       })
 
-    /** What `begin` would take, guessed by the next smaller size. */
-    const costMs = (batch: number): number => {
+    /** What one execution would take at most, guessed by the next smaller size. */
+    const guessMs = (batch: number): number => {
       const smaller = medians().findLast((one) => one.batch < batch)
-      return smaller === undefined ? 0 : (fewestSamples + 1) * smaller.ms * (batch / smaller.batch)
+      return smaller === undefined ? 0 : smaller.ms * (batch / smaller.batch)
     }
+    /** What `begin` would take. */
+    const costMs = (batch: number): number => (fewestSamples + 1) * guessMs(batch)
+    const isUseful = (batch: number, nowMs: number): boolean =>
+      useful !== undefined && guessMs(batch) <= useful.withinMs && nowMs - startMs + costMs(batch) <= useful.forMs
 
     for (const batch of batches ?? firstBatches(maxBatch)) {
-      if ((measured.size > 0 && costMs(batch) > (yield* left)) || !(yield* begin(batch))) break
+      if ((measured.size > 0 && costMs(batch) > (yield* left) && !isUseful(batch, yield* now)) || !(yield* begin(batch))) break
     }
     for (let round = 0; round < rounds; round++) {
       const open = ascending().filter((batch) => measured.get(batch)!.length < mostSamples)

@@ -8,8 +8,8 @@ export interface IsolationFacts {
   readonly computeMode: "Default" | "Exclusive_Process" | "Prohibited" | "Exclusive_Thread"
   /** Groups of SMs for green contexts; 0 where the driver has none. */
   readonly smGroups: number
-  /** Whether nvidia-cuda-mps-control is there. */
-  readonly mpsControl: boolean
+  /** Why no MPS daemon can serve this GPU; undefined where one can, as far as is known. */
+  readonly mpsProblem: string | undefined
   /** Whether an MPS daemon serves this GPU already. */
   readonly mpsRuns: boolean
 }
@@ -27,13 +27,17 @@ const problems: Readonly<Record<CudaIsolation, (facts: IsolationFacts) => string
       : computeMode === "Exclusive_Process" && mpsRuns
       ? "the GPU is in exclusive mode and belongs to an MPS daemon; stop it, or set nvidia-smi -c DEFAULT"
       : undefined,
-  mps: ({ mpsControl }) => (mpsControl ? undefined : "nvidia-cuda-mps-control is not on PATH; it comes with the driver's compute utilities"),
+  mps: ({ mpsProblem }) => mpsProblem,
   stream: () => undefined
 }
 
+/** Where the driver's tools are not there. */
+export const noMpsControl = "nvidia-cuda-mps-control is not on PATH; it comes with the driver's compute utilities"
+
 /**
- * Green contexts reserve SMs, and a share changes in milliseconds; on an H200 they kept a latency-critical model's tail nearest to that of the
- * model alone. MPS only caps shares, and each needs a process of its own, but a glet's process can die alone. Streams enforce nothing.
+ * Under MPS each glet is a process of its own, and several on an H200 took the time that was predicted for them. Green contexts of one process held each
+ * other up there, in ways that no profile of one glet shows: five glets carried a tenth of what they do under MPS. They change in milliseconds, though, and
+ * for one glet a GPU it is the same. Streams enforce nothing.
  */
 export const chooseIsolation = (wanted: CudaIsolation | "auto", facts: IsolationFacts): Either.Either<IsolationChoice, string> => {
   if (facts.computeMode === "Prohibited") return Either.left("its compute mode is Prohibited; set nvidia-smi -c DEFAULT")
@@ -41,11 +45,11 @@ export const chooseIsolation = (wanted: CudaIsolation | "auto", facts: Isolation
     const problem = problems[wanted](facts)
     return problem === undefined ? Either.right({ isolation: wanted, why: "asked for" }) : Either.left(problem)
   }
-  const green = problems.green(facts)
-  if (green === undefined) {
-    return Either.right({ isolation: "green", why: `SMs are reserved in ${facts.smGroups} groups, and shares change in milliseconds; --isolation mps gives each glet a process of its own` })
-  }
   const mps = problems.mps(facts)
-  if (mps === undefined) return Either.right({ isolation: "mps", why: `${green}; MPS caps the shares` })
-  return Either.right({ isolation: "stream", why: `${green}; ${mps}; all models share the whole GPU, ordered by priority alone` })
+  if (mps === undefined) {
+    return Either.right({ isolation: "mps", why: "each glet is a process with a cap on its SMs, and glets hold each other up least; --isolation green changes shares faster" })
+  }
+  const green = problems.green(facts)
+  if (green === undefined) return Either.right({ isolation: "green", why: `${mps}; SMs are reserved in ${facts.smGroups} groups, and all glets are in one process` })
+  return Either.right({ isolation: "stream", why: `${mps}; ${green}; all models share the whole GPU, ordered by priority alone` })
 }

@@ -53,6 +53,9 @@ const defaultMoveCost = 0.02
 /** Of the bound on the head-room, and of the head-room that was found: nobody looks for the last percent, and fewer glets are worth it. */
 const nearEnough = 0.99
 
+/** The same where what glets do to each other is assumed: what one glet does is known, and a part more from several is a hope. */
+const nearEnoughAssumed = 0.9
+
 /** Any prices prove a bound: there is no need for all their digits. */
 const shortened = (price: number): number => Number(price.toPrecision(5))
 
@@ -102,7 +105,7 @@ const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArra
     })
     if (climbed.length > 0 || placed.length === 0) {
       const length = Math.min(climbed.length, headroomLimit * direction.length)
-      const wanted = Math.max(Math.min(length, direction.length), length * nearEnough)
+      const wanted = Math.max(Math.min(length, direction.length), length * (space.tables.problem.latency.interference?.isAssumed === true ? nearEnoughAssumed : nearEnough))
       const states = onGpus(space, tidy(space, solver, climbed.states, scaled(direction.unit, wanted)))
       return { homeless, direction, structure: { states, factor: placed.length === 0 ? 1 : factorOf(direction, states) } }
     }

@@ -33,6 +33,16 @@ export const tidy = (space: SearchSpace, solver: GpuSolver, states: ReadonlyArra
     return one === undefined ? undefined : solver.evaluate(kind, [...others, one])
   }
 
+  /** All that it does on one glet. */
+  const whole = ({ glets, kind, rps }: GpuState): GpuState | undefined => {
+    const { sharesPct } = space.kinds[kind]!
+    const here = new Map<number, number>()
+    glets.flatMap(({ models }) => models).forEach((model, i) => here.set(model, (here.get(model) ?? 0) + rps[i]!))
+    const needs = [...here].map(([model, own]) => ({ model, needed: own + fleet.lack(model) })).filter(({ needed }) => needed > 0)
+    const one = solver.fit(kind, [], 0, sharesPct.length - 1, needs.map(({ model }) => model), needs.map(({ needed }) => needed))
+    return one === undefined ? undefined : solver.evaluate(kind, [one])
+  }
+
   const step = (at: number): boolean => {
     const state = fleet.gpus[at]!
     const { glets, kind } = state
@@ -45,6 +55,8 @@ export const tidy = (space: SearchSpace, solver: GpuSolver, states: ReadonlyArra
   }
   // Each step leaves one glet less.
   states.forEach((_, at) => {
+    const { glets } = fleet.gpus[at]!
+    if (glets.length > 2 && becomes(at, whole(fleet.gpus[at]!))) return
     while (step(at));
   })
   return [...fleet.gpus]
