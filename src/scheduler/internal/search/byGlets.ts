@@ -43,9 +43,13 @@ const plentyOfMemory = 0.75
 /** By what a kind becomes dearer of which there are too few, and how often that is tried. */
 const dearer = 1.1
 const mostTries = 5
-/** Of several kinds so many numbers of whole GPUs are tried, at first and where there were too few of a kind, for this part of the steps each, but no more than so many, and how warm glets are then. */
+/**
+ * Of several kinds so many numbers of whole GPUs are tried, fewer where there were too few of a kind or one GPU is a small part of the cost; for this part of
+ * the steps each, but no more than so many, and how warm glets are then.
+ */
 const mostMixes = 8
 const mixesLater = 2
+const manyWhole = 300
 const mixSteps = 0.5
 const mostMixSteps = 60_000
 const mixHot = 0.001
@@ -216,7 +220,7 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
     if (kinds.length > 1 && rest.length > 0) {
       const wholePcts = pctsOf(space, made.whole)
       const tried: Array<ReadonlyArray<number>> = []
-      for (let i = 0; i < (attempt === 0 ? mostMixes : mixesLater); i++) {
+      for (let i = 0; i < (attempt === 0 && wholeCost(space, [...made.whole, ...rest]) <= manyWhole ? mostMixes : mixesLater); i++) {
         const mix = nextMix(space, pctsOf(space, [...made.whole, ...rest]), available, costNow(), tried)
         if (mix === undefined) break
         tried.push(mix)

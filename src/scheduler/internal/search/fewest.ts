@@ -86,7 +86,7 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
  * this, which take their time to be put together.
  */
 const gletSteps = 40
-const mostGletSteps = 250_000
+const mostGletSteps = 350_000
 const manyModels = 2
 const manyGpus = 300
 /** Fewer models settle sooner: the steps go into several runs then, which differ in how much room they leave for neighbours. */
