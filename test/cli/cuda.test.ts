@@ -56,7 +56,7 @@ describe("glet on a host with NVIDIA GPUs", () => {
     const { check, code, report } = await doctor()
     assert.strictEqual(code, 0, "CUDA is not essential unless it is asked for")
     assert.match(check("GPU 0").found, /NVIDIA H200, 132 SMs, 139\.\d GiB, driver 580\.159\.04, CUDA 13\.0/)
-    assert.match(check("GPU 0 isolation").found, /auto is green/)
+    assert.match(check("GPU 0 isolation").found, /auto is mps/)
     assert.match(check("MPS").found, /no daemon runs/)
     assert.deepInclude(check("CUDA provider"), { state: "missing", essential: false, fixable: true })
     assert.include(check("CUDA provider").mend ?? "", "glet cuda install")
