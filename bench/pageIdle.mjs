@@ -7,7 +7,7 @@ import { parseArgs } from "node:util"
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { chromium } from "playwright-core"
-import { cpuMs, processTree } from "./lib/proc.mjs"
+import { treeCpuMs } from "./lib/proc.mjs"
 import { startDev } from "./lib/servers.mjs"
 import { conclude, printTable } from "./lib/stats.mjs"
 
@@ -39,12 +39,22 @@ for (const { models, name, query } of worlds) {
     await page.getByRole("button", { name: "Pause traffic" }).click()
   }
   await sleep(5000)
-  const pids = processTree(host.process().pid)
-  const before = pids.map(cpuMs)
+  const seen = new Map()
+  let spentMs = 0
+  const look = (counts) => {
+    for (const [pid, ms] of treeCpuMs(host.process().pid)) {
+      if (counts) spentMs += ms - (seen.get(pid) ?? 0)
+      seen.set(pid, ms)
+    }
+  }
+  look(false)
   const began = performance.now()
-  await sleep(1000 * seconds)
-  const elapsedMs = performance.now() - began
-  rows.push({ page: name, cpuPct: (100 * pids.reduce((sum, pid, i) => sum + cpuMs(pid) - before[i], 0)) / elapsedMs })
+  // The browser's processes come and go.
+  for (let second = 0; second < seconds; second++) {
+    await sleep(1000)
+    look(true)
+  }
+  rows.push({ page: name, cpuPct: (100 * spentMs) / (performance.now() - began) })
   await browser.close()
   await host.close()
 }

@@ -32,6 +32,17 @@ export const cpuMs = (pid) => {
   return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1000
 }
 
+/** The same of a process and all its descendants that live now, by process. */
+export const treeCpuMs = (root) =>
+  processTree(root).flatMap((pid) => {
+    try {
+      return [[pid, cpuMs(pid)]]
+    } catch {
+      // It ended between the listing and the look.
+      return []
+    }
+  })
+
 /** Proportional set size in bytes: shared pages count once over all processes that map them. */
 export const pssBytes = (pid) => {
   const match = /^Pss:\s+(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))

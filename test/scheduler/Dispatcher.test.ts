@@ -241,6 +241,22 @@ describe("Dispatcher", () => {
     assert.isUndefined(narrow.pull(0, g0))
   })
 
+  it("tries best-effort work again after one slow execution, though nothing else says that it is fast", () => {
+    const background = makeModel("background", { serviceClass: "best-effort" })
+    const dispatcher = exact([a, background], [glet("gpu/0", [
+      route(a, latency, { typicalRatio: 1 }), route(background, latency, { slackMs: 14, typicalRatio: 1, bestEffort: true })
+    ])], { gate: { budgetMs: () => 14 } })
+    dispatcher.offer(0, request(background), ignore)
+    const slow = dispatcher.pull(0, g0)!
+    dispatcher.batchEnded(88, slow, done(88))
+    dispatcher.offer(88, request(background), ignore)
+    let nowMs = 88
+    let again: DispatchedBatch | undefined
+    while (again === undefined && nowMs < 20_000) again = dispatcher.pull(nowMs += 10, g0)
+    assert.strictEqual(again?.model.name, "background")
+    assert.isAbove(nowMs, 1000, "it may really be slow")
+  })
+
   it("queues the requests of a dead glet again, gives up after the second death", () => {
     const dispatcher = exact([a], one)
     const ticket = dispatcher.offer(0, request(a), ignore)

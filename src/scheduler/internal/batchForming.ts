@@ -126,7 +126,10 @@ export class BatchForming {
         if (head === undefined) continue
         if (chosen !== undefined && turnMs === chosen.lane.turnMs && head.seq >= firstSeq) continue
         const budgetMs = this.budgetMs(nowMs, glet, route, head)
-        if (!(route.safeMs(head.request.items) <= budgetMs)) continue
+        if (!(route.safeMs(head.request.items) <= budgetMs)) {
+          if (budgetMs > 0) route.doubtUnused(nowMs)
+          continue
+        }
         chosen = route
         chosenQueue = queue
         chosenBudgetMs = budgetMs

@@ -9,6 +9,9 @@ import { Estimate } from "./estimate.js"
  */
 const overheadPart = 1 / 3
 
+/** An estimate by which nothing ran for so long is doubted, in ms, and again after as long. */
+const unusedMs = 100
+
 /** Time constant of a route's utilisation, in ms. */
 const utilizationMs = 500
 
@@ -54,6 +57,8 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   private readonly predicted: Float64Array
   /** Measured over predicted. Bounded: beyond these factors the profile is of another machine, and that is for the planner. */
   private readonly ratio: Estimate
+  /** When it was last corrected, or doubted for not being so. */
+  private taughtAtMs = -Infinity
   private busyMs = 0
   private busyAtMs = 0
   /** What ended since it was last taken. */
@@ -92,6 +97,16 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     this.glet.doubtOverhead()
   }
 
+  /**
+   * A batch was not started for how long it would take. Where none runs nothing corrects the estimate: one slow execution would be the last. So it goes a
+   * step back to the profile whenever it has not been used for a while.
+   */
+  doubtUnused(nowMs: number): void {
+    if (nowMs - this.taughtAtMs < unusedMs) return
+    this.taughtAtMs = nowMs
+    this.ratio.doubt()
+  }
+
   /** What few batches exceed besides their execution, in ms. */
   get safeOverheadMs(): number {
     return this.bounded(this.glet.safeOverheadMs)
@@ -114,6 +129,7 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   observe(nowMs: number, items: number, executionMs: number, serviceMs: number): void {
     const ratio = executionMs / this.tabulated(items)
     this.ratio.observe(ratio)
+    this.taughtAtMs = nowMs
     this.tally.executions += 1
     this.tally.ratios += ratio / this.spec.typicalRatio
     this.tally.busyMs += serviceMs
