@@ -5,7 +5,6 @@ import { GletExited } from "../../src/core/ExecutorError.js"
 import { unsafeGletId, unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
 import type { InferRequest, RequestEnd } from "../../src/core/Request.js"
-import { plannedGate } from "../../src/scheduler/BestEffortGate.js"
 import type { DispatchedBatch } from "../../src/scheduler/DispatchedBatch.js"
 import type { DispatcherOptions } from "../../src/scheduler/Dispatcher.js"
 import { Dispatcher } from "../../src/scheduler/Dispatcher.js"
@@ -221,40 +220,6 @@ describe("Dispatcher", () => {
     const dispatcher = exact([background], [glet("gpu/0", [route(background, latency)])], { maxQueued: 5 })
     const tickets = Array.from({ length: 7 }, () => dispatcher.offer(0, request(background), ignore))
     assert.deepStrictEqual(tickets.map((ticket) => outcome(ticket.end)), [...Array.from({ length: 5 }, () => "pending"), "queue-full", "queue-full"])
-  })
-
-  it("starts best-effort work only where nothing latency-critical waits or runs, and only what fits the slack", () => {
-    const background = makeModel("background", { serviceClass: "best-effort", maxBatch: 8 })
-    const routes = (slackMs: number) => [glet("gpu/0", [
-      route(a, latency, { typicalRatio: 1 }), route(background, latency, { slackMs, typicalRatio: 1, bestEffort: true })
-    ])]
-    const dispatcher = exact([a, background], routes(14), { gate: plannedGate })
-    for (let i = 0; i < 8; i++) dispatcher.offer(0, request(background), ignore)
-    dispatcher.offer(0, request(a), ignore)
-    const first = dispatcher.pull(0, g0)!
-    assert.strictEqual(first.model.name, "a")
-    assert.isUndefined(dispatcher.pull(0, g0), "a latency-critical batch runs")
-    dispatcher.batchEnded(11, first, done(11))
-    assert.strictEqual(dispatcher.pull(11, g0)?.items, 4, "10 + 4 items fit 14 ms")
-    const narrow = exact([a, background], routes(5), { gate: plannedGate })
-    narrow.offer(0, request(background), ignore)
-    assert.isUndefined(narrow.pull(0, g0))
-  })
-
-  it("tries best-effort work again after one slow execution, though nothing else says that it is fast", () => {
-    const background = makeModel("background", { serviceClass: "best-effort" })
-    const dispatcher = exact([a, background], [glet("gpu/0", [
-      route(a, latency, { typicalRatio: 1 }), route(background, latency, { slackMs: 14, typicalRatio: 1, bestEffort: true })
-    ])], { gate: { budgetMs: () => 14 } })
-    dispatcher.offer(0, request(background), ignore)
-    const slow = dispatcher.pull(0, g0)!
-    dispatcher.batchEnded(88, slow, done(88))
-    dispatcher.offer(88, request(background), ignore)
-    let nowMs = 88
-    let again: DispatchedBatch | undefined
-    while (again === undefined && nowMs < 20_000) again = dispatcher.pull(nowMs += 10, g0)
-    assert.strictEqual(again?.model.name, "background")
-    assert.isAbove(nowMs, 1000, "it may really be slow")
   })
 
   it("queues the requests of a dead glet again, gives up after the second death", () => {
