@@ -4,9 +4,9 @@
  * the same browser takes with an empty page.
  */
 import { parseArgs } from "node:util"
-import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { chromium } from "playwright-core"
+import { chromiumOptions } from "./lib/chromium.mjs"
 import { treeCpuMs } from "./lib/proc.mjs"
 import { startDev } from "./lib/servers.mjs"
 import { conclude, printTable } from "./lib/stats.mjs"
@@ -15,8 +15,6 @@ const { values: options } = parseArgs({
   options: { seconds: { type: "string", default: "20" }, json: { type: "boolean" }, check: { type: "boolean" } }
 })
 const seconds = Number(options.seconds)
-const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((file) => file !== undefined && fs.existsSync(file))
-if (executablePath === undefined) throw new Error("there is no Chromium: scripts/install-test-packages installs it, or set CHROMIUM")
 
 const worlds = [
   { name: "an empty page", query: undefined, models: 0 },
@@ -27,10 +25,7 @@ const worlds = [
 const dev = await startDev()
 const rows = []
 for (const { models, name, query } of worlds) {
-  const host = await chromium.launchServer({
-    executablePath, headless: true,
-    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
-  })
+  const host = await chromium.launchServer(chromiumOptions())
   const browser = await chromium.connect(host.wsEndpoint())
   const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } })
   if (query !== undefined) {

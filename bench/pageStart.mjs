@@ -6,8 +6,8 @@
  * is parsed, the host worker says its first word, the page is usable, all models are shown to be served.
  */
 import { parseArgs } from "node:util"
-import * as fs from "node:fs"
 import { chromium } from "playwright-core"
+import { chromiumOptions } from "./lib/chromium.mjs"
 import { startDev } from "./lib/servers.mjs"
 import { conclude, median, printTable } from "./lib/stats.mjs"
 
@@ -15,8 +15,6 @@ const { values: options } = parseArgs({
   options: { rounds: { type: "string", default: "5" }, json: { type: "boolean" }, check: { type: "boolean" } }
 })
 const rounds = Number(options.rounds)
-const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((file) => file !== undefined && fs.existsSync(file))
-if (executablePath === undefined) throw new Error("there is no Chromium: scripts/install-test-packages installs it, or set CHROMIUM")
 
 const worlds = [
   { name: "this device (WebAssembly), first visit", query: "?provider=wasm", models: 4 },
@@ -45,10 +43,7 @@ const watch = (models) => {
 }
 
 const server = await startDev()
-const browser = await chromium.launch({
-  executablePath, headless: true,
-  args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
-})
+const browser = await chromium.launch(chromiumOptions())
 const rows = []
 let context
 for (let round = 0; round < rounds; round++) {

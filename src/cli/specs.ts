@@ -17,7 +17,7 @@ const backend = {
   class: { kind: "pairs", placeholder: "MODEL=CLASS", description: "latency-critical or best-effort. Repeatable." },
   maxBatch: { kind: "pairs", placeholder: "MODEL=N", description: "Largest batch of a model. Repeatable." },
   cores: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "Cores of the CPU that are the GPU (default: all)." },
-  profileBudget: { kind: "integer", placeholder: "MS", default: 500, min: 10, max: 600_000, description: "Time to measure a model that has no profile." },
+  profileBudget: { kind: "integer", placeholder: "MS", default: 500, min: 10, max: 600_000, description: "Time to measure a model that has no profile; as much for each share where executions are long." },
   profiles: { kind: "text", placeholder: "DIR", description: "Where profiles are kept (default: the user's cache folder)." }
 } as const
 
@@ -220,7 +220,7 @@ export const bench = commandSpec({
     limit: { ...simulate.flags.limit, description: "For --find-peak: requests that may miss, of the model or application that fares worst." },
     gpuSuite: { kind: "text", placeholder: "DIR", description: "Find the peaks of seven scenarios on this host's GPU, ours and what one would do without it, with the models of a folder (scripts/make-zoo.ts)." },
     scenarios: { kind: "text", placeholder: "A,B", description: "For --gpu-suite: only these scenarios." },
-    systems: { kind: "text", placeholder: "A,B", description: "For --gpu-suite: only these of orion, orion-mps, time-share, elastic-int, mps, equal-shares." },
+    systems: { kind: "text", placeholder: "A,B", description: "For --gpu-suite: only these of orion, orion-green, time-share, elastic-int, mps, equal-shares." },
     emulate: { kind: "text", placeholder: "FILE", description: "For --gpu-suite: replay a profile instead of using the GPU." },
     profile: { ...simulate.flags.profile, description: "For --gpu-suite: the profile whose simulated peak is where each search begins." },
     profiles: backend.profiles,

@@ -15,7 +15,9 @@ export interface ProfileRequest {
   readonly model: Model
   readonly gpu: Gpu
   readonly sha256?: string
-  /** Time to spend in ms, loading not counted. Fewer points are measured, more where the curve bends. */
+  /**
+   * Time to spend in ms, loading not counted; batches that the model's objective has use for are measured also beyond it, for up to as much on each share. Fewer points are measured, more where the curve bends.
+   */
   readonly budgetMs: number
   /** Shares to measure; where absent the GPU's grid, thinned where it is fine. */
   readonly sharesPct?: ReadonlyArray<number>

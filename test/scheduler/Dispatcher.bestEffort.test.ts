@@ -50,4 +50,20 @@ describe("best-effort work", () => {
     assert.strictEqual(again?.model.name, "background")
     assert.isAbove(nowMs, 1000, "it may really be slow")
   })
+
+  it("stays as fast as it was measured while what is allowed is too short for it", () => {
+    const background = makeModel("background", { serviceClass: "best-effort" })
+    let allowedMs = Infinity
+    const dispatcher = open(background, 14, { budgetMs: () => allowedMs })
+    for (let nowMs = 0; nowMs < 1000; nowMs += 10) {
+      dispatcher.offer(nowMs, request(background), ignore)
+      dispatcher.batchEnded(nowMs + 5, dispatcher.pull(nowMs, g0)!, done(5))
+    }
+    dispatcher.offer(1000, request(background), ignore)
+    // The profile says 11 ms for an item, and it takes 5.
+    allowedMs = 1
+    for (let nowMs = 1000; nowMs < 20_000; nowMs += 10) assert.isUndefined(dispatcher.pull(nowMs, g0))
+    allowedMs = 8
+    assert.isDefined(dispatcher.pull(20_000, g0))
+  })
 })

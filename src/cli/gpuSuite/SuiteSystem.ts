@@ -31,7 +31,7 @@ export interface SuiteSystem {
 
 export const suiteSystems: ReadonlyArray<SuiteSystem> = [
   { name: "orion", summary: "ours", planner: "orion", measuresSaturation: true },
-  { name: "orion-mps", summary: "ours, each glet a process under MPS", planner: "orion", isolation: "mps", measuresSaturation: true },
+  { name: "orion-green", summary: "ours, as green contexts", planner: "orion", isolation: "green", measuresSaturation: true },
   { name: "time-share", summary: "whole GPUs, models in turn", planner: "time-share" },
   { name: "elastic-int", summary: "gpulet's planner", planner: "elastic-int" },
   { name: "mps", summary: "plain MPS: a server for each model, each on the whole GPU", planner: "time-share", isolation: "mps", apart: true },

@@ -98,11 +98,11 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   }
 
   /**
-   * A batch was not started for how long it would take. Where none runs nothing corrects the estimate: one slow execution would be the last. So it goes a
-   * step back to the profile whenever it has not been used for a while.
+   * A batch was not started for how long it would take. Where none runs nothing corrects the estimate: one slow execution would be the last. So one above the
+   * profile goes a step back to it whenever it has not been used for a while; one below would only keep more from running.
    */
   doubtUnused(nowMs: number): void {
-    if (nowMs - this.taughtAtMs < unusedMs) return
+    if (this.ratio.upperValue <= 1 || nowMs - this.taughtAtMs < unusedMs) return
     this.taughtAtMs = nowMs
     this.ratio.doubt()
   }

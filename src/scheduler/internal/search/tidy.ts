@@ -17,30 +17,24 @@ export const tidy = (space: SearchSpace, solver: GpuSolver, states: ReadonlyArra
     return true
   }
 
-  /** One glet with the share of two, and of what their models do as much as is needed. */
-  const joined = ({ glets, kind, rps }: GpuState, g: number, h: number): GpuState | undefined => {
+  /** One glet with the share of several, or all of it where no other is left, and of what their models do as much as is needed. */
+  const joined = ({ glets, kind, rps }: GpuState, which: ReadonlyArray<number>): GpuState | undefined => {
     const { sharesPct } = space.kinds[kind]!
-    const begin = (of: number): number => glets.slice(0, of).reduce((sum, glet) => sum + glet.models.length, 0)
     const here = new Map<number, number>()
-    for (const of of [g, h]) {
-      glets[of]!.models.forEach((model, i) => here.set(model, (here.get(model) ?? 0) + rps[begin(of) + i]!))
-    }
+    let pct = 0
+    let at = 0
+    glets.forEach(({ models, share }, g) => {
+      if (which.includes(g)) {
+        pct += sharesPct[share]!
+        models.forEach((model, i) => here.set(model, (here.get(model) ?? 0) + rps[at + i]!))
+      }
+      at += models.length
+    })
     const needs = [...here].map(([model, own]) => ({ model, needed: own + fleet.lack(model) })).filter(({ needed }) => needed > 0)
-    const pct = sharesPct[glets[g]!.share]! + sharesPct[glets[h]!.share]!
-    const share = sharesPct.findLastIndex((each) => each <= pct)
-    const others = glets.filter((_, i) => i !== g && i !== h)
+    const others = glets.filter((_, g) => !which.includes(g))
+    const share = others.length === 0 ? sharesPct.length - 1 : sharesPct.findLastIndex((each) => each <= pct)
     const one = solver.fit(kind, others, others.length, share, needs.map(({ model }) => model), needs.map(({ needed }) => needed))
     return one === undefined ? undefined : solver.evaluate(kind, [...others, one])
-  }
-
-  /** All that it does on one glet. */
-  const whole = ({ glets, kind, rps }: GpuState): GpuState | undefined => {
-    const { sharesPct } = space.kinds[kind]!
-    const here = new Map<number, number>()
-    glets.flatMap(({ models }) => models).forEach((model, i) => here.set(model, (here.get(model) ?? 0) + rps[i]!))
-    const needs = [...here].map(([model, own]) => ({ model, needed: own + fleet.lack(model) })).filter(({ needed }) => needed > 0)
-    const one = solver.fit(kind, [], 0, sharesPct.length - 1, needs.map(({ model }) => model), needs.map(({ needed }) => needed))
-    return one === undefined ? undefined : solver.evaluate(kind, [one])
   }
 
   const step = (at: number): boolean => {
@@ -49,14 +43,14 @@ export const tidy = (space: SearchSpace, solver: GpuSolver, states: ReadonlyArra
     const rest = (without: number): ReadonlyArray<GletState> => glets.filter((_, g) => g !== without)
     for (let g = glets.length - 1; g >= 0; g--) if (becomes(at, solver.evaluate(kind, rest(g)))) return true
     for (let g = 0; g < glets.length; g++) {
-      for (let h = g + 1; h < glets.length; h++) if (becomes(at, joined(state, g, h))) return true
+      for (let h = g + 1; h < glets.length; h++) if (becomes(at, joined(state, [g, h]))) return true
     }
     return false
   }
   // Each step leaves one glet less.
   states.forEach((_, at) => {
     const { glets } = fleet.gpus[at]!
-    if (glets.length > 2 && becomes(at, whole(fleet.gpus[at]!))) return
+    if (glets.length > 2 && becomes(at, joined(fleet.gpus[at]!, glets.map((_, g) => g)))) return
     while (step(at));
   })
   return [...fleet.gpus]
