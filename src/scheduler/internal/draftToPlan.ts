@@ -36,9 +36,9 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
   const meant = new Float64Array(demands.length)
   const solved: Array<ReadonlyArray<GletSolution>> = []
   const known = new Map<GpuDraft["glets"], ReadonlyArray<GletSolution>>()
-  for (const { glets, gpu } of outline.gpus) {
+  for (const { glets, gpu, solutions: given } of outline.gpus) {
     // GPUs with the same glets are of one kind and run alike.
-    const solutions = known.get(glets) ?? solveGpu(tables, gpu, glets)
+    const solutions = given ?? known.get(glets) ?? solveGpu(tables, gpu, glets)
     if (solutions === undefined) return undefined
     known.set(glets, solutions)
     solved.push(solutions)
@@ -53,11 +53,10 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
   const isFull = (demand: number): boolean => meant[demand]! >= demands[demand]!.rateRps * (1 - negligible)
   const plannedRps = (demand: number): number => Math.min(demands[demand]!.rateRps, capacities[demand]!)
 
-  const gletOf = (glet: GletDraft, solution: GletSolution, id: string): PlannedGlet => {
+  const gletOf = (glet: GletDraft, solution: GletSolution): Omit<PlannedGlet, "id"> => {
     const blockingMs = solution.blockingsMs.reduce((longest, ms) => Math.max(longest, ms), 0)
     const sumMs = solution.latenciesMs.reduce((sum, ms) => sum + ms, 0)
     return {
-      id: unsafeGletId(id),
       sharePct: glet.sharePct,
       priority: priorityOf(problem.options, glet.works.length === 0),
       dutyMs: solution.dutyMs,
@@ -80,6 +79,13 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
     }
   }
 
+  const planned = new Map<GpuDraft["glets"], ReadonlyArray<Omit<PlannedGlet, "id">>>()
+  const plannedOf = (glets: GpuDraft["glets"], solutions: ReadonlyArray<GletSolution>): ReadonlyArray<Omit<PlannedGlet, "id">> => {
+    const made = planned.get(glets) ?? glets.map((glet, g) => gletOf(glet, solutions[g]!))
+    planned.set(glets, made)
+    return made
+  }
+
   const shortfalls: Array<Shortfall> = []
   demands.forEach(({ model, rateRps, serviceClass }, demand) => {
     const reason = outline.reasons.get(demand)
@@ -98,7 +104,7 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
     gpus: outline.gpus.map(({ glets, gpu }, at) => ({
       gpu: gpu.id,
       type: gpu.type,
-      glets: glets.map((glet, g) => gletOf(glet, solved[at]![g]!, `${gpu.id}/${g}`))
+      glets: plannedOf(glets, solved[at]!).map((glet, g) => ({ id: unsafeGletId(`${gpu.id}/${g}`), ...glet }))
     })),
     shortfalls,
     ...(outline.lowerBound === undefined ? {} : { lowerBound: outline.lowerBound }),

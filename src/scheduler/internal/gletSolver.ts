@@ -33,18 +33,20 @@ export interface GletDraft {
   readonly batches?: ReadonlyArray<number>
 }
 
-/** A GPU in the making. */
-export interface GpuDraft {
-  readonly gpu: Gpu
-  readonly glets: ReadonlyArray<GletDraft>
-}
-
 /** How a glet runs: by work, and by best-effort work. */
 export interface GletSolution {
   readonly dutyMs: number
   readonly batches: ReadonlyArray<number>
   readonly latenciesMs: ReadonlyArray<number>
   readonly blockingsMs: ReadonlyArray<number>
+}
+
+/** A GPU in the making. */
+export interface GpuDraft {
+  readonly gpu: Gpu
+  readonly glets: ReadonlyArray<GletDraft>
+  /** How these glets run, where whoever made them has solved them. */
+  readonly solutions?: ReadonlyArray<GletSolution>
 }
 
 /** Multiples by which the neighbours slow works and best-effort works down. */

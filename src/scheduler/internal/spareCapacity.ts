@@ -148,9 +148,10 @@ const headroomOf = (glet: GletDraft, solution: GletSolution): number =>
 export const growGlets = (tables: PlanTables, draft: GpuDraft): GpuDraft => {
   const { gpu } = draft
   let glets = draft.glets
-  let solutions = solveGpu(tables, gpu, glets)
+  let solutions = draft.solutions ?? solveGpu(tables, gpu, glets)
+  if (solutions === undefined) return draft
   const grown = new Set<number>()
-  while (solutions !== undefined) {
+  for (;;) {
     const current = solutions
     const left = sharePctLeft({ gpu, glets })
     const [next] = glets
@@ -172,5 +173,5 @@ export const growGlets = (tables: PlanTables, draft: GpuDraft): GpuDraft => {
     glets = larger
     solutions = solved
   }
-  return { gpu, glets }
+  return { gpu, glets, solutions }
 }

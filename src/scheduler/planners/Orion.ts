@@ -244,11 +244,11 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   }
   const { factor } = structure
   for (const demand of filled.unplaced) reasons.set(demand, "no glet has slack for a batch of it, and no share is left for a glet of its own")
-  const grown = new Map<GpuDraft["glets"], GpuDraft["glets"]>()
+  const grown = new Map<GpuDraft["glets"], GpuDraft>()
   const grow = (draft: GpuDraft): GpuDraft => {
-    const glets = grown.get(draft.glets) ?? growGlets(tables, draft).glets
-    grown.set(draft.glets, glets)
-    return { gpu: draft.gpu, glets }
+    const larger = grown.get(draft.glets) ?? growGlets(tables, draft)
+    grown.set(draft.glets, larger)
+    return { ...larger, gpu: draft.gpu }
   }
   const unchanged = structure.kept
   const planned = draftToPlan(tables, {

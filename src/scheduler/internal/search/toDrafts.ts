@@ -18,8 +18,8 @@ export const toDrafts = (space: SearchSpace, states: ReadonlyArray<GpuState | un
   const carried = new Float64Array(space.models)
   for (const state of states) state?.models.forEach((model, i) => carried[model]! += state.rps[i]!)
   // Copies of a state have the same glets: later steps know them by it.
-  const made = new Map<GpuState, ReadonlyArray<GletDraft>>()
-  const gletsOf = (gpu: Gpu, state: GpuState, isKept: boolean): ReadonlyArray<GletDraft> => {
+  const made = new Map<GpuState, Omit<GpuDraft, "gpu">>()
+  const draftOf = (gpu: Gpu, state: GpuState, isKept: boolean): Omit<GpuDraft, "gpu"> => {
     let next = 0
     const pinned = state.glets.map((glet): GletDraft => {
       const first = next
@@ -39,15 +39,16 @@ export const toDrafts = (space: SearchSpace, states: ReadonlyArray<GpuState | un
         batches: critical.map((i) => glet.batches[i]!)
       }
     })
-    if (isKept) return pinned
+    if (isKept) return { glets: pinned }
     const free = pinned.map(({ batches: _, ...glet }): GletDraft => glet)
-    return solveGpu(space.tables, gpu, free) === undefined ? pinned : free
+    const solutions = solveGpu(space.tables, gpu, free)
+    return solutions === undefined ? { glets: pinned } : { glets: free, solutions }
   }
   return states.map((state, at): GpuDraft => {
     const gpu = problem.gpus[at]!
     if (state === undefined || state.glets.length === 0) return { gpu, glets: none }
-    const glets = made.get(state) ?? gletsOf(gpu, state, isKept(at))
-    made.set(state, glets)
-    return { gpu, glets }
+    const draft = made.get(state) ?? draftOf(gpu, state, isKept(at))
+    made.set(state, draft)
+    return { gpu, ...draft }
   })
 }
