@@ -1,6 +1,7 @@
 /**
  * The plan of finished drafts.
  */
+import type { Gpu } from "../../core/Gpu.js"
 import { unsafeGletId } from "../../core/Ids.js"
 import type { Assignment, Plan, PlannedGlet, Shortfall } from "../../core/Plan.js"
 import type { PlanOptions } from "../../core/PlanProblem.js"
@@ -42,21 +43,27 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
     if (solutions === undefined) return undefined
     known.set(glets, solutions)
     solved.push(solutions)
-    glets.forEach((glet, g) =>
-      glet.works.forEach(({ demand, rateRps }, i) => {
-        capacities[demand]! += capacityOf(solutions[g]!, i)
-        meant[demand]! += Math.min(rateRps, capacityOf(solutions[g]!, i))
-      })
-    )
+    for (let g = 0; g < glets.length; g++) {
+      const { works } = glets[g]!
+      for (let i = 0; i < works.length; i++) {
+        const { demand, rateRps } = works[i]!
+        const capacityRps = capacityOf(solutions[g]!, i)
+        capacities[demand]! += capacityRps
+        meant[demand]! += Math.min(rateRps, capacityRps)
+      }
+    }
   }
   /** In full where every glet carries what was meant for it; else what the glets can, each in proportion. */
   const isFull = (demand: number): boolean => meant[demand]! >= demands[demand]!.rateRps * (1 - negligible)
   const plannedRps = (demand: number): number => Math.min(demands[demand]!.rateRps, capacities[demand]!)
 
-  const gletOf = (glet: GletDraft, solution: GletSolution): Omit<PlannedGlet, "id"> => {
-    const blockingMs = solution.blockingsMs.reduce((longest, ms) => Math.max(longest, ms), 0)
-    const sumMs = solution.latenciesMs.reduce((sum, ms) => sum + ms, 0)
+  const gletOf = (glet: GletDraft, solution: GletSolution, id: PlannedGlet["id"]): PlannedGlet => {
+    let blockingMs = 0
+    for (const ms of solution.blockingsMs) blockingMs = Math.max(blockingMs, ms)
+    let sumMs = 0
+    for (const ms of solution.latenciesMs) sumMs += ms
     return {
+      id,
       sharePct: glet.sharePct,
       priority: priorityOf(problem.options, glet.works.length === 0),
       dutyMs: solution.dutyMs,
@@ -79,9 +86,12 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
     }
   }
 
-  const planned = new Map<GpuDraft["glets"], ReadonlyArray<Omit<PlannedGlet, "id">>>()
-  const plannedOf = (glets: GpuDraft["glets"], solutions: ReadonlyArray<GletSolution>): ReadonlyArray<Omit<PlannedGlet, "id">> => {
-    const made = planned.get(glets) ?? glets.map((glet, g) => gletOf(glet, solutions[g]!))
+  const planned = new Map<GpuDraft["glets"], ReadonlyArray<PlannedGlet>>()
+  const gletsOf = (gpu: Gpu, glets: GpuDraft["glets"], solutions: ReadonlyArray<GletSolution>): ReadonlyArray<PlannedGlet> => {
+    const idOf = (g: number): PlannedGlet["id"] => unsafeGletId(`${gpu.id}/${g}`)
+    const alike = planned.get(glets)
+    if (alike !== undefined) return alike.map((glet, g) => ({ ...glet, id: idOf(g) }))
+    const made = glets.map((glet, g) => gletOf(glet, solutions[g]!, idOf(g)))
     planned.set(glets, made)
     return made
   }
@@ -104,7 +114,7 @@ export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | un
     gpus: outline.gpus.map(({ glets, gpu }, at) => ({
       gpu: gpu.id,
       type: gpu.type,
-      glets: plannedOf(glets, solved[at]!).map((glet, g) => ({ id: unsafeGletId(`${gpu.id}/${g}`), ...glet }))
+      glets: gletsOf(gpu, glets, solved[at]!)
     })),
     shortfalls,
     ...(outline.lowerBound === undefined ? {} : { lowerBound: outline.lowerBound }),

@@ -77,19 +77,24 @@ export const solveGlet = (
     tightestMs = Math.min(tightestMs, tables.demands[demand]!.sloMs)
   }
   if (dutyMs === Infinity || dutyMs * (isStrict ? 2 : 1) > tightestMs + slack) return undefined
-  const blockingsMs = bestEffort.map((work, i) =>
-    tables.latencyMs(gpuType, work.demand, sharePct, work.batch) * (slowdowns?.bestEffort[i] ?? 1)
-  )
-  const blockingMs = blockingsMs.reduce((longest, ms) => Math.max(longest, ms), 0)
+  const blockingsMs: Array<number> = []
+  let blockingMs = 0
+  for (let i = 0; i < bestEffort.length; i++) {
+    const { batch, demand } = bestEffort[i]!
+    const ms = tables.latencyMs(gpuType, demand, sharePct, batch) * (slowdowns?.bestEffort[i] ?? 1)
+    blockingsMs.push(ms)
+    blockingMs = Math.max(blockingMs, ms)
+  }
   if (blockingMs === Infinity) return undefined
-  const batches = glet.batches === undefined ? new Array<number>(count).fill(1) : [...glet.batches]
+  const found = new Array<number>(count).fill(1)
+  const batches = glet.batches ?? found
   const latenciesMs = new Array<number>(count).fill(0)
   dutyMs = Math.max(dutyMs, leastMs)
   for (;;) {
     let sumMs = 0
     for (let i = 0; i < count; i++) {
       const { demand, rateRps } = works[i]!
-      if (glet.batches === undefined) batches[i] = Math.max(1, Math.ceil((rateRps * factor * dutyMs) / 1000 - slack))
+      if (glet.batches === undefined) found[i] = Math.max(1, Math.ceil((rateRps * factor * dutyMs) / 1000 - slack))
       latenciesMs[i] = tables.latencyMs(gpuType, demand, sharePct, batches[i]!) * (slowdowns?.works[i] ?? 1)
       sumMs += latenciesMs[i]!
     }
@@ -125,24 +130,29 @@ const fits = (tables: PlanTables, gpu: Gpu, glets: ReadonlyArray<GletDraft>): bo
   return share <= 100 && bytes <= gpu.memoryBytes * tables.problem.options.memoryFraction
 }
 
-const effectsOf = (tables: PlanTables, gpuType: string, glet: GletDraft, batches: ReadonlyArray<number>): ReadonlyArray<Effect> => [
-  ...glet.works.map((work, i) => tables.effect(gpuType, work.demand, glet.sharePct, batches[i]!)),
-  ...glet.bestEffort.map((work) => tables.effect(gpuType, work.demand, glet.sharePct, work.batch))
-]
+/** Of a glet's works, then of its best-effort works. */
+const effectsOf = (tables: PlanTables, gpuType: string, { bestEffort, sharePct, works }: GletDraft, batches: ReadonlyArray<number>): ReadonlyArray<Effect> => {
+  const effects: Array<Effect> = []
+  for (let i = 0; i < works.length; i++) effects.push(tables.effect(gpuType, works[i]!.demand, sharePct, batches[i]!))
+  for (const { batch, demand } of bestEffort) effects.push(tables.effect(gpuType, demand, sharePct, batch))
+  return effects
+}
 
 /** Raises slow-downs to what the glets' executions cause; answers whether one rose. */
 const raise = (tables: PlanTables, slowdowns: ReadonlyArray<Slowdowns>, groups: ReadonlyArray<ReadonlyArray<Effect>>): boolean => {
   let isRaised = false
-  groups.forEach((group, g) => {
+  for (let g = 0; g < groups.length; g++) {
     const { bestEffort, works } = slowdowns[g]!
-    group.forEach((effect, i) => {
-      const [factors, at] = i < works.length ? [works, i] : [bestEffort, i - works.length]
-      const factor = slowdownAmong(tables.problem.latency, effect, groups, g)
-      if (factor <= factors[at]!) return
+    for (let i = 0; i < groups[g]!.length; i++) {
+      const isWork = i < works.length
+      const factors = isWork ? works : bestEffort
+      const at = isWork ? i : i - works.length
+      const factor = slowdownAmong(tables.problem.latency, groups[g]![i]!, groups, g)
+      if (factor <= factors[at]!) continue
       if (factor > factors[at]! * (1 + slack)) isRaised = true
       factors[at] = factor
-    })
-  })
+    }
+  }
   return isRaised
 }
 

@@ -183,7 +183,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   const isCompact = objective === "headroom" && bestEffort.length > 0
   const limit = isCompact ? headroomBesideBestEffort : headroomLimit
   const kept = structure === undefined && current !== undefined ? keep(space, solver, direction, current, objective, limit) : undefined
-  if (kept !== undefined && ((objective === "headroom" && !isCompact) || kept.isUsed)) {
+  if (kept !== undefined && ((objective === "headroom" && !isCompact) || kept.isUsed())) {
     structure = kept.structure
     lowerBound = kept.bound?.cost
     boundPrices = kept.bound?.prices

@@ -3,7 +3,6 @@
  */
 import { makeRandom } from "../../../core/internal/random.js"
 import type { Plan } from "../../../core/Plan.js"
-import { gletsOf } from "../../../core/Plan.js"
 import type { PlanProblem } from "../../../core/PlanProblem.js"
 import { boundFewest } from "../../bounds/internal/boundFewest.js"
 import type { FewestBound } from "../../bounds/FewestBound.js"
@@ -45,7 +44,7 @@ export interface Kept {
   /** What was deployed. */
   readonly deployed: ReadonlyArray<GpuState>
   /** Whether the rates take so much of its GPUs that fewer need not be looked for. */
-  readonly isUsed: boolean
+  readonly isUsed: () => boolean
   /** With objective `fewest`. */
   readonly bound: FewestBound | undefined
 }
@@ -66,8 +65,8 @@ export const movesBetween = (deployed: ReadonlyArray<GpuState>, states: Readonly
 /** Items per second that a deployed plan was asked for, by model of the problem. */
 const deployedRates = (space: SearchSpace, current: Plan): Float64Array => {
   const rates = new Map<string, number>()
-  for (const { glet } of gletsOf(current)) {
-    for (const { model, rateRps } of glet.assignments) rates.set(model, (rates.get(model) ?? 0) + rateRps)
+  for (const { glets } of current.gpus) {
+    for (const { assignments } of glets) for (const { model, rateRps } of assignments) rates.set(model, (rates.get(model) ?? 0) + rateRps)
   }
   return Float64Array.from(space.tables.problem.demands, ({ model }) => rates.get(model) ?? 0)
 }
@@ -103,13 +102,15 @@ export const keep = (
   const kept = new Set(states.flatMap((state, at) => (repaired.states[at] === state ? [at] : [])))
   const { growth } = repaired
   const cost = costOf(space, repaired.states)
-  // The least that the rates cost, of what is in use.
   const bound = objective === "fewest" ? boundOfKept(space.tables.problem, current, cost) : undefined
-  const use = (bound?.cost ?? leastCost(space, direction.unit, wanted)) / cost
   return {
     bound,
     structure: { states: repaired.states, factor: factorOf(direction, repaired.states), kept },
     deployed: states,
-    isUsed: use >= worthwhileUse || (use >= leastUse && growth >= worthwhileFall)
+    isUsed: () => {
+      // The least that the rates cost, of what is in use.
+      const use = (bound?.cost ?? leastCost(space, direction.unit, wanted)) / cost
+      return use >= worthwhileUse || (use >= leastUse && growth >= worthwhileFall)
+    }
   }
 }

@@ -20,21 +20,27 @@ export const statesOfPlan = (space: SearchSpace, solver: GpuSolver, plan: Plan):
   const planned = new Map(plan.gpus.map((each) => [each.gpu as string, each]))
   const kindOf = new Int32Array(problem.gpus.length)
   space.kinds.forEach(({ members }, kind) => members.forEach((at) => kindOf[at] = kind))
+  // A replan begins here, whatever changed: loops, for what is made and thrown away on the way took as long as the rest.
   return problem.gpus.map((gpu, at): GpuState => {
     const kind = kindOf[at]!
     const { sharesPct } = space.kinds[kind]!
     const old = planned.get(gpu.id)
     if (old === undefined || old.type !== gpu.type) return solver.empty(kind)
-    const glets = old.glets.flatMap(({ assignments, sharePct }): ReadonlyArray<GletState> => {
+    const glets: Array<GletState> = []
+    for (const { assignments, sharePct } of old.glets) {
       const share = sharesPct.indexOf(sharePct)
-      if (share < 0) return []
-      const works = assignments.flatMap(({ batch, model }) => {
+      if (share < 0) continue
+      const models: Array<number> = []
+      const batches: Array<number> = []
+      for (const { batch, model } of assignments) {
         const number = numbers.get(model)
         const largest = number === undefined ? 0 : space.rows.largest(kind, number, share)
-        return largest === 0 ? [] : [{ model: number!, batch: Math.min(batch, largest) }]
-      })
-      return works.length === 0 ? [] : [{ share, models: works.map(({ model }) => model), batches: works.map(({ batch }) => batch) }]
-    })
+        if (largest === 0) continue
+        models.push(number!)
+        batches.push(Math.min(batch, largest))
+      }
+      if (models.length > 0) glets.push({ share, models, batches })
+    }
     return solver.settle(kind, glets) ?? solver.empty(kind)
   })
 }

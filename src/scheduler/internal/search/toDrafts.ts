@@ -2,7 +2,7 @@
  * Drafts of what the search found: with the shortest duty cycles that carry a multiple of the rates, else as they are.
  */
 import type { Gpu } from "../../../core/Gpu.js"
-import type { GletDraft, GpuDraft } from "../gletSolver.js"
+import type { BestEffortWork, GletDraft, GpuDraft, Work } from "../gletSolver.js"
 import { solveGpu } from "../gletSolver.js"
 import type { GpuState } from "./gpuState.js"
 import type { SearchSpace } from "./searchSpace.js"
@@ -22,22 +22,22 @@ export const toDrafts = (space: SearchSpace, states: ReadonlyArray<GpuState | un
   const draftOf = (gpu: Gpu, state: GpuState, isKept: boolean): Omit<GpuDraft, "gpu"> => {
     let next = 0
     const pinned = state.glets.map((glet): GletDraft => {
-      const first = next
-      next += glet.models.length
-      const numbers = glet.models.map((_, i) => i)
-      const critical = numbers.filter((i) => demands[glet.models[i]!]!.serviceClass === "latency-critical")
-      // A best-effort model's part of the cycle is the time for which it may be in the way.
-      const others = numbers.filter((i) => !critical.includes(i))
-      return {
-        sharePct: gpu.sharesPct[glet.share]!,
-        works: critical.map((i) => {
-          const demand = glet.models[i]!
-          return { demand, rateRps: (demands[demand]!.rateRps * state.rps[first + i]!) / carried[demand]! }
-        }),
-        bestEffort: others.map((i) => ({ demand: glet.models[i]!, batch: glet.batches[i]! })),
-        factor,
-        batches: critical.map((i) => glet.batches[i]!)
+      const works: Array<Work> = []
+      const batches: Array<number> = []
+      const bestEffort: Array<BestEffortWork> = []
+      for (let i = 0; i < glet.models.length; i++) {
+        const demand = glet.models[i]!
+        const batch = glet.batches[i]!
+        const { rateRps, serviceClass } = demands[demand]!
+        const rps = state.rps[next++]!
+        // A best-effort model's part of the cycle is the time for which it may be in the way.
+        if (serviceClass === "best-effort") bestEffort.push({ demand, batch })
+        else {
+          works.push({ demand, rateRps: (rateRps * rps) / carried[demand]! })
+          batches.push(batch)
+        }
       }
+      return { sharePct: gpu.sharesPct[glet.share]!, works, bestEffort, factor, batches }
     })
     if (isKept) return { glets: pinned }
     const free = pinned.map(({ batches: _, ...glet }): GletDraft => glet)
