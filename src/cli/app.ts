@@ -13,39 +13,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { describeFailure } from "./CliError.js"
-import type { CommandSpec, ParsedArgs } from "./CommandSpec.js"
+import { rootCommand } from "./commandTree.js"
 import { ExitCode } from "./ExitCode.js"
 import { layerStderrLog } from "./internal/log.js"
 import { note, stripAnsi } from "./internal/terminal.js"
 import type { EndSignal } from "./internal/signals.js"
 import { exitCodeOfSignal, installSignals } from "./internal/signals.js"
-import { makeCommand } from "./parse.js"
-import * as Specs from "./specs.js"
+import { specs } from "./specs/all.js"
 import { checkWords } from "./words.js"
-
-/** Loads a command's code only when it runs. */
-const lazily = <S extends CommandSpec>(
-  spec: S,
-  load: () => Promise<{ readonly handle: (args: ParsedArgs<S>) => Effect.Effect<void, unknown> }>
-) => makeCommand(spec, (args) => Effect.promise(load).pipe(Effect.flatMap((module) => module.handle(args))))
-
-const root = Command.make("glet").pipe(Command.withSubcommands([
-  lazily(Specs.serve, () => import("./commands/serve.js")),
-  lazily(Specs.demo, () => import("./commands/demo.js")),
-  lazily(Specs.dev, () => import("./commands/dev.js")),
-  lazily(Specs.bench, () => import("./commands/bench.js")),
-  lazily(Specs.batch, () => import("./commands/batch.js")),
-  lazily(Specs.status, () => import("./commands/status.js")),
-  lazily(Specs.models, () => import("./commands/models.js")),
-  lazily(Specs.plan, () => import("./commands/plan.js")),
-  lazily(Specs.simulate, () => import("./commands/simulate.js")),
-  lazily(Specs.profile, () => import("./commands/profile.js")),
-  lazily(Specs.run, () => import("./commands/run.js")),
-  lazily(Specs.doctor, () => import("./commands/doctor.js")),
-  lazily(Specs.cuda, () => import("./commands/cuda.js")),
-  lazily(Specs.config, () => import("./commands/config.js")),
-  lazily(Specs.demoClient, () => import("./commands/demoClient.js"))
-]))
 
 // @effect/cli prints a wrong usage itself; it is said here, in one line, with the exit code.
 const withoutErrors = (console: Console.Console): Console.Console => ({ ...console, error: () => Effect.void })
@@ -56,13 +31,13 @@ const validationLine = (error: ValidationError.ValidationError): string =>
 /** Runs a command line (without node and script) and completes with the exit code. @since 0.1.0 @category running */
 export const runApp = (argv: ReadonlyArray<string>, version: string): Promise<number> => {
   const command = argv[0] ?? ""
-  const spec = Specs.specs.find((candidate) => candidate.name === command)
+  const spec = specs.find((candidate) => candidate.name === command)
   const checked = spec === undefined ? { words: argv.slice(1) } : checkWords(spec, argv.slice(1))
   if ("problem" in checked) {
     note(`glet ${command}: ${checked.problem}; see glet ${command} --help`)
     return Promise.resolve(ExitCode.usage)
   }
-  const program = Command.run(root, { name: "glet", version, executable: "glet" })(["node", "glet", command, ...checked.words])
+  const program = Command.run(rootCommand(spec), { name: "glet", version, executable: "glet" })(["node", "glet", command, ...checked.words])
   const exited = program.pipe(
     (effect) => Console.consoleWith((console) => Console.withConsole(effect, withoutErrors(console))),
     Effect.provide(NodeContext.layer),

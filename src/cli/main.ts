@@ -9,7 +9,7 @@ import { ExitCode } from "./ExitCode.js"
 import { renderCommandHelp, renderHelp } from "./help.js"
 import { suggest } from "../core/internal/suggest.js"
 import { colourOut, note, out } from "./internal/terminal.js"
-import { specs } from "./specs.js"
+import { specs } from "./specs/all.js"
 
 const { version } = packageJson
 

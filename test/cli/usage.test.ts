@@ -3,7 +3,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import type { AddressInfo } from "node:net"
 import * as path from "node:path"
-import { specs } from "../../src/cli/specs.js"
+import { specs } from "../../src/cli/specs/all.js"
 import type { Ended, Glet } from "./support/glet.js"
 import { buildGlet, demoModels, root } from "./support/glet.js"
 

@@ -15,7 +15,7 @@ import { reasonOf } from "../internal/files.js"
 import { linesOf } from "../internal/lines.js"
 import { callServer, targetOf, urlOf } from "../internal/serverClient.js"
 import { makeProgress, note, out, rps } from "../internal/terminal.js"
-import type { batch } from "../specs.js"
+import type { batch } from "../specs/batch.js"
 
 type BatchArgs = ParsedArgs<typeof batch>
 

@@ -13,7 +13,7 @@ import type { InferBody } from "../load/InferRequests.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
 import { runUntilSignal } from "../load/runUntilSignal.js"
 import type { Target } from "../load/HttpConnection.js"
-import type { bench } from "../specs.js"
+import type { bench } from "../specs/bench.js"
 
 type BenchArgs = ParsedArgs<typeof bench>
 const defaultConnections = 64

@@ -12,7 +12,7 @@ import { makeHttpRequest } from "../load/InferRequests.js"
 import type { Played } from "../load/playScenario.js"
 import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
 import { closedLoads } from "../load/ScenarioLoad.js"
-import type { bench } from "../specs.js"
+import type { bench } from "../specs/bench.js"
 
 type ScenarioBenchArgs = ParsedArgs<typeof bench> & { readonly scenario: string }
 

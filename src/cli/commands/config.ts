@@ -3,7 +3,7 @@ import type { CliError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { resolveServerConfig } from "../internal/settings.js"
 import { colourOut, out, table } from "../internal/terminal.js"
-import type { config } from "../specs.js"
+import type { config } from "../specs/config.js"
 import type { ServerConfigError } from "../../server/ServerError.js"
 
 /** `glet config show` */

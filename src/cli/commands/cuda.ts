@@ -3,7 +3,7 @@ import type { CudaInstallError } from "../../node-cuda/CudaInstall.js"
 import { install } from "../../node-cuda/CudaInstall.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { note, out } from "../internal/terminal.js"
-import type { cuda } from "../specs.js"
+import type { cuda } from "../specs/cuda.js"
 
 /** `glet cuda install` */
 export const handle = (args: ParsedArgs<typeof cuda>): Effect.Effect<void, CudaInstallError> =>

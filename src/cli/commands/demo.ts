@@ -16,7 +16,7 @@ import { resourcePath } from "../internal/packageFiles.js"
 import { renderPlan } from "../internal/planTable.js"
 import { callServer, targetOf } from "../internal/serverClient.js"
 import { bold, colourErr, colourOut, makeProgress, note, out, percent } from "../internal/terminal.js"
-import type { demo } from "../specs.js"
+import type { demo } from "../specs/demo.js"
 import { ReadyLine } from "./readyLine.js"
 
 type Result = Extract<DemoLine, { readonly kind: "result" }>

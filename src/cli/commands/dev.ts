@@ -9,7 +9,7 @@ import { packageRoot, resourcePath } from "../internal/packageFiles.js"
 import { endSignal } from "../internal/signals.js"
 import { note, out } from "../internal/terminal.js"
 import { installRuntime, runtimeVersion } from "../../webgpu/RuntimePackage.js"
-import type { dev } from "../specs.js"
+import type { dev } from "../specs/dev.js"
 
 /** The folder of onnxruntime-web's files; a string says why there is none that fits. */
 const runtimeFolder = (): { readonly folder: string } | string => {

@@ -6,7 +6,7 @@ import type { Check } from "../internal/doctorChecks.js"
 import { runChecks } from "../internal/doctorChecks.js"
 import { colourOut, note, out, table } from "../internal/terminal.js"
 import { webgpuChecks } from "../internal/webgpuChecks.js"
-import type { doctor } from "../specs.js"
+import type { doctor } from "../specs/doctor.js"
 
 /** Mends what can be mended safely; answers whether anything was. */
 const mend = (checks: ReadonlyArray<Check>): Effect.Effect<boolean> =>

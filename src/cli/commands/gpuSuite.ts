@@ -28,7 +28,7 @@ import { colourOut, note, out, table } from "../internal/terminal.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
 import type { Played } from "../load/playScenario.js"
 import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
-import type { bench } from "../specs.js"
+import type { bench } from "../specs/bench.js"
 
 type GpuSuiteArgs = ParsedArgs<typeof bench> & { readonly gpuSuite: string }
 

@@ -4,7 +4,7 @@ import type { CliError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { callServer, targetOf } from "../internal/serverClient.js"
 import { colourOut, out, table } from "../internal/terminal.js"
-import type { models } from "../specs.js"
+import type { models } from "../specs/models.js"
 
 const Index = Schema.Array(Schema.Struct({
   name: Schema.String,

@@ -24,7 +24,7 @@ import { readProblem } from "../internal/planProblem.js"
 import { plannerNamed, solverFor } from "../internal/planners.js"
 import { renderPlan } from "../internal/planTable.js"
 import { bold, colourOut, ms, note, out, percent, rps } from "../internal/terminal.js"
-import type { plan } from "../specs.js"
+import type { plan } from "../specs/plan.js"
 import { planCases } from "./planCases.js"
 import { renderExplanation } from "./planExplain.js"
 

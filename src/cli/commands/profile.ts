@@ -14,7 +14,7 @@ import { modelSettings } from "../internal/settings.js"
 import { fileSha256 } from "../internal/sha256.js"
 import { rooflinePicture } from "../internal/rooflinePicture.js"
 import { colourOut, makeProgress, ms, note, out, rps, table } from "../internal/terminal.js"
-import type { profile } from "../specs.js"
+import type { profile } from "../specs/profile.js"
 import { measurePairs, measureRoofline, measureTypes, renderPairs, renderTypes } from "./profileTypes.js"
 
 type ProfileArgs = ParsedArgs<typeof profile>

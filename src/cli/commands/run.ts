@@ -18,7 +18,7 @@ import { makeAlarm, makeTimerAlarm } from "../load/Alarm.js"
 import { exponential } from "../../simulator/ArrivalSchedule.js"
 import type { LatencySummary } from "../../core/LatencyHistogram.js"
 import { LatencyHistogram } from "../../core/LatencyHistogram.js"
-import type { run } from "../specs.js"
+import type { run } from "../specs/run.js"
 
 type RunArgs = ParsedArgs<typeof run>
 

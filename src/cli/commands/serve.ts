@@ -16,7 +16,7 @@ import { modelFolder } from "../internal/files.js"
 import { modelSettings, readConfigFile, resolveServerConfig } from "../internal/settings.js"
 import { endSignal } from "../internal/signals.js"
 import { makeProgress, note, out } from "../internal/terminal.js"
-import type { serve } from "../specs.js"
+import type { serve } from "../specs/serve.js"
 import type { ReadyLine } from "./readyLine.js"
 
 type ServeArgs = ParsedArgs<typeof serve>

@@ -20,7 +20,7 @@ import { gateOf } from "../internal/bestEffort.js"
 import { checkWritable, writeText } from "../internal/files.js"
 import { readHardware, readScenario } from "../internal/simulationFiles.js"
 import { bold, colourOut, ms, note, out, percent, rps, table } from "../internal/terminal.js"
-import type { simulate as spec } from "../specs.js"
+import type { simulate as spec } from "../specs/simulate.js"
 
 type Args = ParsedArgs<typeof spec>
 

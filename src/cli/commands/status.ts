@@ -5,7 +5,7 @@ import type { CliError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { callServer, targetOf, urlOf } from "../internal/serverClient.js"
 import { animates, bold, colourOut, ms, out, percent, rps, table } from "../internal/terminal.js"
-import type { status } from "../specs.js"
+import type { status } from "../specs/status.js"
 
 /** Nothing counted yet shows as such. */
 const measured = (valueMs: number): string => (valueMs === 0 ? "-" : ms(valueMs))

@@ -13,7 +13,7 @@ import type { RepositoryError } from "../../server/repository/RepositoryError.js
 import { CliError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { layerMachine } from "../compose.js"
-import type { plan } from "../specs.js"
+import type { plan } from "../specs/plan.js"
 import { modelFolder } from "./files.js"
 import { readModels } from "./localModels.js"
 import { modelSettings } from "./settings.js"
