@@ -17,6 +17,7 @@ import { makeGpuSolver } from "../../src/scheduler/internal/search/gpuState.js"
 import type { GpuState } from "../../src/scheduler/internal/search/gpuState.js"
 import type { LooseGlet } from "../../src/scheduler/internal/search/looseGlets.js"
 import { makeLooseGlets } from "../../src/scheduler/internal/search/looseGlets.js"
+import { packGlets } from "../../src/scheduler/internal/search/packGlets.js"
 import { makeSearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
 import type { SearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
 import { slowingsOf } from "../../src/scheduler/internal/search/slowing.js"
@@ -145,8 +146,12 @@ describe("loose glets", () => {
       if (start === undefined || start.length === 0) return
       annealed++
       const solver = makeGpuSolver(space)
-      const end = annealGlets(space, looseOf(space, 1.5), start, { steps: 2000, hot: 0.003, cold: 1e-6, random: makeRandom(seed) })
+      const packed = packGlets(space, looseOf(space, 1.5), start)
+      carriedBy(space, packed).forEach((rps, model) => assert.approximately(rps, target[model]!, slack * target[model]!))
+      for (const { models, rps, share } of packed) assert.isDefined(solver.fit(0, [], 0, share, models, rps))
       const costOf = (all: ReadonlyArray<LooseGlet>): number => all.reduce((sum, { cost }) => sum + cost, 0)
+      assert.isAtMost(costOf(packed), costOf(start) + slack)
+      const end = annealGlets(space, looseOf(space, 1.5), seed % 2 === 0 ? packed : start, { steps: 2000, hot: 0.003, cold: 1e-6, random: makeRandom(seed) })
       assert.isAtMost(costOf(end), costOf(start) + 0.01)
       carriedBy(space, end).forEach((rps, model) => assert.approximately(rps, target[model]!, slack * target[model]!))
       for (const { models, rps, share } of end) {
@@ -159,6 +164,32 @@ describe("loose glets", () => {
       for (const { freeBytes, freePct } of states) assert.isTrue(freePct >= 0 && freeBytes >= 0)
     }), { numRuns: 150 })
     assert.isAbove(annealed, 40)
+  }, patience)
+})
+
+describe("glets to begin with", () => {
+  it("are packed for less than a glet for each model costs, and for hardly more than annealing comes to", () => {
+    for (const types of [1, 2] as const) {
+      const { asked, space, target } = caseOf(makeTaskSet({ seed: 3, models: 200, loadGpus: 10, gpus: 30, types }))
+      const loose = makeLooseGlets(space, slowingsOf(space, 1.5), {
+        share: space.kinds.map(({ cost, sharesPct }) => Float64Array.from(sharesPct, (pct) => (cost * pct) / 100)),
+        memory: space.kinds.map(() => 0.01)
+      })
+      const start = asked.flatMap((model) => {
+        const made = space.kinds.flatMap((_, kind) => loose.make(kind, [model], [target[model]!], 0, Infinity) ?? [])
+        return made.length === 0 ? [] : [made.reduce((a, b) => (a.cost <= b.cost ? a : b))]
+      })
+      assert.isAbove(start.length, 150)
+      const costOf = (all: ReadonlyArray<LooseGlet>): number =>
+        all.reduce((sum, { kind, share }) => sum + (space.kinds[kind]!.cost * space.kinds[kind]!.sharesPct[share]!) / 100, 0)
+      const packed = packGlets(space, loose, start)
+      assert.deepStrictEqual(packGlets(space, loose, start), packed)
+      const before = carriedBy(space, start)
+      carriedBy(space, packed).forEach((rps, model) => assert.approximately(rps, before[model]!, slack * before[model]!))
+      const annealed = annealGlets(space, loose, start, { steps: 60_000, hot: 0.003, cold: 1e-4, random: makeRandom(1) })
+      assert.isBelow(costOf(packed), 0.85 * costOf(start))
+      assert.isBelow(costOf(packed), 1.1 * costOf(annealed))
+    }
   }, patience)
 })
 
@@ -207,10 +238,10 @@ describe("glets on GPUs", () => {
 describe("a plan by glets", () => {
   it("carries all rates, on no more GPUs than there are, or says that it does not", () => {
     let planned = 0
-    fc.assert(fc.property(problems({ maxModels: 8, whenShort: "fail" }), fc.integer({ min: 1, max: 12 }), (random, count) => {
+    fc.assert(fc.property(problems({ maxModels: 8, whenShort: "fail" }), fc.integer({ min: 1, max: 12 }), fc.boolean(), (random, count, isPacked) => {
       const problem = { ...random, gpus: gpusOf(count, { sharesPct: random.gpus[0]!.sharesPct, units: random.gpus[0]!.units }) }
       const { asked, space, target } = caseOf(problem)
-      const states = byGlets(space, makeGpuSolver(space), { target, available: [count], runs: 2, enough: 0, steps: 500, random: makeRandom(1) })
+      const states = byGlets(space, makeGpuSolver(space), { target, available: [count], runs: 2, enough: 0, steps: 500, isPacked, random: makeRandom(1) })
       if (states === undefined) return
       planned++
       assert.isAtMost(states.length, count)

@@ -9,6 +9,7 @@ import { cutPrices } from "./cutPrices.js"
 import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { LooseGlet, LooseGlets, LoosePrices } from "./looseGlets.js"
 import { makeLooseGlets } from "./looseGlets.js"
+import { packGlets } from "./packGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { slowingsOf } from "./slowing.js"
 
@@ -22,6 +23,8 @@ interface ByGletsRequest {
   readonly enough: number
   /** Of annealing, for each. */
   readonly steps: number
+  /** Whether it begins with glets that models share, instead of one for each: where there are many models it has too few steps to get there by itself. */
+  readonly isPacked: boolean
   readonly random: () => number
 }
 
@@ -205,7 +208,7 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
   for (let attempt = 0; attempt < mostTries; attempt++) {
     const made = split(space, loose, target, isShared)
     if (made === undefined) return undefined
-    let { rest } = made
+    let rest = request.isPacked ? packGlets(space, loose, made.rest) : made.rest
     const temperature = (round: number): number => hot * (cold / hot) ** (round / rounds)
     for (let round = 0; round < rounds && rest.length > 0; round++) {
       if (round > 0) {

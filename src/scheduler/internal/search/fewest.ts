@@ -116,7 +116,7 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const often = space.kinds.length > 1 && gpus <= fewOfKinds ? 2 : 1
   const steps = often * Math.min(isFew ? fewModelsSteps : mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * gpus)) * Math.min(1, manyGpus / gpus)
   const assembled = gpus > largeModels * asked ? undefined : byGlets(space, solver, {
-    target, available, random, enough: bound.cost + 1e-9,
+    target, available, random, enough: bound.cost + 1e-9, isPacked: !isFew,
     steps: Math.round((isFew ? Math.sqrt(effort) : effort) * steps),
     runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.sqrt(effort))) : 1
   })

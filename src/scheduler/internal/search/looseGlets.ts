@@ -36,6 +36,10 @@ export interface LooseGlets {
   readonly room: (glet: LooseGlet, model: number) => number
   /** Items per second that a model gets at most of a share. */
   readonly most: (kind: number, share: number, model: number) => number
+  /** Latency of a batch beside average neighbours, in ms; `Infinity` beyond the largest. */
+  readonly batchMs: (kind: number, share: number, model: number, batch: number) => number
+  /** What a model costs that needs a part of a glet's time, at the prices there are now, and others the rest; without what the glet itself takes of memory. */
+  readonly costOf: (kind: number, share: number, model: number, part: number) => number
   /** The same glet at the prices there are now. */
   readonly repriced: (glet: LooseGlet) => LooseGlet
   readonly setPrices: (prices: LoosePrices) => void
@@ -256,6 +260,11 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
     make,
     room,
     most: (kind, share, model) => most[place(kind, share, model)]!,
+    batchMs: (kind, share, model, batch) => {
+      const at = place(kind, share, model)
+      return batch <= largest[at]! ? latencies[begins[at]! + batch - 1]! : Infinity
+    },
+    costOf: (kind, share, model, part) => part * shareCosts[kind]![share]! + modelCosts[kind]![model]!,
     repriced: (glet) => ({ ...glet, cost: costOn(glet.kind, glet.share, glet.used, fixedCost(glet.kind, glet.models)) }),
     setPrices
   }
