@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { WebGpuCapabilities } from "../webgpu/Capabilities.js"
+import type { WebGpuCapabilities } from "../webgpu/WebGpuCapabilities.js"
 import { GletWorkers } from "../webgpu/GletWorkers.js"
 import { preferred, probeOnce } from "../webgpu/internal/adapter.js"
 import { runtimeVersion } from "../webgpu/RuntimePackage.js"

@@ -7,17 +7,18 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
-import type { EdgeLoss, EdgeNodeStatus } from "../core/EdgeStatus.js"
+import type { EdgeNodeStatus } from "../core/EdgeStatus.js"
 import type { GletHandle, GletSpec } from "../core/Executor.js"
 import { GletExited, GletOpenFailed } from "../core/ExecutorError.js"
 import type { Gpu } from "../core/Gpu.js"
 import { unsafeGpuId } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import { modelKey } from "../core/Model.js"
-import type { FromNode, Hello, ToNode } from "./EdgeProtocol.js"
+import type { Hello, ToNode } from "./EdgeProtocol.js"
 import { closeCodes, decodeFromNode, encodeFrame, maxFrameBytes, modelChunkBytes } from "./EdgeProtocol.js"
 import type { EdgeSocket } from "./EdgeSocket.js"
 import { EdgeGlet } from "./internal/edgeGlet.js"
+import type { Asked, EdgeEnd, NodeWire, Reply, RunHeader, RunReply } from "./internal/nodeWire.js"
 
 /** @since 0.1.0 @category options */
 export interface EdgeLinkOptions {
@@ -43,19 +44,10 @@ export const defaultLinkOptions: Omit<EdgeLinkOptions, "read"> = {
 /** What a node says is shown in terminals. */
 const printable = (text: string): string => text.replace(/\p{Cc}/gu, " ")
 
-/** Why a link ends: a loss, or the server stops. */
-export type EdgeEnd = EdgeLoss | "server-stops"
-
 const endCodes: Readonly<Record<EdgeEnd, number>> = {
   "server-stops": closeCodes.closing, disconnected: closeCodes.closing, silent: closeCodes.tooSlow, stuck: closeCodes.tooSlow, "bad-frame": closeCodes.badFrame,
   replaced: closeCodes.replaced
 }
-
-type Reply = Extract<FromNode, { readonly t: "done" | "failed" }>
-export type RunReply = Extract<FromNode, { readonly t: "ran" | "run-failed" }>
-
-/** A request without its number. */
-export type Asked = ToNode extends infer A ? A extends { readonly id: number } ? Omit<A, "id"> : never : never
 
 interface PendingAsk {
   readonly answer: (reply: Reply | undefined) => void
@@ -78,7 +70,7 @@ const hex = (bytes: ArrayBuffer): string => [...new Uint8Array(bytes)].map((byte
 const modelQueueBytes = 2 * modelChunkBytes
 
 /** @since 0.1.0 @category links */
-export class EdgeLink {
+export class EdgeLink implements NodeWire {
   readonly gpu: Gpu
   readonly name: string
   readonly device: string
@@ -149,7 +141,6 @@ export class EdgeLink {
     }
   }
 
-  /** The end of the link: everything on it has failed. */
   die(reason: EdgeEnd, why: string): void {
     if (this.dead !== undefined) return
     this.dead = printable(why)
@@ -189,8 +180,7 @@ export class EdgeLink {
     )
   }
 
-  /** Asks and waits; undefined where the link is gone, or nothing came in time, after which it is. */
-  ask(asked: Exclude<Asked, { readonly t: "run" | "ping" }>): Effect.Effect<Reply | undefined> {
+  ask(asked: Asked): Effect.Effect<Reply | undefined> {
     return Effect.async<Reply | undefined>((resume) => {
       if (this.dead !== undefined) return resume(Effect.succeed(undefined))
       const id = this.nextId++
@@ -206,10 +196,8 @@ export class EdgeLink {
     }))
   }
 
-  /** Sends a batch. `answer` is called once, with undefined when the link dies; never before this returns. */
   run(
-    header: Omit<Extract<ToNode, { readonly t: "run" }>, "id" | "t">, inputs: ReadonlyArray<Uint8Array>, limitMs: number,
-    answer: (reply: RunReply | undefined, payload: Uint8Array) => void
+    header: RunHeader, inputs: ReadonlyArray<Uint8Array>, limitMs: number, answer: (reply: RunReply | undefined, payload: Uint8Array) => void
   ): void {
     if (this.dead !== undefined) return queueMicrotask(() => answer(undefined, nothing))
     const id = this.nextId++
@@ -221,7 +209,6 @@ export class EdgeLink {
     this.post({ ...header, t: "run", id }, inputs)
   }
 
-  /** The model's number over there, its file sent; a string says why it cannot be. */
   send(model: Model): Effect.Effect<Either.Either<number, string>> {
     return Effect.gen(this, function*() {
       const read = yield* Effect.either(this.options.read(model))
@@ -241,7 +228,6 @@ export class EdgeLink {
     })
   }
 
-  /** A glet has unloaded it. */
   release(number: number): void {
     for (const [key, model] of this.models) {
       if (model.number !== number || --model.users > 0) continue

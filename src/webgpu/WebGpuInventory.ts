@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import type { Gpu } from "../core/Gpu.js"
 import { GpuInventory } from "../core/Gpu.js"
 import { unsafeGpuId } from "../core/Ids.js"
-import type { WebGpuCapabilities } from "./Capabilities.js"
+import type { WebGpuCapabilities } from "./WebGpuCapabilities.js"
 import { probeCapabilities } from "./Capabilities.js"
 
 /** How the device is described; every field has a default. @since 0.1.0 @category options */

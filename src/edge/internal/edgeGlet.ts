@@ -9,8 +9,8 @@ import type { Model } from "../../core/Model.js"
 import { modelKey } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
-import type { EdgeLink, RunReply } from "../EdgeLink.js"
 import { maxFrameBytes } from "../EdgeProtocol.js"
+import type { NodeWire, RunReply } from "./nodeWire.js"
 
 interface LoadedModel {
   readonly number: number
@@ -39,7 +39,7 @@ export class EdgeGlet implements GletHandle {
   /** When the batch before came back: what was sent before then began no sooner. */
   private freeMs = 0
 
-  constructor(private readonly link: EdgeLink, readonly spec: GletSpec) {}
+  constructor(private readonly link: NodeWire, readonly spec: GletSpec) {}
 
   readonly exited: Effect.Effect<GletExited> = Deferred.await(this.died)
 

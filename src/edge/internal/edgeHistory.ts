@@ -1,6 +1,7 @@
 /** What became of the nodes of a server: joined, lost and why, and what went over the wire, that of nodes that are gone too. */
 import type { EdgeLoss, EdgeStatus, EdgeTraffic } from "../../core/EdgeStatus.js"
-import type { EdgeEnd, EdgeLink } from "../EdgeLink.js"
+import type { EdgeLink } from "../EdgeLink.js"
+import type { EdgeEnd } from "./nodeWire.js"
 
 const sum = (a: EdgeTraffic, b: EdgeTraffic): EdgeTraffic => ({ frames: a.frames + b.frames, bytes: a.bytes + b.bytes })
 const nothing: EdgeTraffic = { frames: 0, bytes: 0 }

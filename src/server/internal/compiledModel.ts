@@ -2,7 +2,7 @@
 import type { Model } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import type { CatalogEntry } from "../ModelCatalog.js"
-import type { BoundRequest } from "./inferRequest.js"
+import type { BoundRequest } from "./boundRequest.js"
 
 export interface CompiledModel {
   readonly model: Model

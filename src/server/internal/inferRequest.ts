@@ -4,43 +4,14 @@ import type { Model } from "../../core/Model.js"
 import type { SlotPlacement } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement, type TensorSpec } from "../../core/Tensor.js"
+import type { BoundInput, BoundRequest } from "./boundRequest.js"
 import type { CompiledModel } from "./compiledModel.js"
 import type { DataRange, ScannedRequest } from "./inferScan.js"
 import { hasJsonForm, readNumbers } from "./jsonNumbers.js"
 import { invalid, isCount, isObject, type Json, notImplemented, parametersOf, type RequestProblem, shown } from "./jsonValue.js"
-import { type RequestedOutput, requestedOutputs } from "./requestedOutputs.js"
+import { requestedOutputs } from "./requestedOutputs.js"
 import { type SharedCopy, sharedRange, type SharedRange, type SharedRegion, type SharedRegions } from "./sharedRegions.js"
 import { describe, ShapeBinder } from "./shapeBinder.js"
-
-interface BoundInput {
-  /** In the model's signature. */
-  readonly index: number
-  readonly shape: ReadonlyArray<number>
-  readonly count: number
-  /** Where its numbers are in the JSON; undefined where they follow as binary data, or are shared. */
-  readonly range: DataRange | undefined
-  /** Where its bytes are in a region of its client. */
-  readonly shared: SharedRange | undefined
-  readonly field: string
-}
-
-/** A request that fits its model; what is missing are the values. */
-export interface BoundRequest {
-  readonly id: string | undefined
-  readonly timeoutMs: number | undefined
-  readonly priority: number | undefined
-  readonly serviceClass: "best-effort" | undefined
-  readonly items: number
-  readonly bindings: ReadonlyArray<number>
-  readonly placement: SlotPlacement
-  /** In the order of the request, which is the order of the binary data. */
-  readonly inputs: ReadonlyArray<BoundInput>
-  readonly outputs: ReadonlyArray<RequestedOutput>
-  /** Bytes of binary data that follow the JSON. */
-  readonly binaryBytes: number
-  /** Regions of its client that hold inputs or take outputs, once per tensor. */
-  readonly regions: ReadonlyArray<SharedRegion>
-}
 
 const noRegions: ReadonlyArray<SharedRegion> = []
 

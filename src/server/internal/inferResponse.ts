@@ -5,7 +5,7 @@ import { boundShape } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement } from "../../core/Tensor.js"
 import type { CompiledModel } from "./compiledModel.js"
-import type { BoundRequest } from "./inferRequest.js"
+import type { BoundRequest } from "./boundRequest.js"
 import type { SharedCopy } from "./sharedRegions.js"
 import { tensorText } from "./tensorText.js"
 

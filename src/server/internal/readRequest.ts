@@ -1,7 +1,8 @@
 /** Reads the JSON of an infer request; what stands before binary data is usually what stood there last time. */
 import { InvalidRequest } from "../../core/RequestError.js"
 import type { CompiledModel } from "./compiledModel.js"
-import { bindRequest, type BoundRequest } from "./inferRequest.js"
+import type { BoundRequest } from "./boundRequest.js"
+import { bindRequest } from "./inferRequest.js"
 import { scanRequest } from "./inferScan.js"
 import type { RequestProblem } from "./jsonValue.js"
 import type { SharedRegions } from "./sharedRegions.js"

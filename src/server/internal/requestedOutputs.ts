@@ -1,16 +1,10 @@
 /** Which outputs a request wants, and how. */
 import { InvalidRequest } from "../../core/RequestError.js"
+import type { RequestedOutput } from "./boundRequest.js"
 import type { CompiledModel } from "./compiledModel.js"
 import { hasJsonForm } from "./jsonNumbers.js"
 import { invalid, isObject, type Json, notImplemented, parametersOf, type RequestProblem, shown } from "./jsonValue.js"
-import { sharedRange, type SharedRange, type SharedRegions } from "./sharedRegions.js"
-
-export interface RequestedOutput {
-  readonly index: number
-  readonly binary: boolean
-  /** Where in a region of its client it goes, instead of into the response. */
-  readonly shared: SharedRange | undefined
-}
+import { sharedRange, type SharedRegions } from "./sharedRegions.js"
 
 /** `byDefault`: whether outputs that do not say come back as binary data. */
 export const requestedOutputs = (

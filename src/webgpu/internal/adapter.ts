@@ -1,5 +1,5 @@
 /** Looks for an adapter and says what the realm can do with it. Without Effect: workers do it too. */
-import type { AdapterDescription, WebGpuCapabilities } from "../Capabilities.js"
+import type { AdapterDescription, WebGpuCapabilities } from "../WebGpuCapabilities.js"
 import type { GpuAdapter, Realm } from "./gpuTypes.js"
 import { realm } from "./gpuTypes.js"
 

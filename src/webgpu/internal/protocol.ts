@@ -1,7 +1,7 @@
 /** Messages between an executor and the worker of a glet. Structured clone; buffers are transferred, never copied. */
 import type { LoadFailureReason } from "../../core/internal/loadFailure.js"
 import type { ModelSignature } from "../../core/Model.js"
-import type { WebGpuCapabilities } from "../Capabilities.js"
+import type { WebGpuCapabilities } from "../WebGpuCapabilities.js"
 
 /** A `WebAssembly.Module`: to be posted on, no more. */
 export type CompiledModule = object
