@@ -2,21 +2,11 @@
  * The host worker. It begins with a `start` message. This part is small: it starts the workers that take long to start, then reads the rest of itself,
  * which is all of the scheduler, while they do.
  */
-import type { DeviceStart } from "../../DeviceStart.js"
 import { startDevice } from "../../DeviceStart.js"
 import type { FromHost, ToHost } from "../../Messages.js"
 import type { WebWorker } from "../../../webgpu/WorkerLink.js"
 import { linkOf } from "../../../webgpu/WorkerLink.js"
-
-export type Start = Extract<ToHost, { readonly kind: "start" }>
-
-/** What was begun before. */
-export interface Begun {
-  /** Undefined where the world is no device. */
-  readonly device: Promise<DeviceStart> | undefined
-  /** Gives the planner's worker that was started already, then others. */
-  readonly startPlanner: () => Worker
-}
+import type { Begun, Start } from "./hostMain.js"
 
 const post = (message: FromHost): void => postMessage(message)
 const waiting: Array<ToHost> = []

@@ -15,8 +15,17 @@ import { replayProfile } from "./replayProfile.js"
 import type { Connect } from "../../Lending.js"
 import type { EdgeSocket, WebSocketLike } from "../../../edge/EdgeSocket.js"
 import { webSocket } from "../../../edge/EdgeSocket.js"
-import type { Begun, Start } from "./host.js"
 import { startTaskWorkers } from "./startTaskWorkers.js"
+
+export type Start = Extract<ToHost, { readonly kind: "start" }>
+
+/** What was begun before this part was read. */
+export interface Begun {
+  /** Undefined where the world is no device. */
+  readonly device: Promise<DeviceStart> | undefined
+  /** Gives the planner's worker that was started already, then others. */
+  readonly startPlanner: () => Worker
+}
 
 const worldOf = (device: Promise<DeviceStart> | undefined): Effect.Effect<World> =>
   device === undefined ? Effect.map(replayProfile, ReplayWorld.make) : Effect.map(Effect.promise(() => device), DeviceWorld.make)
