@@ -104,4 +104,27 @@ describe("orion with head-room", () => {
     assert.strictEqual(plan.shortfalls.filter(({ plannedRps }) => plannedRps === 0).length, 2)
     assert.isTrue(Either.isLeft(orion.plan({ ...problem, options: { ...problem.options, whenShort: "fail", objective: "headroom" } })))
   })
+
+  it("leaves out as few as have no place: of equal models those beyond what a cycle or memory holds, before many cheap ones the one that is in their way", () => {
+    let crowded = 0
+    fc.assert(fc.property(fc.integer({ min: 1, max: 14 }), fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 }), (count, inCycle, inMemory) => {
+      const specs = Array.from({ length: count }, (_, i) => ({ name: `m${i}`, fixedMs: 10, itemMs: 0, usefulPct: 100, largestBatch: 4, memoryBytes: 1_000 * mb }))
+      // A cycle of so many executions, and one more, take the SLO: exactly, but for rounding.
+      const demands = specs.map(({ name }) => demandOf(name, 0.1, (inCycle + 1) * 10 + 1))
+      const gpus = gpusOf(1, { sharesPct: [100], units: 1, memoryBytes: (inMemory + 0.5) * 1_000 * mb })
+      const problem = problemOf(gpus, demands, latencyOf(specs), { whenShort: "degrade", latencyHeadroom: 1, memoryFraction: 1, effort: 0.1 })
+      const plan = Either.getOrThrow(orion.plan(problem))
+      assert.deepEqual(validatePlan(plan, problem), [])
+      const expected = Math.min(count, inCycle, inMemory, problem.options.maxModelsPerGlet)
+      assert.strictEqual(gletsOf(plan).flatMap(({ glet }) => glet.assignments).length, expected)
+      assert.strictEqual(plan.shortfalls.length, count - expected)
+      if (count > expected) crowded++
+    }), { numRuns: 20 })
+    assert.isAbove(crowded, 10)
+
+    const specs = Array.from({ length: 7 }, (_, i) => ({ name: `m${i}`, fixedMs: i === 3 ? 40 : 5, itemMs: 0, usefulPct: 100, largestBatch: 4, memoryBytes: 1_000 * mb }))
+    const demands = specs.map(({ fixedMs, name }) => demandOf(name, 0.1, fixedMs === 40 ? 90 : 60))
+    const problem = problemOf(gpusOf(1, { sharesPct: [100], units: 1 }), demands, latencyOf(specs), { whenShort: "degrade", latencyHeadroom: 1 })
+    assert.deepStrictEqual(Either.getOrThrow(orion.plan(problem)).shortfalls.map(({ model }) => model as string), ["m3"])
+  })
 })

@@ -21,103 +21,38 @@ import { draftToPlan } from "../internal/draftToPlan.js"
 import type { GpuDraft } from "../internal/gletSolver.js"
 import { layOverlays } from "../internal/overlays.js"
 import { makePlanTables } from "../internal/planTables.js"
-import { climb } from "../internal/search/climb.js"
-import type { Direction } from "../internal/search/direction.js"
-import { directionOf, scaled } from "../internal/search/direction.js"
-import { attemptSteps, climbAttempts, fewest } from "../internal/search/fewest.js"
-import type { GpuSolver, GpuState } from "../internal/search/gpuState.js"
+import { directionOf } from "../internal/search/direction.js"
+import { fewest } from "../internal/search/fewest.js"
 import { makeGpuSolver } from "../internal/search/gpuState.js"
 import type { Structure } from "../internal/search/keep.js"
 import { costOf, factorOf, keep, movesBetween } from "../internal/search/keep.js"
-import { balancedPrices } from "../internal/search/prices.js"
+import { onGpus } from "../internal/search/onGpus.js"
 import type { SearchSpace } from "../internal/search/searchSpace.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
 import { copyToSpares } from "../internal/search/spare.js"
 import { carryMost, shortageOf } from "../internal/search/shortage.js"
-import { tidy } from "../internal/search/tidy.js"
 import { toDrafts } from "../internal/search/toDrafts.js"
 import { fillBestEffort, growGlets, tightenGlets } from "../internal/spareCapacity.js"
 import type { Culprit, PlannerAlgorithm } from "../Planner.js"
 import { Infeasible } from "../Planner.js"
+import { headroomLimit, headroomOfAll, mostHeadroom, nearEnough } from "./internal/mostHeadroom.js"
 
 const name = "orion"
-
-/** Beyond this multiple of the rates more capacity is of no use; share that is left makes glets faster instead. */
-const headroomLimit = 10
 
 /** Where best-effort work waits for what is left, latency-critical models get no more head-room than this: the search is for the fewest GPUs then. */
 const headroomBesideBestEffort = 2.5
 
 const defaultMoveCost = 0.02
 
-/** Of the bound on the head-room, and of the head-room that was found: nobody looks for the last percent, and fewer glets are worth it. */
-const nearEnough = 0.99
-
-/** The same where what glets do to each other is assumed: what one glet does is known, and a part more from several is a hope. */
-const nearEnoughAssumed = 0.9
-
 /** Any prices prove a bound: there is no need for all their digits. */
 const shortened = (price: number): number => Number(price.toPrecision(5))
 
 const diagnosisSteps = 20_000
 
-/**
- * Of an attempt for head-room, whatever the effort: between some GPUs and few models a good plan takes a tenth of a second, and is worth percents. On fewer
- * GPUs there is less to balance.
- */
-const leastSteps = (gpus: number, models: number): number => (gpus >= 4 && gpus * models <= 64 ? 2000 : 0)
-
 /** Whether some GPU holds the model and keeps its SLO for single items. */
 const runsSomewhere = ({ kinds, rows }: SearchSpace, model: number): boolean =>
   kinds.some(({ gletBytes, modelBytes, roomBytes, sharesPct }, kind) =>
     gletBytes + modelBytes[model]! <= roomBytes && sharesPct.some((_, share) => rows.largest(kind, model, share) > 0))
-
-/** States of kinds on the GPUs there are, the first ones first. */
-const onGpus = (space: SearchSpace, states: ReadonlyArray<GpuState>): ReadonlyArray<GpuState | undefined> => {
-  const placed = new Array<GpuState | undefined>(space.tables.problem.gpus.length).fill(undefined)
-  const next = space.kinds.map(() => 0)
-  for (const state of states) if (state.glets.length > 0) placed[space.kinds[state.kind]!.members[next[state.kind]!++]!] = state
-  return placed
-}
-
-const costliestFirst = (space: SearchSpace, { length, unit }: Direction, models: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const { costs } = balancedPrices(space, scaled(unit, length))
-  return [...models].sort((a, b) => costs[b]! - costs[a]!)
-}
-
-/** The GPUs are given: the largest factor, and the models that have no place at any. */
-const mostHeadroom = (space: SearchSpace, solver: GpuSolver, rates: ReadonlyArray<number>, critical: ReadonlyArray<number>, bound: number, effort: number) => {
-  const kinds = space.kinds.flatMap(({ members }, kind) => members.map(() => kind))
-  let placed = critical
-  const homeless: Array<number> = []
-  for (;;) {
-    const direction = directionOf(rates, placed)
-    const climbed = climb(space, solver, {
-      kinds,
-      unit: direction.unit,
-      // A bound of 0 says that some model has no place: then what there is room for is to be found.
-      enough: bound > 0 ? Math.min(headroomLimit, bound * nearEnough) * direction.length : Infinity,
-      random: makeRandom(space.tables.problem.options.seed),
-      smallestRaise: 0.01,
-      patience: 2,
-      attempts: climbAttempts,
-      steps: Math.max(leastSteps(kinds.length, placed.length), Math.min(0.5 * attemptSteps(kinds.length, effort), effort * 10_000))
-    })
-    if (climbed.length > 0 || placed.length === 0) {
-      const length = Math.min(climbed.length, headroomLimit * direction.length)
-      const wanted = Math.max(Math.min(length, direction.length), length * (space.tables.problem.latency.interference?.isAssumed === true ? nearEnoughAssumed : nearEnough))
-      const states = onGpus(space, tidy(space, solver, climbed.states, scaled(direction.unit, wanted)))
-      return { homeless, direction, structure: { states, factor: placed.length === 0 ? 1 : factorOf(direction, states) } }
-    }
-    // Each round leaves fewer. A model that nobody asks for makes room before one with requests does: the costliest half of such models at a time.
-    const asked = placed.filter((model) => rates[model]! > 0)
-    const idle = placed.length === asked.length || asked.length === 0 ? [] : costliestFirst(space, direction, placed.filter((model) => rates[model] === 0))
-    const unmet = climbed.unmet.length > 0 ? climbed.unmet : placed
-    const left = unmet.some((model) => rates[model]! > 0) && idle.length > 0 ? idle.slice(0, Math.ceil(idle.length / 2)) : [...unmet]
-    homeless.push(...left)
-    placed = placed.filter((model) => !left.includes(model))
-  }
-}
 
 /** Best-effort models on the GPUs that nothing else uses: over the others an overlay is laid. */
 const onIdleGpus = (space: SearchSpace, drafts: ReadonlyArray<GpuDraft>, demands: ReadonlyArray<number>) => {
@@ -211,7 +146,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     const headroom = boundHeadroom(problem, {}, undefined)
     upperBound = headroom.factor
     boundPrices = headroom.prices
-    const most = mostHeadroom(space, solver, rates, critical, upperBound, effort)
+    const most = mostHeadroom(space, solver, { rates, models: critical, bound: upperBound, effort })
     if (mustFit && (most.homeless.length > 0 || most.structure.factor < 1)) {
       const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)
       if (fleet.unmet.length > 0) return infeasible(shortageOf(space, fleet))
@@ -235,8 +170,8 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   let filled = withBestEffort(space, structure, bestEffort, objective === "headroom")
   if (objective === "headroom" && filled.unplaced.length > 0 && structure.factor >= 1) {
     // Room for best-effort models is searched for as for models that hardly anybody asks for.
-    const wider = mostHeadroom(space, solver, rates, [...critical, ...filled.unplaced].sort((a, b) => a - b), 1 / nearEnough, effort)
-    if (wider.homeless.length === 0 && wider.structure.factor >= 1) {
+    const wider = headroomOfAll(space, solver, { rates, models: [...critical, ...filled.unplaced].sort((a, b) => a - b), bound: 1 / nearEnough, effort })
+    if (wider !== undefined && wider.structure.factor >= 1) {
       structure = { ...wider.structure, factor: factorOf(direction, wider.structure.states) }
       const standing = new Set(filled.unplaced)
       filled = withBestEffort(space, structure, bestEffort.filter((demand) => !standing.has(demand)), true)

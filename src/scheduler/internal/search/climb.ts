@@ -32,7 +32,7 @@ interface ClimbRequest {
   readonly start?: ReadonlyArray<GpuState>
 }
 
-interface Climbed {
+export interface Climbed {
   readonly states: ReadonlyArray<GpuState>
   /** Every model gets at least this multiple of its part of the direction; 0 where no target was reached. */
   readonly length: number

@@ -1,0 +1,148 @@
+/**
+ * The GPUs are given: the largest factor by which all rates can grow on them, and which models have no place at any.
+ *
+ * Where not all models have one, as few as possible are left out. Those cost most that need much of a GPU for a single item now and then: long executions
+ * under short SLOs, or much memory. Models that nobody asks for go first.
+ */
+import { makeRandom } from "../../../core/internal/random.js"
+import type { Climbed } from "../../internal/search/climb.js"
+import { climb } from "../../internal/search/climb.js"
+import type { Direction } from "../../internal/search/direction.js"
+import { directionOf, scaled } from "../../internal/search/direction.js"
+import { attemptSteps, climbAttempts } from "../../internal/search/fewest.js"
+import type { GpuSolver } from "../../internal/search/gpuState.js"
+import type { Structure } from "../../internal/search/keep.js"
+import { factorOf } from "../../internal/search/keep.js"
+import { onGpus } from "../../internal/search/onGpus.js"
+import { balancedPrices } from "../../internal/search/prices.js"
+import type { SearchSpace } from "../../internal/search/searchSpace.js"
+import { tidy } from "../../internal/search/tidy.js"
+
+/** Beyond this multiple of the rates more capacity is of no use; share that is left makes glets faster instead. */
+export const headroomLimit = 10
+
+/** Of the bound on the head-room, and of the head-room that was found: nobody looks for the last percent, and fewer glets are worth it. */
+export const nearEnough = 0.99
+
+/** The same where what glets do to each other is assumed: what one glet does is known, and a part more from several is a hope. */
+const nearEnoughAssumed = 0.9
+
+/**
+ * Of an attempt for head-room, whatever the effort: between some GPUs and few models a good plan takes a tenth of a second, and is worth percents. On fewer
+ * GPUs there is less to balance.
+ */
+const leastSteps = (gpus: number, models: number): number => (gpus >= 4 && gpus * models <= 64 ? 2000 : 0)
+
+/** Of the rates: what is left of a model's cost is its place. */
+const hardlyAnything = 1e-6
+
+/** Searches with models that were left out before. */
+const mostReturns = 12
+
+interface HeadroomRequest {
+  /** Items per second by model. */
+  readonly rates: ReadonlyArray<number>
+  /** Models that want a place. */
+  readonly models: ReadonlyArray<number>
+  /** No plan for all of them has more head-room; 0 where some model has no place. */
+  readonly bound: number
+  readonly effort: number
+}
+
+interface MostHeadroom {
+  /** Models without a place, each for itself possible. */
+  readonly homeless: ReadonlyArray<number>
+  readonly direction: Direction
+  readonly structure: Structure
+}
+
+const cheapestFirst = (costs: Float64Array, models: ReadonlyArray<number>): ReadonlyArray<number> => [...models].sort((a, b) => costs[a]! - costs[b]! || a - b)
+
+interface Found {
+  readonly direction: Direction
+  readonly climbed: Climbed
+}
+
+const search = (space: SearchSpace, solver: GpuSolver, { bound, effort, models, rates }: HeadroomRequest) => {
+  const kinds = space.kinds.flatMap(({ members }, kind) => members.map(() => kind))
+  const { latency, options } = space.tables.problem
+  /** `most`: a factor at which to stop. */
+  const climbWith = (placed: ReadonlyArray<number>, most: number): Found => {
+    const direction = directionOf(rates, placed)
+    const climbed = climb(space, solver, {
+      kinds,
+      unit: direction.unit,
+      enough: most * direction.length,
+      random: makeRandom(options.seed),
+      smallestRaise: 0.01,
+      patience: 2,
+      attempts: climbAttempts,
+      steps: Math.max(leastSteps(kinds.length, placed.length), Math.min(0.5 * attemptSteps(kinds.length, effort), effort * 10_000))
+    })
+    return { direction, climbed }
+  }
+  // A bound of 0 says that some model has no place: then what there is room for is to be found.
+  const climbFully = (placed: ReadonlyArray<number>): Found => climbWith(placed, bound > 0 ? Math.min(headroomLimit, bound * nearEnough) : Infinity)
+
+  const finish = ({ climbed, direction }: Found, placed: ReadonlyArray<number>): MostHeadroom => {
+    const length = Math.min(climbed.length, headroomLimit * direction.length)
+    const wanted = Math.max(Math.min(length, direction.length), length * (latency.interference?.isAssumed === true ? nearEnoughAssumed : nearEnough))
+    const states = onGpus(space, tidy(space, solver, climbed.states, scaled(direction.unit, wanted)))
+    return {
+      homeless: models.filter((model) => !placed.includes(model)),
+      direction,
+      structure: { states, factor: placed.length === 0 ? 1 : factorOf(direction, states) }
+    }
+  }
+  const isPlaced = ({ climbed }: Found, placed: ReadonlyArray<number>): boolean => climbed.length > 0 || placed.length === 0
+  return { climbWith, climbFully, finish, isPlaced }
+}
+
+/** Undefined where not all models have a place. */
+export const headroomOfAll = (space: SearchSpace, solver: GpuSolver, request: HeadroomRequest): MostHeadroom | undefined => {
+  const { climbFully, finish, isPlaced } = search(space, solver, request)
+  const found = climbFully(request.models)
+  return isPlaced(found, request.models) ? finish(found, request.models) : undefined
+}
+
+/** With as many of the models as there is room for. */
+export const mostHeadroom = (space: SearchSpace, solver: GpuSolver, request: HeadroomRequest): MostHeadroom => {
+  const { models, rates } = request
+  const { climbFully, climbWith, finish, isPlaced } = search(space, solver, request)
+  let placed = models
+  let found = climbFully(placed)
+  if (isPlaced(found, placed)) return finish(found, placed)
+
+  const { costs } = balancedPrices(space, scaled(found.direction.unit, hardlyAnything * found.direction.length))
+  const isAsked = (model: number): boolean => rates[model]! > 0
+  // The costliest half at a time: of models that nobody asks for while there are some, then of those that found no place.
+  do {
+    const idle = placed.filter((model) => !isAsked(model))
+    const unmet = found.climbed.unmet.length > 0 ? found.climbed.unmet : placed
+    const leaving = idle.length > 0 && idle.length < placed.length && unmet.some(isAsked) ? idle : unmet
+    const left = new Set(cheapestFirst(costs, leaving).slice(Math.floor(leaving.length / 2)))
+    placed = placed.filter((model) => !left.has(model))
+    found = climbFully(placed)
+  } while (!isPlaced(found, placed))
+
+  // Half of them may have been too many: the cheapest come back as long as no fewer items are carried with them.
+  const carried = ({ climbed, direction }: Found): number => Math.min(climbed.length, direction.length)
+  let most = carried(found)
+  let waiting = models.filter((model) => !placed.includes(model))
+  waiting = [...cheapestFirst(costs, waiting.filter(isAsked)), ...cheapestFirst(costs, waiting.filter((model) => !isAsked(model)))]
+  let size = Math.ceil(waiting.length / 2)
+  let isChanged = false
+  for (let turn = 0; turn < mostReturns && waiting.length > 0; turn++) {
+    const more = new Set([...placed, ...waiting.slice(0, size)])
+    const wider = models.filter((model) => more.has(model))
+    const tried = climbWith(wider, 1)
+    if (tried.climbed.length > 0 && carried(tried) >= most) {
+      placed = wider
+      most = carried(tried)
+      waiting = waiting.slice(size)
+      isChanged = true
+    } else if (size === 1) waiting = waiting.slice(1)
+    else size >>= 1
+  }
+  return finish(isChanged ? climbFully(placed) : found, placed)
+}
