@@ -27,7 +27,13 @@ const Card = ({ frame, model, names, store }: {
   const isCritical = controls.serviceClass === "latency-critical"
   const requests = (frame?.answered ?? 0) + (frame?.lost ?? 0)
   const kept = frame === undefined || requests === 0 ? undefined : frame.withinSlo / requests
-  const usable = model.state === "ready" || model.state === "waiting"
+  // What was measured and finds no room can be asked for less.
+  const usable = model.state !== "measuring" && model.soloMs !== undefined
+  const isServed = model.state !== "failed"
+  const rates = [
+    ...(frame !== undefined && requests > 0 ? [`${rate(frame.offeredRps)} now`] : []),
+    ...(isCritical && isServed ? [`planned ${rate(model.plannedRps)}`] : [])
+  ].join(", ")
   return (
     <li class={`card ${model.state}`} style={hueStyle(names, model.name)}>
       <div class="title">
@@ -39,13 +45,13 @@ const Card = ({ frame, model, names, store }: {
               p99 {ms(frame.p99Ms)}
             </p>
           )
-          : <p class={`numbers ${model.state === "failed" ? "bad" : ""}`}>{model.state}</p>}
+          : <p class={`numbers ${isServed ? "" : "bad"}`}>{isServed || !usable ? model.state : "not served"}</p>}
         {model.removable && <button type="button" class="icon" aria-label={`Remove ${model.name}`} onClick={() => store.send({ kind: "remove", model: model.name })}>×</button>}
       </div>
-      {model.detail !== "" && <p class={model.state === "failed" ? "detail bad" : "detail"}>{model.detail}</p>}
+      {model.detail !== "" && <p class={isServed ? "detail" : "detail bad"}>{model.detail}</p>}
       {usable && (
         <>
-          <Histogram frame={frame} sloMs={isCritical ? controls.sloMs : undefined} name={model.name} />
+          {isServed && <Histogram frame={frame} sloMs={isCritical ? controls.sloMs : undefined} name={model.name} />}
           <div class="sliders">
             {isCritical
               ? (
@@ -65,7 +71,7 @@ const Card = ({ frame, model, names, store }: {
               <input type="checkbox" checked={!isCritical} onChange={(event) => change({ serviceClass: event.currentTarget.checked ? "best-effort" : "latency-critical" }, true)} />
               best effort
             </label>
-            <span>{frame !== undefined && requests > 0 ? `${rate(frame.offeredRps)} now` : ""}{isCritical ? `, planned ${rate(model.plannedRps)}` : ""}</span>
+            <span>{rates}</span>
             {frame !== undefined && frame.checked > 0 && <span class="right">{percent(frame.right / frame.checked)} of answers right</span>}
             {frame !== undefined && frame.lost > 0 && <span class="bad">{frame.lost.toLocaleString("en")} refused</span>}
           </div>
@@ -110,9 +116,12 @@ const Add = ({ store, view }: { readonly store: Store; readonly view: View }) =>
   )
 }
 
+/** More do not fit beside the plan: the list scrolls, and says how many there are. */
+const listed = 8
+
 export const Models = ({ names, store, view }: { readonly store: Store; readonly view: View; readonly names: ReadonlyArray<string> }) => (
   <section class="models" aria-labelledby="models-title">
-    <h2 id="models-title">Models</h2>
+    <h2 id="models-title">Models{names.length > listed && <small> {names.length}</small>}</h2>
     <ul>
       {view.state === undefined && Array.from({ length: 4 }, (_, i) => <li key={i} class="card ghost" aria-hidden="true" />)}
       {view.state?.models.map((model) => (

@@ -1,4 +1,4 @@
-import type { Plan, PlannedGlet, PlannedGpu } from "../../../core/Plan.js"
+import type { Plan, PlannedGlet, PlannedGpu, Shortfall } from "../../../core/Plan.js"
 import type { View } from "../store.js"
 import { ms, rate } from "../words.js"
 import { hueStyle } from "./colours.js"
@@ -64,6 +64,10 @@ const Gpu = ({ gpu, names, view }: { readonly gpu: PlannedGpu; readonly names: R
 
 const nothing: Plan["gpus"] = []
 
+/** Many models may lack the same. */
+const byReason = (shortfalls: ReadonlyArray<Shortfall>): ReadonlyArray<readonly [reason: string, ReadonlyArray<Shortfall>]> =>
+  [...new Set(shortfalls.map(({ reason }) => reason))].map((reason) => [reason, shortfalls.filter((one) => one.reason === reason)])
+
 /** The glets of every GPU side by side; while a slider moves, those of the plan that would follow. */
 export const PlanView = ({ names, view }: { readonly view: View; readonly names: ReadonlyArray<string> }) => {
   const preview = view.state?.preview
@@ -75,7 +79,7 @@ export const PlanView = ({ names, view }: { readonly view: View; readonly names:
         <h2 id="plan-title">Plan</h2>
         {preview !== undefined && <span class="tag">preview</span>}
         <p class="reason">{preview !== undefined ? "what the sliders ask for" : view.state?.planReason ?? ""}</p>
-        {plan?.headroom !== undefined && Number.isFinite(plan.headroom) && plan.headroom > 0 && <p class="headroom">room for {plan.headroom.toFixed(2)} × this load</p>}
+        {plan?.headroom !== undefined && Number.isFinite(plan.headroom) && plan.headroom > 0 && plan.shortfalls.length === 0 && <p class="headroom">room for {plan.headroom.toFixed(2)} × this load</p>}
       </div>
       <ul class="gpus">
         {gpus.length === 0 && <li class="gpu"><h3>…</h3><ul class="bar"><li class="free" style={{ flexGrow: 1 }}>no plan yet</li></ul></li>}
@@ -88,8 +92,12 @@ export const PlanView = ({ names, view }: { readonly view: View; readonly names:
       )}
       {plan !== undefined && plan.shortfalls.length > 0 && (
         <ul class="shortfalls">
-          {plan.shortfalls.map(({ askedRps, model, plannedRps, reason }) => (
-            <li key={model}><b>{model}</b> falls short: {rate(plannedRps)} of {rate(askedRps)}. {reason}</li>
+          {byReason(plan.shortfalls).map(([reason, short]) => (
+            <li key={reason}>
+              {short.map(({ askedRps, model, plannedRps }, i) => (
+                <>{i > 0 && ", "}<b>{model}</b> {plannedRps > 0 ? `${rate(plannedRps)} of ${rate(askedRps)}` : `none of ${rate(askedRps)}`}</>
+              ))}: {reason}
+            </li>
           ))}
         </ul>
       )}
