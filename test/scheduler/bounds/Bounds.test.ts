@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
+import { makeTaskSet } from "../../../bench/lib/taskSets.js"
 import type { Plan } from "../../../src/core/Plan.js"
 import { gpusUsed } from "../../../src/core/Plan.js"
 import type { PlanProblem } from "../../../src/core/PlanProblem.js"
@@ -90,6 +91,15 @@ describe("fewestBound", async () => {
     assert.strictEqual(bound.gpus, 3)
     // Which is 4.7 in parts, and 5 in whole GPUs.
     assert.strictEqual(bound.cost, 5)
+  })
+})
+
+describe("fewestBound of many models on two types", () => {
+  it("rules out numbers of GPUs one by one, for less than their costs as parts say", () => {
+    // Prices of the cheapest cost prove 9.93, and leave ten of the small GPUs; those of ten small GPUs rule these out.
+    const { cost } = fewestBound(makeTaskSet({ seed: 3, models: 50, loadGpus: 10, types: 2, gpus: 20 }))
+    assert.isAbove(cost, 10.1)
+    assert.isAtMost(cost, 11.4)
   })
 })
 

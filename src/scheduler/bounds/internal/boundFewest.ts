@@ -57,27 +57,45 @@ export const boundFewest = (problem: PlanProblem, options: Options, prove: Prove
   if (unitCosts.every((each) => each === unitCosts[0])) return { gpus, cost: gpus * (unitCosts[0] ?? 1), how, prices: [...priced.prices] }
   if (gpus === Infinity) return { gpus, cost: Infinity, how, prices: [...priced.prices] }
   const costed = ascend(unitCosts, Infinity)
-  return { gpus, cost: costBound(model, tables, gpus, costed, effort, options, prove), how, prices: [...costed.prices] }
+  return { gpus, cost: costBound(model, tables, gpus, costed, effort, options, prove, given !== undefined), how, prices: [...costed.prices] }
 }
 
-/** Purchases that are looked at beyond what prices prove. */
+/** Purchases that are looked at beyond what prices prove, and up to which cost, in GPUs: the first of these below which there are no more. */
 const mostPurchases = 200
+const purchaseWindows = [2, 1, 0.5, 0.25, 0.125]
+
+/** Looks at prices for each of them: those that prove most of the cheapest cost prove less of GPUs that are not bought at that cost. */
+const purchaseLooks: Readonly<Record<BoundEffort, number>> = { quick: 10, thorough: 60, proof: 60 }
 
 /** The cheapest purchase that is not ruled out. */
 const costBound = (
-  model: BoundModel, tables: ReadonlyArray<CoverTable>, gpus: number, { bound, prices }: Ascent, effort: BoundEffort, options: FewestBoundOptions, prove: Prove | undefined
+  model: BoundModel, tables: ReadonlyArray<CoverTable>, gpus: number, { bound, prices }: Ascent, effort: BoundEffort, options: FewestBoundOptions,
+  prove: Prove | undefined, isKnown: boolean
 ): number => {
   const { classes, resources } = model
   const unitCosts = classes.map(({ cost }) => cost)
   const available = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
   const least = bound * (1 - relativeSlack)
-  const below = Math.min(options.knownCost ?? Infinity, least + 2 * Math.max(...unitCosts))
-  const purchases = purchasesBetween(unitCosts, available, least * (1 - 1e-9), below, mostPurchases)
+  let below = 0
+  let purchases: ReturnType<typeof purchasesBetween>
+  for (const window of purchaseWindows) {
+    below = Math.min(options.knownCost ?? Infinity, least + window * Math.max(...unitCosts))
+    purchases = purchasesBetween(unitCosts, available, least * (1 - 1e-9), below, mostPurchases)
+    if (purchases !== undefined) break
+  }
   if (purchases === undefined || !(least < below)) return least
   const priced = priceAll(resources, tables, prices)
+  const tooMuch = 1 + 2 * relativeSlack
+  let start = prices
   for (const { cost, counts } of purchases) {
     const count = counts.reduce((sum, n) => sum + n, 0)
-    if (count < gpus || loadOf(priced, counts).bound * (1 - relativeSlack) > 1) continue
+    if (count < gpus || loadOf(priced, counts).bound > tooMuch) continue
+    // Each has prices of its own, which are near those of the one before.
+    const own = isKnown ? undefined : raisePrices(resources, tables, (each) => loadOf(each, counts), [start, prices], purchaseLooks[effort], tooMuch)
+    if (own !== undefined && own.bound > tooMuch) {
+      start = own.prices
+      continue
+    }
     const isProved = effort === "proof" && options.solver !== undefined && prove !== undefined && count <= mostProved &&
       prove(options.solver, model, counts, count, prices, priced.cost) !== "none"
     if (!isProved) return Math.max(least, cost)
