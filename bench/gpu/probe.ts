@@ -160,7 +160,7 @@ for (const name of ["resnet50", "bert-base"]) {
     for (const nhwc of name === "resnet50" ? [true, false] : [false]) {
       await guarded("contexts", async () => {
         const green = driver.createGreen(driver.splitSms(least, forClusters), indices)
-        const context = { units: green.units, sharedUnits: () => 0, createStream: () => driver.createStream(0, green), close: () => undefined }
+        const context = { units: green.units, sharedUnits: () => 0, createStream: () => driver.createStream(0, green), close: () => undefined, giveWay: undefined, givesWayLaunching: false }
         const began = performance.now()
         const loaded = await CudaModel.open(runtime, context, { path: model.path, signature: model.signature, warmBatches: [8] }, {
           isPerSize: false,
@@ -186,7 +186,7 @@ for (const name of ["resnet50", "mobilenet_v2", "googlenet", "densenet161", "ssd
       await guarded("search", async () => {
         const model = zooModel(zoo, name, 8)
         const context = {
-          units: driver.device.units, sharedUnits: () => 0, createStream: () => driver.createStream(0, undefined), close: () => undefined
+          units: driver.device.units, sharedUnits: () => 0, createStream: () => driver.createStream(0, undefined), close: () => undefined, giveWay: undefined, givesWayLaunching: false
         }
         const request = { path: model.path, signature: model.signature, warmBatches: [8] }
         const began = performance.now()

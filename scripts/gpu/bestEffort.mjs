@@ -64,28 +64,31 @@ const loads = {
 /**
  * Arguments of `glet serve`; `apart`: a server for each class, none knowing of the other; `asCritical`: planned as if it had an objective, a far one.
  * `gate`: it has a bound to search.
- * "ours" puts best-effort work beside latency-critical work on shares; "over" lays it over it.
+ * "ours" lets best-effort batches give way to latency-critical ones between two kernels; nothing else here does, but for the rows that say so.
  */
+const whole = ["--preemption", "off"]
 const systems = {
   "ours": { gate: true, serve: [] },
-  "over 100": { gate: true, serve: ["--overlay", "100"] },
-  "over 75": { gate: true, serve: ["--overlay", "75"] },
-  "over 40": { gate: true, serve: ["--overlay", "40"] },
-  "over streams": { gate: true, serve: ["--isolation", "stream", "--overlay", "100"] },
-  "over MPS": { gate: true, serve: ["--isolation", "mps", "--overlay", "100"] },
-  "streams": { serve: ["--isolation", "stream", "--overlay", "100", "--best-effort", "open", "--priorities", "off"] },
-  "streams+priority": { serve: ["--isolation", "stream", "--overlay", "100", "--best-effort", "open"] },
-  "MPS": { serve: ["--isolation", "mps", "--overlay", "100", "--best-effort", "open", "--priorities", "off"] },
-  "MPS+priority": { serve: ["--isolation", "mps", "--overlay", "100", "--best-effort", "open"] },
-  "MPS+priority+40%": { serve: ["--isolation", "mps", "--overlay", "40", "--best-effort", "open"] },
-  "MPS 50/50": { asCritical: true, serve: ["--isolation", "mps", "--planner", "equal-shares"] },
-  "time slicing": { apart: true, serve: ["--isolation", "stream"] },
-  "gate alone": { gate: true, serve: ["--overlay", "100", "--priorities", "off"] },
-  "priority alone": { serve: ["--overlay", "100", "--best-effort", "open"] },
-  "SMs alone": { serve: ["--overlay", "40", "--best-effort", "open", "--priorities", "off"] },
-  "priority and SMs": { serve: ["--overlay", "40", "--best-effort", "open"] },
-  "placement without interference": { gate: true, serve: ["--interference", "off"] },
-  "placement without gate": { serve: ["--best-effort", "open"] }
+  "ours, green": { gate: true, serve: ["--isolation", "green"] },
+  "ours, streams": { gate: true, serve: ["--isolation", "stream"] },
+  "gate, on shares": { gate: true, serve: whole },
+  "gate, over 100": { gate: true, serve: [...whole, "--overlay", "100"] },
+  "gate, over 40": { gate: true, serve: [...whole, "--overlay", "40"] },
+  "streams": { serve: [...whole, "--isolation", "stream", "--overlay", "100", "--best-effort", "open", "--priorities", "off"] },
+  "streams+priority": { serve: [...whole, "--isolation", "stream", "--overlay", "100", "--best-effort", "open"] },
+  "MPS": { serve: [...whole, "--isolation", "mps", "--overlay", "100", "--best-effort", "open", "--priorities", "off"] },
+  "MPS+priority": { serve: [...whole, "--isolation", "mps", "--overlay", "100", "--best-effort", "open"] },
+  "MPS+priority+40%": { serve: [...whole, "--isolation", "mps", "--overlay", "40", "--best-effort", "open"] },
+  "MPS 50/50": { asCritical: true, serve: [...whole, "--isolation", "mps", "--planner", "equal-shares"] },
+  "time slicing": { apart: true, serve: [...whole, "--isolation", "stream"] },
+  "preemption alone": { serve: ["--overlay", "100", "--best-effort", "open", "--priorities", "off"] },
+  "preemption and priority": { serve: ["--overlay", "100", "--best-effort", "open"] },
+  "gate alone": { gate: true, serve: [...whole, "--overlay", "100", "--priorities", "off"] },
+  "priority alone": { serve: [...whole, "--overlay", "100", "--best-effort", "open"] },
+  "SMs alone": { serve: [...whole, "--overlay", "40", "--best-effort", "open", "--priorities", "off"] },
+  "priority and SMs": { serve: [...whole, "--overlay", "40", "--best-effort", "open"] },
+  "placement without interference": { gate: true, serve: [...whole, "--interference", "off"] },
+  "placement without gate": { serve: [...whole, "--best-effort", "open"] }
 }
 
 const log = path.join(os.tmpdir(), `glet-best-effort-${process.pid}.log`)

@@ -79,6 +79,7 @@ export interface CudaOptions {
   readonly isolation: "auto" | "mps" | "green" | "stream"
   /** MiB of the device that a glet under MPS may take. */
   readonly gletMemory?: number | undefined
+  readonly preemption?: "on" | "off" | undefined
 }
 
 /** This host's NVIDIA GPUs. @since 0.1.0 @category layers */
@@ -89,7 +90,7 @@ export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavai
       ...(options.gletMemory === undefined ? {} : { gletMemoryBytes: options.gletMemory * 2 ** 20 })
     })),
     // First of all: where there is no GPU, that is what is told.
-    Layer.provideMerge(CudaInventory.layer({ isolation: options.isolation })),
+    Layer.provideMerge(CudaInventory.layer({ isolation: options.isolation, preemption: options.preemption !== "off" })),
     Layer.merge(layerStore(options.profiles))
   )
 
@@ -113,6 +114,7 @@ export interface ServingOptions extends CpuOptions {
   readonly executor: "cpu" | "cuda" | "webgpu" | "emulated"
   readonly isolation: "auto" | "mps" | "green" | "stream"
   readonly gletMemory?: number | undefined
+  readonly preemption?: "on" | "off" | undefined
   /** Profile file to replay, and on how many GPUs. */
   readonly emulate?: string | undefined
   readonly gpus?: number | undefined

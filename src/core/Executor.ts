@@ -20,6 +20,11 @@ export interface GletSpec {
   readonly sharePct: number
   /** 0 normal, negative higher. */
   readonly priority: number
+  /**
+   * Its batches are to give way: where the executor can, they pause between two kernels while the other glets of the GPU have batches in flight that
+   * do not leave its share of the GPU free. `LoadReport.preemptMs` says how soon they do.
+   */
+  readonly givesWay?: boolean
 }
 
 /** One request's part of a batch: its slot in the model's `SlotLayout`. @since 0.1.0 @category executor */
@@ -71,6 +76,8 @@ export interface LoadReport {
   readonly memoryBytes: number
   /** Which engine runs it and how, for `glet status`, e.g. `ort-c, 2 threads`. */
   readonly detail: string
+  /** On a glet that gives way: how long a batch computes at most before it does, in ms. Absent where its batches run to their end. */
+  readonly preemptMs?: number
 }
 
 /** Counters since the glet was opened. @since 0.1.0 @category executor */

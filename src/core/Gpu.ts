@@ -34,6 +34,11 @@ export const Gpu = Schema.Struct({
   memoryBytes: Schema.Positive,
   /** Shares a glet may have here, percent, ascending. A glet of share s gets `unitsOfShare` units. */
   sharesPct: Schema.NonEmptyArray(Schema.Int.pipe(Schema.between(1, 100))),
+  /**
+   * How soon a batch on a glet that gives way does (`GletSpec.givesWay`), typically, in ms; what a model really takes is in its `LoadReport`. Absent where
+   * batches run to their end.
+   */
+  preemptMs: Schema.optionalWith(Schema.Positive, { exact: true }),
   /** Price of an hour, any currency; 1 where only the number of GPUs counts. */
   cost: Schema.optionalWith(Schema.Positive, { exact: true })
 })

@@ -65,7 +65,7 @@ const noteOf = ({ units }: Opened, { gpu, sharePct }: GletSpec): string => `, ${
 const isCuda = (gpu: Gpu): gpu is Gpu & { readonly isolation: "mps" | "green" | "stream" } =>
   gpu.isolation === "mps" || gpu.isolation === "green" || gpu.isolation === "stream"
 
-const placeUnderMps = (mps: MpsHost, spec: GletSpec, common: Pick<Placement, "device" | "env" | "check">, memoryBytes: number | undefined) =>
+const placeUnderMps = (mps: MpsHost, spec: GletSpec, common: Pick<Placement, "device" | "env" | "check" | "claimsOf">, memoryBytes: number | undefined) =>
   mps.daemon(spec.gpu.id).pipe(
     Effect.mapError((error): GletRefusal => ({ reason: "device-missing", detail: error.message })),
     Effect.map(({ pipeDirectory }): Placement => ({
@@ -116,7 +116,7 @@ export const make = (options: CudaExecutorOptions = {}): Effect.Effect<Executor[
       if (!isCuda(gpu)) return Effect.fail({ reason: "share-unsupported", detail: `CUDA enforces shares by mps, green or stream, not by ${gpu.isolation}` })
       const device: DeviceSettings = { provider: "cuda", uuid: gpu.id, isolation: gpu.isolation }
       const env = { CUDA_VISIBLE_DEVICES: gpu.id, CUDA_DEVICE_ORDER: "PCI_BUS_ID", LD_LIBRARY_PATH: libraryPath(folders) }
-      const common = { device, env, check: checkReady(spec, options.engine) }
+      const common = { device, env, check: checkReady(spec, options.engine), claimsOf: gpu.id }
       if (gpu.isolation === "mps") return placeUnderMps(mps, spec, common, options.gletMemoryBytes)
       // Not to become a client of a daemon that happens to run.
       const alone = { ...env, CUDA_MPS_PIPE_DIRECTORY: noPipeDirectory }

@@ -13,6 +13,8 @@ export interface Intrusion {
   readonly perMs: number
   /** It starts only while that glet has no latency-critical work that runs or waits. */
   readonly givesWay?: true
+  /** Of a model whose batches give way: the same instead of `perMs`, for what it takes while that glet computes too; 0 where it never does. */
+  readonly besidePerMs?: number
 }
 
 /** One model on one glet, as a plan has it. @since 0.1.0 @category dispatching */
@@ -29,6 +31,11 @@ export interface ModelRoute {
   readonly slackMs: number
   /** As best-effort work, which requests of a latency-critical model may be too: other glets of the GPU whose latency-critical work it slows down; none where absent. */
   readonly intrudes?: ReadonlyArray<Intrusion>
+  /**
+   * As best-effort work: its batches give way to the latency-critical work of other glets within so many ms (`LoadReport.preemptMs`). Absent where they
+   * run to their end.
+   */
+  readonly preemptMs?: number
   /** Predicted 99th percentile of a batch, by its items; [0] is not used. Nondecreasing, finite. */
   readonly latencyMs: Float64Array
   /** Median over 99th percentile of the planned batch. */

@@ -139,10 +139,13 @@ export const watchInterference = (
   }
   const measured = new Map(view.measured().map((one) => [one.glet, one.works]))
   const sharingGpus = new Set(view.basis.problem.gpus.filter(({ isolation }) => sharing.has(isolation)).map(({ id }) => id))
+  const givingWay = new Set(view.basis.problem.gpus.filter(({ preemptMs }) => preemptMs !== undefined).map(({ id }) => id))
   for (const gpu of view.plan.gpus) {
-    // An overlay's presence is the gate's to bound, and no neighbour's.
-    if (!sharingGpus.has(gpu.gpu) || gpu.glets.some(({ overlay }) => overlay === true)) continue
-    for (const { gpuType, model, presence, residual } of residualsOf(gpu, measured, sinceMs, view)) {
+    // An overlay's presence is the gate's to bound, and no neighbour's. One that gives way is as good as absent.
+    const isOverlaid = gpu.glets.some(({ overlay }) => overlay === true)
+    if (!sharingGpus.has(gpu.gpu) || (isOverlaid && !givingWay.has(gpu.gpu))) continue
+    const ground = isOverlaid ? { ...gpu, glets: gpu.glets.filter(({ overlay }) => overlay !== true) } : gpu
+    for (const { gpuType, model, presence, residual } of residualsOf(ground, measured, sinceMs, view)) {
       const models = sums.get(gpuType) ?? new Map<ModelName, Sums>()
       sums.set(gpuType, models)
       const before = models.get(model) ?? { products: 0, squares: 0 }

@@ -92,6 +92,7 @@ export interface GletToOpen {
   readonly gpu: GpuId
   readonly sharePct: number
   readonly priority: number
+  readonly givesWay: boolean
   readonly works: ReadonlyArray<GletWork>
 }
 
@@ -129,7 +130,7 @@ export const rollOut = (
     changes,
     isIdle: current.generation > 0 && changes.every(({ kind }) => kind === "describe"),
     open: wanted.filter(({ glet }) => !there.has(glet.id)).map(({ glet, gpu }) => ({
-      id: glet.id, gpu: gpu.gpu, sharePct: glet.sharePct, priority: glet.priority, works: works.get(glet.id) ?? []
+      id: glet.id, gpu: gpu.gpu, sharePct: glet.sharePct, priority: glet.priority, givesWay: glet.overlay === true, works: works.get(glet.id) ?? []
     })),
     retarget: wanted.filter(({ glet }) => there.has(glet.id)).map(({ glet }) => ({ id: glet.id, works: works.get(glet.id) ?? [] })),
     close: [...there].filter((id) => !stays.has(id))

@@ -73,7 +73,7 @@ const routesOfGlet = (
   const blockingMs = glet.bestEffort.reduce((most, work) => Math.max(most, work.blockingMs), 0)
   const routes: Array<ModelRoute> = []
   const add = (
-    work: Assignment | BestEffortAssignment, limitMs: number, route: Pick<ModelRoute, "bestEffort" | "fraction" | "slackMs" | "intrudes">
+    work: Assignment | BestEffortAssignment, limitMs: number, route: Pick<ModelRoute, "bestEffort" | "fraction" | "slackMs" | "intrudes" | "preemptMs">
   ): void => {
     const model = models.get(work.model)
     if (model === undefined) return
@@ -94,7 +94,10 @@ const routesOfGlet = (
   }
   // What of it may run at once is for the gate to say, not for the plan's slack alone.
   for (const work of glet.bestEffort) {
-    add(work, Infinity, { bestEffort: true, slackMs, fraction: 1, intrudes: intrusionsOf(problem, gpu, glet, work) })
+    const preemptMs = glet.overlay === true ? problem.gpus.find(({ id }) => id === gpu.gpu)?.preemptMs : undefined
+    add(work, Infinity, {
+      bestEffort: true, slackMs, fraction: 1, intrudes: intrusionsOf(problem, gpu, glet, work), ...(preemptMs === undefined ? {} : { preemptMs })
+    })
   }
   return routes
 }
@@ -114,22 +117,32 @@ const perMsOf = ({ sharePct }: PlannedGlet): number => (overlayPerMs * sharePct)
 const overlaySlackMs = (gpu: PlannedGpu, glet: PlannedGlet): number =>
   Math.max(0, smallest(gpu.glets.flatMap(({ assignments }) => assignments.map(({ slackMs }) => slackMs)))) / perMsOf(glet)
 
-const intrusionsOfOverlay = (gpu: PlannedGpu, glet: PlannedGlet): ReadonlyArray<Intrusion> => {
+/** Whether an overlay that gives way ever computes beside the other. */
+const fitBeside = (overlay: PlannedGlet, other: PlannedGlet): boolean => overlay.sharePct + other.sharePct <= 100
+
+const intrusionsOfOverlay = (problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, here: Execution): ReadonlyArray<Intrusion> => {
   const perMs = perMsOf(glet)
-  return gpu.glets.flatMap(({ assignments, id }): ReadonlyArray<Intrusion> =>
-    assignments.length === 0 ? [] : [{ glet: id, perMs, ...(perMs > harmlessPerMs ? { givesWay: true } : {}) }])
+  return gpu.glets.flatMap((other): ReadonlyArray<Intrusion> =>
+    other.assignments.length === 0 ? [] : [{
+      glet: other.id, perMs, ...(perMs > harmlessPerMs ? { givesWay: true } : {}),
+      besidePerMs: problem.options.interference && fitBeside(glet, other) ? besidePerMs(problem, gpu, other, here) : 0
+    }])
 }
+
+/** By how many ms an execution slows down the latency-critical work of another glet, for each that it takes. */
+const besidePerMs = (problem: PlanProblem, gpu: PlannedGpu, other: PlannedGlet, here: Execution): number =>
+  Math.min(1, other.assignments.reduce((most, { batch, model }) =>
+    Math.max(most, problem.latency.slowdown({ gpuType: gpu.type, model, sharePct: other.sharePct, batch }, [[here]]) - 1), 0))
 
 /** Glets whose latency-critical work a best-effort model slows down, by its predicted slow-down alone. */
 const intrusionsOf = (problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, work: { readonly model: ModelName; readonly batch: number }): ReadonlyArray<Intrusion> => {
-  if (glet.overlay === true) return intrusionsOfOverlay(gpu, glet)
-  if (!problem.options.interference) return []
   const here: Execution = { gpuType: gpu.type, model: work.model, sharePct: glet.sharePct, batch: work.batch }
+  if (glet.overlay === true) return intrusionsOfOverlay(problem, gpu, glet, here)
+  if (!problem.options.interference) return []
   return gpu.glets.flatMap((other) => {
     if (other === glet) return []
-    const perMs = other.assignments.reduce((most, { batch, model }) =>
-      Math.max(most, problem.latency.slowdown({ gpuType: gpu.type, model, sharePct: other.sharePct, batch }, [[here]]) - 1), 0)
-    return perMs > 0 ? [{ glet: other.id, perMs: Math.min(1, perMs) }] : []
+    const perMs = besidePerMs(problem, gpu, other, here)
+    return perMs > 0 ? [{ glet: other.id, perMs }] : []
   })
 }
 

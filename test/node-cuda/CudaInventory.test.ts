@@ -31,7 +31,7 @@ describe("CudaInventory", () => {
       assert.strictEqual(green!.gpu.sharesPct.length, 16)
       const mps = auto
       assert.deepStrictEqual(mps!.gpu, {
-        id: green!.gpu.id, type: "h200", isolation: "mps", units: 132, memoryBytes: 143_000 * 2 ** 20, sharesPct: [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+        id: green!.gpu.id, type: "h200", isolation: "mps", preemptMs: 0.15, units: 132, memoryBytes: 143_000 * 2 ** 20, sharesPct: [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
       })
       const [stream] = yield* describeGpus({ isolation: "stream" })
       assert.deepStrictEqual(stream!.gpu.sharesPct, [100])

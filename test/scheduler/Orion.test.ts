@@ -91,6 +91,42 @@ describe("orion on random problems", () => {
     assert.isAbove(laid, 5)
   }, patience)
 
+  it("lays best-effort work over the others by default where it gives way, on the share on which it gets most done", () => {
+    let laid = 0
+    fc.assert(fc.property(problems({ whenShort: "degrade" }), fc.boolean(), (drawn, givesWay) => {
+      const problem: PlanProblem = { ...drawn, gpus: drawn.gpus.map((gpu) => (givesWay ? { ...gpu, preemptMs: 0.1 } : gpu)) }
+      const plan = planOf(problem)
+      assert.deepStrictEqual(validatePlan(plan, problem), [])
+      for (const { glets } of plan.gpus) {
+        const overlays = glets.filter(({ overlay }) => overlay === true)
+        laid += overlays.length
+        assert.isAtMost(overlays.length, givesWay && glets.some(({ assignments }) => assignments.length > 0) ? 1 : 0)
+      }
+    }), { numRuns: 60 })
+    assert.isAbove(laid, 5)
+  }, patience)
+
+  it("joins the glets of latency-critical work under best-effort work that gives way, also those that were deployed before it came", () => {
+    // A batch of best-effort work is too long to run between latency-critical ones.
+    const specs = [spec("a", 1, 0.2), spec("b", 1, 0.2), spec("fill", 60, 2)]
+    const latency = latencyOf(specs)
+    const critical = [demandOf("a", 60, 40), demandOf("b", 60, 40)]
+    const gpus = gpusOf(1).map((gpu) => ({ ...gpu, preemptMs: 0.1 }))
+    const before = planOf(problemOf(gpus, critical, latency, { whenShort: "degrade" }))
+    const problem = problemOf(gpus, [...critical, bestEffortOf("fill")], latency, { whenShort: "degrade" })
+    for (const current of [undefined, before]) {
+      const plan = Either.getOrThrow(orion.plan(problem, current))
+      assert.deepStrictEqual(validatePlan(plan, problem), [])
+      const ground = plan.gpus[0]!.glets.filter(({ overlay }) => overlay !== true)
+      const overlay = plan.gpus[0]!.glets.find((glet) => glet.overlay === true)
+      assert.deepStrictEqual(ground.map(({ sharePct }) => sharePct), [100])
+      assert.strictEqual(overlay?.sharePct, 100)
+      // And it stays so.
+      const again = Either.getOrThrow(orion.plan(problem, plan))
+      assert.deepStrictEqual(again.gpus.map(({ glets }) => glets.map(({ sharePct }) => sharePct)), plan.gpus.map(({ glets }) => glets.map(({ sharePct }) => sharePct)))
+    }
+  }, patience)
+
   it("always answers a plan where the GPUs are given, however crowded they are", () => {
     fc.assert(fc.property(problems({ whenShort: "degrade", maxModels: 40, maxGpus: 1 }), (problem) => {
       const plan = planOf(problem)

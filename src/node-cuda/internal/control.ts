@@ -4,6 +4,7 @@
  * A runner whose device is lost for it (a fatal CUDA error sticks to the context, and under MPS kills all clients of the GPU) writes the error
  * to stderr and exits at once: the agent then fails what is in flight and opens the glets anew.
  */
+import type { ClaimsPlace } from "./claims.js"
 import type { LoadFailureReason } from "../../core/internal/loadFailure.js"
 import type { ModelSignature } from "../../core/Model.js"
 
@@ -35,6 +36,8 @@ export interface RunnerSettings {
   /** The size of the segment, which the runner maps where `shared`, else has a copy of. */
   readonly segmentBytes: number
   readonly shared: boolean
+  /** Where it says what its batches claim of the GPU; where absent, nobody asks. */
+  readonly claims?: ClaimsPlace
 }
 
 /** Of its own accord, with id 0, when it can take requests. Where it cannot, it says why on stderr and exits. */
@@ -78,6 +81,8 @@ export type ControlRequest =
     readonly sharePct: number
     /** 0 normal, negative higher, positive lower; a stream's priority, clamped to what the device has. */
     readonly priority: number
+    /** Whether its batches give way to those of the GPU's other glets. */
+    readonly givesWay?: boolean
   }
   /** Ends what is in flight, then forgets the glet. */
   | { readonly type: "close"; readonly glet: number }
@@ -102,6 +107,8 @@ export interface Loaded {
   /** Memory of the device that the model took; on a CUDA device not that of the process. */
   readonly memoryBytes: number
   readonly detail: string
+  /** How long a batch computes at most before it gives way, in ms, where it does. */
+  readonly preemptMs?: number
 }
 
 export type ControlReply =

@@ -1,11 +1,13 @@
 /** The memory of an executor: a shared segment where one can be made, else memory of this process whose bytes go over the connections. */
 import * as os from "node:os"
 import type { TensorArena } from "../../core/TensorArena.js"
+import { claimsBytes } from "./claims.js"
 import { createSegment } from "./segment.js"
 import { makeSegmentArena } from "../../core/internal/segmentArena.js"
 
 interface ExecutorMemory {
   readonly arena: TensorArena
+  readonly memory: ArrayBuffer
   readonly byteLength: number
   /** For runners to inherit; undefined where nothing is shared. */
   readonly fd: number | undefined
@@ -30,17 +32,20 @@ const sizeOf = (asked: number | undefined, largest: number): number => {
   return Math.floor(Math.max(smallest, bytes) / smallest) * smallest
 }
 
+/** Behind the claims. */
+const arenaIn = (memory: ArrayBuffer, fd: number | undefined) => ({ memory, arena: makeSegmentArena(memory, { fd, offset: claimsBytes }) })
+
 export const openMemory = (sharing: "auto" | "off", askedBytes: number | undefined): ExecutorMemory => {
   let problem: string | undefined
   if (sharing === "auto") {
     try {
       const byteLength = sizeOf(askedBytes, largestShared)
       const segment = createSegment(byteLength)
-      return { arena: makeSegmentArena(segment.memory, { fd: segment.fd }), byteLength, fd: segment.fd, problem: undefined, close: segment.close }
+      return { ...arenaIn(segment.memory, segment.fd), byteLength, fd: segment.fd, problem: undefined, close: segment.close }
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error)
     }
   }
   const byteLength = sizeOf(askedBytes, largestUnshared)
-  return { arena: makeSegmentArena(new ArrayBuffer(byteLength)), byteLength, fd: undefined, problem, close: () => undefined }
+  return { ...arenaIn(new ArrayBuffer(byteLength), undefined), byteLength, fd: undefined, problem, close: () => undefined }
 }

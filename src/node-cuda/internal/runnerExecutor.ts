@@ -4,7 +4,10 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Executor, GletHandle, GletSpec } from "../../core/Executor.js"
 import { GletOpenFailed } from "../../core/ExecutorError.js"
+import { Claims, ClaimsPlaces } from "./claims.js"
+import { keepFloor } from "./claimsFloor.js"
 import type { DeviceSettings, EngineName, Opened, Ready } from "./control.js"
+import type { GpuId } from "../../core/Ids.js"
 import { openMemory } from "./executorMemory.js"
 import type { GletRefusal } from "./runnerGlet.js"
 import { openRunnerGlet } from "./runnerGlet.js"
@@ -39,6 +42,8 @@ export interface Placement {
   readonly env?: Readonly<Record<string, string>>
   /** Calls into onnxruntime that can run at a time. */
   readonly poolThreads: number
+  /** The GPU on which its batches tell what they claim, so that others can give way. */
+  readonly claimsOf?: GpuId
   /** Looks at a runner that is ready; its refusal ends the runner again. */
   readonly check?: (ready: Ready) => GletRefusal | undefined
   readonly beforeKill?: (pid: number) => Effect.Effect<void>
@@ -77,6 +82,7 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
       ({ close }) => Effect.sync(close)
     )
     const shared = memory.fd !== undefined
+    const places = new ClaimsPlaces(memory.memory)
     if (memory.problem !== undefined) {
       yield* Effect.logWarning(`memory cannot be shared with runners, tensors go over sockets: ${memory.problem}`)
     }
@@ -96,10 +102,15 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
         if (path === undefined) {
           return yield* Effect.fail<RunnerStartFailure>({ reason: "spawn-failed", detail: "dist/runner.js is missing: run `npm run build`" })
         }
-        const { beforeKill, check, device, env, poolThreads, watch } = placement
+        const { beforeKill, check, claimsOf, device, env, poolThreads, watch } = placement
+        // Without shared memory runners do not see each other's.
+        const claims = claimsOf === undefined || !shared ? undefined : yield* Effect.acquireRelease(
+          Effect.sync(() => places.take(claimsOf)),
+          (place) => Effect.sync(() => place === undefined ? undefined : places.release(claimsOf, place))
+        )
         const process = yield* openRunner({
           path,
-          settings: { ...(device === undefined ? {} : { device }), engine: options.engine ?? "auto", segmentBytes: memory.byteLength, shared },
+          settings: { ...(device === undefined ? {} : { device }), engine: options.engine ?? "auto", segmentBytes: memory.byteLength, shared, ...(claims === undefined ? {} : { claims }) },
           segmentFd: memory.fd,
           poolThreads,
           startTimeoutMs,
@@ -139,9 +150,23 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
         return yield* restore(startRunner(placement, own))
       }))
 
+    const floorOf = (gpu: GpuId): Effect.Effect<void, never, Scope.Scope> =>
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.sync(() => {
+          const place = places.take(gpu)
+          return place === undefined ? undefined : { place, end: keepFloor(new Claims(memory.memory, place)) }
+        }),
+        (floor) => Effect.sync(() => {
+          if (floor === undefined) return
+          floor.end()
+          places.release(gpu, floor.place)
+        })
+      ))
+
     const openOnce = (spec: GletSpec): Effect.Effect<GletHandle, RunnerExit | GletRefusal, Scope.Scope> =>
       Effect.gen(function*() {
         const placement = yield* backend.place(spec)
+        if (spec.givesWay === true && placement.claimsOf !== undefined) yield* floorOf(placement.claimsOf)
         const runner = yield* placement.sharedKey === undefined ? ownRunner(placement) : sharedRunner(placement.sharedKey, placement)
         const note = (opened: Opened) => `${backend.note?.(opened, spec) ?? ""}${noteOf(runner.ready.fallback, shared)}`
         return yield* openRunnerGlet(runner, spec, { loadTimeoutMs, drainTimeoutMs, note })

@@ -58,8 +58,9 @@ const isReply = (reply: ControlReply | RunnerExit): reply is ControlReply => "ok
 const loadReason = (reason: LoadFailureReason | OpenFailureReason | undefined): ModelLoadFailed["reason"] =>
   reason === undefined || reason === "share-unsupported" || reason === "device-missing" ? "invalid-model" : reason
 
-const openRequest = (glet: number, { gpu, priority, sharePct }: GletSpec): ControlRequest => ({
-  type: "open", glet, units: gpu.isolation === "green" ? greenUnits(gpu, sharePct) : unitsOfShare(gpu, sharePct), sharePct, priority
+const openRequest = (glet: number, { givesWay, gpu, priority, sharePct }: GletSpec): ControlRequest => ({
+  type: "open", glet, units: gpu.isolation === "green" ? greenUnits(gpu, sharePct) : unitsOfShare(gpu, sharePct), sharePct, priority,
+  ...(givesWay === true ? { givesWay } : {})
 })
 
 const openReason = (reason: LoadFailureReason | OpenFailureReason | undefined): GletRefusal["reason"] =>
@@ -199,7 +200,10 @@ class RunnerGlet implements GletHandle {
       if (isReply(reply) && reply.ok && this.entries.get(key) === entry) {
         entry.loaded = true
         const detail = `${reply.loaded?.detail ?? ""}${this.options.note(this.opened)}`
-        const report: LoadReport = { loadMs: performance.now() - start, memoryBytes: reply.loaded?.memoryBytes ?? 0, detail }
+        const preemptMs = reply.loaded?.preemptMs
+        const report: LoadReport = {
+          loadMs: performance.now() - start, memoryBytes: reply.loaded?.memoryBytes ?? 0, detail, ...(preemptMs === undefined ? {} : { preemptMs })
+        }
         Deferred.unsafeDone(entry.done, Effect.succeed(report))
         return
       }

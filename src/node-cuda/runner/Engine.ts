@@ -49,6 +49,7 @@ interface GletRequest {
   readonly sharePct: number
   /** 0 normal, negative higher, positive lower. */
   readonly priority: number
+  readonly givesWay?: boolean
 }
 
 /** A glet: its models share its cores or SMs. */

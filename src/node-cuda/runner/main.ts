@@ -50,7 +50,7 @@ const chooseEngine = (
   if (settings.engine === "ort-js" || device.provider === "webgpu") return { engine: ortJs() }
   try {
     const segment = { bytes: memory.bytes, address: memory.address() }
-    return { engine: device.provider === "cpu" ? makeOrtC(segment) : makeOrtCuda(segment, device, openLibcuda(), endFatally) }
+    return { engine: device.provider === "cpu" ? makeOrtC(segment) : makeOrtCuda(segment, { isolation: device.isolation, claims: settings.claims }, openLibcuda(), endFatally) }
   } catch (error) {
     if (settings.engine === "ort-c") throw error
     return { engine: ortJs(), fallback: textOf(error) }

@@ -10,7 +10,7 @@ import type { GletId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
-import type { GletRoutes } from "../GletRoutes.js"
+import type { GletRoutes, ModelRoute } from "../GletRoutes.js"
 import type { PlanBasis } from "../PlanBasis.js"
 import { modelsLost, nextNumber, rollOut } from "../PlanSuccession.js"
 import { routesOfPlan } from "../RoutesOfPlan.js"
@@ -106,7 +106,7 @@ export class Deployment {
     const { dispatcher, path } = this.options
     if (this.basis === undefined) return
     this.routes = routesOfPlan(this.plan, this.basis.problem, this.registrations.models).map((glet) => ({
-      ...glet, models: glet.models.filter((route) => !this.fleet.isUnloadable(glet.id, route.model))
+      ...glet, models: glet.models.filter((route) => !this.fleet.isUnloadable(glet.id, route.model)).map((route) => this.asLoaded(glet.id, route))
     }))
     dispatcher.setRoutes([...this.routes, ...this.retiring])
     for (const { id } of this.routes) {
@@ -149,6 +149,14 @@ export class Deployment {
       }
     })
     path.dispatchAll()
+  }
+
+  /** How soon its batches give way is as the executor says, not as is typical of the GPU. */
+  private asLoaded(id: GletId, route: ModelRoute): ModelRoute {
+    const report = this.fleet.get(id)?.loaded.get(route.model)
+    if (report === undefined || report.preemptMs === route.preemptMs) return route
+    const { preemptMs: _, ...rest } = route
+    return report.preemptMs === undefined ? rest : { ...rest, preemptMs: report.preemptMs }
   }
 
   private gletReady(id: GletId, handle: GletHandle): void {

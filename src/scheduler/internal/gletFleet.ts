@@ -189,10 +189,10 @@ export class GletFleet {
     if (givenUp !== undefined) this.events.onGivenUp(givenUp)
   }
 
-  private start({ id, priority, sharePct, works }: GletToOpen, gpu: Gpu): Effect.Effect<SupervisedGlet> {
+  private start({ givesWay, id, priority, sharePct, works }: GletToOpen, gpu: Gpu): Effect.Effect<SupervisedGlet> {
     const { executor, nowMs, onChange, path, restart, scope } = this.options
     return SupervisedGlet.start(
-      { id, gpu, sharePct, priority },
+      { id, gpu, sharePct, priority, ...(givesWay && gpu.preemptMs !== undefined ? { givesWay } : {}) },
       works,
       numberAfter(id),
       {

@@ -9,6 +9,7 @@ import type { MeasuredGlet } from "../InterferenceWatch.js"
 import { GletLaneOf } from "./gletLane.js"
 import type { DispatchedBatch, GletLane, ModelLane, Route, Ticket } from "./graph.js"
 import { ModelLaneOf } from "./modelLane.js"
+import type { Victim } from "./route.js"
 import { RouteOf } from "./route.js"
 
 export class Lanes {
@@ -139,11 +140,14 @@ export class Lanes {
     for (const glet of this.glets.values()) {
       glet.beside = (onGpu.get(glet.gpu) ?? []).flatMap((other) => (other === glet ? [] : [other.id]))
       for (const route of glet.bestEffort) {
-        const others = (route.spec.intrudes ?? []).flatMap(({ givesWay = false, glet: id, perMs }) => {
+        const { intrudes = [], preemptMs } = route.spec
+        const others = intrudes.flatMap(({ besidePerMs, givesWay = false, glet: id, perMs }): ReadonlyArray<Victim<GletLane>> => {
           const victim = this.glets.get(id)
-          return victim === undefined || victim === glet || victim.critical.length === 0 || !(perMs > 0) ? [] : [{ glet: victim, perMs, givesWay }]
+          if (victim === undefined || victim === glet || victim.critical.length === 0) return []
+          if (preemptMs !== undefined && besidePerMs !== undefined) return [{ glet: victim, perMs: besidePerMs, givesWay: false, onceMs: preemptMs }]
+          return perMs > 0 ? [{ glet: victim, perMs, givesWay, onceMs: 0 }] : []
         })
-        route.victims = glet.critical.length > 0 ? [{ glet, perMs: 1, givesWay: false }, ...others] : others
+        route.victims = glet.critical.length > 0 ? [{ glet, perMs: 1, givesWay: false, onceMs: 0 }, ...others] : others
       }
     }
   }

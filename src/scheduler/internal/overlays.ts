@@ -1,34 +1,33 @@
 /**
  * Overlays: a glet of best-effort work over the latency-critical glets of its GPU. It has what they leave, moment by moment, instead of a share that
  * they never get back; the gate says when its batches may start.
+ *
+ * Where batches give way (`Gpu.preemptMs`) that is what best-effort work gets by default: it computes whenever the others leave its share of the GPU free,
+ * and the share is the one on which it gets most done so.
  */
 import type { Gpu } from "../../core/Gpu.js"
 import { unsafeGletId } from "../../core/Ids.js"
 import type { Plan, PlannedGlet, PlannedGpu } from "../../core/Plan.js"
 import { plannedLatencyMs } from "../../core/ValidatePlan.js"
+import { bestBatch, bestEffortDone, bestShare } from "./bestEffortDone.js"
 import { priorityOf } from "./draftToPlan.js"
 import { gletsAllowed } from "./gletSolver.js"
+import type { PlanProblem } from "../../core/PlanProblem.js"
 import type { PlanTables } from "./planTables.js"
-
-/** The batch of most throughput; undefined where nothing is known of the model on this share. */
-const bestBatch = (tables: PlanTables, gpuType: string, demand: number, sharePct: number): number | undefined => {
-  let best: number | undefined
-  let most = 0
-  for (let batch = 1; batch <= tables.largestBatch(demand); batch++) {
-    const rate = batch / tables.latencyMs(gpuType, demand, sharePct, batch)
-    if (rate > most) [best, most] = [batch, rate]
-  }
-  return best
-}
 
 const memoryOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, { glets, type }: PlannedGpu): number =>
   glets.reduce((sum, { assignments, bestEffort }) =>
     [...assignments, ...bestEffort].reduce((bytes, { model }) => bytes + tables.memoryBytes(type, numbers.get(model)!), sum + tables.gletMemoryBytes(type)), 0)
 
+/** Whether best-effort work lies over the others: where it is asked for, and by default where it gives way. */
+export const usesOverlays = ({ gpus, options }: PlanProblem): boolean =>
+  options.overlayPct !== undefined || (gpus.length > 0 && gpus.every(({ preemptMs }) => preemptMs !== undefined))
+
 /** The overlay of a GPU, with those of the demands that memory allows, the first ones first; undefined where none can be. */
-const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu: Gpu, planned: PlannedGpu, demands: ReadonlyArray<number>, atMostPct: number): PlannedGlet | undefined => {
+const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu: Gpu, planned: PlannedGpu, demands: ReadonlyArray<number>): PlannedGlet | undefined => {
   const { problem } = tables
-  const sharePct = gpu.sharesPct.filter((share) => share <= atMostPct).at(-1)
+  const { overlayPct } = problem.options
+  const sharePct = overlayPct === undefined ? bestShare(tables, gpu, planned, demands) : gpu.sharesPct.filter((share) => share <= overlayPct).at(-1)
   if (sharePct === undefined || planned.glets.length >= gletsAllowed(tables, gpu)) return undefined
   let leftBytes = gpu.memoryBytes * problem.options.memoryFraction - memoryOf(tables, numbers, planned) - tables.gletMemoryBytes(gpu.type)
   const works = demands.flatMap((demand) => {
@@ -45,14 +44,26 @@ const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu
   return { ...glet, bestEffort: works.map((work) => ({ ...work, blockingMs: plannedLatencyMs(problem, planned, glet, work) })) }
 }
 
+/** By how much more best-effort work must be done beside more glets: these are slower, and what is counted on is a guess. */
+const worthSplitting = 1.25
+
+/** Of plans with ever fewer glets, with overlays laid over them, the one with the fewest in which about as much best-effort work is done as in any. */
+export const bestOverlaid = (tables: PlanTables, plans: ReadonlyArray<Plan>, demands: ReadonlyArray<number>): Plan => {
+  const laid = plans.map((plan) => layOverlays(tables, plan, demands))
+  if (laid.length === 1) return laid[0]!
+  const done = laid.map((plan) => bestEffortDone(tables, plan, demands))
+  const enough = Math.max(...done) / worthSplitting
+  return laid[done.findLastIndex((each) => each >= enough)]!
+}
+
 /** Lays an overlay with the best-effort demands over every GPU that has latency-critical work; demands that lie nowhere are added to the shortfalls. */
-export const layOverlays = (tables: PlanTables, plan: Plan, demands: ReadonlyArray<number>, atMostPct: number): Plan => {
+const layOverlays = (tables: PlanTables, plan: Plan, demands: ReadonlyArray<number>): Plan => {
   const { problem } = tables
   const known = new Map(problem.gpus.map((gpu) => [gpu.id as string, gpu]))
   const numbers = new Map(problem.demands.map(({ model }, i) => [model as string, i]))
   const gpus = plan.gpus.map((planned) => {
     if (planned.glets.every(({ assignments }) => assignments.length === 0)) return planned
-    const overlay = overlayOf(tables, numbers, known.get(planned.gpu)!, planned, demands, atMostPct)
+    const overlay = overlayOf(tables, numbers, known.get(planned.gpu)!, planned, demands)
     return overlay === undefined ? planned : { ...planned, glets: [...planned.glets, overlay] }
   })
   const placed = new Set<string>(gpus.flatMap(({ glets }) => glets.flatMap(({ bestEffort }) => bestEffort.map(({ model }) => model))))
@@ -63,7 +74,7 @@ export const layOverlays = (tables: PlanTables, plan: Plan, demands: ReadonlyArr
       ...plan.shortfalls,
       ...unplaced.map(({ model, rateRps }) => ({
         model, askedRps: rateRps >= 0 && rateRps < Infinity ? rateRps : 0, plannedRps: 0,
-        reason: `no GPU has memory for it over its latency-critical models, or nothing was measured on a share of ${atMostPct} % or less`
+        reason: `no GPU has memory for it over its latency-critical models, or nothing was measured on a share of ${problem.options.overlayPct ?? 100} % or less`
       }))
     ]
   }

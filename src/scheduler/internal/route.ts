@@ -35,6 +35,8 @@ export interface Victim<G> {
   readonly perMs: number
   /** Nothing starts while the glet has latency-critical work. */
   readonly givesWay: boolean
+  /** Of batches that give way: by how many ms each delays it at first, until it has given way. */
+  readonly onceMs: number
 }
 
 const noVictims: ReadonlyArray<never> = []
@@ -127,11 +129,14 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
 
   /** A batch of this route ended: its execution took `executionMs`, the glet was its own for `serviceMs`. */
   observe(nowMs: number, items: number, executionMs: number, serviceMs: number): void {
-    const ratio = executionMs / this.tabulated(items)
-    this.ratio.observe(ratio)
+    // What gave way took as long as others let it, and says nothing of what it takes.
+    if (this.spec.preemptMs === undefined) {
+      const ratio = executionMs / this.tabulated(items)
+      this.ratio.observe(ratio)
+      this.tally.executions += 1
+      this.tally.ratios += ratio / this.spec.typicalRatio
+    }
     this.taughtAtMs = nowMs
-    this.tally.executions += 1
-    this.tally.ratios += ratio / this.spec.typicalRatio
     this.tally.busyMs += serviceMs
     this.busyMs = this.decayedBusyMs(nowMs) + serviceMs
     this.busyAtMs = nowMs

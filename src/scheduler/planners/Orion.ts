@@ -19,7 +19,7 @@ import { boundHeadroom } from "../bounds/internal/boundHeadroom.js"
 import { impossibleAlone, invalidDemands } from "../internal/diagnosis.js"
 import { draftToPlan } from "../internal/draftToPlan.js"
 import type { GpuDraft } from "../internal/gletSolver.js"
-import { layOverlays } from "../internal/overlays.js"
+import { bestOverlaid, usesOverlays } from "../internal/overlays.js"
 import { makePlanTables } from "../internal/planTables.js"
 import { directionOf } from "../internal/search/direction.js"
 import { fewest } from "../internal/search/fewest.js"
@@ -31,10 +31,10 @@ import type { SearchSpace } from "../internal/search/searchSpace.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
 import { copyToSpares } from "../internal/search/spare.js"
 import { carryMost, shortageOf } from "../internal/search/shortage.js"
-import { toDrafts } from "../internal/search/toDrafts.js"
-import { fillBestEffort, growGlets, tightenGlets } from "../internal/spareCapacity.js"
+import { growGlets } from "../internal/spareCapacity.js"
 import type { Culprit, PlannerAlgorithm } from "../Planner.js"
 import { Infeasible } from "../Planner.js"
+import { joinedGlets, withBestEffort } from "./internal/bestEffortPlaces.js"
 import { headroomLimit, headroomOfAll, mostHeadroom, nearEnough } from "./internal/mostHeadroom.js"
 
 const name = "orion"
@@ -53,30 +53,6 @@ const diagnosisSteps = 20_000
 const runsSomewhere = ({ kinds, rows }: SearchSpace, model: number): boolean =>
   kinds.some(({ gletBytes, modelBytes, roomBytes, sharesPct }, kind) =>
     gletBytes + modelBytes[model]! <= roomBytes && sharesPct.some((_, share) => rows.largest(kind, model, share) > 0))
-
-/** Best-effort models on the GPUs that nothing else uses: over the others an overlay is laid. */
-const onIdleGpus = (space: SearchSpace, drafts: ReadonlyArray<GpuDraft>, demands: ReadonlyArray<number>) => {
-  const idle = drafts.filter(({ glets }) => glets.length === 0)
-  const filled = fillBestEffort(space.tables, idle, demands, true).gpus
-  return { gpus: drafts.map((draft) => (draft.glets.length === 0 ? filled[idle.indexOf(draft)]! : draft)), unplaced: [] }
-}
-
-/** Best-effort models beside the structure at its own factor, else at less. */
-const withBestEffort = (space: SearchSpace, structure: Structure, demands: ReadonlyArray<number>, useIdle: boolean) => {
-  const { factor, states } = structure
-  const draftsAt = (multiple: number): ReadonlyArray<GpuDraft> => toDrafts(space, states, multiple, (at) => structure.kept?.has(at) === true)
-  const most = Math.min(factor, headroomLimit)
-  if (useIdle && space.tables.problem.options.overlayPct !== undefined) return onIdleGpus(space, draftsAt(most), demands)
-  let best = fillBestEffort(space.tables, draftsAt(most), demands, useIdle)
-  for (const less of most > 1 ? [Math.sqrt(most), 1] : []) {
-    if (best.unplaced.length === 0) break
-    const filled = fillBestEffort(space.tables, draftsAt(less), demands, useIdle)
-    if (filled.unplaced.length < best.unplaced.length) best = filled
-  }
-  if (best.unplaced.length === 0 || states.every((state) => state === undefined)) return best
-  const tight = fillBestEffort(space.tables, draftsAt(Math.min(most, 1)).map((draft) => tightenGlets(space.tables, draft)), demands, useIdle)
-  return tight.unplaced.length < best.unplaced.length ? tight : best
-}
 
 const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasible> => {
   const infeasible = (culprits: ReadonlyArray<Culprit>) =>
@@ -177,7 +153,6 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
       filled = withBestEffort(space, structure, bestEffort.filter((demand) => !standing.has(demand)), true)
     }
   }
-  const { factor } = structure
   for (const demand of filled.unplaced) reasons.set(demand, "no glet has slack for a batch of it, and no share is left for a glet of its own")
   const grown = new Map<GpuDraft["glets"], GpuDraft>()
   const grow = (draft: GpuDraft): GpuDraft => {
@@ -185,10 +160,9 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     grown.set(draft.glets, larger)
     return { ...larger, gpu: draft.gpu }
   }
-  const unchanged = structure.kept
-  const planned = draftToPlan(tables, {
+  const planOf = ({ factor, kept: unchanged }: Structure, drafts: ReadonlyArray<GpuDraft>): Plan | undefined => draftToPlan(tables, {
     planner: name,
-    gpus: filled.gpus.map((draft, at) => (unchanged?.has(at) === true ? draft : grow(draft))),
+    gpus: drafts.map((draft, at) => (unchanged?.has(at) === true ? draft : grow(draft))),
     reasons,
     shortReason: `the GPUs carry ${Math.floor(100 * factor)} % of what all models ask for together`,
     objective,
@@ -197,8 +171,13 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     ...(upperBound === undefined || upperBound === Infinity ? {} : { headroomBound: upperBound }),
     ...(boundPrices === undefined ? {} : { boundPrices: boundPrices.map(shortened) })
   })
+  const planned = planOf(structure, filled.gpus)
   if (planned === undefined) return infeasible(shortageOf(space, carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)))
-  return Either.right(options.overlayPct === undefined || objective === "fewest" ? planned : layOverlays(tables, planned, bestEffort, options.overlayPct))
+  if (objective === "fewest" || !usesOverlays(problem)) return Either.right(planned)
+  // On whole GPUs, one after the other, latency-critical batches leave more to what lies over them than side by side, where they are short.
+  const joined = isCompact ? joinedGlets(space, solver, direction, structure) : []
+  const alternatives = joined.flatMap((each) => planOf(each, withBestEffort(space, each, bestEffort, true).gpus) ?? [])
+  return Either.right(bestOverlaid(tables, [planned, ...alternatives], bestEffort))
 }
 
 /**

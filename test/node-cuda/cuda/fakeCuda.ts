@@ -11,8 +11,13 @@ import { loadOrt } from "../../../src/node-cuda/runner/OrtApi.js"
 import type { OrtCSession } from "../../../src/node-cuda/runner/OrtCSession.js"
 import { createSession } from "../../../src/node-cuda/runner/OrtCSession.js"
 
-type Operation =
+type Recorded =
   | { readonly type: "work"; readonly run: () => void }
+  /** Waits until the word in memory is at least so much. */
+  | { readonly type: "until"; readonly word: number; readonly least: number }
+
+type Operation =
+  | Recorded
   | { readonly type: "record"; readonly event: Handle; readonly version: number }
   | { readonly type: "wait"; readonly event: Handle; readonly version: number }
 
@@ -65,9 +70,9 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
   const priorityOf = new Map<Handle, number>()
   /** Versions recorded and reached. */
   const events = new Map<Handle, { recorded: number; reached: number }>()
-  const graphs = new Map<Handle, Array<() => void>>()
-  const executables = new Map<Handle, Array<() => void>>()
-  const capturing = new Map<Handle, Array<() => void>>()
+  const graphs = new Map<Handle, Array<Recorded>>()
+  const executables = new Map<Handle, Array<Recorded>>()
+  const capturing = new Map<Handle, Array<Recorded>>()
   let freeBytes = device.memoryBytes
 
   const known = <A>(map: ReadonlyMap<Handle, A>, handle: Handle, call: string): A => {
@@ -88,17 +93,21 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
   }
   const view = (address: number, bytes: number): Uint8Array => new Uint8Array(koffi.view(BigInt(address), bytes))
   const move = (to: number, from: number, bytes: number) => () => void view(to, bytes).set(view(from, bytes))
-  const put = (stream: Handle, run: () => void): void => {
-    known(streams, stream, "a call")
+  const add = (stream: Handle, operation: Recorded): void => {
+    const queue = known(streams, stream, "a call")
     const recording = capturing.get(stream)
-    if (recording !== undefined) recording.push(run)
-    else streams.get(stream)!.push({ type: "work", run })
+    if (recording !== undefined) recording.push(operation)
+    else queue.push(operation)
   }
+  const put = (stream: Handle, run: () => void): void => add(stream, { type: "work", run })
+  const isMet = ({ least, word }: { readonly word: number; readonly least: number }): boolean =>
+    new DataView(koffi.view(BigInt(word), 4)).getInt32(0, true) >= least
 
   /** Does one thing of a random stream that can go on. False where none can. */
   const step = (): boolean => {
     const able = [...streams.values()].filter((queue) => {
       const head = queue[0]
+      if (head?.type === "until") return isMet(head)
       return head !== undefined && (head.type !== "wait" || (events.get(head.event)?.reached ?? Infinity) >= head.version)
     })
     const queue = able[Math.floor(random() * able.length)]
@@ -117,7 +126,9 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
   }
 
   const launch = (executable: Handle, stream: Handle): void => {
-    for (const run of known(executables, executable, "launch")) put(stream, options.tamper === undefined ? run : () => options.tamper!(run))
+    for (const each of known(executables, executable, "launch")) {
+      add(stream, options.tamper === undefined || each.type !== "work" ? each : { type: "work", run: () => options.tamper!(each.run) })
+    }
   }
 
   const driver: CudaDriver = {
@@ -127,6 +138,7 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       called("lockHost")
       kinds.locked.add(address)
     },
+    deviceAddress: (address) => address,
     unlockHost: (address) => forget(kinds.locked, address, "unlockHost"),
     allocateHost: (bytes) => {
       called("allocateHost")
@@ -222,6 +234,11 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       called("keepHostSources")
       return [addressed(64, kinds.host)]
     },
+    waitUntil: (stream, { least, word }) => {
+      called("waitUntil")
+      add(stream, { type: "until", word, least })
+    },
+    waitsOf: (graph) => known(graphs, graph, "waitsOf").filter(({ type }) => type === "until").length,
     instantiate: (graph) => {
       called("instantiate")
       executables.set(++handles, [...known(graphs, graph, "instantiate")])

@@ -42,6 +42,11 @@ export class BatchSizes {
     return this.known.get(size.key) === size
   }
 
+  /** All that are known. */
+  get all(): ReadonlyArray<BatchSize> {
+    return [...this.known.values()]
+  }
+
   /** The size that a batch runs as. */
   of(batch: RunBatch): BatchSize {
     if (this.mayGrow) {

@@ -26,6 +26,10 @@ export interface BufferSet {
 
 export interface RunnableGraph {
   readonly executable: Handle
+  /** How long its kernels took to record, in ms. */
+  readonly recordMs: number
+  /** How long it computes at most before it gives way, in ms; undefined where it runs to its end. */
+  readonly preemptMs: number | undefined
   /** Page-locked memory that it copies from. */
   readonly sources: ReadonlyArray<number>
 }
@@ -50,6 +54,8 @@ export interface BatchSize {
   session: OrtCSession | undefined
   /** Why its kernels are launched one by one; undefined where they are recorded, or may be. */
   graphProblem: string | undefined
+  /** How long a batch takes that nothing interrupts, and how long its kernels take to record, in ms; known once it is to give way. */
+  whole: { readonly runMs: number; readonly recordMs: number } | undefined
   made: number
   /** Shortest launch of its graph by the JavaScript thread, in ms, of so many. */
   launchMs: number
@@ -78,6 +84,7 @@ export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bi
     nhwc,
     session: undefined,
     graphProblem: undefined,
+    whole: undefined,
     made: 0,
     launchMs: Infinity,
     launches: 0,

@@ -46,6 +46,12 @@ export interface CopyList {
   readonly bytes: Uint32Array
 }
 
+/** That a word of 32 bits in memory, as a signed number, is at least so much. */
+export interface WaitCondition {
+  readonly word: DevicePointer
+  readonly least: number
+}
+
 export interface CudaDriver {
   readonly device: CudaDevice
   /** Bytes of the device that no process has taken. */
@@ -53,6 +59,8 @@ export interface CudaDriver {
 
   /** Page-locks memory of this process, so that copies from and to it are asynchronous. */
   readonly lockHost: (address: number, bytes: number) => void
+  /** Where the GPU finds page-locked memory. */
+  readonly deviceAddress: (address: number) => DevicePointer
   readonly unlockHost: (address: number) => void
   /** Page-locked memory. */
   readonly allocateHost: (bytes: number) => { readonly address: number; readonly memory: Uint8Array }
@@ -73,6 +81,8 @@ export interface CudaDriver {
   readonly record: (event: Handle, stream: Handle) => void
   /** What comes next on the stream waits for the event. */
   readonly wait: (stream: Handle, event: Handle) => void
+  /** What comes next on the stream, whichever thread puts it there, waits for the word; also while the stream is recorded. */
+  readonly waitUntil: (stream: Handle, condition: WaitCondition) => void
   /** Whether all before the event's last record has ended. Throws the error that anything on the device ended with. */
   readonly isDone: (event: Handle) => boolean
 
@@ -92,6 +102,8 @@ export interface CudaDriver {
    * something else later. Gives the addresses of the copies, to be freed when the graph is no longer run.
    */
   readonly keepHostSources: (graph: Handle) => ReadonlyArray<number>
+  /** How many waits for a word it has. */
+  readonly waitsOf: (graph: Handle) => number
   readonly instantiate: (graph: Handle) => Handle
   readonly launch: (executable: Handle, stream: Handle) => void
   /** The same on another thread: a graph of a thousand kernels takes the driver a millisecond to launch. */

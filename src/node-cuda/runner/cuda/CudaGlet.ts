@@ -20,6 +20,7 @@ import { CudaError, makeCopyList } from "./CudaDriver.js"
 import type { CudaModel } from "./CudaModel.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import type { GletContext } from "./gletContext.js"
+import type { Manners } from "./preemption.js"
 
 /** Batches that the agent is to keep outstanding: one computes, one is copied, one is on its way here. */
 const depth = 3
@@ -59,6 +60,7 @@ export class CudaGlet implements EngineGlet, Pollable {
   private lastModel: CudaModel | undefined
   private lastComputed: Handle | undefined
   private lastEndMs = 0
+  private outstanding = 0
   private copies: CopyList = makeCopyList(256)
 
   constructor(
@@ -66,7 +68,8 @@ export class CudaGlet implements EngineGlet, Pollable {
     private readonly memory: SegmentMemory,
     private readonly poller: CompletionPoll,
     private readonly context: GletContext,
-    private readonly loadModel: LoadModel
+    private readonly loadModel: LoadModel,
+    private readonly manners: Manners
   ) {
     this.opened = { units: context.units, depth }
     this.copyInStream = context.createStream()
@@ -150,6 +153,7 @@ export class CudaGlet implements EngineGlet, Pollable {
   private submit(model: CudaModel, batch: RunBatch, onEnd: (end: RunEnd) => void): void {
     const problem = batchProblem(model.layout, batch, this.memory.bytes.length)
     if (problem !== undefined) return onEnd({ ok: false, detail: problem })
+    this.hold(1)
     this.queue.push({
       model, batch, onEnd, size: model.sizeFor(batch), set: undefined, apart: true, inputMs: 0, startedMs: 0,
       isStarted: false, problem: undefined
@@ -177,6 +181,7 @@ export class CudaGlet implements EngineGlet, Pollable {
    * of the process with it: beside DenseNet-161 on 48 SMs a neighbour's batches waited for one of its batches each.
    */
   private wouldCrowd({ model, set }: Job): boolean {
+    if (this.manners.launchesSingly) return this.inFlight.length > 0
     return set !== undefined && model.isHeavy(set) &&
       this.inFlight.some((other) => other.isStarted && other.set !== undefined && other.model.isHeavy(other.set))
   }
@@ -299,7 +304,7 @@ export class CudaGlet implements EngineGlet, Pollable {
     let end: RunEnd = { ok: false, detail: job.problem ?? "" }
     if (job.problem === undefined) {
       this.lastEndMs = nowMs
-      size.typicalMs = Number.isFinite(size.typicalMs) ? size.typicalMs + (inferMs - size.typicalMs) / 4 : inferMs
+      size.typicalMs = this.typicalAfter(size.typicalMs, inferMs)
       try {
         if (size.stagedOutputs && !isWhole(batch, size.items)) {
           scatter(model.layout, this.memory.bytes, batch, set!.staging!.memory, size.placement, size.items)
@@ -321,7 +326,20 @@ export class CudaGlet implements EngineGlet, Pollable {
       dropMadeValues(this.runtime.ort, model.dynamicOutputs, set.values)
       model.putSet(set)
     }
+    this.hold(-1)
     job.onEnd(end)
+  }
+
+  private typicalAfter(typicalMs: number, inferMs: number): number {
+    if (!Number.isFinite(typicalMs)) return inferMs
+    // What gave way took as long as others let it: the shortest of late tells how long it takes.
+    return this.manners.giveWay === undefined ? typicalMs + (inferMs - typicalMs) / 4 : Math.min(1.05 * typicalMs, inferMs)
+  }
+
+  /** A batch came, or went. */
+  private hold(change: 1 | -1): void {
+    this.outstanding += change
+    if (this.outstanding === (change > 0 ? 1 : 0)) this.manners.onBusy(change > 0)
   }
 
   /** Outputs whose shape only the run knew. */

@@ -12,6 +12,7 @@ import type { GletContext } from "./gletContext.js"
 import { GraphRecorder } from "./GraphRecorder.js"
 import { ModelSessions } from "./ModelSessions.js"
 import { ModelStream } from "./ModelStream.js"
+import { stepMs } from "./PreemptionPoints.js"
 import { warmUp } from "./warmUp.js"
 
 /** How a model is run. */
@@ -30,6 +31,7 @@ export class CudaModel {
   private readonly sizes: BatchSizes
   private readonly computing: ModelStream
   private readonly recorder: GraphRecorder
+  private readonly givesWayLaunching: boolean
 
   private constructor(
     private readonly runtime: CudaRuntime,
@@ -37,12 +39,14 @@ export class CudaModel {
     private readonly sessions: ModelSessions,
     /** All its kernels run here, one batch after the other. */
     readonly stream: Handle,
-    readonly choice: ModelChoice
+    readonly choice: ModelChoice,
+    { giveWay, givesWayLaunching }: Pick<GletContext, "giveWay" | "givesWayLaunching">
   ) {
     this.dynamicOutputs = dynamicOutputs(layout)
+    this.givesWayLaunching = givesWayLaunching
     const isDynamic = this.dynamicOutputs.length > 0
-    this.computing = new ModelStream(runtime, stream, isDynamic)
-    this.recorder = new GraphRecorder(runtime, layout.signature, this.computing, isDynamic ? "the shape of an output depends on data" : undefined)
+    this.computing = new ModelStream(runtime, stream, isDynamic, givesWayLaunching ? giveWay : undefined)
+    this.recorder = new GraphRecorder(runtime, layout.signature, this.computing, isDynamic ? "the shape of an output depends on data" : undefined, giveWay)
     this.sizes = new BatchSizes(runtime, layout, layout.isStatic && !isDynamic, (items) => this.layoutsOf(items)[0]!, (size) => sessions.release(size))
   }
 
@@ -52,7 +56,7 @@ export class CudaModel {
     const stream = context.createStream()
     try {
       const nhwc = choice.layouts?.get(Math.max(1, ...request.warmBatches)) ?? false
-      return new CudaModel(runtime, layout, await ModelSessions.open(runtime, request, stream, choice.isPerSize, nhwc), stream, choice)
+      return new CudaModel(runtime, layout, await ModelSessions.open(runtime, request, stream, choice.isPerSize, nhwc), stream, choice, context)
     } catch (error) {
       runtime.driver.destroyStream(stream)
       throw error
@@ -81,7 +85,7 @@ export class CudaModel {
   /** Opens the size's session, or records the set's kernels, if it is time. Nothing else may use the stream meanwhile. */
   async prepare(set: BufferSet): Promise<void> {
     await this.sessions.provide(set.size)
-    if (this.recorder.isDue(set)) await this.recorder.record(set)
+    if (this.recorder.isDue(set)) await this.recorder.recordDue(set)
   }
 
   /** Whether its launches fill the driver's queue. */
@@ -121,10 +125,23 @@ export class CudaModel {
     this.runtime.driver.destroyStream(this.stream)
   }
 
+  /** About how long its batches compute before they give way, in ms; undefined where some run to their end. */
+  get preemptMs(): number | undefined {
+    const { divideProblem, giveWay, problem } = this.recorder
+    if (giveWay === undefined || divideProblem !== undefined || (problem !== undefined && !this.givesWayLaunching)) return undefined
+    let longest = stepMs
+    for (const { free, graphProblem } of this.sizes.all) {
+      if (graphProblem !== undefined && !this.givesWayLaunching) return undefined
+      for (const { graph } of free) longest = Math.max(longest, graph?.preemptMs ?? 0)
+    }
+    return longest
+  }
+
   /** In words, for `glet status`. */
   get detail(): string {
     const isRecorded = ({ free }: BatchSize) => free.some(({ graph }) => graph !== undefined)
     const list = (sizes: ReadonlyArray<BatchSize>) => sizes.map(({ items }) => items).join(" ")
+    const { preemptMs, recorder } = this
     const { ready } = this.sizes
     const graphs = ready.filter(isRecorded)
     const others = ready.filter((size) => !isRecorded(size))
@@ -135,7 +152,9 @@ export class CudaModel {
       ...(nhwc.length === 0 ? [] : [nhwc.length === ready.length ? "nhwc" : `nhwc for ${list(nhwc)}`]),
       ...(graphs.length === 0 ? [] : [`graphs for ${list(graphs)}`]),
       ...(problem === undefined ? [] : [`no graphs${graphs.length === 0 ? "" : ` for ${list(others)}`} because ${problem}`]),
-      ...(graphs.length === 0 && problem === undefined ? ["graphs when sizes recur"] : [])
+      ...(graphs.length === 0 && problem === undefined ? ["graphs when sizes recur"] : []),
+      ...(preemptMs === undefined ? [] : [`gives way within ${preemptMs.toFixed(2)} ms`]),
+      ...(recorder.divideProblem === undefined ? [] : [`runs to its end because ${recorder.divideProblem}`])
     ].join(", ")
   }
 

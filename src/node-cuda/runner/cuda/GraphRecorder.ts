@@ -7,6 +7,7 @@ import { freeGraph } from "./BufferSets.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import { settled } from "./CudaRuntime.js"
 import { differs, recordGraph } from "./graphs.js"
+import type { WaitCondition } from "./CudaDriver.js"
 import type { ModelStream } from "./ModelStream.js"
 
 /** Batches of a size that was not warmed before its kernels are recorded. */
@@ -21,7 +22,9 @@ export class GraphRecorder {
     private readonly signature: ModelSignature,
     private readonly stream: ModelStream,
     /** Why no size can have a graph. */
-    readonly problem: string | undefined
+    readonly problem: string | undefined,
+    /** What graphs wait for between their steps, where they give way. */
+    readonly giveWay: WaitCondition | undefined
   ) {}
 
   /** Whether it is time to record this set. */
@@ -29,12 +32,41 @@ export class GraphRecorder {
     return graph === undefined && this.problemOf(size) === undefined && this.isVerified && size.uses >= recordAfterUses
   }
 
+  /** Records the kernels for a set that is due, so that it gives way where it is to. */
+  async recordDue(set: BufferSet): Promise<void> {
+    const { size } = set
+    await this.record(set)
+    if (this.giveWay === undefined || set.graph === undefined || set.graph.preemptMs !== undefined || !Number.isFinite(size.typicalMs)) return
+    // Launched one by one kernels take longer than as a graph: steps come out shorter.
+    size.whole ??= { runMs: size.typicalMs, recordMs: set.graph.recordMs }
+    await this.divide(set)
+  }
+
   /** Records the kernels for a set; where that is not possible, for none of the size again. Nothing else may use the stream meanwhile. */
   async record(set: BufferSet): Promise<void> {
     const { size } = set
     if (this.problemOf(size) !== undefined) return
-    size.graphProblem = await recordGraph(this.runtime.driver, size.session!, this.runtime.unsynchronized, set, this.stream.handle)
+    const { driver, unsynchronized } = this.runtime
+    const giveWay = size.whole === undefined ? undefined : this.giveWay
+    size.graphProblem = await recordGraph(driver, size.session!, unsynchronized, set, this.stream.handle, giveWay)
   }
+
+  /** Records a set anew that has a graph: from now on it gives way. Where the driver cannot do that it keeps a graph that does not. */
+  async divide(set: BufferSet): Promise<void> {
+    const whole = set.graph
+    if (whole === undefined || this.giveWay === undefined) return
+    await this.record(set)
+    if (set.graph === whole) {
+      this.divideProblem = set.size.graphProblem
+      set.size.graphProblem = undefined
+      set.size.whole = undefined
+    } else {
+      freeGraph(this.runtime.driver, whole)
+    }
+  }
+
+  /** Why graphs run to their end that were to give way. */
+  divideProblem: string | undefined
 
   private problemOf(size: BatchSize): string | undefined {
     return this.problem ?? size.graphProblem

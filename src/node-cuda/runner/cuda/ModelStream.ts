@@ -1,9 +1,10 @@
 /** The stream on which all kernels of one model run, one batch after the other: as a graph, or launched one by one. */
 import { LoadFailure } from "../../../core/internal/loadFailure.js"
 import type { BufferSet } from "./BufferSets.js"
-import type { Handle } from "./CudaDriver.js"
+import type { Handle, WaitCondition } from "./CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import { settled } from "./CudaRuntime.js"
+import { PreemptionPoints, stepMs } from "./PreemptionPoints.js"
 
 /** Graphs whose launch takes longer are launched by another thread, which costs some 0.02 ms and leaves this one free. */
 const inlineLaunchMs = 0.1
@@ -14,7 +15,13 @@ const trialRuns = 9
 
 export class ModelStream {
   /** `isSynchronized`: ONNX Runtime waits for the end of a run, as it must where the shapes of outputs depend on data. */
-  constructor(private readonly runtime: CudaRuntime, readonly handle: Handle, private readonly isSynchronized: boolean) {}
+  constructor(
+    private readonly runtime: CudaRuntime,
+    readonly handle: Handle,
+    private readonly isSynchronized: boolean,
+    /** What kernels that are launched one by one wait for now and then, where they give way. */
+    private readonly giveWay: WaitCondition | undefined
+  ) {}
 
   /** Whether its launches fill the driver's queue: kernels one by one, or a graph so large that another thread launches it. */
   isHeavy({ graph, size }: BufferSet): boolean {
@@ -23,6 +30,15 @@ export class ModelStream {
 
   /** Starts the computation of a set; `onStarted` may be called at once. */
   compute(set: BufferSet, onStarted: (problem: string | undefined) => void): void {
+    if (set.graph !== undefined || this.giveWay === undefined) return this.start(set, onStarted)
+    const points = new PreemptionPoints(this.runtime.driver, this.handle, this.giveWay, stepMs)
+    this.start(set, (problem) => {
+      points.end()
+      onStarted(problem)
+    })
+  }
+
+  private start(set: BufferSet, onStarted: (problem: string | undefined) => void): void {
     const { driver, now, onFatal, unsynchronized } = this.runtime
     const { graph, size } = set
     if (graph === undefined) {
@@ -43,10 +59,10 @@ export class ModelStream {
     onStarted(undefined)
   }
 
-  /** Computes a set and waits for its end. Rejects with `LoadFailure`. */
+  /** Computes a set, without giving way, and waits for its end. Rejects with `LoadFailure`. */
   async runOnce(set: BufferSet): Promise<void> {
     const { driver } = this.runtime
-    const problem = await new Promise<string | undefined>((resolve) => this.compute(set, resolve))
+    const problem = await new Promise<string | undefined>((resolve) => this.start(set, resolve))
     driver.record(set.done, this.handle)
     await settled(driver, set.done)
     if (problem !== undefined) throw new LoadFailure("warm-up-failed", problem)

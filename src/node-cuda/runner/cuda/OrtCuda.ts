@@ -1,4 +1,5 @@
 /** The engine on ONNX Runtime's C API and its CUDA provider. */
+import type { ClaimsPlace } from "../../internal/claims.js"
 import type { CudaReady, DeviceSettings, Loaded } from "../../internal/control.js"
 import * as fs from "node:fs"
 import { makeSlotLayout } from "../../../core/SlotLayout.js"
@@ -18,8 +19,14 @@ import { readySizes } from "./warmUp.js"
 import { createCudaSession, hasConvolutions } from "./cudaSession.js"
 import type { GletContext } from "./gletContext.js"
 import { makeGletContexts } from "./gletContext.js"
+import { makePreemption } from "./preemption.js"
 
 type CudaSettings = Extract<DeviceSettings, { readonly provider: "cuda" }>
+
+interface CudaEngineSettings extends Pick<CudaSettings, "isolation"> {
+  /** Where it says what its batches claim of the GPU. */
+  readonly claims?: ClaimsPlace | undefined
+}
 
 /** Files whose layouts are remembered. */
 const rememberedModels = 256
@@ -59,9 +66,13 @@ const makeLoader = (runtime: CudaRuntime) => {
     }
     const shared = context.sharedUnits()
     const note = shared === 0 ? "" : `, ${shared} of its ${context.units} SMs shared with another glet when loaded`
-    return { model, loaded: { memoryBytes: Math.max(0, before - driver.freeBytes()), detail: `${model.detail}${note}` } }
+    return { model, loaded: loadedOf(model, before - driver.freeBytes(), note) }
   }
 }
+
+const loadedOf = ({ detail, preemptMs }: CudaModel, memoryBytes: number, note: string): Loaded => ({
+  memoryBytes: Math.max(0, memoryBytes), detail: `${detail}${note}`, ...(preemptMs === undefined ? {} : { preemptMs })
+})
 
 export const makeRuntime = (driver: CudaDriver, ort: Ort, onFatal: (error: CudaError) => void): CudaRuntime => {
   const { check, functions: f, make } = ort
@@ -92,18 +103,20 @@ const lockSegment = (driver: CudaDriver, memory: SegmentMemory): ReadonlyArray<s
 /** Loads ONNX Runtime. Throws where it does not load. `onFatal` must end the process. */
 export const makeOrtCuda = (
   memory: SegmentMemory,
-  settings: Pick<CudaSettings, "isolation">,
+  settings: CudaEngineSettings,
   driver: CudaDriver,
   onFatal: (error: CudaError) => void
 ): Engine => makeCudaEngine(memory, settings, makeRuntime(driver, loadOrt(), onFatal))
 
 /** The engine on what is given. */
-export const makeCudaEngine = (memory: SegmentMemory, { isolation }: Pick<CudaSettings, "isolation">, runtime: CudaRuntime): Engine => {
+export const makeCudaEngine = (memory: SegmentMemory, { claims, isolation }: CudaEngineSettings, runtime: CudaRuntime): Engine => {
   const { driver } = runtime
   const { device } = driver
-  const notes = lockSegment(driver, memory)
+  const lockNotes = lockSegment(driver, memory)
   const contexts = makeGletContexts(driver, isolation)
   const poller = new CompletionPoll()
+  const preemption = makePreemption(driver, memory, { place: claims, isLocked: lockNotes.length === 0, isShared: isolation !== "mps" })
+  const notes = preemption.problem === undefined ? lockNotes : [...lockNotes, `best-effort batches do not give way: ${preemption.problem}`]
   const load = makeLoader(runtime)
   const cuda: CudaReady = {
     name: device.name,
@@ -115,11 +128,11 @@ export const makeCudaEngine = (memory: SegmentMemory, { isolation }: Pick<CudaSe
   return {
     name: "ort-c",
     cuda,
-    openGlet: ({ priority, units }) =>
+    openGlet: ({ givesWay, priority, sharePct, units }) =>
       new Promise((resolve, reject) => {
         try {
-          const context = contexts.open(units, priority)
-          resolve(new CudaGlet(runtime, memory, poller, context, load))
+          const manners = preemption.mannersOf({ givesWay, sharePct })
+          resolve(new CudaGlet(runtime, memory, poller, contexts.open(units, priority, manners.giveWay), load, manners))
         } catch (error) {
           reject(error instanceof Error ? error : new Error(textOf(error)))
         }

@@ -1,6 +1,6 @@
 /** Where a glet's kernels run: the SMs of its share, and the priority of its streams. */
 import { OpenFailure } from "../Engine.js"
-import type { CudaDriver, GreenContext, Handle, SmGroups } from "./CudaDriver.js"
+import type { CudaDriver, GreenContext, Handle, SmGroups, WaitCondition } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
 import type { SmAllocation } from "./smAllocation.js"
 import { changeUsers, chooseGroups, emptyAllocation, sharedUnits } from "./smAllocation.js"
@@ -14,13 +14,20 @@ export interface GletContext {
   /** SMs of these that another glet runs on too, at this moment. */
   readonly sharedUnits: () => number
   readonly createStream: () => Handle
+  /** What its graphs wait for between two steps, where they give way. */
+  readonly giveWay: WaitCondition | undefined
+  /**
+   * Whether kernels that are launched one by one do so too. Not in a process that other glets live in: whoever launches or allocates may have to wait for
+   * what waits on the GPU, and all other calls of the process with it, also those by which it could go on.
+   */
+  readonly givesWayLaunching: boolean
   /** Its streams must be gone. */
   readonly close: () => void
 }
 
 /** Makes the glets' contexts of one device. */
 interface GletContexts {
-  readonly open: (units: number, priority: number) => GletContext
+  readonly open: (units: number, priority: number, giveWay?: WaitCondition) => GletContext
 }
 
 /** Our priorities are 0 normal, negative higher, positive lower; a device has a few, all at or below 0. A middle one is normal. */
@@ -39,7 +46,7 @@ export const makeGletContexts = (driver: CudaDriver, isolation: "mps" | "green" 
     return split
   }
 
-  const openGreen = (wanted: number, priority: number): GletContext => {
+  const openGreen = (wanted: number, priority: number, giveWay: WaitCondition | undefined): GletContext => {
     const sms = groupsOf()
     const chosen = chooseGroups(sms.allocation, wanted)
     if (chosen === undefined) throw new OpenFailure("share-unsupported", `${wanted} SMs are asked for, the device has ${all}`)
@@ -49,6 +56,8 @@ export const makeGletContexts = (driver: CudaDriver, isolation: "mps" | "green" 
       units: green.units,
       sharedUnits: () => sharedUnits(sms.allocation, chosen),
       createStream: () => driver.createStream(streamPriority(priorities, priority), green),
+      giveWay,
+      givesWayLaunching: false,
       close: () => {
         sms.allocation = changeUsers(sms.allocation, chosen, -1)
         driver.destroyGreen(green)
@@ -57,10 +66,10 @@ export const makeGletContexts = (driver: CudaDriver, isolation: "mps" | "green" 
   }
 
   return {
-    open: (units, priority) => {
+    open: (units, priority, giveWay) => {
       if (isolation === "green" && units < all) {
         try {
-          return openGreen(units, priority)
+          return openGreen(units, priority, giveWay)
         } catch (error) {
           if (error instanceof CudaError) throw new OpenFailure(error.isOutOfMemory ? "no-memory" : "device-missing", error.message)
           throw error
@@ -70,6 +79,8 @@ export const makeGletContexts = (driver: CudaDriver, isolation: "mps" | "green" 
         units: all,
         sharedUnits: () => 0,
         createStream: () => driver.createStream(streamPriority(priorities, priority), undefined),
+        giveWay,
+        givesWayLaunching: isolation === "mps",
         close: () => undefined
       }
     }

@@ -10,8 +10,9 @@ import type { DataType } from "../../../core/Tensor.js"
 import type { OrtCSession } from "../OrtCSession.js"
 import { textOf } from "../../../core/internal/loadFailure.js"
 import type { BufferSet } from "./BufferSets.js"
-import type { CudaDriver, Handle } from "./CudaDriver.js"
+import type { CudaDriver, Handle, WaitCondition } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
+import { PreemptionPoints, stepMs } from "./PreemptionPoints.js"
 
 /**
  * Records a run on a set's buffers, which must have run before. Resolves with why there is no graph; sets `graph` where there is. Rejects
@@ -22,20 +23,25 @@ export const recordGraph = (
   session: OrtCSession,
   runOptions: bigint,
   set: BufferSet,
-  stream: Handle
+  stream: Handle,
+  giveWay: WaitCondition | undefined
 ): Promise<string | undefined> =>
   new Promise((resolve, reject) => {
+    const startMs = performance.now()
     driver.beginCapture(stream)
+    const { whole } = set.size
+    const points = giveWay === undefined || whole === undefined ? undefined : new PreemptionPoints(driver, stream, giveWay, (whole.recordMs * stepMs) / whole.runMs)
     session.runAsync(set.values, runOptions, (problem) => {
+      points?.end()
       try {
-        resolve(finish(driver, set, stream, problem))
+        resolve(finish(driver, set, stream, points, performance.now() - startMs, problem))
       } catch (error) {
         reject(error as Error)
       }
     })
   })
 
-const finish = (driver: CudaDriver, set: BufferSet, stream: Handle, runProblem: string | undefined): string | undefined => {
+const finish = (driver: CudaDriver, set: BufferSet, stream: Handle, points: PreemptionPoints | undefined, recordMs: number, runProblem: string | undefined): string | undefined => {
   let graph: Handle
   try {
     graph = driver.endCapture(stream)
@@ -45,10 +51,11 @@ const finish = (driver: CudaDriver, set: BufferSet, stream: Handle, runProblem: 
   }
   let sources: ReadonlyArray<number> = []
   try {
-    const problem = runProblem ?? driver.graphProblem(graph)
+    const problem = runProblem ?? points?.problem ?? driver.graphProblem(graph)
     if (problem !== undefined) return problem
     sources = driver.keepHostSources(graph)
-    set.graph = { executable: driver.instantiate(graph), sources }
+    const preemptMs = points === undefined ? undefined : set.size.whole!.runMs / (driver.waitsOf(graph) || 1)
+    set.graph = { executable: driver.instantiate(graph), recordMs, preemptMs, sources }
     return undefined
   } catch (error) {
     for (const source of sources) driver.freeHost(source)

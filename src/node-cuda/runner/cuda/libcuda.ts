@@ -54,6 +54,12 @@ const signatures = {
   cuGraphExecDestroy: "int cuGraphExecDestroy(uint64_t executable)"
 } as const
 
+/** Absent from older drivers: without them graphs run to their end. */
+const preemptionSignatures = {
+  cuMemHostGetDevicePointer: "int cuMemHostGetDevicePointer_v2(void *pointer, uint64_t address, unsigned int flags)",
+  cuStreamWaitValue32: "int cuStreamWaitValue32_v2(uint64_t stream, uint64_t address, uint32_t value, unsigned int flags)"
+} as const
+
 /** Absent from older drivers: without it every piece is a call. */
 const batchSignature =
   "int cuMemcpyBatchAsync(void *to, void *from, void *bytes, uint64_t count, void *attributes, void *indices, uint64_t kinds, void *failed, uint64_t stream)"
@@ -68,6 +74,9 @@ const withoutTiming = 2
 const relaxed = 2
 /** Other than the driver's own allocations may be copied from by it: mapped memory of all contexts. */
 const portable = 1
+/** The GPU may read it where it is. */
+const mapped = 2
+const isAtLeast = 0
 const smResource = 1
 /** sizeof(CUdevResource) and where `sm.smCount` stands in it. */
 const resource = { bytes: 144, smCountAt: 96 } as const
@@ -75,10 +84,11 @@ const splitForClusters = 2
 const mostGroups = 64
 const defaultStream = 1
 
-const nodeType = { kernel: 0, memcpy: 1, memset: 2, host: 3, child: 4, empty: 5, alloc: 10, free: 11 } as const
+const nodeType = { kernel: 0, memcpy: 1, memset: 2, host: 3, child: 4, empty: 5, alloc: 10, free: 11, memoryOperation: 12 } as const
 /** Nodes that do the same each time they run. */
 const repeatable = new Set<number>([
-  nodeType.kernel, nodeType.memcpy, nodeType.memset, nodeType.empty, nodeType.alloc, nodeType.free
+  nodeType.kernel, nodeType.memcpy, nodeType.memset, nodeType.empty, nodeType.alloc, nodeType.free,
+  nodeType.memoryOperation
 ])
 /** sizeof(CUDA_MEMCPY3D), where each side's memory type stands in it, and from there its pointers; where the width and height of it stand. */
 const memcpy3d = { bytes: 200, source: 32, target: 120, hostAt: 8, deviceAt: 16, widthAt: 176, heightAt: 184 } as const
@@ -249,13 +259,23 @@ export const openLibcuda = (): CudaDriver => {
     return ints[0]!
   }
 
+  let loaded: Readonly<Record<keyof typeof preemptionSignatures, NativeFunction>> | undefined
+  const preemption = () =>
+    loaded ??= Object.fromEntries(
+      Object.entries(preemptionSignatures).map(([name, signature]) => [name, library.func(signature)])
+    ) as Readonly<Record<keyof typeof preemptionSignatures, NativeFunction>>
   return {
     device: describe(),
     freeBytes: () => {
       check("cuMemGetInfo", f.cuMemGetInfo(words.subarray(0, 1), words.subarray(1, 2)) as number)
       return Number(words[0])
     },
-    lockHost: (address, bytes) => check("cuMemHostRegister", f.cuMemHostRegister(address, bytes, portable) as number),
+    lockHost: (address, bytes) => check("cuMemHostRegister", f.cuMemHostRegister(address, bytes, portable | mapped) as number),
+    deviceAddress: (address) => {
+      words[0] = 0n
+      const code = preemption().cuMemHostGetDevicePointer(words, address, 0) as number
+      return code === success ? Number(words[0]) : fail("cuMemHostGetDevicePointer", code)
+    },
     unlockHost: (address) => check("cuMemHostUnregister", f.cuMemHostUnregister(address) as number),
     allocateHost: (bytes) => {
       const address = make("cuMemHostAlloc", bytes, portable)
@@ -300,6 +320,11 @@ export const openLibcuda = (): CudaDriver => {
     },
     graphProblem,
     keepHostSources,
+    waitUntil: (stream, { least, word }) => {
+      const code = preemption().cuStreamWaitValue32(stream, word, least >>> 0, isAtLeast) as number
+      if (code !== success) fail("cuStreamWaitValue32", code)
+    },
+    waitsOf: (graph) => nodesOf(graph).filter(({ type }) => type === nodeType.memoryOperation).length,
     instantiate: (graph) => make("cuGraphInstantiate", graph, 0),
     launch: (executable, stream) => check("cuGraphLaunch", f.cuGraphLaunch(executable, stream) as number),
     launchAsync: (executable, stream, done) => {

@@ -67,6 +67,7 @@ export const warmUp = async (model: Warmed, batches: ReadonlyArray<number>): Pro
       const chosen = able.length === 1 ? able[0]! : await fastest(model, able)
       model.onChosen(chosen)
       sizes.keep(chosen)
+      if (model.recorder.giveWay !== undefined) await divideSize(model, chosen)
     }
   } catch (error) {
     if (error instanceof CudaError && error.isFatal) runtime.onFatal(error)
@@ -107,6 +108,13 @@ const recordSize = async ({ recorder, sizes }: Warmed, size: BatchSize): Promise
   } finally {
     for (const set of sets) sizes.putSet(set)
   }
+}
+
+/** Lets the graphs of a size give way. */
+const divideSize = async ({ recorder, sizes, stream }: Warmed, size: BatchSize): Promise<void> => {
+  if (size.free.every(({ graph }) => graph === undefined)) return
+  size.whole = await withSet(sizes, size, async (set) => ({ runMs: await stream.trial(set), recordMs: set.graph!.recordMs }))
+  for (const set of [...size.free]) if (size.whole !== undefined) await recorder.divide(set)
 }
 
 const fastest = async ({ sizes, stream }: Warmed, alternatives: ReadonlyArray<BatchSize>): Promise<BatchSize> => {
