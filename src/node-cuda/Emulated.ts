@@ -3,7 +3,8 @@
  * machine without the GPUs, and for failure tests, as glets can be killed.
  *
  * What is emulated: latency by model, share and batch with the profile's percentiles (seeded, so runs repeat); one batch at a time per glet;
- * the slow-down by what the other glets of the GPU run when a batch begins; loading time; device memory. What is not: copies to the device
+ * the slow-down by what the other glets of the GPU run when a batch begins; batches that give way, where the GPU says how soon (`preemptMs`);
+ * loading time; device memory. What is not: copies to the device
  * (profiles contain them) and the results. Batches end some microseconds after their time where a core is free (bench/emulated.ts); polling for
  * that keeps up to one core busy while batches run.
  *
@@ -19,12 +20,13 @@ import { Executor } from "../core/Executor.js"
 import { GletExited, GletOpenFailed, ModelLoadFailed } from "../core/ExecutorError.js"
 import type { Gpu } from "../core/Gpu.js"
 import { GpuInventory, layerStatic } from "../core/Gpu.js"
-import type { GletId, ModelName } from "../core/Ids.js"
+import type { GletId, GpuId, ModelName } from "../core/Ids.js"
 import { unsafeGpuId } from "../core/Ids.js"
 import type { Execution, LatencyModel } from "../core/LatencyModel.js"
 import type { Model } from "../core/Model.js"
 import { modelKey } from "../core/Model.js"
 import type { ModelProfile, Profile } from "../core/Profile.js"
+import { PreemptibleGpu } from "../core/internal/preemption.js"
 import { makeHeapArena } from "../core/TensorArena.js"
 import { makeRandom } from "../core/internal/random.js"
 import type { ProfileLatencyOptions } from "../scheduler/ProfileLatencyModel.js"
@@ -64,6 +66,8 @@ export interface EmulatedGpuOptions {
   readonly memoryBytes?: number
   /** Shares a glet may have; those measured by default. */
   readonly sharesPct?: readonly [number, ...ReadonlyArray<number>]
+  /** How soon best-effort batches give way (`Gpu.preemptMs`), in ms; they run to their end by default. */
+  readonly preemptMs?: number
   /** Price of an hour of each. */
   readonly cost?: number
 }
@@ -83,6 +87,7 @@ export const emulatedGpus = (profile: Profile, options: EmulatedGpuOptions): Rea
     units: profile.units,
     memoryBytes: options.memoryBytes ?? 16 * 2 ** 30,
     sharesPct: options.sharesPct ?? [first, ...others],
+    ...(options.preemptMs === undefined ? {} : { preemptMs: options.preemptMs }),
     ...(options.cost === undefined ? {} : { cost: options.cost })
   }))
 }
@@ -110,6 +115,11 @@ export const make = Effect.fnUntraced(function*(options: EmulatedOptions) {
   const { find, latency } = latencyModelOf(options)
   const timer = yield* Effect.acquireRelease(Effect.sync(makePreciseTimer), (timer) => Effect.sync(timer.close))
   const open = new Map<GletId, { readonly glet: EmulatedGlet; readonly die: (error: GletExited) => void }>()
+  const holdUp = (gpu: GpuId, ms: number): void => {
+    for (const { glet } of open.values()) if (glet.spec.gpu.id === gpu) glet.holdUp(ms)
+  }
+  const preemptible = new Map(inventory.gpus.flatMap(({ id, preemptMs }) =>
+    preemptMs === undefined ? [] : [[id, new PreemptibleGpu(preemptMs, (_, ms) => holdUp(id, ms))] as const]))
   const memory = new Map(inventory.gpus.map((gpu) => [gpu.id, makeDeviceMemory(gpu.memoryBytes)]))
 
   const neighbours = (of: GletSpec) => (): ReadonlyArray<ReadonlyArray<Execution>> => {
@@ -141,6 +151,7 @@ export const make = Effect.fnUntraced(function*(options: EmulatedOptions) {
       spec,
       latency,
       timer,
+      preemptible: preemptible.get(spec.gpu.id),
       random: makeRandom((options.seed ?? 1) ^ hash(spec.id)),
       neighbours: options.latency?.interference === undefined ? undefined : neighbours(spec)
     })
@@ -163,6 +174,7 @@ export const make = Effect.fnUntraced(function*(options: EmulatedOptions) {
       () => Effect.gen(function*() {
         glet.close()
         yield* idle(undefined)
+        glet.leave()
         if (open.get(spec.id)?.glet === glet) open.delete(spec.id)
         held.dropAll()
       })
@@ -178,7 +190,8 @@ export const make = Effect.fnUntraced(function*(options: EmulatedOptions) {
         return yield* refuse("unsupported", `no profile of it on ${spec.gpu.type} is replayed: add one to the emulated profiles`)
       }
       const { loadMs, memoryBytes } = profile
-      const report: LoadReport = { loadMs, memoryBytes, detail: "emulated" }
+      const preemptMs = spec.givesWay === true ? preemptible.get(spec.gpu.id)?.preemptMs : undefined
+      const report: LoadReport = { loadMs, memoryBytes, detail: "emulated", ...(preemptMs === undefined ? {} : { preemptMs }) }
       if (glet.isLoaded(model)) return report
       const warmMs = warmBatches.reduce((sum, batch) => {
         const ms = latency.typicalMs({ gpuType: spec.gpu.type, model: model.name, sharePct: spec.sharePct, batch })

@@ -32,6 +32,8 @@ export const HardwareDescription = Schema.Struct({
   gletMemoryBytes: Schema.NonNegative.pipe(Schema.finite()),
   /** Making a glet, before any model is loaded. */
   openMs: Schema.NonNegative.pipe(Schema.finite()),
+  /** How soon a best-effort batch gives way, in ms (`Gpu.preemptMs`); absent: batches run to their end. */
+  preemptMs: Schema.optionalWith(Schema.Positive.pipe(Schema.finite()), { exact: true }),
   /** Slow-down between glets of a GPU, before what the profile's co-runs say; see ProfileLatencyModel. */
   interference: Schema.optionalWith(Schema.Struct({
     memory: Schema.NonNegative, compute: Schema.NonNegative, presence: Schema.NonNegative
@@ -61,7 +63,7 @@ const ascending = (shares: Iterable<number>): Gpu["sharesPct"] => {
 }
 
 /** Where nothing describes the GPU: the memory that emulated GPUs have, and how long a process takes to start. */
-const undescribed = { memoryBytes: 16 * 2 ** 30, gletMemoryBytes: 0, openMs: 500, interference: undefined }
+const undescribed = { memoryBytes: 16 * 2 ** 30, gletMemoryBytes: 0, openMs: 500, interference: undefined, preemptMs: undefined }
 
 /**
  * GPUs of a measured profile. Every multiple of `gridPct` between the shares that were measured may be a glet's, by interpolation; without it
@@ -70,7 +72,7 @@ const undescribed = { memoryBytes: 16 * 2 ** 30, gletMemoryBytes: 0, openMs: 500
  * @category hardware
  */
 export const profileHardware = (profile: Profile, description?: HardwareDescription, gridPct?: number): Hardware => {
-  const { gletMemoryBytes, interference, memoryBytes, openMs } = description ?? undescribed
+  const { gletMemoryBytes, interference, memoryBytes, openMs, preemptMs } = description ?? undescribed
   const { gpuType } = profile
   const models = new Map(profile.models.map((model) => [model.model, model]))
   const latency = ProfileLatencyModel.make(new Map([[gpuType, models]]), {
@@ -84,7 +86,8 @@ export const profileHardware = (profile: Profile, description?: HardwareDescript
     gpuType,
     gpus: (count) => numbered(count, {
       type: gpuType, isolation: profile.isolation, units: profile.units, memoryBytes,
-      sharesPct: ascending([...measured, ...grid.filter((share) => share > measured[0])])
+      sharesPct: ascending([...measured, ...grid.filter((share) => share > measured[0])]),
+      ...(preemptMs === undefined ? {} : { preemptMs })
     }),
     latency,
     distribution: (execution) => distributionOf(latency, models.get(execution.model), execution),
@@ -119,6 +122,16 @@ export const originalHardware = (resource: OriginalResource, gpuType: string): H
     models: [...resource.proxies.keys()].filter((model) => Number.isFinite(latency.tableMs({ gpuType, model: tableName(model) as ModelName, sharePct: 100, batch: 1 })))
   }
 }
+
+/**
+ * The same hardware whose best-effort batches give way within `preemptMs`, in ms; undefined: they run to their end.
+ * @since 0.1.0
+ * @category hardware
+ */
+export const withPreemption = (hardware: Hardware, preemptMs: number | undefined): Hardware => ({
+  ...hardware,
+  gpus: (count) => hardware.gpus(count).map(({ preemptMs: _, ...gpu }) => (preemptMs === undefined ? gpu : { ...gpu, preemptMs }))
+})
 
 /** The same hardware where models go by other names. @since 0.1.0 @category hardware */
 export const aliased = (hardware: Hardware, profileOf: (model: ModelName) => ModelName): Hardware => {

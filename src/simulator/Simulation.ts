@@ -3,8 +3,8 @@
  * glets and time.
  *
  * What is simulated: arrivals; one execution at a time per glet, drawn from the profile's distribution and slowed down by what runs beside it
- * when it begins; batches in flight; the way to the glet and back; the time to open, load and warm up glets; deaths and restarts. What is not:
- * the cost of the agent's own thread, and the slow-down that loading causes.
+ * when it begins; best-effort batches that give way (`Gpu.preemptMs`); batches in flight; the way to the glet and back; the time to open, load and
+ * warm up glets; deaths and restarts. What is not: the cost of the agent's own thread, and the slow-down that loading causes.
  *
  * Deterministic: the same input gives the same report, to the byte. Memory does not grow with the number of requests.
  *
@@ -20,12 +20,13 @@ import type { Ticket } from "../scheduler/internal/graph.js"
 import { EventKind, EventQueue } from "./internal/eventQueue.js"
 import { Fleet } from "./internal/fleet.js"
 import { Planning } from "./internal/planning.js"
+import { reportOf } from "./internal/report.js"
 import type { RunApplication } from "./internal/requests.js"
-import { ApplicationRequest, runApplication, SimulatedRequest } from "./internal/requests.js"
+import { ApplicationRequest, isModel, runApplication, SimulatedRequest } from "./internal/requests.js"
 import type { SimulatedGlet } from "./internal/simulatedGlet.js"
 import type { EndReason } from "./internal/statistics.js"
 import { reasonOf, StreamStatistics } from "./internal/statistics.js"
-import type { Load, SimulationInput } from "./SimulationInput.js"
+import type { SimulationInput } from "./SimulationInput.js"
 import type { SimulationReport } from "./SimulationReport.js"
 import { TimelineRecorder } from "./Timeline.js"
 
@@ -35,8 +36,6 @@ const drainMs = 60_000
 const refusedPauseMs = 1
 
 const ignore = (): void => {}
-const isModel = (target: Load["target"]): target is ModelName => typeof target === "string"
-
 class Simulation {
   private nowMs = 0
   private readonly events = new EventQueue()
@@ -110,6 +109,9 @@ class Simulation {
         if (glet !== undefined) this.batchEnded(glet)
         return
       }
+      case EventKind.gletTurn:
+        this.fleet.eventOf(subject)?.turn(nowMs)
+        return
       case EventKind.sweep:
         this.sweepDue = false
         this.sweep()
@@ -197,15 +199,12 @@ class Simulation {
   private start(batch: DispatchedBatch): void {
     const glet = this.fleet.glets.get(batch.glet.id)!
     this.batches += 1
-    const endMs = glet.give(this.nowMs, batch, this.fleet.neighboursOf(glet))
-    if (endMs !== undefined) this.fleet.schedule(glet, endMs, EventKind.batchEnd)
+    glet.give(this.nowMs, batch)
   }
 
   private batchEnded(glet: SimulatedGlet): void {
-    const { beganMs, durationMs } = glet
-    const batch = glet.end()
+    const { batch, beganMs, durationMs } = glet.heard()
     const { gpu, id, sharePct } = glet.place
-    if (glet.batches.length > 0) this.fleet.schedule(glet, glet.begin(this.fleet.neighboursOf(glet)), EventKind.batchEnd)
     if (this.timeline.inWindow(beganMs)) {
       this.timeline.ran({
         gpu, glet: id, sharePct, model: this.indexOf.get(batch.model.name)!, items: batch.items, startMs: beganMs, endMs: beganMs + durationMs
@@ -334,32 +333,11 @@ class Simulation {
   }
 
   private report(): SimulationReport {
-    const { durationMs, gpus, loads, planner, seed, warmUpMs } = this.input
-    const countedMs = Math.max(0, durationMs - warmUpMs)
-    const inSeconds = (ms: number): number => Math.round(ms) / 1000
-    const models = this.models.map(({ name }, i) => this.statistics[i]!.report(name, countedMs))
-    const applications = this.applications.map(({ application, statistics }) => statistics.report(application.name, countedMs))
-    const asked = new Set(loads.flatMap(({ target }) => (isModel(target) ? [target] : [])))
-    const streams = [...applications, ...models.filter(({ name }) => asked.has(name as ModelName))]
-    const offered = streams.reduce((sum, stream) => sum + stream.offered, 0)
-    const good = streams.reduce((sum, stream) => sum + stream.offered * stream.sloKept, 0)
-    return {
-      planner: planner.name,
-      seed, durationMs, warmUpMs,
-      endMs: this.nowMs,
-      requests: this.arrivals,
-      batches: this.batches,
-      total: { offered, goodputRps: countedMs > 0 ? (1000 * good) / countedMs : 0, sloKept: offered === 0 ? 1 : good / offered },
-      streams,
-      models, applications,
-      gpus: {
-        available: gpus.length, gpuSeconds: inSeconds(this.fleet.usedGpuMs(this.nowMs)), busyGpuSeconds: inSeconds(this.fleet.busyGpuMs(this.nowMs))
-      },
-      plans: this.planning.plans,
-      planChanges: this.planning.changes,
-      incidents: this.planning.incidents,
-      timeline: this.timeline.result()
-    }
+    const { arrivals: requests, batches, fleet, nowMs: endMs, planning, statistics, timeline } = this
+    return reportOf(this.input, {
+      endMs, requests, batches, statistics, applications: this.applications, planning, timeline,
+      usedGpuMs: fleet.usedGpuMs(endMs), busyGpuMs: fleet.busyGpuMs(endMs)
+    })
   }
 }
 

@@ -31,7 +31,7 @@ describe("glet simulate", () => {
   it("draws, and keeps the timeline", async () => {
     const svg = path.join(glet.folder, "t.svg")
     const timeline = path.join(glet.folder, "t.json")
-    const { code, stderr } = await glet.run(["simulate", "scen2", ...short, "--svg", svg, "--timeline", timeline, "--window", "1000-1100"])
+    const { code, stderr } = await glet.run(["simulate", "scen2", ...short, "--svg", svg, "--timeline", timeline, "--window", "1000-1100", "--preempt", "0.13"])
     assert.strictEqual(code, 0, stderr)
     assert.match(fs.readFileSync(svg, "utf8"), /^<svg .*<\/svg>\n$/s)
     const kept = JSON.parse(fs.readFileSync(timeline, "utf8")) as { readonly kind: string; readonly batches: { readonly list: ReadonlyArray<{ readonly startMs: number }> } }
@@ -79,6 +79,7 @@ describe("glet simulate", () => {
       [["scen1", "--planner", "oriom"], 2, /no planner "oriom"/],
       [["scen1", "--window", "5"], 2, /--window "5" is not of the form FROM-TO/],
       [["scen1", "--json", "--svg", "-"], 2, /both write to stdout/],
+      [["scen1", "--preempt", "soon"], 2, /--preempt "soon" is neither a time in ms nor off/],
       [["scen1", "--find-peak", "--svg", "x.svg"], 2, /--find-peak draws nothing/],
       [["scen1", "--gpu-type", "3080"], 2, /goes with --resource-dir/],
       [["no/such.json"], 1, /the scenario no\/such\.json cannot be read: it does not exist/],

@@ -57,6 +57,20 @@ describe("preciseTimer", () => {
       assert.deepStrictEqual(fired, ["early", "late"])
     }))
 
+  it.live("forgets what is taken back", () =>
+    Effect.gen(function*() {
+      const timer = makePreciseTimer()
+      const due = timer.nowMs() + 2
+      const fired: Array<number> = []
+      const cancels = Array.from({ length: 6 }, (_, i) => timer.at(due + i / 10, () => fired.push(i)))
+      for (const i of [0, 3, 5]) cancels[i]!()
+      yield* Effect.async<void>((resume) => {
+        timer.at(due + 1, () => resume(Effect.void))
+      })
+      assert.deepStrictEqual(fired, [1, 2, 4])
+      cancels[1]!()
+    }))
+
   it.live("forgets all when closed", () =>
     Effect.gen(function*() {
       const timer = makePreciseTimer()
@@ -82,7 +96,9 @@ describe("preciseTimer", () => {
       timer.at(due, () => {
         throw new Error("a bug")
       })
-      yield* Effect.async<void>((resume) => timer.at(due, () => resume(Effect.void)))
+      yield* Effect.async<void>((resume) => {
+        timer.at(due, () => resume(Effect.void))
+      })
       assert.match(String(yield* Effect.promise(() => thrown)), /a bug/)
     }))
 })

@@ -49,9 +49,10 @@ const sceneInput = (given: typeof scene extends fc.Arbitrary<infer A> ? A : neve
 }
 
 describe("Simulation", () => {
-  it("every request ends exactly once, whatever fails; batches of a glet never overlap; nothing runs before its time", () => {
+  it("every request ends exactly once, whatever fails; batches of a glet never overlap; nothing runs before its time; the same input gives the same bytes", () => {
     fc.assert(fc.property(scene, (given) => {
       const report = simulate(sceneInput(given))
+      if (given.seed % 3 === 0) assert.strictEqual(JSON.stringify(simulate(sceneInput(given))), JSON.stringify(report))
       assertConserved(report)
       const ends = new Map<string, number>()
       for (const { endMs, glet, items, startMs } of report.timeline.batches.list) {
@@ -73,11 +74,8 @@ describe("Simulation", () => {
     }), { numRuns: 25 })
   })
 
-  it("the same input gives the same bytes, another seed others", () => {
+  it("another seed gives other bytes", () => {
     const bytes = (input: SimulationInput) => JSON.stringify({ ...simulate(input), seed: 0 })
-    fc.assert(fc.property(scene, (given) => {
-      assert.strictEqual(bytes(sceneInput(given)), bytes(sceneInput(given)))
-    }), { numRuns: 10 })
     const busy = (seed: number) => inputOf([modelOf("m")], [open(name("m"), [100], { distribution: "uniform" })], { seed })
     assert.notStrictEqual(bytes(busy(1)), bytes(busy(2)))
   })

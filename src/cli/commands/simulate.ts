@@ -3,6 +3,7 @@ import * as Either from "effect/Either"
 import { setImmediate } from "node:timers/promises"
 import { effortOf } from "../../core/PlanEffort.js"
 import type { Hardware } from "../../simulator/Hardware.js"
+import { withPreemption } from "../../simulator/Hardware.js"
 import type { Peak } from "../../simulator/PeakLoad.js"
 import { defaultPeakOptions, findPeak } from "../../simulator/PeakLoad.js"
 import type { Scenario } from "../../simulator/Scenario.js"
@@ -37,6 +38,18 @@ const windowOf = (args: Args, durationMs: number): Either.Either<{ readonly from
     ? Either.right({ fromMs: from, toMs: to })
     : Either.left(usageError(`--window "${args.window}" is not of the form FROM-TO`, "two times in ms, e.g. 10000-10200"))
 }
+
+/** The hardware as it is described, or giving way as `--preempt` says. */
+const hardwareOf = (args: Args): Effect.Effect<Hardware, unknown> =>
+  Effect.gen(function*() {
+    const { gpuType, grid, preempt, profile, resourceDir } = args
+    const preemptMs = preempt === undefined || preempt === "off" ? undefined : Number(preempt)
+    if (preemptMs !== undefined && !(preemptMs > 0 && preemptMs <= 1000)) {
+      return yield* usageError(`--preempt "${preempt}" is neither a time in ms nor off`, "give more than 0 and at most 1000 ms, e.g. 0.13")
+    }
+    const hardware = yield* readHardware({ profile, resourceDir, gpuType, grid })
+    return preempt === undefined ? hardware : withPreemption(hardware, preemptMs)
+  })
 
 const reasons = (stream: StreamReport): string => Object.entries(stream.notAnswered).map(([reason, count]) => `${reason} ${count}`).join(", ")
 
@@ -119,7 +132,7 @@ export const handle = (args: Args): Effect.Effect<void, unknown> =>
     }
     const options = yield* optionsOf(args)
     const scenario = yield* readScenario(args.positional)
-    const hardware = yield* readHardware({ profile: args.profile, resourceDir: args.resourceDir, gpuType: args.gpuType, grid: args.grid })
+    const hardware = yield* hardwareOf(args)
     if (args.findPeak) return yield* runPeak(args, scenario, hardware, options)
     const window = yield* windowOf(args, options.durationMs ?? scenario.durationMs)
     const input = yield* scenarioInput(scenario, hardware, { ...options, window })

@@ -27,6 +27,7 @@ export const simulate = commandSpec({
     duration: { kind: "number", placeholder: "S", min: 0.01, max: 1e7, description: "Simulated seconds of arrivals (default: the scenario's)." },
     warmUp: { kind: "number", placeholder: "S", min: 0, max: 1e6, description: "Seconds whose requests are not counted (default: the scenario's)." },
     overhead: { kind: "number", placeholder: "MS", min: 0, max: 1000, description: "Way of a batch to the glet and back (default: 0.2)." },
+    preempt: { kind: "text", placeholder: "MS|off", description: "Best-effort batches over latency-critical glets give way within so many ms, or run to their end (default: as the description of the hardware says)." },
     bestEffort: bestEffort.bestEffort,
     floor: bestEffort.floor,
     interference: bestEffort.interference,

@@ -6,6 +6,7 @@
  */
 import type { Batch, BatchEnd, GletSpec } from "../../core/Executor.js"
 import type { GletExited } from "../../core/ExecutorError.js"
+import type { PreemptibleGpu } from "../../core/internal/preemption.js"
 import type { Execution, LatencyModel } from "../../core/LatencyModel.js"
 import type { Model } from "../../core/Model.js"
 import { modelKey } from "../../core/Model.js"
@@ -14,6 +15,7 @@ import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
 import type { LatencyDistribution } from "../../scheduler/LatencyDistribution.js"
 import { distributionOf, quantileMs } from "../../scheduler/LatencyDistribution.js"
+import { makeComputing, makeGivingWay } from "./emulatedComputing.js"
 import type { PreciseTimer } from "./preciseTimer.js"
 
 /** Batches a glet holds at most; the scheduler keeps `depth` of them outstanding. */
@@ -50,6 +52,8 @@ interface EmulatedGletOptions {
   readonly random: () => number
   /** What the other glets of the GPU run now, one group per glet; undefined where glets do not slow each other down. */
   readonly neighbours: (() => ReadonlyArray<ReadonlyArray<Execution>>) | undefined
+  /** Its GPU, where batches can give way. */
+  readonly preemptible: PreemptibleGpu | undefined
 }
 
 export interface EmulatedGlet {
@@ -58,14 +62,18 @@ export interface EmulatedGlet {
   readonly isLoaded: (model: Model) => boolean
   readonly add: (model: Model, profile: ModelProfile) => void
   readonly remove: (model: Model) => void
-  /** What runs now. */
+  /** What others see of it: what computes now. */
   readonly running: () => Execution | undefined
+  /** What computes now takes so much longer, ms: a batch that gives way had a step. */
+  readonly holdUp: (ms: number) => void
   /** Calls `done` when no batch of the model, or of any where none is given, is left: at once where there is none. */
   readonly whenIdle: (model: Model | undefined, done: () => void) => void
   /** Ends everything that has not ended with this error, and all that comes. */
   readonly die: (error: GletExited) => void
   /** Fails all batches that come. */
   readonly close: () => void
+  /** Closed and idle, it is gone from its GPU. */
+  readonly leave: () => void
   readonly stats: () => { readonly batches: number; readonly items: number; readonly busyMs: number }
 }
 
@@ -81,18 +89,25 @@ const writeZeros = ({ batch, loaded: { layout } }: Pending): void => {
   }
 }
 
-export const makeEmulatedGlet = ({ latency, neighbours, random, spec, timer }: EmulatedGletOptions): EmulatedGlet => {
+export const makeEmulatedGlet = ({ latency, neighbours, preemptible, random, spec, timer }: EmulatedGletOptions): EmulatedGlet => {
   const models = new Map<string, LoadedModel>()
   const queue: Array<Pending> = []
   let current: Pending | undefined
   let waiting: Array<Waiter> = []
   let closed = false
   let exited: GletExited | undefined
-  /** When the batch before was due: where the next begins if it was waiting. */
+  /** When the batch before ended: where the next begins if it was waiting. */
   let freeMs = 0
   let batches = 0
   let items = 0
   let busyMs = 0
+  const options = {
+    timer, sharePct: spec.sharePct,
+    slowdown: (execution: Execution) => (neighbours === undefined ? 1 : latency.slowdown(execution, neighbours()))
+  }
+  const computing = preemptible !== undefined && spec.givesWay === true
+    ? makeGivingWay(options, preemptible, random)
+    : makeComputing(options, preemptible)
 
   const distribution = (loaded: LoadedModel, execution: Execution): LatencyDistribution | undefined => {
     let known = loaded.distributions.get(execution.batch)
@@ -114,27 +129,25 @@ export const makeEmulatedGlet = ({ latency, neighbours, random, spec, timer }: E
 
   const begin = (): void => {
     const next = queue.shift()
-    if (next === undefined) return
+    if (next === undefined) return computing.idle(freeMs)
     current = next
     const beganMs = Math.max(next.queuedMs, freeMs)
-    const slowdown = neighbours === undefined ? 1 : latency.slowdown(next.execution, neighbours())
-    const durationMs = quantileMs(next.distribution, random()) * slowdown
-    freeMs = beganMs + durationMs
     const writingMs = performance.now()
     writeZeros(next)
-    const outputMs = Math.min(durationMs, performance.now() - writingMs)
-    timer.at(freeMs, () => {
-      if (current !== next) return
+    const writtenMs = performance.now() - writingMs
+    computing.begin(beganMs, next.execution, quantileMs(next.distribution, random()), (endMs, computedMs) => {
+      freeMs = endMs
       current = undefined
       batches++
       items += next.batch.items
-      busyMs += durationMs
+      busyMs += computedMs
+      const outputMs = Math.min(endMs - beganMs, writtenMs)
       const { outputSymbols } = next.loaded.layout
       begin()
       next.onEnd({
         ok: true,
         inputMs: 0,
-        inferMs: durationMs - outputMs,
+        inferMs: endMs - beganMs - outputMs,
         outputMs,
         outputBindings: outputSymbols.length === 0 ? undefined : next.batch.entries.map(() => outputSymbols.map(() => 0)),
         overflow: undefined
@@ -156,7 +169,7 @@ export const makeEmulatedGlet = ({ latency, neighbours, random, spec, timer }: E
     if (known === undefined) {
       return refuse(failed(`the profile of "${name}" on ${spec.gpu.type} says nothing of batch ${batch.items} at ${spec.sharePct} %`))
     }
-    queue.push({ batch, execution, loaded, distribution: known, queuedMs: performance.now(), onEnd })
+    queue.push({ batch, execution, loaded, distribution: known, queuedMs: timer.nowMs(), onEnd })
     if (current === undefined) begin()
   }
 
@@ -170,7 +183,8 @@ export const makeEmulatedGlet = ({ latency, neighbours, random, spec, timer }: E
     remove: (model) => {
       models.delete(modelKey(model))
     },
-    running: () => current?.execution,
+    running: computing.seen,
+    holdUp: computing.holdUp,
     whenIdle: (model, done) => {
       waiting.push({ key: model === undefined ? undefined : modelKey(model), done })
       wake()
@@ -180,12 +194,14 @@ export const makeEmulatedGlet = ({ latency, neighbours, random, spec, timer }: E
       const lost = current === undefined ? [...queue] : [current, ...queue]
       queue.length = 0
       current = undefined
+      computing.leave(timer.nowMs())
       for (const { onEnd } of lost) onEnd({ ok: false, error })
       wake()
     },
     close: () => {
       closed = true
     },
+    leave: () => computing.leave(timer.nowMs()),
     stats: () => ({ batches, items, busyMs })
   }
 }

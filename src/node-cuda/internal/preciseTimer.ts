@@ -8,12 +8,15 @@ interface Entry {
   readonly dueMs: number
   /** Keeps entries of equal due time in order. */
   readonly order: number
-  readonly fire: () => void
+  /** Undefined once it is taken back. */
+  fire: (() => void) | undefined
 }
 
 export interface PreciseTimer {
-  /** Calls `fire` once, not before `performance.now()` reaches `dueMs`, never before this returns. */
-  readonly at: (dueMs: number, fire: () => void) => void
+  /** The clock that it goes by, ms. */
+  readonly nowMs: () => number
+  /** Calls `fire` once, not before the clock reaches `dueMs`, never before this returns; what it answers takes that back. */
+  readonly at: (dueMs: number, fire: () => void) => () => void
   /** Forgets all entries. */
   readonly close: () => void
 }
@@ -68,6 +71,7 @@ export const makePreciseTimer = (): PreciseTimer => {
   }
 
   const arm = (): void => {
+    while (heap.length > 0 && heap[0]!.fire === undefined) pop(heap)
     const next = heap[0]
     if (next === undefined || poll !== undefined) return
     const nowMs = performance.now()
@@ -86,16 +90,21 @@ export const makePreciseTimer = (): PreciseTimer => {
   const tick = (): void => {
     disarm()
     try {
-      while (heap.length > 0 && heap[0]!.dueMs <= performance.now()) pop(heap)!.fire()
+      while (heap.length > 0 && heap[0]!.dueMs <= performance.now()) pop(heap)!.fire?.()
     } finally {
       arm()
     }
   }
 
   return {
+    nowMs: () => performance.now(),
     at: (dueMs, fire) => {
-      push(heap, { dueMs, order: order++, fire })
+      const entry: Entry = { dueMs, order: order++, fire }
+      push(heap, entry)
       arm()
+      return () => {
+        entry.fire = undefined
+      }
     },
     close: () => {
       disarm()

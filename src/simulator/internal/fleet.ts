@@ -3,6 +3,7 @@
  * (PlanSuccession, RestartPolicy); here it happens.
  */
 import type { GletId, ModelName } from "../../core/Ids.js"
+import { PreemptibleGpu } from "../../core/internal/preemption.js"
 import { makeRandom } from "../../core/internal/random.js"
 import type { Dispatcher } from "../../scheduler/Dispatcher.js"
 import type { GletToOpen, GletWork } from "../../scheduler/PlanSuccession.js"
@@ -11,7 +12,9 @@ import { backAfterExitMs, recordExit } from "../../scheduler/RestartPolicy.js"
 import type { Failure, SimulationInput } from "../SimulationInput.js"
 import type { EventQueue } from "./eventQueue.js"
 import { EventKind } from "./eventQueue.js"
-import { SimulatedGlet } from "./simulatedGlet.js"
+import { PlainGlet } from "./plainGlet.js"
+import { ClaimingGlet, YieldingGlet } from "./preemptibleGlets.js"
+import type { GletHost, GletPlace, SimulatedGlet } from "./simulatedGlet.js"
 
 const hash = (text: string): number => {
   let h = 0x811c9dc5
@@ -19,7 +22,7 @@ const hash = (text: string): number => {
   return h
 }
 
-export class Fleet {
+export class Fleet implements GletHost {
   /** By id: the life that counts. */
   readonly glets = new Map<GletId, SimulatedGlet>()
   /** By slot, which events name; closed lives stay until their events have come. */
@@ -27,6 +30,8 @@ export class Fleet {
   private readonly freeSlots: Array<number> = []
   /** By GPU: its open glets. */
   private readonly onGpu: ReadonlyArray<Array<SimulatedGlet>>
+  /** By GPU, where batches can give way: who does. */
+  private readonly preemptible: ReadonlyArray<PreemptibleGpu | undefined>
   private readonly gpuBackMs: Float64Array
   private readonly gpuIndex: ReadonlyMap<string, number>
   /** Busy time of lives that ended, weighted by share, in ms of a whole GPU. */
@@ -37,12 +42,10 @@ export class Fleet {
 
   constructor(private readonly input: SimulationInput, private readonly dispatcher: Dispatcher, private readonly events: EventQueue) {
     this.onGpu = input.gpus.map(() => [])
+    this.preemptible = input.gpus.map(({ preemptMs }, gpu) =>
+      preemptMs === undefined ? undefined : new PreemptibleGpu(preemptMs, (nowMs, ms) => this.holdUp(nowMs, gpu, ms)))
     this.gpuBackMs = new Float64Array(input.gpus.length)
     this.gpuIndex = new Map(input.gpus.map((gpu, index) => [gpu.id, index]))
-  }
-
-  inSlot(slot: number): SimulatedGlet | undefined {
-    return this.slots[slot]
   }
 
   neighboursOf(glet: SimulatedGlet): ReadonlyArray<SimulatedGlet> {
@@ -67,7 +70,8 @@ export class Fleet {
   /** Opens a glet; at once where it is part of what the simulation begins with. Answers when it is open, or has failed to. */
   open(nowMs: number, spec: GletToOpen, atOnce: boolean): number {
     this.countGpus(nowMs)
-    const glet = this.born(spec.id, this.gpuIndex.get(spec.gpu)!, spec.sharePct)
+    const { givesWay, id, sharePct } = spec
+    const glet = this.born({ id, gpu: this.gpuIndex.get(spec.gpu)!, sharePct, seed: numberAfter(id), givesWay })
     glet.works = spec.works
     this.glets.set(spec.id, glet)
     this.onGpu[glet.place.gpu]!.push(glet)
@@ -164,13 +168,21 @@ export class Fleet {
     return busyMs
   }
 
-  private born(id: GletId, gpu: number, sharePct: number): SimulatedGlet {
+  private born(place: GletPlace): SimulatedGlet {
+    const { givesWay, gpu, id } = place
     // The first life of a glet draws what an emulated glet of that id and seed draws.
-    const seed = this.input.seed ^ hash(this.deaths === 0 ? id : `${id} ${this.deaths}`)
-    const glet = new SimulatedGlet({ id, gpu, sharePct, seed: numberAfter(id) }, this.input, makeRandom(seed))
+    const random = makeRandom(this.input.seed ^ hash(this.deaths === 0 ? id : `${id} ${this.deaths}`))
+    const preemptible = this.preemptible[gpu]
+    const glet = preemptible === undefined
+      ? new PlainGlet(place, this.input, this, random)
+      : new (givesWay ? YieldingGlet : ClaimingGlet)(place, this.input, this, random, preemptible)
     glet.slot = this.freeSlots.pop() ?? this.slots.length
     this.slots[glet.slot] = glet
     return glet
+  }
+
+  private holdUp(nowMs: number, gpu: number, ms: number): void {
+    for (const glet of this.onGpu[gpu]!) if (glet instanceof ClaimingGlet) glet.holdUp(nowMs, ms)
   }
 
   private start(nowMs: number, glet: SimulatedGlet): void {
@@ -195,7 +207,7 @@ export class Fleet {
 
   /** What ran there is queued again by the dispatcher; another life begins when the restart policy says so. */
   private die(nowMs: number, glet: SimulatedGlet): void {
-    const { gpu, id, seed, sharePct } = glet.place
+    const { gpu, id, seed } = glet.place
     const isClosing = glet.state === "closing"
     glet.die(nowMs)
     this.deaths += 1
@@ -204,7 +216,7 @@ export class Fleet {
       this.dispatcher.gletLost(nowMs, id, Infinity)
       return
     }
-    const next = this.born(id, gpu, sharePct)
+    const next = this.born(glet.place)
     next.works = glet.works
     next.openMs = glet.openMs
     next.restarts = recordExit(glet.restarts, nowMs, seed, this.input.restart)
@@ -220,7 +232,8 @@ export class Fleet {
     this.countGpus(nowMs)
     const there = this.onGpu[glet.place.gpu]!
     there.splice(there.indexOf(glet), 1)
-    this.endedBusyMs += (glet.busyMs * glet.place.sharePct) / 100
+    this.endedBusyMs += busyOf(nowMs, glet)
+    glet.leave()
     this.free(glet)
   }
 
@@ -237,7 +250,4 @@ export class Fleet {
   }
 }
 
-const busyOf = (nowMs: number, glet: SimulatedGlet): number => {
-  const runningMs = glet.running === undefined ? 0 : Math.max(0, Math.min(nowMs - glet.beganMs, glet.durationMs))
-  return ((glet.busyMs + runningMs) * glet.place.sharePct) / 100
-}
+const busyOf = (nowMs: number, glet: SimulatedGlet): number => (glet.busyMs(nowMs) * glet.place.sharePct) / 100

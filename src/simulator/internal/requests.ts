@@ -2,8 +2,10 @@
 import type { ModelName } from "../../core/Ids.js"
 import type { InferRequest } from "../../core/Request.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
-import type { Application } from "../SimulationInput.js"
+import type { Application, Load } from "../SimulationInput.js"
 import type { StreamStatistics } from "./statistics.js"
+
+export const isModel = (target: Load["target"]): target is ModelName => typeof target === "string"
 
 const noSlot: TensorSlot = { bytes: new Uint8Array(0), offset: 0, release: () => {} }
 const noBindings: ReadonlyArray<number> = []

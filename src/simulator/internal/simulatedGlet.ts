@@ -1,4 +1,7 @@
-/** A glet in simulated time: a serial server whose service times are drawn from a profile, slowed down by what runs beside it. */
+/**
+ * A glet in simulated time: a serial server whose service times are drawn from a profile, slowed down by what runs beside it. Here what all have in
+ * common: their life, and what an execution takes.
+ */
 import type { GletId } from "../../core/Ids.js"
 import type { Execution } from "../../core/LatencyModel.js"
 import type { Model } from "../../core/Model.js"
@@ -11,26 +14,43 @@ import type { GletWork } from "../../scheduler/PlanSuccession.js"
 import type { RestartState } from "../../scheduler/RestartPolicy.js"
 import { noRestarts } from "../../scheduler/RestartPolicy.js"
 import type { SimulationInput } from "../SimulationInput.js"
+import type { EventKind } from "./eventQueue.js"
 
 /** How an execution runs alone, and what others see of it: one group of one. */
-interface Known {
+export interface Known {
   readonly execution: Execution
   readonly group: ReadonlyArray<Execution>
   readonly distribution: LatencyDistribution
   readonly effect: Effect
 }
 
-interface GletPlace {
+export interface GletPlace {
   readonly id: GletId
   readonly gpu: number
   readonly sharePct: number
   readonly seed: number
+  /** Its batches give way, where they can on this GPU. */
+  readonly givesWay: boolean
+}
+
+/** What a glet has of the world. */
+export interface GletHost {
+  /** All glets of its GPU, itself among them. */
+  readonly neighboursOf: (glet: SimulatedGlet) => ReadonlyArray<SimulatedGlet>
+  readonly schedule: (glet: SimulatedGlet, atMs: number, kind: EventKind) => void
+}
+
+/** A batch that ended, and when it ran; a duration of NaN: it failed, its latency is not known. */
+export interface EndedBatch {
+  readonly batch: DispatchedBatch
+  readonly beganMs: number
+  readonly durationMs: number
 }
 
 export type GletState = "opening" | "ready" | "down" | "closing" | "closed"
 
 /** One life of a glet: after a death another one takes its place, in a slot of its own, so that events of the dead are void. */
-export class SimulatedGlet {
+export abstract class SimulatedGlet {
   slot = -1
   state: GletState = "opening"
   works: ReadonlyArray<GletWork> = []
@@ -40,65 +60,61 @@ export class SimulatedGlet {
   openMs: number
   /** When it is expected to be ready, while it is not. */
   backAtMs = 0
-  /** Batches given, oldest first; the first runs. */
+  /** Batches given of which the agent has not heard, oldest first. */
   readonly batches: Array<DispatchedBatch> = []
   /** When each came to the glet. */
-  private readonly cameMs: Array<number> = []
-  /** When the running batch began and how long it takes; NaN: it fails, its latency is not known. */
-  beganMs = 0
-  durationMs = 0
+  protected readonly cameMs: Array<number> = []
+  /** What others see of it: what it computes. */
   running: Known | undefined
-  /** When the last batch ended here. */
-  private freeMs = 0
   /** Events that still name its slot. */
   pendingEvents = 0
-  busyMs = 0
   private readonly known = new Map<Model, Array<Known | null | undefined>>()
 
-  constructor(readonly place: GletPlace, readonly input: SimulationInput, private readonly random: () => number) {
+  constructor(readonly place: GletPlace, readonly input: SimulationInput, protected readonly host: GletHost, protected readonly random: () => number) {
     this.openMs = input.costs.openMs
   }
 
-  /** Takes a batch at `nowMs`; answers when it ends, where it is the only one. */
-  give(nowMs: number, batch: DispatchedBatch, neighbours: ReadonlyArray<SimulatedGlet>): number | undefined {
+  /** How long it has computed until then, ms. */
+  abstract busyMs(nowMs: number): number
+
+  /** Takes a batch. */
+  give(nowMs: number, batch: DispatchedBatch): void {
     this.batches.push(batch)
     this.cameMs.push(nowMs + this.input.costs.overheadMs / 2)
-    return this.batches.length === 1 ? this.begin(neighbours) : undefined
+    this.given(nowMs)
   }
 
-  /** The running batch ended. */
-  end(): DispatchedBatch {
-    this.cameMs.shift()
-    this.running = undefined
-    if (!Number.isNaN(this.durationMs)) {
-      this.freeMs = this.beganMs + this.durationMs
-      this.busyMs += this.durationMs
-    }
-    return this.batches.shift()!
-  }
+  /** The agent hears that the oldest batch ended. */
+  abstract heard(): EndedBatch
 
-  /** Begins the first batch; answers when the agent hears of its end. It begins where the one before ended, if it waited. */
-  begin(neighbours: ReadonlyArray<SimulatedGlet>): number {
-    const batch = this.batches[0]!
-    this.beganMs = Math.max(this.cameMs[0]!, this.freeMs)
-    const known = this.lookUp(batch.model, batch.items)
-    this.running = known ?? undefined
-    this.durationMs = known === null ? NaN : quantileMs(known.distribution, this.random()) * this.slowdown(known, neighbours)
-    const wayBackMs = this.input.costs.overheadMs / 2
-    return known === null ? this.beganMs + wayBackMs : this.beganMs + this.durationMs + wayBackMs
-  }
+  /** An event of its own is due: something may happen in it. */
+  abstract turn(nowMs: number): void
 
-  /** Forgets all that was given, as a dead process does; counts the time that the running batch had. */
+  /** Forgets all that was given, as a dead process does; what it computed counts. */
   die(nowMs: number): void {
-    if (this.running !== undefined) this.busyMs += Math.max(0, Math.min(nowMs - this.beganMs, this.durationMs))
+    this.stop(nowMs)
     this.batches.length = 0
     this.cameMs.length = 0
     this.running = undefined
     this.state = "closed"
   }
 
-  private slowdown(own: Known, neighbours: ReadonlyArray<SimulatedGlet>): number {
+  /** It is gone from its GPU. */
+  leave(): void {}
+
+  protected abstract given(nowMs: number): void
+
+  protected abstract stop(nowMs: number): void
+
+  /** How long a batch takes alone, drawn. */
+  protected draw({ distribution }: Known): number {
+    return quantileMs(distribution, this.random())
+  }
+
+  /** By which factor what computes beside it slows it down now. */
+  protected slowdown(own: Known): number {
     const { interference, slowdown } = this.input
+    const neighbours = this.host.neighboursOf(this)
     if (interference === undefined) {
       const groups: Array<ReadonlyArray<Execution>> = []
       for (const other of neighbours) if (other !== this && other.running !== undefined) groups.push(other.running.group)
@@ -114,7 +130,7 @@ export class SimulatedGlet {
     return 1 + excess
   }
 
-  private lookUp(model: Model, batch: number): Known | null {
+  protected lookUp({ items: batch, model }: DispatchedBatch): Known | null {
     let sizes = this.known.get(model)
     if (sizes === undefined) this.known.set(model, sizes = [])
     const found = sizes[batch]
