@@ -23,7 +23,7 @@ const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 20
 const mostProved = 12
 
 interface Options extends FewestBoundOptions {
-  /** Of a bound for nearly the same rates: what they prove is looked at, and nothing else. Ignored where they are not of these kinds of GPU. */
+  /** Of a bound for nearly the same rates: what they prove is looked at, and nothing else, nor are numbers of GPUs given prices of their own. Ignored where they are not of these kinds of GPU. */
   readonly prices?: ReadonlyArray<number> | undefined
 }
 
