@@ -122,8 +122,9 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     const headroom = boundHeadroom(problem, {}, undefined)
     upperBound = headroom.factor
     boundPrices = headroom.prices
-    const most = mostHeadroom(space, solver, { rates, models: critical, bound: upperBound, effort })
-    if (mustFit && (most.homeless.length > 0 || most.structure.factor < 1)) {
+    const request = { rates, models: critical, bound: upperBound, effort }
+    const most = mustFit ? headroomOfAll(space, solver, request) : mostHeadroom(space, solver, request)
+    if (most === undefined || (mustFit && most.structure.factor < 1)) {
       const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)
       if (fleet.unmet.length > 0) return infeasible(shortageOf(space, fleet))
       structure = { states: onGpus(space, fleet.gpus), factor: factorOf(direction, fleet.gpus) }
