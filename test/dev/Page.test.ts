@@ -113,6 +113,11 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 180_000
     assert.notStrictEqual(await slo.getAttribute("aria-valuetext"), was)
     await page.waitForFunction(() =>
       (globalThis as unknown as { document: { querySelector: (selector: string) => { textContent: string } } }).document.querySelector(".plan .reason").textContent.includes("resnet50 changed"))
+    // One that no glet keeps: the model is not served, says why, and can be asked for less.
+    await slo.press("Home")
+    await page.locator(".card.failed .detail", { hasText: /./ }).waitFor()
+    await slo.press("End")
+    await ready(page, 6)
     // Another planner.
     await page.getByRole("combobox").selectOption("time-share")
     await page.waitForFunction(() =>
