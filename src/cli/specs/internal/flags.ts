@@ -7,7 +7,7 @@ export const seed = { kind: "integer", placeholder: "N", default: 1, min: 0, des
 export const backend = {
   models: { kind: "text", placeholder: "DIR", required: true, description: "Folder of .onnx files, or a model repository in Triton's layout." },
   slo: { kind: "pairs", placeholder: "MODEL=MS", description: "Latency objective of a model. Repeatable." },
-  rate: { kind: "pairs", placeholder: "MODEL=RPS", description: "Rate to plan for before any request was seen. Repeatable." },
+  rate: { kind: "pairs", placeholder: "MODEL=RPS", description: "Rate to plan for before any request was seen; room for bursts comes on top. Repeatable." },
   class: { kind: "pairs", placeholder: "MODEL=CLASS", description: "latency-critical or best-effort. Repeatable." },
   maxBatch: { kind: "pairs", placeholder: "MODEL=N", description: "Largest batch of a model. Repeatable." },
   cores: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "Cores of the CPU that are the GPU (default: all)." },
