@@ -11,9 +11,14 @@ import type { EmulatedGlet } from "../../src/node-cuda/internal/emulatedGlet.js"
 import { makeEmulatedGlet } from "../../src/node-cuda/internal/emulatedGlet.js"
 import type { PreciseTimer } from "../../src/node-cuda/internal/preciseTimer.js"
 import * as ProfileLatencyModel from "../../src/scheduler/ProfileLatencyModel.js"
+import type { DispatchedBatch } from "../../src/scheduler/DispatchedBatch.js"
+import { distributionOf } from "../../src/scheduler/LatencyDistribution.js"
 import { EventKind, EventQueue } from "../../src/simulator/internal/eventQueue.js"
+import { ClaimingGlet, YieldingGlet } from "../../src/simulator/internal/preemptibleGlets.js"
+import type { GletHost, SimulatedGlet } from "../../src/simulator/internal/simulatedGlet.js"
 import { gpusOf } from "../scheduler/problems.js"
 import { lenetModel } from "../contract/lenet.js"
+import { inputOf } from "../simulator/scenes.js"
 
 /** A clock that stands still until it is told to go on. */
 const makeManualTimer = () => {
@@ -60,13 +65,13 @@ const [gpu] = gpusOf(1, { type: "tiny", preemptMs, sharesPct: [40, 60, 100] })
 const latency = ProfileLatencyModel.make(new Map([["tiny", new Map(profiles.map((profile) => [profile.model, profile]))]]))
 
 /** Glets of one GPU; the shares of those that give way are negative. */
-const openGlets = (shares: ReadonlyArray<number>, random: () => number = () => 0.5) => {
+const openGlets = (shares: ReadonlyArray<number>, randomOf: (glet: number) => () => number = () => () => 0.5) => {
   const clock = makeManualTimer()
   const glets: Array<EmulatedGlet> = []
   const preemptible = new PreemptibleGpu(preemptMs, (_, ms) => glets.forEach((glet) => glet.holdUp(ms)))
   shares.forEach((share, i) => {
     const spec: GletSpec = { id: unsafeGletId(`tiny:0/${i}`), gpu: gpu!, sharePct: Math.abs(share), priority: 0, ...(share < 0 ? { givesWay: true } : {}) }
-    const glet = makeEmulatedGlet({ spec, latency, timer: clock.timer, random, neighbours: undefined, preemptible })
+    const glet = makeEmulatedGlet({ spec, latency, timer: clock.timer, random: randomOf(i), neighbours: undefined, preemptible })
     glet.add(fast, profiles[0])
     glet.add(slow, profiles[1])
     glets.push(glet)
@@ -84,6 +89,41 @@ const run = ({ timer }: { readonly timer: PreciseTimer }, glet: EmulatedGlet, mo
 const tookMs = ({ end }: { readonly end?: BatchEnd }): number => {
   assert(end?.ok === true)
   return end.inferMs + end.outputMs
+}
+
+/** When batches of simulated glets end, and how long they take. */
+const simulatedEnds = (
+  shares: ReadonlyArray<number>, batches: ReadonlyArray<{ readonly inMs: number; readonly glet: number; readonly model: Model }>, randomOf: (glet: number) => () => number
+): ReadonlyArray<ReadonlyArray<readonly [number, number]>> => {
+  const queue = new EventQueue()
+  const preemptible = new PreemptibleGpu(preemptMs, (nowMs, ms) => glets.forEach((glet) => glet instanceof ClaimingGlet && glet.holdUp(nowMs, ms)))
+  const input = inputOf([fast, slow], [], {
+    gpuCount: 1, gpu: gpu!, latency, slowdown: () => 1, costs: { overheadMs: 0, openMs: 0, loadMs: () => 0, planningMs: 0 },
+    distribution: (execution) => distributionOf(latency, profiles.find(({ model }) => model === execution.model), execution)
+  })
+  const host: GletHost = {
+    neighboursOf: () => glets,
+    schedule: (glet, atMs, kind) => queue.add(atMs, kind, glets.indexOf(glet))
+  }
+  const glets: ReadonlyArray<SimulatedGlet> = shares.map((share, i) => {
+    const place = { id: unsafeGletId(`tiny:0/${i}`), gpu: 0, sharePct: Math.abs(share), seed: 0, givesWay: share < 0 }
+    return new (share < 0 ? YieldingGlet : ClaimingGlet)(place, input, host, randomOf(i), preemptible)
+  })
+  let atMs = 0
+  batches.forEach(({ inMs }, i) => queue.add(atMs += inMs, EventKind.arrival, i))
+  const ends = shares.map((): Array<readonly [number, number]> => [])
+  while (queue.next()) {
+    const { kind, subject, timeMs } = queue
+    if (kind === EventKind.arrival) {
+      const { glet, model } = batches[subject]!
+      glets[glet]!.give(timeMs, { model, items: 1 } as DispatchedBatch)
+    } else if (kind === EventKind.gletTurn) {
+      glets[subject]!.turn(timeMs)
+    } else {
+      ends[subject]!.push([timeMs, glets[subject]!.heard().durationMs])
+    }
+  }
+  return ends
 }
 
 describe("emulated batches that give way", () => {
@@ -141,7 +181,7 @@ describe("emulated batches that give way", () => {
       inMs: fc.double({ min: 0, max: 12, noNaN: true }), glet: fc.integer({ min: 0, max: 3 }), what: fc.constantFrom("fast", "fast", "slow", "slow", "die", "close")
     }), { maxLength: 60 })
     fc.assert(fc.property(events, fc.integer({ min: 0, max: 1e6 }), (given, seed) => {
-      const scene = openGlets([40, 60, -60, -100], makeRandom(seed))
+      const scene = openGlets([40, 60, -60, -100], (glet) => makeRandom(seed + glet))
       let started = 0
       let ended = 0
       let failed = 0
@@ -177,6 +217,35 @@ describe("emulated batches that give way", () => {
       const alone = run(scene, last, slow)
       scene.goOn(nowMs + 2e5)
       assert.closeTo(tookMs(alone), slowMs, 1e-6)
+    }), { numRuns: 100 })
+  })
+
+  it("end when simulated ones do", () => {
+    const shares = [40, 100, -60, -100]
+    const batches = fc.array(fc.record({
+      inMs: fc.double({ min: 0, max: 15, noNaN: true }), glet: fc.integer({ min: 0, max: 3 }), model: fc.constantFrom(fast, slow)
+    }), { maxLength: 60 })
+    fc.assert(fc.property(batches, fc.integer({ min: 0, max: 1e6 }), (given, seed) => {
+      const randomOf = (glet: number) => makeRandom(seed + glet)
+      const scene = openGlets(shares, randomOf)
+      const emulated = shares.map((): Array<readonly [number, number]> => [])
+      let nowMs = 0
+      for (const { glet, inMs, model } of given) {
+        scene.goOn(nowMs += inMs)
+        scene.glets[glet]!.start({ model, entries: [], items: 1 }, (end) => {
+          assert(end.ok)
+          emulated[glet]!.push([scene.timer.nowMs(), end.inferMs + end.outputMs])
+        })
+      }
+      scene.goOn(nowMs + 1e5)
+      const simulated = simulatedEnds(shares, given, randomOf)
+      for (const [glet, ends] of emulated.entries()) {
+        assert.strictEqual(ends.length, simulated[glet]!.length)
+        for (const [i, [endMs, tookMs]] of ends.entries()) {
+          assert.closeTo(endMs, simulated[glet]![i]![0], 1e-6)
+          assert.closeTo(tookMs, simulated[glet]![i]![1], 1e-6)
+        }
+      }
     }), { numRuns: 100 })
   })
 })
