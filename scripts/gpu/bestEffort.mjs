@@ -45,10 +45,10 @@ const [durationS, warmUpS, settleS, rate, budgetS] = [args.duration, args["warm-
 const trace = file("resource/traces/bursts-200.txt")
 const items = 4
 
-/** Endless work: items of a request, and requests in flight for four batches of 32. */
+/** Endless work: items of a request, and requests in flight. */
 const fills = {
-  "bert-base": { items: 4, clients: 32 },
-  mobilenet_v2: { items: 4, clients: 32 },
+  "bert-base": { items: 32, clients: 6 },
+  mobilenet_v2: { items: 32, clients: 6 },
   "dlrm-small": { items: 32, clients: 8 }
 }
 const steady = [{ model: "resnet50" }]

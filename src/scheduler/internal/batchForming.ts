@@ -170,11 +170,8 @@ export class BatchForming {
     state.wanted = glet.isWanted
     state.withinBoundMs = Infinity
     state.withinSlackMs = Infinity
-    for (const { givesWay, glet: victim, onceMs, perMs } of route.victims) {
-      // Those behind a batch that gives way delay nobody until it has ended.
-      const leftMs = victim.boundMs(nowMs) - victim.intrusionMs - (glet.running.length === 0 ? onceMs : 0)
-      state.withinBoundMs = Math.min(state.withinBoundMs, leftMs < 0 ? 0 : perMs === 0 ? Infinity : leftMs / perMs)
-      if (perMs === 0) continue
+    for (const { givesWay, glet: victim, perMs } of route.victims) {
+      state.withinBoundMs = Math.min(state.withinBoundMs, Math.max(0, victim.boundMs(nowMs) - victim.intrusionMs) / perMs)
       if (victim === glet) state.withinBoundMs = Math.min(state.withinBoundMs, glet.leftForBestEffortMs(nowMs))
       else if (givesWay && victim.isWanted) state.withinSlackMs = 0
       else state.withinSlackMs = Math.min(state.withinSlackMs, victim.runningSlackMs(nowMs) / perMs)

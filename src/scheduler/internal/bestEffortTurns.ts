@@ -14,10 +14,6 @@ export class BestEffortTurns {
   begin(nowMs: number, { glet, predictedMs, route, typicalMs }: DispatchedBatch): void {
     if (!route.spec.bestEffort) return
     for (const { glet: victim, perMs } of route.victims) victim.intrude(perMs * predictedMs)
-    if (glet.running.length === 1) {
-      glet.delayedOnce = route.victims.filter(({ onceMs }) => onceMs > 0)
-      for (const { glet: victim, onceMs } of glet.delayedOnce) victim.intrude(onceMs)
-    }
     glet.bestEffortAtMs = nowMs
     const { lane } = route
     this.turnMs = Math.max(this.turnMs, lane.turnMs)
@@ -28,10 +24,6 @@ export class BestEffortTurns {
   end(nowMs: number, { glet, predictedMs, route, typicalMs }: DispatchedBatch, serviceMs?: number): void {
     if (!route.spec.bestEffort) return
     for (const { glet: victim, perMs } of route.victims) victim.leave(perMs * predictedMs)
-    if (glet.running.length === 0) {
-      for (const { glet: victim, onceMs } of glet.delayedOnce) victim.leave(onceMs)
-      glet.delayedOnce = []
-    }
     glet.bestEffortAtMs = nowMs
     if (serviceMs !== undefined) route.lane.turnMs += (serviceMs - typicalMs) / (route.lane.model.weight ?? 1)
   }

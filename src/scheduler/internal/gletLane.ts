@@ -2,7 +2,6 @@
 import type { GletId, GpuId } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import { Estimate } from "./estimate.js"
-import type { Victim } from "./route.js"
 
 /** Most batches on their way to a glet and back. */
 const mostPlaces = 16
@@ -47,8 +46,6 @@ export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
   bestEffortAtMs = -Infinity
   /** By how much best-effort batches on their way can still delay its latency-critical work, ms, and how many those are. */
   intrusionMs = 0
-  /** Whom its best-effort batches delay once, as long as any is on its way: they give way. */
-  delayedOnce: ReadonlyArray<Victim<GletLaneOf<R, B>>> = []
   private intruders = 0
   private readonly overhead: Estimate
   private refreshedAtMs = -Infinity

@@ -12,6 +12,12 @@ import { ModelLaneOf } from "./modelLane.js"
 import type { Victim } from "./route.js"
 import { RouteOf } from "./route.js"
 
+/**
+ * The part of a latency-critical model's SLO that a batch may take to give way without being counted. It is not worth a search: the GPU keeps it, whatever
+ * is sent there, and a search that follows the tail would shut best-effort work out for what is none of its doing.
+ */
+const bearable = 1 / 8
+
 export class Lanes {
   private readonly models = new Map<ModelName, ModelLane>()
   /** Replaced or removed models whose requests still wait or run. */
@@ -144,10 +150,11 @@ export class Lanes {
         const others = intrudes.flatMap(({ besidePerMs, givesWay = false, glet: id, perMs }): ReadonlyArray<Victim<GletLane>> => {
           const victim = this.glets.get(id)
           if (victim === undefined || victim === glet || victim.critical.length === 0) return []
-          if (preemptMs !== undefined && besidePerMs !== undefined) return [{ glet: victim, perMs: besidePerMs, givesWay: false, onceMs: preemptMs }]
-          return perMs > 0 ? [{ glet: victim, perMs, givesWay, onceMs: 0 }] : []
+          const yields = preemptMs !== undefined && besidePerMs !== undefined && victim.critical.every(({ lane }) => preemptMs <= bearable * (lane.model.sloMs ?? Infinity))
+          const costs = yields ? { perMs: besidePerMs, givesWay: false } : { perMs, givesWay }
+          return costs.perMs > 0 ? [{ glet: victim, ...costs }] : []
         })
-        route.victims = glet.critical.length > 0 ? [{ glet, perMs: 1, givesWay: false, onceMs: 0 }, ...others] : others
+        route.victims = glet.critical.length > 0 ? [{ glet, perMs: 1, givesWay: false }, ...others] : others
       }
     }
   }

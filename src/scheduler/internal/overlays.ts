@@ -45,7 +45,7 @@ const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu
 }
 
 /** By how much more best-effort work must be done beside more glets: these are slower, and what is counted on is a guess. */
-const worthSplitting = 1.25
+const worthSplitting = 1.6
 
 /** Of plans with ever fewer glets, with overlays laid over them, the one with the fewest in which about as much best-effort work is done as in any. */
 export const bestOverlaid = (tables: PlanTables, plans: ReadonlyArray<Plan>, demands: ReadonlyArray<number>): Plan => {

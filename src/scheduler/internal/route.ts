@@ -35,8 +35,6 @@ export interface Victim<G> {
   readonly perMs: number
   /** Nothing starts while the glet has latency-critical work. */
   readonly givesWay: boolean
-  /** Of batches that give way: by how many ms each delays it at first, until it has given way. */
-  readonly onceMs: number
 }
 
 const noVictims: ReadonlyArray<never> = []
