@@ -2,14 +2,14 @@
  * Overlays: a glet of best-effort work over the latency-critical glets of its GPU. It has what they leave, moment by moment, instead of a share that
  * they never get back; the gate says when its batches may start.
  *
- * Where batches give way (`Gpu.preemptMs`) that is what best-effort work gets by default: it computes whenever the others leave its share of the GPU free,
- * and the share is the one on which it gets most done so.
+ * Where batches give way (`Gpu.preemptMs`) that is what best-effort work gets by default: all of the GPU while the others have nothing to do. On a part of it,
+ * beside those that have, it would slow them down.
  */
 import type { Gpu } from "../../core/Gpu.js"
 import { unsafeGletId } from "../../core/Ids.js"
 import type { Plan, PlannedGlet, PlannedGpu } from "../../core/Plan.js"
 import { plannedLatencyMs } from "../../core/ValidatePlan.js"
-import { bestBatch, bestEffortDone, bestShare } from "./bestEffortDone.js"
+import { bestBatch, bestEffortDone } from "./bestEffortDone.js"
 import { priorityOf } from "./draftToPlan.js"
 import { gletsAllowed } from "./gletSolver.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
@@ -26,8 +26,8 @@ export const usesOverlays = ({ gpus, options }: PlanProblem): boolean =>
 /** The overlay of a GPU, with those of the demands that memory allows, the first ones first; undefined where none can be. */
 const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu: Gpu, planned: PlannedGpu, demands: ReadonlyArray<number>): PlannedGlet | undefined => {
   const { problem } = tables
-  const { overlayPct } = problem.options
-  const sharePct = overlayPct === undefined ? bestShare(tables, gpu, planned, demands) : gpu.sharesPct.filter((share) => share <= overlayPct).at(-1)
+  const { overlayPct = 100 } = problem.options
+  const sharePct = gpu.sharesPct.filter((share) => share <= overlayPct).at(-1)
   if (sharePct === undefined || planned.glets.length >= gletsAllowed(tables, gpu)) return undefined
   let leftBytes = gpu.memoryBytes * problem.options.memoryFraction - memoryOf(tables, numbers, planned) - tables.gletMemoryBytes(gpu.type)
   const works = demands.flatMap((demand) => {

@@ -197,6 +197,9 @@ export class CudaGlet implements EngineGlet, Pollable {
       job.set = set
       job.apart = this.inFlight.length > 0 || this.launching !== undefined
       const stream = job.apart ? this.copyInStream : model.stream
+      // Copies of images are long, and others' wait behind them.
+      const giveWay = model.giveWayOf(set)
+      if (giveWay !== undefined) this.runtime.driver.waitUntil(stream, giveWay)
       if (size.stagedInputs && !isWhole(batch, size.items)) {
         const { bytes, start } = inputsOf(size)
         const { address, memory } = set.staging!

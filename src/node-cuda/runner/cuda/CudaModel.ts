@@ -6,7 +6,7 @@ import { makeSlotLayout } from "../../../core/SlotLayout.js"
 import type { LoadRequest } from "../Engine.js"
 import { BatchSizes } from "./BatchSizes.js"
 import type { BatchSize, BufferSet } from "./BufferSets.js"
-import type { Handle } from "./CudaDriver.js"
+import type { Handle, WaitCondition } from "./CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import type { GletContext } from "./gletContext.js"
 import { GraphRecorder } from "./GraphRecorder.js"
@@ -123,6 +123,13 @@ export class CudaModel {
     this.sizes.clear()
     this.sessions.close()
     this.runtime.driver.destroyStream(this.stream)
+  }
+
+  /** What a batch on this set waits for, where it gives way. */
+  giveWayOf({ graph }: BufferSet): WaitCondition | undefined {
+    const { divideProblem, giveWay } = this.recorder
+    const isSo = graph === undefined ? this.givesWayLaunching && divideProblem === undefined : graph.preemptMs !== undefined
+    return isSo ? giveWay : undefined
   }
 
   /** About how long its batches compute before they give way, in ms; undefined where some run to their end. */
