@@ -4,7 +4,7 @@
  *
  *   node preempt.mjs ZOO OUT.jsonl SECONDS CASE...     bundled as bench/gpu/README.md says; GLET_RUNNER names another runner
  *
- * CASE: ISOLATION:STEP[:SHARE[:MODELS]], e.g. `mps:0.1`, `stream:off:40:bert-base+mobilenet_v2`; STEP in ms, `off` for batches that run to their end.
+ * CASE: ISOLATION:PREEMPTION[:SHARE[:MODELS]], e.g. `mps:on`, `stream:off:40:bert-base+mobilenet_v2`; `off` for batches that run to their end.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -89,8 +89,7 @@ const after = (ms: number): () => boolean => {
 
 const runCase = (text: string) =>
   Effect.gen(function*() {
-    const [isolation = "mps", step = "0.1", share = "100", models = "bert-base+mobilenet_v2"] = text.split(":")
-    process.env["GLET_STEP_MS"] = step
+    const [isolation = "mps", preemption = "on", share = "100", models = "bert-base+mobilenet_v2"] = text.split(":")
     const [described] = yield* describeGpus({ isolation: isolation as "mps", ...runner })
     const { gpu } = described!
     const executor = yield* CudaExecutor.make(runner)
@@ -105,7 +104,7 @@ const runCase = (text: string) =>
     const critical = yield* executor.open({ id: unsafeGletId("gpu/critical"), gpu, sharePct: 100, priority: 0 })
     const resnet = yield* load(critical, "resnet50", 4)
     const alone = summary([...yield* Effect.promise(() => poisson(critical, resnet.batch))])
-    const over = yield* executor.open({ id: unsafeGletId("gpu/over"), gpu, sharePct: nearest, priority: 1, ...(step === "off" ? {} : { givesWay: true }) })
+    const over = yield* executor.open({ id: unsafeGletId("gpu/over"), gpu, sharePct: nearest, priority: 1, ...(preemption === "off" ? {} : { givesWay: true }) })
     for (const name of models.split("+")) {
       const fill = yield* load(over, name, beItems)
       const fillAlone = yield* Effect.promise(() => endless(over, fill.batch, after(forMs / 4)))
