@@ -66,7 +66,7 @@ export interface PlanOptions {
   readonly priorities?: boolean
   /**
    * Planner `orion`: the share of a GPU, in percent, on which best-effort work runs over the latency-critical glets there (`PlannedGlet.overlay`),
-   * instead of on them and beside them. Default: where batches give way (`Gpu.preemptMs`) all of it, besides; else it does not.
+   * instead of on them and beside them. Default: where batches give way (`Gpu.preemptMs`) besides, on the share on which most is done; else it does not.
    */
   readonly overlayPct?: number
   /** Planner `static`: the glets there are. */

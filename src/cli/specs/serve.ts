@@ -26,7 +26,7 @@ export const serve = commandSpec({
     engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },
     ...bestEffort,
     preemption: { kind: "choice", choices: ["on", "off"], default: "on", description: "Whether best-effort batches on NVIDIA GPUs give way to latency-critical ones between two kernels; off is for experiments." },
-    overlay: { kind: "integer", placeholder: "PCT", min: 1, max: 100, description: "Planner orion: run best-effort work on this share of a GPU over its latency-critical glets (default: on all of it where batches give way, else none)." },
+    overlay: { kind: "integer", placeholder: "PCT", min: 1, max: 100, description: "Planner orion: run best-effort work on this share of a GPU over its latency-critical glets (default: on the best share where batches give way, else none)." },
     edgeToken: { kind: "text", placeholder: "TOKEN", description: "Let edge nodes join with this token (default: GLET_EDGE_TOKEN, else none may)." },
     edgeOrigin: { kind: "texts", placeholder: "ORIGIN", description: "Pages of this origin may join besides those of this machine. Repeatable." },
     edge: { kind: "texts", placeholder: "MODEL", description: "This model may run on edge nodes: its weights and requests go there. Repeatable." },

@@ -2,8 +2,7 @@
  * Overlays: a glet of best-effort work over the latency-critical glets of its GPU. It has what they leave, moment by moment, instead of a share that
  * they never get back; the gate says when its batches may start.
  *
- * Where batches give way (`Gpu.preemptMs`) that is what best-effort work gets by default: all of the GPU while the others have nothing to do. On a part of it,
- * beside those that have, it would slow them down.
+ * Where batches give way (`Gpu.preemptMs`) that is what best-effort work gets by default, on a share that is found for each GPU (overlayShare.ts).
  */
 import type { Gpu } from "../../core/Gpu.js"
 import { unsafeGletId } from "../../core/Ids.js"
@@ -12,6 +11,7 @@ import { plannedLatencyMs } from "../../core/ValidatePlan.js"
 import { bestBatch, bestEffortDone } from "./bestEffortDone.js"
 import { priorityOf } from "./draftToPlan.js"
 import { gletsAllowed } from "./gletSolver.js"
+import { overlayShare } from "./overlayShare.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import type { PlanTables } from "./planTables.js"
 
@@ -26,8 +26,8 @@ export const usesOverlays = ({ gpus, options }: PlanProblem): boolean =>
 /** The overlay of a GPU, with those of the demands that memory allows, the first ones first; undefined where none can be. */
 const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu: Gpu, planned: PlannedGpu, demands: ReadonlyArray<number>): PlannedGlet | undefined => {
   const { problem } = tables
-  const { overlayPct = 100 } = problem.options
-  const sharePct = gpu.sharesPct.filter((share) => share <= overlayPct).at(-1)
+  const { overlayPct } = problem.options
+  const sharePct = overlayPct === undefined ? overlayShare(tables, gpu, planned, demands) : gpu.sharesPct.filter((share) => share <= overlayPct).at(-1)
   if (sharePct === undefined || planned.glets.length >= gletsAllowed(tables, gpu)) return undefined
   let leftBytes = gpu.memoryBytes * problem.options.memoryFraction - memoryOf(tables, numbers, planned) - tables.gletMemoryBytes(gpu.type)
   const works = demands.flatMap((demand) => {
@@ -45,7 +45,7 @@ const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu
 }
 
 /** By how much more best-effort work must be done beside more glets: these are slower, and what is counted on is a guess. */
-const worthSplitting = 1.6
+const worthSplitting = 1.4
 
 /** Of plans with ever fewer glets, with overlays laid over them, the one with the fewest in which about as much best-effort work is done as in any. */
 export const bestOverlaid = (tables: PlanTables, plans: ReadonlyArray<Plan>, demands: ReadonlyArray<number>): Plan => {
