@@ -87,7 +87,7 @@ describe("orion on random problems", () => {
           assert.isAtMost(sharePct, overlayPct)
         }
       }
-    }), { numRuns: 60 })
+    }), { numRuns: 30 })
     assert.isAbove(laid, 5)
   }, patience)
 
@@ -103,7 +103,7 @@ describe("orion on random problems", () => {
         assert.isAtMost(overlays.length, givesWay && glets.some(({ assignments }) => assignments.length > 0) ? 1 : 0)
         for (const { sharePct } of overlays) if (glets.length === 2) assert.strictEqual(sharePct, problem.gpus[0]!.sharesPct.at(-1))
       }
-    }), { numRuns: 60 })
+    }), { numRuns: 30 })
     assert.isAbove(laid, 5)
   }, patience)
 
