@@ -88,7 +88,7 @@ describe("orion on random problems", () => {
         }
       }
     }), { numRuns: 30 })
-    assert.isAbove(laid, 5)
+    assert.isAbove(laid, 2)
   }, patience)
 
   it("lays best-effort work over the others by default where it gives way, on all of the GPU over a single glet", () => {
@@ -104,7 +104,7 @@ describe("orion on random problems", () => {
         for (const { sharePct } of overlays) if (glets.length === 2) assert.strictEqual(sharePct, problem.gpus[0]!.sharesPct.at(-1))
       }
     }), { numRuns: 30 })
-    assert.isAbove(laid, 5)
+    assert.isAbove(laid, 2)
   }, patience)
 
   it("joins the glets of latency-critical work under best-effort work that gives way, also those that were deployed before it came", () => {
