@@ -92,6 +92,7 @@ export interface GletToOpen {
   readonly gpu: GpuId
   readonly sharePct: number
   readonly priority: number
+  /** As `GletSpec.givesWay`: it lies over others, on a GPU where batches can. */
   readonly givesWay: boolean
   readonly works: ReadonlyArray<GletWork>
 }
@@ -124,13 +125,14 @@ export const rollOut = (
     glet.id, glet.models.map((route): GletWork => ({ model: route.model, warm: warmBatches(route.planBatch, route.batchLimit) }))
   ]))
   const there = new Set(open)
+  const giving = new Set(problem.gpus.filter(({ preemptMs }) => preemptMs !== undefined).map(({ id }) => id))
   const wanted = gletsOf(next)
   const stays = new Set(wanted.map(({ glet }) => glet.id))
   return {
     changes,
     isIdle: current.generation > 0 && changes.every(({ kind }) => kind === "describe"),
     open: wanted.filter(({ glet }) => !there.has(glet.id)).map(({ glet, gpu }) => ({
-      id: glet.id, gpu: gpu.gpu, sharePct: glet.sharePct, priority: glet.priority, givesWay: glet.overlay === true, works: works.get(glet.id) ?? []
+      id: glet.id, gpu: gpu.gpu, sharePct: glet.sharePct, priority: glet.priority, givesWay: glet.overlay === true && giving.has(gpu.gpu), works: works.get(glet.id) ?? []
     })),
     retarget: wanted.filter(({ glet }) => there.has(glet.id)).map(({ glet }) => ({ id: glet.id, works: works.get(glet.id) ?? [] })),
     close: [...there].filter((id) => !stays.has(id))

@@ -1,6 +1,6 @@
 /**
  * What batches in flight claim of each GPU, in percent of its SMs, for the GPU itself to read: work that gives way waits on it between two kernels
- * (`CudaDriver.addPreemptionPoints`), without any process in between.
+ * (`CudaDriver.waitUntil`), without any process in between.
  *
  * It stands at the beginning of the segment that agent and runners share, a line of words for each GPU: the first is the sum, the others what each
  * runner has in it, by which the agent takes back what one that died has left. All count downwards from 0: the driver's wait asks whether a word is

@@ -1,7 +1,7 @@
 /**
  * How much best-effort work a plan lets be done, for plans to be compared by: over a GPU while none of its latency-critical glets has anything to do, as if these
- * were busy independently of each other; on them between their batches. What is done beside them is not counted: it depends on what they can bear. Of each model as if it alone had all of that time, over what it could do
- * on a GPU of its own, summed over models.
+ * were busy independently of each other; on them between their batches. What is done beside them is not counted: it depends on what they can bear. Of each
+ * model as if it alone had all of that time, over what it could do on a GPU of its own, summed over models.
  */
 import type { Gpu } from "../../core/Gpu.js"
 import type { Plan, PlannedGlet } from "../../core/Plan.js"

@@ -192,7 +192,7 @@ export class GletFleet {
   private start({ givesWay, id, priority, sharePct, works }: GletToOpen, gpu: Gpu): Effect.Effect<SupervisedGlet> {
     const { executor, nowMs, onChange, path, restart, scope } = this.options
     return SupervisedGlet.start(
-      { id, gpu, sharePct, priority, ...(givesWay && gpu.preemptMs !== undefined ? { givesWay } : {}) },
+      { id, gpu, sharePct, priority, ...(givesWay ? { givesWay } : {}) },
       works,
       numberAfter(id),
       {
