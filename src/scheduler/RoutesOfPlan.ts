@@ -80,7 +80,7 @@ const routesOfGlet = (
     const { latencyMs, typicalMs, typicalRatio } = tabulate(problem, gpu, glet, work, model.maxBatch)
     if (latencyMs.length < 2) return
     routes.push({
-      model, ...route, latencyMs, typicalRatio, planBatch: work.batch,
+      model, ...route, latencyMs, typicalRatio, headroom: problem.options.latencyHeadroom, planBatch: work.batch,
       batchLimit: largestEfficient(typicalMs, work.batch, largestWithin(latencyMs, work.batch, limitMs))
     })
   }

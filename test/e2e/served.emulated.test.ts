@@ -50,11 +50,11 @@ describe("glet serve on emulated GPUs", () => {
       assert.isAbove(model.rateRps, 10)
     }
 
-    // Prediction is the 99th percentile of a full batch: most executions are shorter, and none is of another order.
+    // Predicted is the 99th percentile of the batches that ran: most executions are shorter, and none is of another order.
     const works = status.glets.flatMap(({ assignments }) => assignments).filter(({ measured }) => measured.count > 5)
     assert.isNotEmpty(works)
     for (const { batch, meanBatch, measured, model, predictedMs } of works) {
-      assert.isAtMost(measured.p50Ms, 1.05 * predictedMs, model)
+      assert.isAtMost(measured.p50Ms, 1.15 * predictedMs, model)
       assert.isAbove(measured.p50Ms, predictedMs / 8, model)
       assert.isAtLeast(measured.p99Ms, measured.p50Ms)
       assert.isTrue(meanBatch >= 1 && meanBatch <= Math.max(batch, 4), String(meanBatch))

@@ -38,7 +38,7 @@ describe("Scheduler", () => {
       assert.isAbove(model.latency.p50Ms, 0)
       const work = status.glets.flatMap((glet) => glet.assignments).filter((entry) => entry.model === a.name && entry.measured.count > 0)
       assert.isNotEmpty(work)
-      for (const entry of work) assert.isAtMost(entry.measured.p50Ms, entry.predictedMs)
+      for (const entry of work) assert.isAtMost(entry.measured.p50Ms, 1.1 * entry.predictedMs)
     })))
 
   it.live("plans again within a second of a step in the rate, and no request fails because of it", () =>

@@ -18,7 +18,9 @@ import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { layerCuda, layerEmulated } from "../compose.js"
 import type { SuiteHost, SuiteSystem } from "../gpuSuite/SuiteSystem.js"
-import { rawLoops } from "../gpuSuite/rawLoops.js"
+import { freeSize, rawLoops } from "../gpuSuite/rawLoops.js"
+import type { Layout } from "../gpuSuite/steadyPlay.js"
+import { playSteadily } from "../gpuSuite/steadyPlay.js"
 import { repositoryOf, startSystem, suiteSystems } from "../gpuSuite/SuiteSystem.js"
 import { checkWritable } from "../internal/files.js"
 import { requestBodies } from "../internal/requestBodies.js"
@@ -37,6 +39,8 @@ const defaultDurationS = 10
 const connections = 2048
 const readyWithinMs = 300_000
 const limit = 0.01
+/** A load that was missed while glets came or went is played again, for the plan that it brought about. */
+const playsOfALoad = 2
 
 /** Predicted against measured, of a glet's batches while the highest load was played. */
 interface Prediction {
@@ -56,6 +60,8 @@ interface SuiteResult {
   readonly factor?: number
   readonly goodputRps?: number
   readonly trials?: ReadonlyArray<{ readonly factor: number; readonly violation: number }>
+  /** Every load as it was played, also those that were played again: while glets came or went, or by a client that was late. */
+  readonly plays?: ReadonlyArray<{ readonly factor: number; readonly missed: number; readonly sendLagP99Ms: number }>
   readonly best?: Played | undefined
   readonly glets?: number
   readonly predictions?: ReadonlyArray<Prediction>
@@ -97,24 +103,38 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
     const requests = new Map(yield* Effect.forEach(scenario.models, ({ name: model }) =>
       Effect.gen(function*() {
         const target = served.targetOf(model)
-        const bodies = yield* requestBodies(target, model, { batch: 1, shapes: new Map(), format: args.body, seed: args.seed })
+        const bodies = yield* requestBodies(target, model, { batch: 1, shapes: new Map(), freeSize, format: args.body, seed: args.seed })
         return [model as string, { target, requests: bodies.map((body) => makeHttpRequest(target, model, body)) }] as const
       })))
-    const play = ({ factor, replication }: PeakTry) =>
-        playScenario(scenario, {
-          target: served.targets[0]!, connections, timeoutMs: 1000 * args.timeout, factor, seed: args.seed + replication,
-          warmUpMs: 1000 * args.warmUp, durationMs: 1000 * (args.duration ?? defaultDurationS), requestsFor: (model) => requests.get(model)!
+    const status = Effect.forEach(served.targets, (target) => callServer(target, "glet/v1alpha1/status", SchedulerStatus))
+    const layout = Effect.map(status, (all): Layout => {
+      const glets = all.flatMap((each) => each.glets)
+      return { ids: glets.map(({ id }) => id).sort(), isSettled: glets.every(({ state }) => state === "ready") }
+    })
+    const playOnce = ({ factor, replication }: PeakTry) =>
+      playScenario(scenario, {
+        target: served.targets[0]!, connections, timeoutMs: 1000 * args.timeout, factor, seed: args.seed + replication,
+        warmUpMs: 1000 * args.warmUp, durationMs: 1000 * (args.duration ?? defaultDurationS), requestsFor: (model) => requests.get(model)!
+      })
+    const all: Array<Played> = []
+    const play = (asked: PeakTry) =>
+      playSteadily({ play: playOnce(asked), layout, limit, most: playsOfALoad, settleMs: 30_000, lookMs: 200 }).pipe(
+        Effect.map((plays) => {
+          all.push(...plays)
+          return plays.at(-1)!
         })
+      )
     // What a server learns of its load and of glets beside each other is learned before anything counts.
     yield* play({ factor: startFactor, replication: 0 })
     const { best, peak } = yield* findPeakInRealTime(play, { limit, replications: 1, precision: args.precision / 100, startFactor, firstStep: 1.3 })
     const beyond = system.measuresSaturation === true && saturatedScenarios.includes(name) && peak.factor > 0 ? yield* play({ factor: saturation * peak.factor, replication: 0 }) : undefined
-    const statuses = yield* Effect.forEach(served.targets, (target) => callServer(target, "glet/v1alpha1/status", SchedulerStatus))
+    const statuses = yield* status
     const glets = statuses.flatMap((status) => status.glets)
     return {
       scenario: name, system: system.name, simulated, factor: peak.factor, beyond, plan: statuses[0]!.plan,
       goodputRps: goodputOf(best),
       trials: peak.trials.map(({ factor, violation }) => ({ factor, violation })), best,
+      plays: all.map(({ loadFactor, missed, sendLagP99Ms }) => ({ factor: loadFactor, missed, sendLagP99Ms })),
       glets: glets.length,
       predictions: glets.flatMap(({ assignments, id }) =>
         assignments.flatMap(({ batch, measured, model, predictedMs }) => (measured.count < 100 ? [] : [{ glet: String(id), model: String(model), batch, predictedMs, p99Ms: measured.p99Ms }])))

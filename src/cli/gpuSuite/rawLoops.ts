@@ -17,6 +17,9 @@ import { readModels } from "../internal/localModels.js"
 /** A part of the arena is enough: requests of a batch may share slots. */
 const arenaPart = 0.1
 
+/** Of free dimensions, e.g. tokens of a sentence: of what is asked and what is looped. */
+export const freeSize = 128
+
 interface Turn {
   readonly batch: Batch
   items: number
@@ -58,7 +61,7 @@ export const rawLoops = (plan: Plan, repository: string, options: { readonly war
             const read = models.get(String(model))
             if (read === undefined) return yield* new CliError({ reason: "failed", problem: `the plan has model ${model}, which is not in ${repository}` })
             yield* handle.load(read.model, [batch])
-            const samples = makeSampleRequests(arena, read.layout, batch, arenaPart, { sizeOf: () => 128, maxInteger: 1, random: makeRandom(1) })
+            const samples = makeSampleRequests(arena, read.layout, batch, arenaPart, { sizeOf: () => freeSize, maxInteger: 1, random: makeRandom(1) })
             if (samples === undefined) return yield* new CliError({ reason: "failed", problem: "no request of one item fits into the tensor memory" })
             yield* Effect.addFinalizer(() => Effect.sync(samples.release))
             return { batch: { model: read.model, entries: samples.entries(batch), items: batch }, items: 0 }

@@ -57,7 +57,7 @@ type BodyFormat = "json" | "binary" | "shared"
 export const requestBodies = (
   target: Target,
   model: string,
-  { format, ...options }: { readonly format: BodyFormat; readonly batch: number; readonly shapes: ReadonlyMap<string, ReadonlyArray<number>>; readonly seed: number; readonly deadlineMs?: number | undefined }
+  { format, ...options }: { readonly format: BodyFormat; readonly batch: number; readonly shapes: ReadonlyMap<string, ReadonlyArray<number>>; readonly freeSize?: number; readonly seed: number; readonly deadlineMs?: number | undefined }
 ): Effect.Effect<ReadonlyArray<InferBody>, CliError, Scope.Scope> =>
   format === "shared"
     ? Effect.flatMap(remoteBodies(target, model, { ...options, format: "binary" }), (bodies) => sharedBodies(target, bodies))

@@ -20,6 +20,8 @@ export interface BodyOptions {
   readonly batch: number
   /** Shapes that were given, by input; they replace the metadata's. */
   readonly shapes: ReadonlyMap<string, ReadonlyArray<number>>
+  /** Size of other free dimensions; without it they must be given. */
+  readonly freeSize?: number
   readonly format: "json" | "binary"
   readonly seed: number
   /** Limit that each request brings, in ms; the model's own where absent. */
@@ -37,7 +39,7 @@ const problem = (text: string): { readonly problem: string } => ({ problem: text
 const shapeOf = (tensor: TensorMetadata, options: BodyOptions): ReadonlyArray<number> | { readonly problem: string } => {
   const given = options.shapes.get(tensor.name)
   if (given !== undefined) return given
-  const shape = tensor.shape.map((dim, i) => (i === 0 && dim === -1 ? options.batch : dim))
+  const shape = tensor.shape.map((dim, i) => (dim !== -1 ? dim : i === 0 ? options.batch : options.freeSize ?? dim))
   return shape.includes(-1)
     ? problem(`input "${tensor.name}" has the shape [${tensor.shape.join(", ")}]: say its free sizes with --shape ${tensor.name}=${shape.map((dim) => (dim === -1 ? "N" : dim)).join(",")}`)
     : shape

@@ -9,6 +9,13 @@ import type { SchedulerObserver } from "../Scheduler.js"
 import type { CrashWatch } from "./crashWatch.js"
 import { LatencyHistogram } from "./latencyHistogram.js"
 
+/** Of the executions of a model on a glet; the weights are their items. */
+export interface ExecutionTimes {
+  readonly measured: LatencyHistogram
+  /** What the plan lets expect at the 99th percentile of the very batches that ran. */
+  readonly expected: LatencyHistogram
+}
+
 interface RequestPathOptions {
   readonly dispatcher: Dispatcher
   /** Told of what runs well and of what runs when a process dies. */
@@ -28,8 +35,8 @@ export class RequestPath {
   readonly answers = new Map<ModelName, LatencyHistogram>()
   /** The same of requests that were asked for as best-effort work of a latency-critical model. */
   readonly fillAnswers = new Map<ModelName, LatencyHistogram>()
-  /** Durations of executions, by glet and model; the weight is their items. */
-  readonly executions = new Map<GletId, Map<ModelName, LatencyHistogram>>()
+  /** Durations of executions, by glet and model. */
+  readonly executions = new Map<GletId, Map<ModelName, ExecutionTimes>>()
   private readonly handles = new Map<GletId, GletHandle>()
   private readonly arrived = new Set<ModelName>()
   private deferred = false
@@ -177,7 +184,11 @@ export class RequestPath {
     if (inTurn === undefined) this.pump(now, id)
     for (const other of inTurn ?? dispatcher.besideOf(id)) if (this.handles.has(other)) this.pump(now, other)
     const executionMs = end.ok ? end.inputMs + end.inferMs + end.outputMs : 0
-    if (end.ok) this.executionsOf(id, batch.model.name).record(now, executionMs, batch.items)
+    if (end.ok) {
+      const { expected, measured } = this.executionsOf(id, batch.model.name)
+      measured.record(now, executionMs, batch.items)
+      expected.record(now, batch.route.expectedMs(batch.items), batch.items)
+    }
     for (const observer of this.observers) {
       if (observer.batchEnded === undefined) continue
       const inputMs = end.ok ? end.inputMs : 0
@@ -246,10 +257,12 @@ export class RequestPath {
     }
   }
 
-  private executionsOf(glet: GletId, model: ModelName): LatencyHistogram {
+  private executionsOf(glet: GletId, model: ModelName): ExecutionTimes {
     let models = this.executions.get(glet)
     if (models === undefined) this.executions.set(glet, models = new Map())
-    return histogramIn(models, model)
+    let times = models.get(model)
+    if (times === undefined) models.set(model, times = { measured: new LatencyHistogram(), expected: new LatencyHistogram() })
+    return times
   }
 }
 

@@ -92,6 +92,11 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     return this.tabulated(items)
   }
 
+  /** What profile and neighbours let expect of a batch at the 99th percentile, in ms: the profile's own prediction without the plan's head-room. */
+  expectedMs(items: number): number {
+    return this.tabulated(items) / (this.spec.headroom ?? 1)
+  }
+
   doubt(): void {
     this.ratio.doubt()
     this.glet.doubtOverhead()

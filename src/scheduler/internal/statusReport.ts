@@ -9,9 +9,8 @@ import type { DropReason } from "../../core/RequestError.js"
 import type { AssignmentStatus, GletStatus, LatencySummary, ModelStatus, SchedulerStatus } from "../SchedulerStatus.js"
 import type { Deployment } from "./deployment.js"
 import type { SupervisedGlet } from "./gletSupervisor.js"
-import type { LatencyHistogram } from "./latencyHistogram.js"
 import { windowMs } from "./latencyHistogram.js"
-import type { RequestPath } from "./requestPath.js"
+import type { ExecutionTimes, RequestPath } from "./requestPath.js"
 
 interface StatusSources {
   readonly executor: string
@@ -28,13 +27,16 @@ const nothing: LatencySummary = { count: 0, p50Ms: 0, p90Ms: 0, p99Ms: 0 }
 /** A glet that does not answer must not keep the status from being told. */
 const statsTimeoutMs = 250
 
-const assignments = (planned: PlannedGlet, measured: ReadonlyMap<string, LatencyHistogram> | undefined, nowMs: number): Array<AssignmentStatus> => {
-  const status = (work: { readonly model: Model["name"]; readonly batch: number }, predictedMs: number): AssignmentStatus => {
-    const histogram = measured?.get(work.model)
-    const summary = histogram?.summary(nowMs) ?? nothing
+const assignments = (
+  planned: PlannedGlet, headroom: number, executions: ReadonlyMap<string, ExecutionTimes> | undefined, nowMs: number
+): Array<AssignmentStatus> => {
+  const status = (work: { readonly model: Model["name"]; readonly batch: number }, plannedMs: number): AssignmentStatus => {
+    const times = executions?.get(work.model)
+    const measured = times?.measured.summary(nowMs) ?? nothing
+    const ran = times !== undefined && measured.count > 0
     return {
-      model: work.model, batch: work.batch, predictedMs, measured: summary,
-      meanBatch: histogram === undefined || summary.count === 0 ? 0 : histogram.weight(nowMs) / summary.count
+      model: work.model, batch: work.batch, predictedMs: ran ? times.expected.summary(nowMs).p99Ms : plannedMs / headroom, measured,
+      meanBatch: ran ? times.measured.weight(nowMs) / measured.count : 0
     }
   }
   return [
@@ -43,13 +45,13 @@ const assignments = (planned: PlannedGlet, measured: ReadonlyMap<string, Latency
   ]
 }
 
-const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: PlannedGlet | undefined): Effect.Effect<GletStatus> =>
+const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: PlannedGlet | undefined, headroom: number): Effect.Effect<GletStatus> =>
   Effect.gen(function*() {
     const stats = glet.handle === undefined ? Option.none() : yield* Effect.timeoutOption(glet.handle.stats, statsTimeoutMs)
     const nowMs = sources.nowMs()
-    const measured = sources.path.executions.get(glet.spec.id)
+    const executions = sources.path.executions.get(glet.spec.id)
     let busyMs = 0
-    for (const histogram of measured?.values() ?? []) busyMs += histogram.sumMs(nowMs)
+    for (const { measured } of executions?.values() ?? []) busyMs += measured.sumMs(nowMs)
     const { pid, units } = Option.getOrElse(stats, (): { readonly pid?: number; readonly units?: number } => ({}))
     return {
       id: glet.spec.id, gpu: glet.spec.gpu.id, sharePct: glet.spec.sharePct,
@@ -58,7 +60,7 @@ const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: Plann
       ...(pid === undefined ? {} : { pid }),
       ...(units === undefined ? {} : { units }),
       busyRatio: Math.min(1, busyMs / Math.min(windowMs, Math.max(1, nowMs - glet.openedAtMs))),
-      assignments: planned === undefined ? [] : assignments(planned, measured, nowMs)
+      assignments: planned === undefined ? [] : assignments(planned, headroom, executions, nowMs)
     }
   })
 
@@ -99,7 +101,7 @@ export const makeStatus = (sources: StatusSources): Effect.Effect<SchedulerStatu
   Effect.gen(function*() {
     const { deployment, draining, executor } = sources
     const planned = new Map(gletsOf(deployment.plan).map(({ glet }) => [glet.id, glet]))
-    const glets = yield* Effect.forEach(deployment.fleet.glets, (glet) => gletStatus(sources, glet, planned.get(glet.spec.id)), {
+    const glets = yield* Effect.forEach(deployment.fleet.glets, (glet) => gletStatus(sources, glet, planned.get(glet.spec.id), deployment.basis?.problem.options.latencyHeadroom ?? 1), {
       concurrency: "unbounded"
     })
     return {
