@@ -9,15 +9,21 @@
  * a share is measured beside a second glet on the rest of the cores that runs the same model all the time: slower than a quiet machine, about
  * as slow as a busy server. Plans made from it hold under load. The whole of the cores has no neighbour and is measured alone.
  *
+ * **Loading.** A runner on a GPU may spend far longer on compiling kernels than on being measured, and a glet of another share is another process that
+ * compiles them again. Where caps let glets of all shares be open at once (`mps`), they load beside one another, and are measured one after the other;
+ * where that fails, for memory say, one is closed before the next is opened, as everywhere else.
+ *
  * **Time.** The budget is divided among the shares; what one leaves goes to the next. Every share has at least its smallest batch measured,
  * whatever that takes, and the larger ones of which the model's objective allows use, as far as all of the budget would carry on that share alone: so it can
  * take several times as long where executions are long. Other sizes for which the time does not suffice are not measured, hence not planned with.
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type { GletHandle, LoadReport } from "./Executor.js"
 import { Executor, runBatch } from "./Executor.js"
 import type { GletExited } from "./ExecutorError.js"
@@ -59,6 +65,9 @@ export interface ProfilerOptions {
   readonly seed?: number
 }
 
+/** Glets of as many shares are open at once at most, where they may be. */
+const mostAtOnce = 8
+
 /** The largest part of the arena that measuring may take from those who serve. */
 const arenaPart = 1 / 8
 
@@ -91,8 +100,9 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
   // Two measurements at a time would measure each other.
   const measuring = yield* Effect.makeSemaphore(1)
   let glets = 0
+  const nextId = (gpu: Gpu): GletId => unsafeGletId(`${gpu.id}/profile-${glets++}`)
 
-  const samplesFor = (model: Model, glet: GletId) =>
+  const samplesFor = (model: Model, gpu: Gpu) =>
     Effect.acquireRelease(
       Effect.suspend(() => {
         const made = makeSampleRequests(executor.arena, makeSlotLayout(model.signature), model.maxBatch, arenaPart, {
@@ -101,7 +111,7 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
           random: makeRandom(options.seed ?? 1)
         })
         return made === undefined
-          ? Effect.fail(new ModelLoadFailed({ model: model.name, glet, reason: "no-memory", detail: "no request of one item fits into the tensor arena" }))
+          ? Effect.fail(new ModelLoadFailed({ model: model.name, glet: nextId(gpu), reason: "no-memory", detail: "no request of one item fits into the tensor arena" }))
           : Effect.succeed(made)
       }),
       (made) => Effect.sync(made.release)
@@ -109,25 +119,31 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
   const runner = (handle: GletHandle, model: Model, samples: SampleRequests) => (items: number) =>
     runBatch(handle, { model, entries: samples.entries(items), items })
 
-  /** Opens a glet, with requests for it that are released after it is closed, hence after all it ran. */
-  const open = Effect.fnUntraced(function*({ gpu, model }: ProfileRequest, sharePct: number) {
-    const id = unsafeGletId(`${gpu.id}/profile-${glets++}`)
-    const samples = yield* samplesFor(model, id)
-    const handle = yield* executor.open({ id, gpu, sharePct, priority: 0 })
-    return { handle, run: runner(handle, model, samples) }
-  })
+  const open = (gpu: Gpu, sharePct: number) => executor.open({ id: nextId(gpu), gpu, sharePct, priority: 0 })
 
-  const measure = Effect.fnUntraced(function*(request: ProfileRequest, sharePct: number, budgetMs: number) {
+  /** A glet with the model loaded. */
+  const prepare = Effect.fnUntraced(function*(request: ProfileRequest, samples: SampleRequests, sharePct: number) {
     const { gpu, model } = request
-    const { handle, run } = yield* open(request, sharePct)
+    const handle = yield* open(gpu, sharePct)
     const { residentBytes } = yield* handle.stats
     const report: LoadReport = yield* handle.load(model, request.batches ?? warmBatches(request))
+    return { sharePct, handle, report, residentBytes, run: runner(handle, model, samples) }
+  })
+  type Prepared = Effect.Effect.Success<ReturnType<typeof prepare>>
+
+  const measure = Effect.fnUntraced(function*(request: ProfileRequest, { handle, report, residentBytes, run, sharePct }: Prepared, budgetMs: number) {
+    const { gpu, model } = request
     const isBusy = request.beside === undefined ? options.busyNeighbour ?? gpu.isolation === "threads" : request.beside !== "nothing"
     const beside = request.beside === undefined || request.beside === "nothing" ? undefined : request.beside
     const besidePct = isBusy ? shareBeside(gpu, sharePct) : undefined
     const other = beside === undefined ? request : { ...request, model: beside.model }
-    const neighbour = besidePct === undefined ? undefined : yield* open(other, besidePct)
-    if (neighbour !== undefined) yield* neighbour.handle.load(other.model, beside === undefined ? warmBatches(other) : [beside.batch])
+    const neighbour = besidePct === undefined ? undefined : yield* Effect.gen(function*() {
+      // Released after the glet is closed, hence after all it ran.
+      const samples = yield* samplesFor(other.model, gpu)
+      const handle = yield* open(gpu, besidePct)
+      yield* handle.load(other.model, beside === undefined ? warmBatches(other) : [beside.batch])
+      return { handle, run: runner(handle, other.model, samples) }
+    })
 
     let size = beside?.batch ?? 1
     const startedMs = yield* Clock.currentTimeMillis
@@ -169,19 +185,36 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
       : asked.length === 0 ? spread(gpu.sharesPct, options.maxShares ?? 6) : [...new Set(asked)].sort((a, b) => a - b)
     const planned = firstBatches(model.maxBatch).length
     const points: Array<ProfilePoint> = []
+    let left = shares.length
     let leftMs = budgetMs
     let loadMs = 0
     let memoryBytes = model.weightBytes
-    for (const [i, sharePct] of shares.entries()) {
-      const measured = yield* Effect.scoped(measure(request, sharePct, leftMs / (shares.length - i)))
-      leftMs = Math.max(0, leftMs - measured.spentMs)
-      loadMs = Math.max(loadMs, measured.loadMs)
-      memoryBytes = Math.max(memoryBytes, measured.memoryBytes)
-      const total = points.length + measured.points.length + (shares.length - 1 - i) * planned
-      for (const point of measured.points) {
-        points.push(point)
-        onProgress?.(points.length, total, point)
-      }
+    // Released after the glets are closed, hence after all they ran.
+    const samples = yield* samplesFor(model, gpu)
+    const measureOne = (prepared: Prepared) =>
+      Effect.map(Effect.scoped(measure(request, prepared, leftMs / left)), (measured) => {
+        left -= 1
+        leftMs = Math.max(0, leftMs - measured.spentMs)
+        loadMs = Math.max(loadMs, measured.loadMs)
+        memoryBytes = Math.max(memoryBytes, measured.memoryBytes)
+        const total = points.length + measured.points.length + left * planned
+        for (const point of measured.points) {
+          points.push(point)
+          onProgress?.(points.length, total, point)
+        }
+      })
+    const oneByOne = (some: ReadonlyArray<number>) =>
+      Effect.forEach(some, (sharePct) => Effect.scoped(Effect.flatMap(prepare(request, samples, sharePct), measureOne)), { discard: true })
+    /** False where they could not be open at once. */
+    const together = (some: ReadonlyArray<number>) =>
+      Effect.forEach(some, (sharePct) => prepare(request, samples, sharePct), { concurrency: "unbounded" }).pipe(
+        Effect.tapError((error) => Effect.logDebug(`shares of ${model.name} are loaded one by one: ${error.message}`)),
+        Effect.option,
+        Effect.flatMap((prepared) => Option.isNone(prepared) ? Effect.succeed(false) : Effect.as(Effect.forEach(prepared.value, measureOne, { discard: true }), true)),
+        Effect.scoped
+      )
+    for (const some of Arr.chunksOf(shares, gpu.isolation === "mps" ? mostAtOnce : 1)) {
+      if (some.length === 1 || !(yield* together(some))) yield* oneByOne(some)
     }
     const slices = follow ? gpu.sharesPct.slice(0, -1).flatMap((sharePct) => points.map((point) => sliceOf(point, sharePct))) : []
     const [first, ...others] = [...slices, ...points]
@@ -190,7 +223,7 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     return sha256 === undefined ? result : { ...result, sha256 }
   })
 
-  return Profiler.of({ profile: (request) => measuring.withPermits(1)(profile(request)) })
+  return Profiler.of({ profile: (request) => measuring.withPermits(1)(Effect.scoped(profile(request))) })
 })
 
 /**

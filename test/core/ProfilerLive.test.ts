@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { Gpu } from "../../src/core/Gpu.js"
 import { Executor } from "../../src/core/Executor.js"
+import { ModelLoadFailed } from "../../src/core/ExecutorError.js"
 import { unsafeGletId, unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
 import type { ModelProfile, Profile } from "../../src/core/Profile.js"
@@ -94,6 +95,73 @@ describe("Profiler", () => {
       yield* profiler.profile({ model: named("linear", 4), gpu, budgetMs: 50, sharesPct: [50] })
       assert.deepStrictEqual(opened, [100, 50], "what is asked for is measured")
     }).pipe(Effect.provide(layer))
+  })
+
+  const counted = (profile: Profile, failsBeside: boolean) => {
+    const state = { open: 0, mostOpen: 0, running: 0, mostRunning: 0, loads: 0 }
+    const layer = ProfilerLive.layer().pipe(Layer.provide(Layer.map(
+      Layer.provide(Emulated.layer({ profiles: [profile] }), Emulated.layerInventory(profile, { count: 1, sharesPct: [25, 50, 100] })),
+      (context) => {
+        const executor = Context.get(context, Executor)
+        const open: typeof executor.open = (spec) =>
+          Effect.acquireRelease(Effect.sync(() => {
+            state.open += 1
+            state.mostOpen = Math.max(state.mostOpen, state.open)
+          }), () => Effect.sync(() => { state.open -= 1 })).pipe(
+            Effect.zipRight(executor.open(spec)),
+            Effect.map((handle) => ({
+              ...handle,
+              load: (model, batches) =>
+                Effect.suspend(() => {
+                  state.loads += 1
+                  assert.strictEqual(state.running, 0, "loads while another share is measured")
+                  return failsBeside && state.open > 1
+                    ? Effect.fail(new ModelLoadFailed({ model: model.name, glet: spec.id, reason: "no-memory", detail: "no room beside others" }))
+                    : handle.load(model, batches)
+                }),
+              start: (batch, onEnd) => {
+                state.running += 1
+                state.mostRunning = Math.max(state.mostRunning, state.running)
+                handle.start(batch, (end) => {
+                  state.running -= 1
+                  onEnd(end)
+                })
+              }
+            }))
+          )
+        return Context.make(Executor, { ...executor, open })
+      }
+    )))
+    return { layer, state }
+  }
+  const three = replayed(steady("three", [[25, 1, 0.6], [25, 4, 1.2], [50, 1, 0.4], [50, 4, 0.8], [100, 1, 0.3], [100, 4, 0.5]]))
+
+  const underCaps = Effect.flatMap(Profiler, (profiler) => profiler.profile({
+    model: named("three", 4), gpu: { ...gpuOf(three), isolation: "mps" }, budgetMs: 150, sharesPct: [25, 50, 100]
+  }))
+
+  it.live("loads all shares at once where caps allow it, and measures one after the other", () => {
+    const { layer, state } = counted(three, false)
+    return Effect.gen(function*() {
+      const found = yield* underCaps
+      assert.deepStrictEqual([25, 50, 100].map((sharePct) => sizes(found, sharePct)), [[1, 2, 4], [1, 2, 4], [1, 2, 4]])
+      assert.deepStrictEqual(state, { open: 0, mostOpen: 3, running: 0, mostRunning: 1, loads: 3 })
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.live("loads one share after the other where there is no room for all, or they are not caps", () => {
+    const cramped = counted(three, true)
+    const cores = counted(three, false)
+    return Effect.gen(function*() {
+      const found = yield* Effect.provide(underCaps, cramped.layer)
+      assert.deepStrictEqual([25, 50, 100].map((sharePct) => sizes(found, sharePct)), [[1, 2, 4], [1, 2, 4], [1, 2, 4]])
+      assert.strictEqual(cramped.state.open, 0)
+      assert.strictEqual(cramped.state.mostRunning, 1)
+      yield* Effect.flatMap(Profiler, (profiler) => profiler.profile({
+        model: named("three", 4), gpu: { ...gpuOf(three), isolation: "threads" }, budgetMs: 60, sharesPct: [25, 50, 100], beside: "nothing"
+      })).pipe(Effect.provide(cores.layer))
+      assert.strictEqual(cores.state.mostOpen, 1)
+    })
   })
 
   it.live("measures the batches asked for, beside another model that runs in batches of its own", () =>
