@@ -153,7 +153,7 @@ export class ProfileError extends Schema.TaggedError<ProfileError>()("ProfileErr
 export class ProfileStore extends Context.Tag("glet/core/ProfileStore")<ProfileStore, {
   /**
    * The model's profile on that GPU type; none where it was never measured, or measured with another file than `sha256` or on a device of
-   * another number of `units`. Where several count, the newest.
+   * another number of `units`. Where several count, the newest; one of another name with the same `sha256` where there is none of this.
    */
   readonly get: (
     key: {

@@ -64,6 +64,18 @@ for (const [name, layer] of Object.entries(stores)) {
         assert.strictEqual((yield* get(store, "a"))?.points[0].p50Ms, 3)
       }).pipe(Effect.provide(layer)))
 
+    it.scopedLive("gives another model of the same file its profile, unless it has its own", () =>
+      Effect.gen(function*() {
+        const store = yield* ProfileStore
+        yield* store.put(key, modelProfile("a", "s1", 1))
+        assert.deepStrictEqual(yield* get(store, "copy", "s1"), modelProfile("copy", "s1", 1))
+        assert.isUndefined(yield* get(store, "copy", "s2"))
+        assert.isUndefined(yield* get(store, "copy"), "without a file to compare")
+        yield* store.put(key, modelProfile("copy", "s1", 2))
+        yield* store.put(key, modelProfile("a", "s1", 3))
+        assert.strictEqual((yield* get(store, "copy", "s1"))?.points[0].p50Ms, 2)
+      }).pipe(Effect.provide(layer)))
+
     it.scopedLive("forgets what a device of other units measured", () =>
       Effect.gen(function*() {
         const store = yield* ProfileStore

@@ -28,6 +28,8 @@ const cpu: Gpu = { id: unsafeGpuId("cpu"), type: "cpu", isolation: "threads", un
 
 /** Records what the catalog does to the rest of the world. */
 class World {
+  /** The store gives models of the same file each other's profiles. */
+  sharesProfiles = false
   readonly events: Array<string> = []
   readonly registered = new Map<string, Model>()
   readonly readiness = new Map<string, ModelReadiness>()
@@ -96,7 +98,11 @@ class World {
         })
     })
     const store = Layer.succeed(ProfileStore, {
-      get: ({ model, sha256 }) => Effect.sync(() => Option.filter(Option.fromNullable(this.stored.get(model)), (one) => one.sha256 === sha256)),
+      get: ({ model, sha256 }) =>
+        Effect.sync(() => {
+          const same = this.sharesProfiles ? [...this.stored.values()].find((one) => one.sha256 === sha256) : undefined
+          return Option.filter(Option.fromNullable(this.stored.get(model) ?? same), (one) => one.sha256 === sha256)
+        }),
       put: (_, profile) => Effect.sync(() => void this.stored.set(profile.model, profile))
     })
     return Layer.mergeAll(scheduler, profiler, store, layerStatic([cpu], Effect.succeed([])))
@@ -179,6 +185,15 @@ describe("ModelCatalogLive", () => {
       fs.writeFileSync(path.join(directory, "a.onnx"), onnx.identityModel(8))
       yield* Effect.flatMap(catalogOf(world, directory), (again) => again.settled)
       assert.lengthOf(world.events.filter((event) => event === "measure a"), 3)
+    }))
+
+  it.scoped("measures a file that is there under several names once", () =>
+    Effect.gen(function*() {
+      const world = new World()
+      world.sharesProfiles = true
+      const { catalog } = yield* settledCatalog(world, { "a.onnx": identity, "b.onnx": identity, "c.onnx": onnx.identityModel(8) })
+      assert.deepEqual(catalog.index().map(({ state }) => state), ["READY", "READY", "READY"])
+      assert.lengthOf(world.events.filter((event) => event.startsWith("measure")), 2)
     }))
 
   it.scoped("its state is what the scheduler says, at any time", () =>

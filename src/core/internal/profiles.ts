@@ -6,14 +6,18 @@ import type { ModelProfile, Profile } from "../Profile.js"
 /** Models a file holds; those that were put longest ago leave it. */
 export const maxModels = 1024
 
-/** The last profile of a model that fits the key. */
+/** The last profile of a model that fits the key; where there is none, that of another model of the same file. */
 export const newest = (
   profile: Profile,
   key: { readonly gpuType: string; readonly isolation: Isolation; readonly units?: number; readonly model: ModelName; readonly sha256?: string }
-): ModelProfile | undefined =>
-  profile.gpuType === key.gpuType && profile.isolation === key.isolation && (key.units === undefined || key.units === profile.units)
-    ? profile.models.findLast((one) => one.model === key.model && (key.sha256 === undefined || one.sha256 === key.sha256))
-    : undefined
+): ModelProfile | undefined => {
+  const { gpuType, isolation, model, sha256, units } = key
+  if (profile.gpuType !== gpuType || profile.isolation !== isolation || (units !== undefined && units !== profile.units)) return undefined
+  const own = profile.models.findLast((one) => one.model === model && (sha256 === undefined || one.sha256 === sha256))
+  if (own !== undefined || sha256 === undefined) return own
+  const same = profile.models.findLast((one) => one.sha256 === sha256)
+  return same === undefined ? undefined : { ...same, model }
+}
 
 /** A profile without models. */
 export const emptyProfile = (key: { readonly gpuType: string; readonly isolation: Isolation; readonly units: number }, provenance?: string): Profile => ({

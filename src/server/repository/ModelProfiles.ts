@@ -50,39 +50,48 @@ export const makeModelProfiles: Effect.Effect<ModelProfiles, never, ProfileStore
   // Two measurements at once would each see the other's load.
   const measuring = yield* Effect.makeSemaphore(1)
 
+  const storedFor = (model: Model, sha256: string, gpu: Gpu) =>
+    store.get({ gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units, model: model.name, sha256 }).pipe(
+      Effect.catchAll((error) => Effect.as(Effect.logWarning(`${error.message}; the model is measured again`), Option.none<ModelProfile>())),
+      Effect.map(Option.filter((profile) => covers(profile, model)))
+    )
+
   const look = (model: Model) =>
     Effect.gen(function*() {
       const sha256 = yield* sha256OfFile(model.path)
       const known = new Map<string, ModelProfile>()
       const missing: Array<Gpu> = []
       for (const gpu of gpus) {
-        const key = { gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units, model: model.name, sha256 }
-        const stored = yield* store.get(key).pipe(
-          Effect.catchAll((error) => Effect.as(Effect.logWarning(`${error.message}; the model is measured again`), Option.none<ModelProfile>()))
-        )
-        if (Option.isSome(stored) && covers(stored.value, model)) known.set(gpu.type, stored.value)
+        const stored = yield* storedFor(model, sha256, gpu)
+        if (Option.isSome(stored)) known.set(gpu.type, stored.value)
         else missing.push(gpu)
       }
       return { model, sha256, known, missing }
     })
 
+  const measure = (model: Model, sha256: string, gpu: Gpu, options: MeasureOptions) =>
+    Effect.gen(function*() {
+      // Another model of the same file may have been measured since.
+      const stored = yield* storedFor(model, sha256, gpu)
+      if (Option.isSome(stored)) return stored.value
+      const measured = yield* profiler.profile({
+        model,
+        gpu,
+        sha256,
+        budgetMs: options.budgetMs,
+        onProgress: (done, total) => options.onProgress?.(gpu.type, done, total)
+      })
+      const profile = { ...measured, sha256, maxBatch: model.maxBatch }
+      yield* store.put({ gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units }, profile).pipe(
+        Effect.catchAll((error) => Effect.logWarning(`${error.message}; the next start measures the model again`))
+      )
+      return profile
+    })
+
   const complete = ({ known, missing, model, sha256 }: KnownProfiles, options: MeasureOptions) =>
     Effect.gen(function*() {
       const profiles = new Map(known)
-      for (const gpu of missing) {
-        const measured = yield* measuring.withPermits(1)(profiler.profile({
-          model,
-          gpu,
-          sha256,
-          budgetMs: options.budgetMs,
-          onProgress: (done, total) => options.onProgress?.(gpu.type, done, total)
-        }))
-        const profile = { ...measured, sha256, maxBatch: model.maxBatch }
-        profiles.set(gpu.type, profile)
-        yield* store.put({ gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units }, profile).pipe(
-          Effect.catchAll((error) => Effect.logWarning(`${error.message}; the next start measures the model again`))
-        )
-      }
+      for (const gpu of missing) profiles.set(gpu.type, yield* measuring.withPermits(1)(measure(model, sha256, gpu, options)))
       return profiles
     })
 
