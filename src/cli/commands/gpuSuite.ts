@@ -124,8 +124,6 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
           return plays.at(-1)!
         })
       )
-    // What a server learns of its load and of glets beside each other is learned before anything counts.
-    yield* play({ factor: startFactor, replication: 0 })
     const { best, peak } = yield* findPeakInRealTime(play, { limit, replications: 1, precision: args.precision / 100, startFactor, firstStep: 1.3 })
     const beyond = system.measuresSaturation === true && saturatedScenarios.includes(name) && peak.factor > 0 ? yield* play({ factor: saturation * peak.factor, replication: 0 }) : undefined
     const statuses = yield* status
