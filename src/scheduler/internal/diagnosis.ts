@@ -4,6 +4,7 @@
 import type { Culprit } from "../Planner.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import type { GpuDraft } from "./gletSolver.js"
+import { keepsSlo } from "./keepsSlo.js"
 import type { PlanTables } from "./planTables.js"
 
 const isCount = (value: number): boolean => Number.isInteger(value) && value >= 1
@@ -38,13 +39,13 @@ export const impossibleAlone = (tables: PlanTables, gpus: ReadonlyArray<GpuDraft
   const { model, serviceClass, sloMs } = tables.demands[demand]!
   const room = tables.problem.options.memoryFraction
   let fastestMs = Infinity
-  let keepsSlo = false
+  let isFastEnough = false
   let leastBytes = Infinity
   for (const { gpu } of gpus) {
     const ms = Math.min(...gpu.sharesPct.map((share) => tables.latencyMs(gpu.type, demand, share, 1)))
     fastestMs = Math.min(fastestMs, ms)
-    if (ms === Infinity || 2 * ms > sloMs) continue
-    keepsSlo = true
+    if (ms === Infinity || !keepsSlo(ms, sloMs)) continue
+    isFastEnough = true
     const bytes = tables.gletMemoryBytes(gpu.type) + tables.memoryBytes(gpu.type, demand)
     if (bytes <= gpu.memoryBytes * room) return undefined
     leastBytes = Math.min(leastBytes, bytes)
@@ -54,7 +55,7 @@ export const impossibleAlone = (tables: PlanTables, gpus: ReadonlyArray<GpuDraft
     const asked = [...new Set(gpus.map(({ gpu }) => `${gpu.type} at ${gpu.sharesPct.join(", ")} %`))]
     return { model, reason: "no-profile", detail: `was never measured on ${asked.join(" or ")}; run \`glet profile\`, or offer shares that were measured` }
   }
-  if (!keepsSlo) {
+  if (!isFastEnough) {
     return {
       model,
       reason: "slo-too-short",

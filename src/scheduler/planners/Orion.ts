@@ -21,7 +21,7 @@ import { draftToPlan } from "../internal/draftToPlan.js"
 import type { GpuDraft } from "../internal/gletSolver.js"
 import { bestOverlaid, usesOverlays } from "../internal/overlays.js"
 import { makePlanTables } from "../internal/planTables.js"
-import { directionOf } from "../internal/search/direction.js"
+import { directionOf, isAll } from "../internal/search/direction.js"
 import { fewest } from "../internal/search/fewest.js"
 import { makeGpuSolver } from "../internal/search/gpuState.js"
 import type { Structure } from "../internal/search/keep.js"
@@ -124,7 +124,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     boundPrices = headroom.prices
     const request = { rates, models: critical, bound: upperBound, effort }
     const most = mustFit ? headroomOfAll(space, solver, request) : mostHeadroom(space, solver, request)
-    if (most === undefined || (mustFit && most.structure.factor < 1)) {
+    if (most === undefined || (mustFit && !isAll(most.structure.factor))) {
       const fleet = carryMost(space, solver, direction, makeRandom(options.seed), diagnosisSteps)
       if (fleet.unmet.length > 0) return infeasible(shortageOf(space, fleet))
       structure = { states: onGpus(space, fleet.gpus), factor: factorOf(direction, fleet.gpus) }
@@ -145,10 +145,10 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
     structure = { ...structure, states, factor: Math.max(structure.factor, factorOf(direction, states)) }
   }
   let filled = withBestEffort(space, structure, bestEffort, objective === "headroom")
-  if (objective === "headroom" && filled.unplaced.length > 0 && structure.factor >= 1) {
+  if (objective === "headroom" && filled.unplaced.length > 0 && isAll(structure.factor)) {
     // Room for best-effort models is searched for as for models that hardly anybody asks for.
     const wider = headroomOfAll(space, solver, { rates, models: [...critical, ...filled.unplaced].sort((a, b) => a - b), bound: 1 / nearEnough, effort })
-    if (wider !== undefined && wider.structure.factor >= 1) {
+    if (wider !== undefined && isAll(wider.structure.factor)) {
       structure = { ...wider.structure, factor: factorOf(direction, wider.structure.states) }
       const standing = new Set(filled.unplaced)
       filled = withBestEffort(space, structure, bestEffort.filter((demand) => !standing.has(demand)), true)

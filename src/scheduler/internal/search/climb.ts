@@ -46,6 +46,10 @@ const firstPart = 0.75
 const lowestPart = 0.5
 const constructions = 5
 const widestRaise = 0.04
+/** Any growth at all. */
+const finestRaise = 1e-8
+/** For which so many attempts may fail. */
+const lastMisses = 2
 /** After each miss the next attempt is longer. */
 const lengthening = 1.3
 const longest = 5
@@ -92,6 +96,9 @@ export const climb = (space: SearchSpace, solver: GpuSolver, request: ClimbReque
   let target = reached > 0 ? reached * (1 + widestRaise) : lowestPart * likely
   reset(states)
   let raise = widestRaise
+  let narrowest = smallestRaise
+  // Where less than the smallest raise is lacking, any growth may be enough. That, too, is given up for larger lengths where it is for some.
+  const isClose = (): boolean => request.mayFail === true && narrowest > finestRaise && reached * (1 + smallestRaise) >= enough
   let missed = 0
   let misses = 0
   let unmet: ReadonlyArray<number> = []
@@ -115,8 +122,14 @@ export const climb = (space: SearchSpace, solver: GpuSolver, request: ClimbReque
       continue
     } else {
       misses++
-      if (raise <= smallestRaise && ++missed > patience) break
-      raise = Math.max(smallestRaise, raise / 2)
+      if (raise <= narrowest && ++missed > patience) {
+        if (!isClose()) break
+        narrowest = finestRaise
+        raise = finestRaise
+        missed = patience - lastMisses
+        misses = 0
+      }
+      raise = Math.max(narrowest, raise / 2)
       // From the best plan, from where the last attempt ended, or from nothing, in turn.
       if (misses % 3 === 1) reset(states)
       else if (misses % 3 === 0 && kinds.length <= fewGpus) reset(empty)

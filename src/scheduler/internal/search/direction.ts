@@ -18,6 +18,12 @@ const leastRps = 1e-6
 
 const grid = 2 ** 30
 
+/** By no more than this part of them is a direction's rates above those it was made of. */
+const roundedUp = 2 / grid
+
+/** Whether a multiple of what was asked is all of it: what carries the rates to the last bit carries a little less than their direction. */
+export const isAll = (factor: number): boolean => factor >= 1 - roundedUp
+
 /** Rounded to 30 bits and up by one: the last bits, which scaling may change, do not matter but at the edge of a step. */
 const rounded = (value: number): number => {
   const unit = 2 ** Math.floor(Math.log2(value)) / grid
@@ -32,6 +38,9 @@ export const directionOf = (rates: ReadonlyArray<number>, models: ReadonlyArray<
   for (const model of models) unit[model] = rounded(Math.max(rates[model]!, leastRps) / length)
   return { unit, length }
 }
+
+/** The same without what was rounded up. */
+export const eased = ({ length, unit }: Direction): Direction => ({ unit, length: length * (1 - roundedUp) })
 
 export const scaled = (unit: Float64Array, length: number): Float64Array => unit.map((rps) => rps * length)
 

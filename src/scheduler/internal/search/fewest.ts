@@ -9,7 +9,7 @@ import { makeRandom } from "../../../core/internal/random.js"
 import { byGlets } from "./byGlets.js"
 import { climb, worthOf } from "./climb.js"
 import { constructBest } from "./construct.js"
-import { scaled } from "./direction.js"
+import { eased, scaled } from "./direction.js"
 import type { Direction } from "./direction.js"
 import type { GpuSolver, GpuState } from "./gpuState.js"
 import { balancedPrices } from "./prices.js"
@@ -144,7 +144,9 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   return { states, length: factorOf(space, states, direction.unit) }
 }
 
-export const fewest = (space: SearchSpace, solver: GpuSolver, request: FewestRequest): Found | undefined => {
+export const fewest = (space: SearchSpace, solver: GpuSolver, asIs: FewestRequest): Found | undefined => {
+  // Where rates are just what a share carries, a billionth more would take another GPU.
+  const request = { ...asIs, direction: eased(asIs.direction) }
   const { bound, direction } = request
   const asked = countAsked(direction)
   if (space.kinds.length === 1 && asked * bound.gpus <= climbedUpTo) return climbUpward(space, solver, request)

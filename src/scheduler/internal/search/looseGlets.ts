@@ -1,6 +1,7 @@
 /**
  * Glets that stand on no GPU yet: what each costs, and the smallest share on which given models carry given rates together.
  */
+import { keepsSlo } from "../keepsSlo.js"
 import type { SearchSpace } from "./searchSpace.js"
 import type { Slowing } from "./slowing.js"
 
@@ -92,7 +93,7 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
           const ms = rows.data[start + batch * rows.stride]! * longer
           latencies[begin + batch - 1] = ms
           if (batch > 1) added = Math.min(added, (ms - latencies[begin]!) / (batch - 1))
-          if (2 * ms <= sloMs[model]! && (1000 * batch) / ms > best) best = (1000 * batch) / ms
+          if (keepsSlo(ms, sloMs[model]!) && (1000 * batch) / ms > best) best = (1000 * batch) / ms
         }
         least[at] = largest[at]! > 1 ? added : 0
         most[at] = best
@@ -250,7 +251,7 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
     let batch = now
     while (batch < largest[first + model]!) {
       const ms = msOf(model, batch + 1)
-      if (othersMs + ms > cycleMs || cycleMs + ms + (isStrict ? othersMs : 0) > sloMs[model]!) break
+      if (othersMs + ms > cycleMs + slack || cycleMs + ms + (isStrict ? othersMs : 0) > sloMs[model]! + slack) break
       batch++
     }
     return Math.max(0, (1000 * batch) / cycleMs - already)

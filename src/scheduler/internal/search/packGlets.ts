@@ -76,7 +76,7 @@ export const packGlets = (space: SearchSpace, loose: LooseGlets, single: Readonl
       if (isPlaced[i] === 1 || models[i] === models[first]) continue
       looked++
       const ms = loose.batchMs(kind, share, models[i]!, Math.max(1, Math.ceil((rates[i]! * cycleMs) / 1000 - slack)))
-      if (ms > leftMs || cycleMs + (isStrict ? cycleMs : ms) > sloMs[models[i]!]!) continue
+      if (ms > leftMs || cycleMs + (isStrict ? cycleMs : ms) > sloMs[models[i]!]! + slack) continue
       near[count] = i
       sizes[count++] = Math.max(1, Math.ceil((ms / leftMs) * parts - slack))
     }

@@ -6,6 +6,7 @@
 import type { ModelName } from "../../../core/Ids.js"
 import type { LatencyModel, LinearInterference } from "../../../core/LatencyModel.js"
 import type { Demand, PlanOptions } from "../../../core/PlanProblem.js"
+import { keepsSlo } from "../keepsSlo.js"
 import { latencyRows } from "../latencyRows.js"
 import type { PlanTables } from "../planTables.js"
 import type { GpuKind } from "./gpuKind.js"
@@ -89,7 +90,7 @@ class RowStore {
     let batch = 1
     for (; batch <= most; batch++) {
       const ms = alone[batch]! * headroom
-      if (!(ms > 0) || 2 * ms > rows.sloMs) break
+      if (!(ms > 0) || !keepsSlo(ms, rows.sloMs)) break
       const entry = start + batch * stride
       data[entry] = ms
       if ((1000 * batch) / ms > best.rps) best = { batch, rps: (1000 * batch) / ms }

@@ -7,6 +7,7 @@
 import type { Execution } from "../../../core/LatencyModel.js"
 import type { PlanProblem } from "../../../core/PlanProblem.js"
 import type { GpuClass } from "../../bounds/internal/gpuClasses.js"
+import { keepsSlo } from "../../internal/keepsSlo.js"
 
 interface GletChoice {
   readonly sharePct: number
@@ -67,7 +68,7 @@ const gletChoices = (
         const work: Execution = { gpuType: gpuClass.type, model, sharePct, batch }
         const ms = problem.latency.latencyMs(work) * problem.options.latencyHeadroom
         if (!(ms < Infinity)) break
-        if (2 * ms > problem.demands[demand]!.sloMs) continue
+        if (!keepsSlo(ms, problem.demands[demand]!.sloMs)) continue
         if (!extend(at + 1, { sharePct, works: [...choice.works, work], demands: [...choice.demands, demand], memoryBytes })) return false
       }
     }
