@@ -54,7 +54,9 @@ export const checkWords = (
     const value = equals >= 0 ? word.slice(equals + 1) : words[++i]
     // A word that is an option itself is never meant as a value; a negative number may be, and no option takes one.
     if (value === undefined || value === "" || flags.has(value)) return { problem: `${name} needs a value` }
-    if (/^-./.test(value)) return { problem: `${name} cannot be "${value}"` }
+    if (/^-./.test(value)) {
+      return { problem: Number.isNaN(Number(value)) ? `${name} cannot be "${value}": no value begins with "-"; a file of that name is ./${value}` : `${name} ${value} is below 0` }
+    }
     checked.push(value)
   }
   return { words: checked }

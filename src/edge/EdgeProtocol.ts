@@ -10,8 +10,8 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { decodeProblem } from "../core/internal/decodeProblem.js"
 import { ModelSignature } from "../core/Model.js"
 
 /** The subprotocol, with its version. @since 0.1.0 @category protocol */
@@ -145,7 +145,7 @@ const decodeHeader = <A, I>(schema: Schema.Schema<A, I>) => {
         try: (): unknown => JSON.parse(decoder.decode(frame.subarray(4, 4 + length))),
         catch: () => "a header that is not JSON"
       })
-      const header = yield* Either.mapLeft(decode(parsed), (error) => `a header that is not understood: ${ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.message ?? "unexpected"}`.slice(0, 300))
+      const header = yield* Either.mapLeft(decode(parsed), (error) => `a header that is not understood: ${decodeProblem(error).message}`)
       return { header, payload: frame.subarray(4 + length) }
     })
 }

@@ -21,13 +21,13 @@ import { CatalogLoadFailed, ModelCatalog } from "./ModelCatalog.js"
 import { ModelLoader } from "./repository/internal/modelLoader.js"
 import { pollChanges } from "./repository/internal/pollChanges.js"
 import { Shelf } from "./repository/internal/shelf.js"
-import { suggest } from "../core/internal/suggest.js"
 import { makeModelProfiles } from "./repository/ModelProfiles.js"
 import type { ModelSettings, RepositorySettings, SettingsDefaults } from "./repository/ModelSettings.js"
-import { defaultSettings, readSettings, settingsFileName } from "./repository/ModelSettings.js"
+import { defaultSettings, readSettings } from "./repository/ModelSettings.js"
 import type { RepositoryError } from "./repository/RepositoryError.js"
 import type { FoundModel } from "./repository/Scan.js"
 import { scanRepository } from "./repository/Scan.js"
+import { unknownNames } from "./repository/unknownNames.js"
 import { parseConfigJson } from "./repository/TritonConfig.js"
 
 export type { CatalogProgress }
@@ -130,7 +130,11 @@ export const make = (
       })
 
     const [found, settings] = yield* look
-    yield* warnOfUnknownNames(found, settings, options.overrides ?? new Map())
+    const warnings = [
+      ...(found.length === 0 ? [`${options.directory} holds no .onnx file and no folder in Triton's layout: no model is served`] : []),
+      ...unknownNames(found, settings, options.overrides ?? new Map())
+    ]
+    for (const line of warnings) yield* Effect.annotateLogs(Effect.logWarning(line), { module: "catalog" })
     // Known by name from the first moment on.
     for (const model of found) yield* shelfOf(model.name)
     yield* start(found, settings).pipe(Effect.ensuring(Deferred.succeed(settled, undefined)), Effect.forkScoped)
@@ -161,21 +165,6 @@ const each = <A, B>(
   concurrency: number | "unbounded"
 ): Effect.Effect<ReadonlyArray<B>> =>
   Effect.map(Effect.forEach(all, (one) => Effect.option(step(one)), { concurrency }), (results) => results.filter(Option.isSome).map(({ value }) => value))
-
-/** A setting for a model that is not there is most likely a typing mistake. */
-const warnOfUnknownNames = (found: ReadonlyArray<FoundModel>, settings: RepositorySettings, overrides: ReadonlyMap<string, ModelSettings>) => {
-  const names = new Set(found.map(({ name }) => name))
-  const unknown = (source: string, given: Iterable<string>) =>
-    [...given].filter((name) => !names.has(name)).map((name) => {
-      const near = suggest(name, names)
-      return `${source} ${source === "flags" ? "name" : "names"} a model "${name}" that is not in the repository${near === undefined ? "" : `; did you mean "${near}"?`}`
-    })
-  return Effect.forEach(
-    [...unknown("flags", overrides.keys()), ...unknown(settingsFileName, settings.models.keys())],
-    (text) => Effect.annotateLogs(Effect.logWarning(text), { module: "catalog" }),
-    { discard: true }
-  )
-}
 
 /** The catalog over a folder of models. @since 0.1.0 @category layers */
 export const layer = (

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import type * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { decodeProblem, fieldName } from "../core/internal/decodeProblem.js"
 import { suggest } from "../core/internal/suggest.js"
 import type { FormatError, SourceFile } from "../scheduler/original/FormatError.js"
 import { parsing, reject, shown } from "../scheduler/original/FormatError.js"
@@ -35,7 +35,6 @@ const plain = ({ value }: JsonNode): unknown =>
     ? Object.fromEntries([...value as ReadonlyMap<string, JsonNode>].map(([key, node]) => [key, plain(node)]))
     : Array.isArray(value) ? (value as ReadonlyArray<JsonNode>).map(plain) : value
 
-const fieldOf = (path: Path): string => path.map((key, i) => (typeof key === "number" ? `[${key}]` : `${i === 0 ? "" : "."}${String(key)}`)).join("")
 
 const decode = Schema.decodeUnknownEither(Scenario, { onExcessProperty: "error", errors: "first" })
 
@@ -113,14 +112,12 @@ export const parseScenario = (source: SourceFile, read: (file: string) => Source
     const root = parseJson(source)
     const decoded = decode(plain(root))
     if (decoded._tag === "Left") {
-      const [issue] = ParseResult.ArrayFormatter.formatErrorSync(decoded.left)
-      const path = issue?.path ?? []
-      const message = (issue?.message ?? "unexpected").replace(/\s+/g, " ").slice(0, 300)
-      return reject(source, nodeAt(root, path), `${path.length === 0 ? "the scenario" : fieldOf(path)}: ${message}`, "docs/simulator.md has the format")
+      const { message, path } = decodeProblem(decoded.left)
+      return reject(source, nodeAt(root, path), `${path.length === 0 ? "the scenario" : fieldName(path)}: ${message}`, "docs/simulator.md has the format")
     }
     const scenario = decoded.right
     const fault = faultOf(scenario)
-    if (fault !== undefined) return reject(source, nodeAt(root, fault.path), `${fieldOf(fault.path)}: ${fault.problem}`, fault.hint)
+    if (fault !== undefined) return reject(source, nodeAt(root, fault.path), `${fieldName(fault.path)}: ${fault.problem}`, fault.hint)
     const parsed = <A extends object>(file: string, parse: (text: string) => A | { readonly line: number; readonly problem: string }): A => {
       const part = read(file)
       const answer = parse(part.text)

@@ -133,7 +133,7 @@ describe("ProfileStoreFile", () => {
     ["a bad latency", JSON.stringify({
       apiVersion: "glet/v1alpha1", kind: "Profile", gpuType: "cpu", isolation: "threads", units: 2,
       models: [{ ...modelProfile("a", "s"), points: [{ sharePct: 50, batch: 1, meanMs: 1, p50Ms: -1, p90Ms: 1, p99Ms: 1, count: 1 }] }]
-    }), /field models\.0\.points\.0\.p50Ms/]
+    }), /field models\[0\]\.points\[0\]\.p50Ms/]
   ]
   for (const [name, text, expected] of faults) {
     it.scopedLive(`names file and field: ${name}`, () =>

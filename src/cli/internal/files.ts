@@ -31,6 +31,13 @@ export const readText = (file: string, what: string): Effect.Effect<string, CliE
     catch: (error) => new CliError({ reason: "input", problem: `${what} ${file} cannot be read: ${reasonOf(error)}` })
   })
 
+/** What is missing is the folder: a file that is not there is made. */
+const unwritable = (file: string, what: string, error: unknown): CliError => {
+  const isFolderMissing = error instanceof Error && "code" in error && error.code === "ENOENT"
+  const problem = isFolderMissing ? `its folder ${path.dirname(path.resolve(file))} does not exist` : reasonOf(error)
+  return new CliError({ reason: "input", problem: `${what} ${file} cannot be written: ${problem}` })
+}
+
 /** Writes a text file, or stdout for `-`. */
 export const writeText = (file: string, text: string, what: string): Effect.Effect<void, CliError> =>
   Effect.try({
@@ -38,7 +45,7 @@ export const writeText = (file: string, text: string, what: string): Effect.Effe
       if (file === "-") process.stdout.write(text)
       else fs.writeFileSync(file, text)
     },
-    catch: (error) => new CliError({ reason: "input", problem: `${what} ${file} cannot be written: ${reasonOf(error)}` })
+    catch: (error) => unwritable(file, what, error)
   })
 
 /** Fails before long work whose result could not be written. */
@@ -48,7 +55,7 @@ export const checkWritable = (file: string, what: string): Effect.Effect<void, C
       if (fs.existsSync(file) && fs.statSync(file).isDirectory()) throw Object.assign(new Error(), { code: "EISDIR" })
       fs.accessSync(fs.existsSync(file) ? file : path.dirname(path.resolve(file)), fs.constants.W_OK)
     },
-    catch: (error) => new CliError({ reason: "input", problem: `${what} ${file} cannot be written: ${reasonOf(error)}` })
+    catch: (error) => unwritable(file, what, error)
   })
 
 /** The folder behind `--models`. */

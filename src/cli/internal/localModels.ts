@@ -7,6 +7,7 @@ import { readModel } from "../../server/repository/ReadModel.js"
 import type { RepositoryError } from "../../server/repository/RepositoryError.js"
 import type { FoundModel } from "../../server/repository/Scan.js"
 import { scanRepository } from "../../server/repository/Scan.js"
+import { unknownNames } from "../../server/repository/unknownNames.js"
 import { CliError } from "../CliError.js"
 import { note } from "./terminal.js"
 
@@ -20,6 +21,7 @@ export const readModels = (
   Effect.gen(function*() {
     const found = yield* scanRepository(folder, scanOptions)
     const settings = yield* readSettings(folder)
+    for (const line of unknownNames(found, settings, overrides)) note(line)
     const models: Array<ReadModel> = []
     for (const one of found) {
       const read = yield* Effect.either(Effect.gen(function*() {

@@ -1,12 +1,8 @@
-import * as ParseResult from "effect/ParseResult"
+import type * as ParseResult from "effect/ParseResult"
+import { decodeProblem, fieldName } from "../../core/internal/decodeProblem.js"
 
-/** What is wrong with a decoded document, as one line: the first field, and how many more there are. */
+/** What is wrong with a decoded document, as one line: the first field that is not what it should be. */
 export const schemaProblem = (error: ParseResult.ParseError): string => {
-  const issues = ParseResult.ArrayFormatter.formatErrorSync(error)
-  const [issue] = issues
-  if (issue === undefined) return error.message
-  const where = issue.path.map((key, i) => (typeof key === "number" ? `[${key}]` : `${i === 0 ? "" : "."}${String(key)}`)).join("")
-  const message = issue.message.replace(/\s+/g, " ").slice(0, 300)
-  const others = new Set(issues.map(({ path }) => path.join("."))).size - 1
-  return `${where === "" ? "" : `${where}: `}${message}${others > 0 ? ` (and ${others} more)` : ""}`
+  const { message, path } = decodeProblem(error)
+  return path.length === 0 ? message : `${fieldName(path)}: ${message}`
 }

@@ -1,10 +1,10 @@
 /** One profile file: read with its faults named, changed under a lock, replaced in one step. */
 import * as Effect from "effect/Effect"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { decodeProblem, fieldName } from "../../core/internal/decodeProblem.js"
 import { Profile, ProfileError } from "../../core/Profile.js"
 import { withFileLock } from "./fileLock.js"
 
@@ -30,9 +30,8 @@ const parseProfile = (subject: string, text: string): Effect.Effect<Profile, Pro
     }
     const decoded = decode(json)
     if (decoded._tag === "Right") return Effect.succeed(decoded.right)
-    const [issue] = ParseResult.ArrayFormatter.formatErrorSync(decoded.left)
-    const field = issue === undefined || issue.path.length === 0 ? "the document" : `field ${issue.path.join(".")}`
-    return invalid(`${field}: ${(issue?.message ?? "unexpected").slice(0, 300)}`)
+    const { message, path: field } = decodeProblem(decoded.left)
+    return invalid(`${field.length === 0 ? "the document" : `field ${fieldName(field)}`}: ${message}`)
   })
 
 /** What tells one version of a file from another; rename gives a new inode. */
@@ -67,7 +66,7 @@ export const readProfileIfAny = (file: string): Effect.Effect<Profile | undefine
     }
     const text = yield* Effect.tryPromise({
       try: () => fs.readFile(file, "utf8"),
-      catch: (cause) => new ProfileError({ reason: "unreadable", subject: file, detail: textOf(cause) })
+      catch: (cause) => new ProfileError({ reason: "unreadable", subject: file, detail: `${textOf(cause)}; name a profile file that may be read` })
     })
     return yield* parseProfile(file, text)
   })
@@ -89,7 +88,7 @@ export const updateProfile = (
   file: string,
   change: (before: Profile | undefined) => Profile
 ): Effect.Effect<void, ProfileError> => {
-  const unwritable = (detail: string) => new ProfileError({ reason: "unwritable", subject: file, detail })
+  const unwritable = (detail: string) => new ProfileError({ reason: "unwritable", subject: file, detail: `${detail}; free space there, or keep profiles elsewhere (--profiles DIR)` })
   const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: (cause) => unwritable(textOf(cause)) })
   return attempt(() => fs.mkdir(path.dirname(file), { recursive: true })).pipe(
     Effect.andThen(withFileLock(

@@ -16,9 +16,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
+import { decodeProblem, fieldName } from "../../core/internal/decodeProblem.js"
 import type { Model } from "../../core/Model.js"
 import { ServiceClass } from "../../core/Model.js"
 import { parseJsonText, plainValue, positionAt } from "./internal/jsonText.js"
@@ -126,15 +126,15 @@ const decodeAt = <A, I>(
   node: TextNode
 ): Either.Either<A, RepositoryError> =>
   Either.mapLeft(Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(plainValue(node)), (error) => {
-    const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
-    const where = [...path, ...(issue?.path ?? [])]
-    const unknown = issue?._tag === "Unexpected" ? String(issue.path.at(-1)) : undefined
+    const problem = decodeProblem(error)
+    const where = [...path, ...problem.path]
+    const unknown = problem.isUnknown ? String(where.at(-1)) : undefined
     const near = unknown === undefined || !("fields" in schema) ? undefined : suggest(unknown, Object.keys(schema.fields as object))
     return new RepositoryError({
       file,
       reason: "invalid",
-      field: where.map((key, i) => (i === 0 ? String(key) : /^\w+$/.test(String(key)) ? `.${String(key)}` : `["${String(key)}"]`)).join(""),
-      detail: unknown === undefined ? issue?.message ?? "is not what it should be" : `unknown field${near === undefined ? "" : `; did you mean "${near}"?`}`,
+      ...(where.length === 0 ? {} : { field: fieldName(where) }),
+      detail: unknown === undefined ? problem.message : `unknown field${near === undefined ? "" : `; did you mean "${near}"?`}`,
       ...positionAt(root, where)
     })
   })

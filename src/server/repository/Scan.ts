@@ -100,6 +100,23 @@ const mark = (name: string, stat: Stats): string => `${name}:${stat.ino}:${stat.
 
 const versionName = /^[1-9]\d{0,14}$/
 
+/** Folders that are looked into for a model in the wrong place. */
+const mostLookedInto = 16
+
+/** A model file that stands in no version folder: beside them, or in a folder that is no number. */
+const strayModel = async (folder: string, entries: ReadonlyArray<string>): Promise<string | undefined> => {
+  const isModel = (entry: string): boolean => entry.endsWith(".onnx")
+  const beside = entries.find(isModel)
+  if (beside !== undefined) return beside
+  for (const entry of entries.slice(0, mostLookedInto)) {
+    const within = path.join(folder, entry)
+    const isFolder = await fs.lstat(within).then((stat) => stat.isDirectory(), () => false)
+    const inside = isFolder ? (await listFolder(within).catch(() => [])).find(isModel) : undefined
+    if (inside !== undefined) return `${entry}/${inside}`
+  }
+  return undefined
+}
+
 const inspectFolder = async (root: string, model: FoundModel, options: ScanOptions): Promise<FoundModel | undefined> => {
   const entries = await listFolder(model.path)
   const versions: Array<number> = []
@@ -129,7 +146,7 @@ const inspectFolder = async (root: string, model: FoundModel, options: ScanOptio
   }
   const found: FoundModel = { ...model, versions: versions.sort((a, b) => a - b), hasConfig, fingerprint: marks.join("|") }
   if (versions.length > 0) return found
-  const stray = entries.find((entry) => entry.endsWith(".onnx"))
+  const stray = await strayModel(model.path, entries)
   // A folder of other things is no model.
   if (!hasConfig && stray === undefined) return undefined
   return {

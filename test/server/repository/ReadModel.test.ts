@@ -62,15 +62,17 @@ describe("scanRepository", () => {
         "triton/01/model.onnx": identity,
         "bare/2/model.onnx": identity,
         "stray/model.onnx": identity,
+        "wrong/v1/model.onnx": identity,
         "empty/config.pbtxt": ""
       })
       const found = yield* scan(directory)
-      assert.deepEqual([...found.keys()], ["bare", "empty", "name.with.dots", "plain", "stray", "triton"])
+      assert.deepEqual([...found.keys()], ["bare", "empty", "name.with.dots", "plain", "stray", "triton", "wrong"])
       assert.deepEqual(found.get("triton")!.versions, [1, 9, 10])
       assert.isTrue(found.get("triton")!.hasConfig)
       assert.isFalse(found.get("bare")!.hasConfig)
       assert.isUndefined(found.get("plain")!.versions)
       assert.include(found.get("stray")!.problem!.message, "put the model in stray/1/model.onnx (found stray/model.onnx)")
+      assert.include(found.get("wrong")!.problem!.message, "put the model in wrong/1/model.onnx (found wrong/v1/model.onnx)")
       assert.include(found.get("empty")!.problem!.message, "has no version folder")
     }))
 
