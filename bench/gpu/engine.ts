@@ -8,7 +8,9 @@ import type { InferenceSession, Tensor } from "onnxruntime-common"
 import { createRequire } from "node:module"
 import { bareLoop } from "./lib/bareLoop.js"
 import { openBench } from "./lib/engine.js"
-import { latencyOf, throughputOf } from "./lib/measure.js"
+import type { HeldTime } from "../../src/node-cuda/runner/cuda/HeldTime.js"
+import type { Start } from "./lib/measure.js"
+import { latencyOf, summary, throughputOf } from "./lib/measure.js"
 import { openResults, round } from "./lib/results.js"
 import { zooModel, zooSignatures } from "./lib/zoo.js"
 
@@ -38,8 +40,39 @@ const nodeBaseline = async (file: string, name: string, items: number): Promise<
   return { p50Ms: round(latency.p50Ms), p99Ms: round(latency.p99Ms) }
 }
 
+/** Batches before the measurement, and the time for them. */
+const warmBatches = 300
+const warmMs = 2000
+
+interface Held {
+  /** Of a batch: mean, median, and the mean of each part, in ms. */
+  readonly heldMs: number
+  readonly heldP50Ms: number
+  readonly heldParts: Readonly<Record<string, number>>
+}
+
+/** How long batches hold the thread, one at a time. */
+const heldOf = async <A>(time: HeldTime, run: (counted: (start: Start) => Start) => Promise<A>): Promise<{ readonly held: Held; readonly result: A }> => {
+  const each: Array<number> = []
+  const parts = { ...time.partsMs }
+  const first = time.totalMs
+  let before = first
+  const counted = (start: Start): Start => (done) => {
+    // What held the thread since the last batch was started is the last one's.
+    each.push(time.totalMs - before)
+    before = time.totalMs
+    start(done)
+  }
+  const result = await run(counted)
+  const partMs = Object.entries(time.partsMs).map(([part, ms]) => [part, round((ms - parts[part as keyof typeof parts]) / each.length)] as const)
+  return {
+    held: { heldMs: round((time.totalMs - first) / each.length), heldP50Ms: round(summary(each.slice(1)).p50Ms), heldParts: Object.fromEntries(partMs) },
+    result
+  }
+}
+
 const bench = openBench("stream")
-write({ what: "device", ...bench.driver.device, forMs, node: process.version })
+write({ what: "device", ...bench.driver.device, forMs, node: process.version, notes: bench.notes })
 for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
   const model = zooModel(zoo, name, largest)
   try {
@@ -47,21 +80,21 @@ for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
     const loaded = await glet.load(model, batches)
     write({ what: "load", model: name, loadMs: round(loaded.loadMs), memoryMb: Math.round(loaded.memoryBytes / 2 ** 20), detail: loaded.detail })
     for (const items of batches) {
-      const before = glet.heldMs()
-      const launchBefore = glet.launchMs()
-      const latency = await latencyOf(loaded.batch(items).start, forMs)
-      const heldMs = (glet.heldMs() - before) / (latency.count + 5)
-      const launchMs = (glet.launchMs() - launchBefore) / (latency.count + 5)
+      const { start } = loaded.batch(items)
+      const cold = await heldOf(glet.held, (counted) => latencyOf(counted(start), 0))
+      // Code that has run a few dozen times is still slow: a runner lives longer.
+      for (let i = 0, endMs = performance.now() + warmMs; i < warmBatches && performance.now() < endMs; i++) await new Promise<void>((done) => start(done))
+      const { held, result: latency } = await heldOf(glet.held, (counted) => latencyOf(counted(start), forMs))
       const inFlight = Array.from({ length: glet.depth }, (_, set) => loaded.batch(items, set).start)
-      const heldBefore = glet.heldMs()
+      const heldBefore = glet.held.totalMs
       const perSecond = await throughputOf(inFlight, forMs)
-      const heldBusyMs = (glet.heldMs() - heldBefore) / ((perSecond * forMs) / 1000)
+      const heldBusyMs = (glet.held.totalMs - heldBefore) / ((perSecond * forMs) / 1000)
       write({ what: "runner's engine", model: name, batch: items, p50Ms: round(latency.p50Ms), itemsPerS: Math.round(perSecond * items) })
       const bare = await bareLoop(bench.driver, model, items, loaded.detail.includes("nhwc"), forMs).catch((error: unknown) => ({ error: String(error) }))
       const node = process.env["GLET_BENCH_NODE"] === "0" ? undefined : await nodeBaseline(model.path, name, items).catch((error: unknown) => ({ error: String(error) }))
       write({
         what: "engine", model: name, batch: items, p50Ms: round(latency.p50Ms), p99Ms: round(latency.p99Ms), count: latency.count,
-        itemsPerS: Math.round(perSecond * items), heldMs: round(heldMs), launchMs: round(launchMs), heldBusyMs: round(heldBusyMs), bare, node,
+        itemsPerS: Math.round(perSecond * items), ...held, heldFirstMs: cold.held.heldMs, heldBusyMs: round(heldBusyMs), bare, node,
         ...("p50Ms" in bare ? { ratio: round(bare.p50Ms / latency.p50Ms), throughputRatio: round((perSecond * items) / bare.itemsPerS) } : {})
       })
     }

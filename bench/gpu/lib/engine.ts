@@ -5,6 +5,7 @@ import { makeSlotLayout } from "../../../src/core/SlotLayout.js"
 import { fill } from "../../../src/core/internal/sampleInputs.js"
 import { createSegment } from "../../../src/node-cuda/internal/segment.js"
 import type { CudaGlet } from "../../../src/node-cuda/runner/cuda/CudaGlet.js"
+import type { HeldTime } from "../../../src/node-cuda/runner/cuda/HeldTime.js"
 import { openLibcuda } from "../../../src/node-cuda/runner/cuda/libcuda.js"
 import { makeOrtCuda } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
 import type { RunBatch } from "../../../src/core/internal/batchAssembly.js"
@@ -12,16 +13,16 @@ import type { Start } from "./measure.js"
 
 export interface Bench {
   readonly driver: ReturnType<typeof openLibcuda>
+  /** What the engine has to say of this device. */
+  readonly notes: ReadonlyArray<string>
   readonly openGlet: (units: number, priority?: number) => Promise<BenchGlet>
 }
 
 export interface BenchGlet {
   readonly units: number
   readonly depth: number
-  /** ms this thread has spent on batches. */
-  readonly heldMs: () => number
-  /** The part of it that went into launches. */
-  readonly launchMs: () => number
+  /** ms this thread has spent on batches, and on what of them. */
+  readonly held: HeldTime
   readonly load: (model: Model, warmBatches: ReadonlyArray<number>) => Promise<BenchModel>
   readonly close: () => Promise<void>
 }
@@ -37,11 +38,15 @@ export interface BenchModel {
 
 const align = (n: number): number => Math.ceil(n / 4096) * 4096
 
-/** Opens the engine with a segment of its own. */
+/** Opens the engine with a segment of its own. With `GLET_BENCH_MOVER=0` it gathers small tensors on the host. */
 export const openBench = (isolation: "green" | "stream", segmentBytes = 768 << 20): Bench => {
   const segment = createSegment(segmentBytes)
   const bytes = new Uint8Array(segment.memory)
-  const driver = openLibcuda()
+  const opened = openLibcuda()
+  const withoutMover = () => {
+    throw new Error("GLET_BENCH_MOVER=0")
+  }
+  const driver = process.env["GLET_BENCH_MOVER"] === "0" ? { ...opened, openMover: withoutMover } : opened
   const engine = makeOrtCuda({ bytes, address: segment.address }, { isolation }, driver, (error) => {
     process.stderr.write(`fatal: ${error.message}\n`)
     process.exit(70)
@@ -49,13 +54,13 @@ export const openBench = (isolation: "green" | "stream", segmentBytes = 768 << 2
   let used = 0
   return {
     driver,
+    notes: engine.cuda?.notes ?? [],
     openGlet: async (units, priority = 0) => {
       const glet = await engine.openGlet({ units, sharePct: Math.round((100 * units) / driver.device.units), priority }) as CudaGlet
       return {
         units: glet.opened.units,
         depth: glet.opened.depth ?? 2,
-        heldMs: () => glet.heldMs,
-        launchMs: () => glet.launchMs,
+        held: glet.held,
         close: () => glet.close(),
         load: async (model, warmBatches) => {
           const began = performance.now()

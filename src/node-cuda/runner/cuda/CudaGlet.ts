@@ -17,6 +17,7 @@ import type { Side } from "./copies.js"
 import { isWhole, listCopies, mostPieces } from "./copies.js"
 import type { CopyList, Handle } from "./CudaDriver.js"
 import { CudaError, makeCopyList } from "./CudaDriver.js"
+import { HeldTime } from "./HeldTime.js"
 import type { CudaModel } from "./CudaModel.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import type { GletContext } from "./gletContext.js"
@@ -46,10 +47,7 @@ type LoadModel = (context: GletContext, request: LoadRequest) => Promise<{ reado
 
 export class CudaGlet implements EngineGlet, Pollable {
   readonly opened: Opened
-  /** Time that this thread was held by batches, in ms. */
-  heldMs = 0
-  /** The part of it that went into launches. */
-  launchMs = 0
+  readonly held = new HeldTime()
   private readonly copyInStream: Handle
   private readonly copyOutStream: Handle
   private readonly queue: Array<Job> = []
@@ -62,6 +60,7 @@ export class CudaGlet implements EngineGlet, Pollable {
   private lastEndMs = 0
   private outstanding = 0
   private copies: CopyList = makeCopyList(256)
+  private readonly segmentAddress: number
 
   constructor(
     private readonly runtime: CudaRuntime,
@@ -71,6 +70,7 @@ export class CudaGlet implements EngineGlet, Pollable {
     private readonly loadModel: LoadModel,
     private readonly manners: Manners
   ) {
+    this.segmentAddress = Number(memory.address)
     this.opened = { units: context.units, depth }
     this.copyInStream = context.createStream()
     this.copyOutStream = context.createStream()
@@ -82,7 +82,7 @@ export class CudaGlet implements EngineGlet, Pollable {
       return {
         loaded,
         model: {
-          run: (batch, onEnd) => this.held(() => this.submit(model, batch, onEnd)),
+          run: (batch, onEnd) => this.held.during(() => this.submit(model, batch, onEnd)),
           release: () => {
             if (this.lastModel === model) {
               this.lastModel = undefined
@@ -111,7 +111,7 @@ export class CudaGlet implements EngineGlet, Pollable {
     const first = this.inFlight[0]
     // Asking is not counted as held: the thread is free for others between two questions.
     if (first !== undefined && this.hasEnded(first)) {
-      this.held(() => {
+      this.held.during(() => {
         for (let job: Job | undefined = first; job !== undefined && (job === first || this.hasEnded(job)); job = this.inFlight[0]) {
           this.inFlight.shift()
           this.finish(job)
@@ -121,12 +121,6 @@ export class CudaGlet implements EngineGlet, Pollable {
     }
     const head = this.inFlight[0]
     return head === undefined ? undefined : this.expectedEndMs(head, nowMs)
-  }
-
-  private held(work: () => void): void {
-    const start = performance.now()
-    work()
-    this.heldMs += performance.now() - start
   }
 
   private expectedEndMs(job: Job, nowMs: number): number {
@@ -190,6 +184,7 @@ export class CudaGlet implements EngineGlet, Pollable {
   private prepare(job: Job): boolean {
     if (job.set !== undefined || job.problem !== undefined) return true
     const { batch, model, size } = job
+    const { driver, mover } = this.runtime
     const startMs = performance.now()
     try {
       const set = model.takeSet(size)
@@ -199,27 +194,30 @@ export class CudaGlet implements EngineGlet, Pollable {
       const stream = job.apart ? this.copyInStream : model.stream
       // Copies of images are long, and others' wait behind them.
       const giveWay = model.giveWayOf(set)
-      if (giveWay !== undefined) this.runtime.driver.waitUntil(stream, giveWay)
-      if (size.stagedInputs && !isWhole(batch, size.items)) {
+      if (giveWay !== undefined) driver.waitUntil(stream, giveWay)
+      const by = isWhole(batch, size.items) ? "engine" : size.inputsBy
+      if (by === "host") {
         const { bytes, start } = inputsOf(size)
         const { address, memory } = set.staging!
         gather(model.layout, this.memory.bytes, batch, memory, size.placement, size.items)
-        this.runtime.driver.copyIn(set.device + start, address + start, bytes, stream)
+        driver.copyIn(set.device + start, address + start, bytes, stream)
+      } else if (by === "mover") {
+        mover!.moveIn(this.list(job, set, "inputs", mover!.segment), stream)
       } else {
-        this.runtime.driver.copyAllIn(this.list(job, set, "inputs"), stream)
+        driver.copyAllIn(this.list(job, set, "inputs"), stream)
       }
-      if (job.apart) this.runtime.driver.record(set.copiedIn, stream)
+      if (job.apart) driver.record(set.copiedIn, stream)
     } catch (error) {
       this.fault(job, error)
     }
-    job.inputMs = performance.now() - startMs
+    job.inputMs = this.held.since(startMs, "inputs") - startMs
     return true
   }
 
-  private list({ batch, model: { layout }, size }: Job, set: BufferSet, side: Side): CopyList {
+  private list({ batch, model: { layout }, size }: Job, set: BufferSet, side: Side, segment: number = this.segmentAddress): CopyList {
     const most = mostPieces(layout, batch, side)
     if (2 * most > this.copies.host.length) this.copies = makeCopyList(2 * most)
-    listCopies(this.copies, side, layout, batch, Number(this.memory.address), size.placement, size.items, set.device)
+    listCopies(this.copies, side, layout, batch, segment, size.placement, size.items, set.device)
     return this.copies
   }
 
@@ -234,7 +232,7 @@ export class CudaGlet implements EngineGlet, Pollable {
       if (this.lastModel !== model && this.lastComputed !== undefined) driver.wait(model.stream, this.lastComputed)
       this.launching = job
       if (model.isToBePrepared(set!)) {
-        model.prepare(set!).then(() => this.held(() => {
+        model.prepare(set!).then(() => this.held.during(() => {
           this.launch(job)
           this.pump()
         }), (error: unknown) => this.started(job, textOf(error)))
@@ -253,10 +251,10 @@ export class CudaGlet implements EngineGlet, Pollable {
     try {
       job.model.compute(job.set!, (problem) => {
         if (!isAsync) {
-          this.launchMs += performance.now() - startMs
+          this.held.since(startMs, "launch")
           return this.started(job, problem)
         }
-        this.held(() => {
+        this.held.during(() => {
           this.started(job, problem)
           this.pump()
         })
@@ -270,9 +268,10 @@ export class CudaGlet implements EngineGlet, Pollable {
 
   /** Its kernels are on the stream: the copies of the outputs follow. */
   private started(job: Job, problem: string | undefined): void {
-    const { driver } = this.runtime
+    const { driver, mover } = this.runtime
     const { batch, model, size } = job
     const set = job.set!
+    const startMs = performance.now()
     this.launching = undefined
     job.isStarted = true
     job.problem ??= problem
@@ -285,9 +284,12 @@ export class CudaGlet implements EngineGlet, Pollable {
       const stream = apart ? this.copyOutStream : model.stream
       if (apart) driver.wait(stream, set.computed)
       if (job.problem === undefined) {
-        if (size.stagedOutputs && !isWhole(batch, size.items)) {
+        const by = isWhole(batch, size.items) ? "engine" : size.outputsBy
+        if (by === "host") {
           const { bytes, start } = outputsOf(size)
           if (bytes > 0) driver.copyOut(set.staging!.address + start, set.device + start, bytes, stream)
+        } else if (by === "mover") {
+          mover!.moveOut(this.list(job, set, "outputs", mover!.segment), stream)
         } else {
           driver.copyAllOut(this.list(job, set, "outputs"), stream)
         }
@@ -296,6 +298,7 @@ export class CudaGlet implements EngineGlet, Pollable {
     } catch (error) {
       this.fault(job, error)
     }
+    this.held.since(startMs, "outputs")
     this.poller.watch(this)
   }
 
@@ -309,7 +312,7 @@ export class CudaGlet implements EngineGlet, Pollable {
       this.lastEndMs = nowMs
       size.typicalMs = this.typicalAfter(size.typicalMs, inferMs)
       try {
-        if (size.stagedOutputs && !isWhole(batch, size.items)) {
+        if (size.outputsBy === "host" && !isWhole(batch, size.items)) {
           scatter(model.layout, this.memory.bytes, batch, set!.staging!.memory, size.placement, size.items)
         }
         const dynamic = this.takeDynamic(job)
@@ -317,7 +320,7 @@ export class CudaGlet implements EngineGlet, Pollable {
           ok: true,
           inputMs: job.inputMs,
           inferMs,
-          outputMs: performance.now() - nowMs,
+          outputMs: this.held.since(nowMs, "scatter") - nowMs,
           outputBindings: dynamic?.outputBindings ?? [],
           overflow: dynamic?.overflow
         }
@@ -330,7 +333,9 @@ export class CudaGlet implements EngineGlet, Pollable {
       model.putSet(set)
     }
     this.hold(-1)
+    const answerMs = performance.now()
     job.onEnd(end)
+    this.held.since(answerMs, "answer")
   }
 
   private typicalAfter(typicalMs: number, inferMs: number): number {

@@ -66,12 +66,16 @@ export const listCopies = (
   for (let j = 0; j < tensors; j++) {
     const perItem = bytes[j]! / size
     if (perItem === 0) continue
-    let before = 0
+    let at = device + offsets[j]!
+    let items = 0
+    let ownOffset = 0
     for (let i = 0; i < batch.offsets.length; i++) {
-      const items = batch.entryItems[i]!
-      const own = layout.placement(items, batch.bindings)
-      add(list, segmentAddress + batch.offsets[i]! + offsetsOf(own, side)[j]!, device + offsets[j]! + perItem * before, perItem * items)
-      before += items
+      if (batch.entryItems[i]! !== items) {
+        items = batch.entryItems[i]!
+        ownOffset = segmentAddress + offsetsOf(layout.placement(items, batch.bindings), side)[j]!
+      }
+      add(list, ownOffset + batch.offsets[i]!, at, perItem * items)
+      at += perItem * items
     }
   }
 }
