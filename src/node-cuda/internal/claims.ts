@@ -34,6 +34,11 @@ export class Claims {
     this.words = new Int32Array(memory, sumOffset(place), lineWords)
   }
 
+  /** The word of the GPU's line that waits look at, as it is now. */
+  get sum(): number {
+    return Atomics.load(this.words, 0)
+  }
+
   /** Claims so much more, or less. */
   add(percent: number): void {
     Atomics.sub(this.words, this.place.word, percent)

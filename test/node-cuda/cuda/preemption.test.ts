@@ -88,6 +88,7 @@ describe("preemption", () => {
         const requests = [1, 2, 3].map((seed) => prepare(arena, fixed, 2, seed))
         const batches = requests.map((request) => start(model, request))
         await turns(300)
+        await new Promise((resolve) => setTimeout(resolve, 20))
         for (const { end } of batches) assert.isUndefined(end, `${claim} % are claimed`)
         others.add(-claim)
         await until(() => batches.every(({ end }) => end !== undefined))
@@ -100,6 +101,23 @@ describe("preemption", () => {
       check(request, beside)
     })
   }
+
+  it("a batch that waits for others is asked for once in a millisecond at most, and its end is noticed", async () => {
+    const { arena, engine, fake, others } = world("mps")
+    const { model } = await loadOn(engine, { sharePct: 100, givesWay: true })
+    others.add(30)
+    const request = prepare(arena, fixed, 2, 1)
+    const batch = start(model, request)
+    const asked = () => fake.calls.get("isDone") ?? 0
+    const [before, beganMs] = [asked(), performance.now()]
+    for (let i = 0; i < 30; i++) await new Promise((resolve) => setTimeout(resolve, 1))
+    // The first question comes at once. On a busy machine there are fewer.
+    assert.isAtMost(asked() - before, 10 + 2 * (performance.now() - beganMs))
+    assert.isUndefined(batch.end)
+    others.add(-30)
+    await until(() => batch.end !== undefined)
+    check(request, batch)
+  })
 
   it("a glet claims its share as long as it has batches, and one that gives way nothing", async () => {
     const { arena, claimed, engine } = world("mps")

@@ -12,6 +12,9 @@ export interface Pollable {
 /** A timer is late by up to so much: asking begins so long before the expected end. */
 const nearMs = 1.6
 
+/** An end expected so much later is asked for after a nap, the shortest that a timer takes, ms. */
+export const napMs = nearMs + 1.01
+
 export class CompletionPoll {
   private readonly watched = new Set<Pollable>()
   private immediate: NodeJS.Immediate | undefined

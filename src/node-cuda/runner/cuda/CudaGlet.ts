@@ -13,6 +13,7 @@ import { dropMadeValues, readValue } from "../ortValues.js"
 import type { BatchSize, BufferSet } from "./BufferSets.js"
 import { inputsOf, outputsOf } from "./BufferSets.js"
 import type { CompletionPoll, Pollable } from "./CompletionPoll.js"
+import { napMs } from "./CompletionPoll.js"
 import type { Side } from "./copies.js"
 import { isWhole, listCopies, mostPieces } from "./copies.js"
 import type { CopyList, Handle } from "./CudaDriver.js"
@@ -25,6 +26,9 @@ import type { Manners } from "./preemption.js"
 
 /** Batches that the agent is to keep outstanding: one computes, one is copied, one is on its way here. */
 const depth = 3
+
+/** So long after its expected end a batch that gives way is taken to have been held up. */
+const overdueMs = 1
 
 interface Job {
   readonly model: CudaModel
@@ -125,7 +129,10 @@ export class CudaGlet implements EngineGlet, Pollable {
 
   private expectedEndMs(job: Job, nowMs: number): number {
     const { typicalMs } = job.size
-    return Number.isFinite(typicalMs) ? Math.max(job.startedMs, this.lastEndMs) + typicalMs : nowMs
+    const expectedMs = Number.isFinite(typicalMs) ? Math.max(job.startedMs, this.lastEndMs) + typicalMs : nowMs
+    // What waits for others ends nobody knows when: asking in every turn would take a core that their processes may want.
+    const { giveWay, isHeld } = this.manners
+    return giveWay !== undefined && (isHeld() || nowMs > expectedMs + overdueMs) ? Math.max(expectedMs, nowMs + napMs) : expectedMs
   }
 
   private hasEnded(job: Job): boolean {

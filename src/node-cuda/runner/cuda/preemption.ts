@@ -17,6 +17,8 @@ export interface Manners {
    * it: in a process that latency-critical glets live in too, they would.
    */
   readonly launchesSingly: boolean
+  /** Whether what gives way waits at this moment, or will before long. */
+  readonly isHeld: () => boolean
   /** To be told when the glet begins to have batches, and when it has none any more. */
   readonly onBusy: (isBusy: boolean) => void
 }
@@ -27,7 +29,7 @@ export interface Preemption {
   readonly problem: string | undefined
 }
 
-const carefree: Manners = { giveWay: undefined, launchesSingly: false, onBusy: () => undefined }
+const carefree: Manners = { giveWay: undefined, launchesSingly: false, isHeld: () => false, onBusy: () => undefined }
 
 /** What a runner knows of it. */
 interface PreemptionOptions {
@@ -55,7 +57,9 @@ export const makePreemption = (driver: CudaDriver, memory: SegmentMemory, { isLo
     problem,
     mannersOf: ({ givesWay, sharePct }) => {
       if (givesWay !== true) return { ...carefree, onBusy: (isBusy) => claims.add(isBusy ? sharePct : -sharePct) }
-      return word === undefined ? carefree : { giveWay: { word, least: sharePct - 100 }, launchesSingly: isShared, onBusy: () => undefined }
+      if (word === undefined) return carefree
+      const least = sharePct - 100
+      return { giveWay: { word, least }, launchesSingly: isShared, isHeld: () => claims.sum < least, onBusy: () => undefined }
     }
   }
 }
