@@ -4,6 +4,8 @@
  *
  *   node preempt.mjs ZOO OUT.jsonl SECONDS CASE...     bundled as bench/gpu/README.md says; GLET_RUNNER names another runner
  *
+ * `fillCores`: what the process of the best-effort glet takes of one core meanwhile (under mps; elsewhere both glets live in it).
+ *
  * CASE: ISOLATION:PREEMPTION[:SHARE[:MODELS]], e.g. `mps:on`, `stream:off:40:bert-base+mobilenet_v2`; `off` for batches that run to their end.
  */
 import * as Effect from "effect/Effect"
@@ -87,6 +89,14 @@ const after = (ms: number): () => boolean => {
   return () => performance.now() >= untilMs
 }
 
+/** CPU time of a process so far, ms; NaN where it cannot be read. Ticks of 10 ms. */
+const cpuMsOf = (pid: number | undefined): number => {
+  if (pid === undefined) return NaN
+  // Behind the name, which may have spaces: user and system time are the 14th and 15th field.
+  const fields = fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ")
+  return 10 * (Number(fields[11]) + Number(fields[12]))
+}
+
 const runCase = (text: string) =>
   Effect.gen(function*() {
     const [isolation = "mps", preemption = "on", share = "100", models = "bert-base+mobilenet_v2"] = text.split(":")
@@ -109,15 +119,18 @@ const runCase = (text: string) =>
       const fill = yield* load(over, name, beItems)
       const fillAlone = yield* Effect.promise(() => endless(over, fill.batch, after(forMs / 4)))
       let isOver = false
+      const { pid } = yield* over.stats
+      const [cpuBeforeMs, beforeMs] = [cpuMsOf(pid), performance.now()]
       const filling = endless(over, fill.batch, () => isOver)
       const latencies = yield* Effect.promise(() => poisson(critical, resnet.batch))
       isOver = true
       const together = yield* Effect.promise(() => filling)
+      const fillCores = (cpuMsOf(pid) - cpuBeforeMs) / (performance.now() - beforeMs)
       const beside = summary([...latencies])
       write({
         case: text, fill: `${name} b${beItems} ${nearest} %`, alone: { p50Ms: round(alone.p50Ms), p99Ms: round(alone.p99Ms) }, together: { p50Ms: round(beside.p50Ms), p99Ms: round(beside.p99Ms) },
         p99OverAlone: round(beside.p99Ms / alone.p99Ms), p50OverAlone: round(beside.p50Ms / alone.p50Ms), fillAlonePerS: Math.round(fillAlone), fillPerS: Math.round(together),
-        fillOverAlone: round(together / fillAlone), detail: fill.report.detail
+        fillOverAlone: round(together / fillAlone), fillCores: round(fillCores), detail: fill.report.detail
       })
     }
   }).pipe(Effect.scoped, Effect.timeout("100 seconds"), Effect.catchAllCause((cause) => Effect.sync(() => write({ case: text, error: String(cause) }))))
