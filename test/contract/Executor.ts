@@ -15,7 +15,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import type { Batch, BatchEnd, GletHandle } from "../../src/core/Executor.js"
+import type { Batch, BatchEnd, GletHandle, GletSpec } from "../../src/core/Executor.js"
 import { Executor, runBatch } from "../../src/core/Executor.js"
 import type { GletExited } from "../../src/core/ExecutorError.js"
 import type { Gpu } from "../../src/core/Gpu.js"
@@ -30,6 +30,8 @@ export interface ExecutorContractOptions<R> {
   readonly gpu: Gpu
   /** Share of every glet opened; two of them must fit. The GPU's smallest by default. */
   readonly sharePct?: number
+  /** Whether its batches give way: then one test more has a glet beside it that they give way to. */
+  readonly givesWay?: boolean
   /** The first should take well under 20 ms per batch: it is the one used for everything but right outputs. */
   readonly models: readonly [ContractModel, ...ReadonlyArray<ContractModel>]
   /** A model that cannot be loaded. */
@@ -52,8 +54,10 @@ export const executorContract = <R, E>(
   const first = models[0]
   const sharePct = options.sharePct ?? gpu.sharesPct[0]
 
-  const open = Effect.flatMap(Executor, (executor) =>
-    executor.open({ id: unsafeGletId(`${gpu.id}/contract-${glets++}`), gpu, sharePct, priority: 0 }))
+  const givesWay = options.givesWay === true
+  const openThat = (more: Pick<GletSpec, "sharePct" | "givesWay">) => Effect.flatMap(Executor, (executor) =>
+    executor.open({ id: unsafeGletId(`${gpu.id}/contract-${glets++}`), gpu, priority: 0, ...more }))
+  const open = openThat({ sharePct, ...(givesWay ? { givesWay } : {}) })
   const opened = Effect.tap(open, (handle) => handle.load(first.model, [1, first.model.maxBatch]))
 
   /** A request whose slot goes back when the test's scope closes. */
@@ -246,6 +250,24 @@ export const executorContract = <R, E>(
         yield* Scope.close(scope, Exit.void)
         yield* runAndVerify(one, first, [1], 4)
       }))
+
+    if (givesWay) {
+      it.scoped("gives way to a glet beside it, and both answer all", () =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          const giving = yield* opened
+          const taking = yield* Scope.extend(openThat({ sharePct: gpu.sharesPct.at(-1)! }), scope)
+          const reports = yield* Effect.all([giving, taking].map((handle) => handle.load(first.model, [1, first.model.maxBatch])))
+          assert.isAbove(reports[0]!.preemptMs ?? 0, 0, "its batches run to their end")
+          const asked = yield* Effect.forEach(Array.from({ length: 24 }), (_, i) => requests(first, [1], i))
+          const started = [giving, taking].map((handle, k) => startAll(handle, asked.slice(12 * k, 12 * k + 12).map((group) => batchOf(first, group))))
+          const ends = yield* Effect.map(Effect.all(started.map(({ all }) => all), { concurrency: 2 }), (both) => both.flat())
+          asked.forEach((group, i) => verify(group[0]!, ends[i]!, 0))
+          // Nobody is in its way any more.
+          yield* Scope.close(scope, Exit.void)
+          yield* runAndVerify(giving, first, [1], 40)
+        }))
+    }
 
     it.scoped("lends its arena and takes it back", () =>
       Effect.gen(function*() {

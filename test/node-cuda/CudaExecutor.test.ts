@@ -47,8 +47,10 @@ const kill = (handle: GletHandle): Effect.Effect<void> =>
   })
 const models = [lenet, ...contractModels(putIn(folder))] as const
 for (const gpu of Object.values(gpus)) {
-  executorContract(`cuda, ${gpu.isolation}, faked`, CudaExecutor.layer(options).pipe(Layer.orDie), { gpu, models, badModel, kill })
+  // Batches of all kinds run where the engine is that of the GPU; what isolation changes is which process they run in.
+  executorContract(`cuda, ${gpu.isolation}, faked`, CudaExecutor.layer(options).pipe(Layer.orDie), { gpu, models: gpu.isolation === "stream" ? models : [lenet], badModel, kill })
 }
+executorContract("cuda, stream, faked, giving way", CudaExecutor.layer(options).pipe(Layer.orDie), { gpu: gpus.stream, models, badModel, kill, givesWay: true })
 
 let glets = 0
 const spec = (gpu: Gpu, sharePct: number, priority = 0) => ({ id: unsafeGletId(`${gpu.id}/${glets++}`), gpu, sharePct, priority })

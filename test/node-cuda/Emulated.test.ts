@@ -77,6 +77,13 @@ executorContract("emulated", emulated(), {
   kill: (handle) => Effect.flatMap(Emulated.EmulatedControl, (control) => Effect.asVoid(control.kill(handle.spec.id)))
 })
 
+const givingWay = { profiles: [profile], preemptMs: 0.5 }
+const [givingGpu] = Emulated.emulatedGpus(profile, { count: 1, ...givingWay }) as [Gpu]
+executorContract("emulated, giving way", Layer.provideMerge(Emulated.layer(givingWay), Emulated.layerInventory(profile, { count: 1, preemptMs: 0.5 })), {
+  gpu: givingGpu, models, badModel: unknownModel, givesWay: true,
+  kill: (handle) => Effect.flatMap(Emulated.EmulatedControl, (control) => Effect.asVoid(control.kill(handle.spec.id)))
+})
+
 const open = (id: string, sharePct = 50, on: Gpu = gpu) =>
   Effect.flatMap(Executor, (executor) => executor.open({ id: unsafeGletId(id), gpu: on, sharePct, priority: 0 }))
 const batch = (items: number) =>

@@ -1,6 +1,7 @@
 /**
- * A CUDA runner without CUDA, for tests of everything around it: the real one's connection and control, an engine on the CPU, and what the driver
- * would say of the device, also under MPS. It is a client of the fake daemon if that lives.
+ * A CUDA runner without CUDA, for tests of everything around it: the real one's connection and control, and what the driver would say of the device, also
+ * under MPS. It is a client of the fake daemon if that lives. Under `stream` its engine is the real one on a fake of the driver, so that all between executor and driver is
+ * tried as one; under the others, whose suites are about processes, it is the CPU's, which starts sooner.
  */
 import * as fs from "node:fs"
 import * as net from "node:net"
@@ -9,9 +10,11 @@ import { makeFrameReader } from "../../../src/link/frameReader.js"
 import { connectionFd, mapSegment, segmentFd } from "../../../src/node-cuda/internal/segment.js"
 import { protocolVersion } from "../../../src/node-cuda/internal/wire.js"
 import type { Engine } from "../../../src/node-cuda/runner/Engine.js"
+import { makeCudaEngine } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
 import { makeOrtC } from "../../../src/node-cuda/runner/OrtC.js"
 import type { Probed } from "../../../src/node-cuda/runner/probe.js"
 import { Runner } from "../../../src/node-cuda/runner/Runner.js"
+import { makeFakeCuda } from "../cuda/fakeCuda.js"
 
 const folder = process.env["GLET_FAKE_NVIDIA"]!
 const probed = (): Probed => {
@@ -45,7 +48,10 @@ const run = (): void => {
   const units = settings.device.isolation === "mps" ? unitsGiven(device.units) : device.units
   const { address, memory } = mapSegment(segmentFd, settings.segmentBytes)
   const bytes = new Uint8Array(memory)
-  const engine = makeOrtC({ bytes, address })
+  const { isolation } = settings.device
+  const engine = isolation === "stream"
+    ? makeCudaEngine({ bytes, address }, { isolation, claims: settings.claims }, makeFakeCuda().runtime())
+    : makeOrtC({ bytes, address })
   let read: (chunk: Buffer) => void = () => undefined
   const socket = new net.Socket({ fd: connectionFd })
   const vanish = () => process.kill(process.pid, "SIGKILL")
@@ -54,8 +60,8 @@ const run = (): void => {
   const stuck = fs.existsSync(`${folder}/runner-stuck`)
   process.on("SIGTERM", () => stuck || vanish())
   const openGlet: Engine["openGlet"] = async (request) => {
-    const glet = await engine.openGlet({ ...request, units: 1 })
-    return { opened: { units: request.units }, load: (model) => glet.load(model), close: () => glet.close() }
+    const glet = await engine.openGlet({ ...request, units: isolation === "stream" ? request.units : 1 })
+    return { opened: { ...glet.opened, units: request.units }, load: (model) => glet.load(model), close: () => glet.close() }
   }
   const runner = new Runner(socket, { name: engine.name, openGlet }, bytes, true, () => stuck || socket.end(() => process.exit(0)))
   read = makeFrameReader(runner)
