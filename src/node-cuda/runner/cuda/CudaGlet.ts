@@ -131,8 +131,8 @@ export class CudaGlet implements EngineGlet, Pollable {
     const { typicalMs } = job.size
     const expectedMs = Number.isFinite(typicalMs) ? Math.max(job.startedMs, this.lastEndMs) + typicalMs : nowMs
     // What waits for others ends nobody knows when: asking in every turn would take a core that their processes may want.
-    const { giveWay, isHeld } = this.manners
-    return giveWay !== undefined && (isHeld() || nowMs > expectedMs + overdueMs) ? Math.max(expectedMs, nowMs + napMs) : expectedMs
+    const givesWay = job.set !== undefined && job.model.giveWayOf(job.set) !== undefined
+    return givesWay && (this.manners.isHeld() || nowMs > expectedMs + overdueMs) ? Math.max(expectedMs, nowMs + napMs) : expectedMs
   }
 
   private hasEnded(job: Job): boolean {
