@@ -42,6 +42,7 @@ import type { ServerConfig } from "../server/ServerConfig.js"
 import type { RequestLogError, ServerStartError } from "../server/ServerError.js"
 import type { CliError } from "./CliError.js"
 import { usageError } from "./CliError.js"
+import { preemptMsOf } from "./internal/bestEffort.js"
 import { layerWebGpuDevice } from "./internal/webgpuBackend.js"
 
 /** @since 0.1.0 @category layers */
@@ -98,13 +99,20 @@ export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavai
 export const layerWebGpu = (options: MachineOptions): Layer.Layer<Backend, CliError> =>
   Layer.merge(layerStore(options.profiles), Profiler.layer().pipe(Layer.provideMerge(layerWebGpuDevice)))
 
+/** @since 0.1.0 @category layers */
+export interface EmulatedOptions {
+  readonly gpus: number
+  /** How soon best-effort batches give way, in ms; they run to their end where absent. */
+  readonly preemptMs?: number | undefined
+}
+
 /** GPUs that only a profile knows, replayed in real time. @since 0.1.0 @category layers */
-export const layerEmulated = (profile: Profile, gpus: number): Layer.Layer<Backend> => {
+export const layerEmulated = (profile: Profile, { gpus, preemptMs }: EmulatedOptions): Layer.Layer<Backend> => {
   // Whatever isolation was measured: what runs here is its emulation.
   const replayed: Profile = { ...profile, isolation: "emulated" }
   return Profiler.layer().pipe(
     Layer.provideMerge(Emulated.layer({ profiles: [replayed] })),
-    Layer.provideMerge(Emulated.layerInventory(replayed, { count: gpus })),
+    Layer.provideMerge(Emulated.layerInventory(replayed, { count: gpus, ...(preemptMs === undefined ? {} : { preemptMs }) })),
     Layer.merge(ProfileStoreFile.layerMemory([replayed]))
   )
 }
@@ -118,6 +126,8 @@ export interface ServingOptions extends CpuOptions {
   /** Profile file to replay, and on how many GPUs. */
   readonly emulate?: string | undefined
   readonly gpus?: number | undefined
+  /** How soon best-effort batches give way there, in ms, or `off`. */
+  readonly preempt?: string | undefined
   readonly planner: string
   readonly directory: string
   readonly overrides: ReadonlyMap<string, ModelSettings>
@@ -134,12 +144,16 @@ const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backen
   if (options.gletMemory !== undefined && (options.executor !== "cuda" || options.isolation !== "mps")) {
     return Effect.fail(usageError("--glet-memory needs --executor cuda --isolation mps: nothing else can enforce it"))
   }
+  if (options.preempt !== undefined && options.executor !== "emulated") {
+    return Effect.fail(usageError("--preempt needs --executor emulated: what is emulated gives way as it is told", "on NVIDIA GPUs batches give way unless --preemption off says no"))
+  }
   if (options.executor === "cpu") return Effect.succeed(layerCpu(options))
   if (options.executor === "cuda") return Effect.succeed(layerCuda(options))
   if (options.executor === "webgpu") return Effect.succeed(layerWebGpu(options))
   return options.emulate === undefined
     ? Effect.fail(usageError("--executor emulated needs --emulate FILE, the profile to replay", "glet profile --output FILE writes one"))
-    : Effect.map(ProfileStoreFile.readProfile(options.emulate), (profile) => layerEmulated(profile, options.gpus ?? 1))
+    : Effect.zipWith(ProfileStoreFile.readProfile(options.emulate), preemptMsOf(options.preempt), (profile, preemptMs) =>
+      layerEmulated(profile, { gpus: options.gpus ?? 1, preemptMs }))
 }
 
 /** A model's file for an edge node: whole, so one that keeps its weights elsewhere cannot go there. */

@@ -12,6 +12,7 @@ import { Planner } from "../scheduler/Planner.js"
 import { findPlanner } from "../scheduler/PlannerRegistry.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
 import * as SchedulerLive from "../scheduler/SchedulerLive.js"
+import { counted } from "../core/internal/counted.js"
 import * as ProfilerLive from "../core/ProfilerLive.js"
 import * as ProfileStoreMemory from "../core/ProfileStoreMemory.js"
 import { gletsOf } from "../core/Plan.js"
@@ -83,7 +84,7 @@ const program = Effect.gen(function*() {
     const index = catalog.index()
     const ready = index.filter(({ state }) => state === "READY").length
     const glets = gletsOf(yield* (yield* Scheduler).plan).length
-    note(`glet serving ${ready} of ${index.length} models on http://${args.host}:${port} with ${glets} glets`)
+    note(`glet serving ${ready} of ${counted(index.length, "model")} on http://${args.host}:${port} with ${counted(glets, "glet")}`)
     note(`${yield* endSignal}: draining`)
   }).pipe(Effect.scoped, Effect.provide(serving))
 }).pipe(Effect.provide(layerLog))

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { unsafeModelName } from "../core/Ids.js"
+import { counted } from "../core/internal/counted.js"
 import type { Model } from "../core/Model.js"
 import { parseOnnx } from "../server/repository/OnnxBytes.js"
 import { readSignature } from "../server/repository/Signature.js"
@@ -109,7 +110,7 @@ export const make = ({ address, capabilities, workers }: DeviceStart): World => 
   const isGpu = capabilities.provider === "webgpu"
   return {
     name: "device",
-    device: { label: isGpu ? describeProvider(capabilities) : `WebAssembly, ${capabilities.threads} thread${capabilities.threads === 1 ? "" : "s"}`, note: capabilities.fallback ?? "" },
+    device: { label: isGpu ? describeProvider(capabilities) : `WebAssembly, ${counted(capabilities.threads, "thread")}`, note: capabilities.fallback ?? "" },
     speed: 1,
     gpus: [webGpu(capabilities)],
     gridPct: 10,

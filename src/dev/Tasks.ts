@@ -5,6 +5,7 @@
  */
 import * as Either from "effect/Either"
 import { unsafeModelName } from "../core/Ids.js"
+import { counted } from "../core/internal/counted.js"
 import { encodePlan, gletsOf, gpusUsed } from "../core/Plan.js"
 import type { Profile } from "../core/Profile.js"
 import { findPlanner } from "../scheduler/PlannerRegistry.js"
@@ -105,5 +106,5 @@ export const answerTask = (task: Task): TaskAnswer => {
 export const planSize = (plan: Parameters<typeof gpusUsed>[0]): string => {
   const glets = gletsOf(plan).length
   const gpus = gpusUsed(plan)
-  return `${glets} glet${glets === 1 ? "" : "s"} on ${gpus} GPU${gpus === 1 ? "" : "s"}`
+  return `${counted(glets, "glet")} on ${counted(gpus, "GPU")}`
 }

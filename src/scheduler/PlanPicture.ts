@@ -6,6 +6,7 @@
  */
 import type { Plan, PlannedGlet, PlannedGpu } from "../core/Plan.js"
 import { gpusUsed } from "../core/Plan.js"
+import { counted } from "../core/internal/counted.js"
 import { short, xml } from "./internal/svgText.js"
 
 const widthPx = 1000
@@ -33,7 +34,7 @@ const fitted = (text: string, width: number): string => {
 /** The first of two texts that fits. */
 const either = (long: string, brief: string, width: number): string => (long.length <= Math.floor(width * lettersPerPx) ? long : brief)
 
-const gpuCount = (count: number): string => (count === 1 ? "1 GPU" : `${count} GPUs`)
+const gpuCount = (count: number): string => counted(count, "GPU")
 
 interface Work {
   readonly model: string

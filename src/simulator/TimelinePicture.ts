@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { counted } from "../core/internal/counted.js"
 import type { SimulationReport } from "./SimulationReport.js"
 import { short, xml } from "../scheduler/internal/svgText.js"
 
@@ -104,7 +105,7 @@ export const timelinePicture = (report: SimulationReport, title?: string): strin
   for (const plan of plans) {
     const x = px(leftPx + (plotPx * Math.min(plan.atMs, durationMs)) / durationMs)
     lines.push(
-      `<g><title>${xml(`plan ${plan.generation} at ${seconds(plan.atMs)}: ${plan.reason}; ${plan.glets} glets on ${plan.gpus} GPUs, ${plan.opened} opened, ${plan.closed} closed`)}</title>` +
+      `<g><title>${xml(`plan ${plan.generation} at ${seconds(plan.atMs)}: ${plan.reason}; ${counted(plan.glets, "glet")} on ${counted(plan.gpus, "GPU")}, ${plan.opened} opened, ${plan.closed} closed`)}</title>` +
         `<line x1="${x}" y1="${firstTop - 6}" x2="${x}" y2="${px(bottom)}" stroke="#06c" stroke-dasharray="4 3"/><circle cx="${x}" cy="${firstTop - 8}" r="4" fill="#06c"/></g>`
     )
   }
@@ -145,7 +146,7 @@ export const timelinePicture = (report: SimulationReport, title?: string): strin
       )
     }
     lines.push(...axis(fromMs, toMs, windowTop, top), ...drawn)
-    if (glets.length > mostGlets) lines.push(`<text x="${leftPx}" y="${px(top + 26)}" fill="#555">and ${glets.length - mostGlets} more glets</text>`)
+    if (glets.length > mostGlets) lines.push(`<text x="${leftPx}" y="${px(top + 26)}" fill="#555">and ${counted(glets.length - mostGlets, "more glet")}</text>`)
     top += 34
   }
   const used = [...new Set(batches.list.map(({ model }) => model))].sort((a, b) => a - b)

@@ -75,6 +75,7 @@ describe("glet", () => {
     assertRefused(await glet.run(["serve", "--models", demoModels, "--slo", "lenet=fast"]), 2, /--slo lenet: expected milliseconds/)
     assertRefused(await glet.run(["serve", "--models", demoModels, "--planner", "orin"]), 2, /no planner "orin".*did you mean "orion"/)
     assertRefused(await glet.run(["serve", "--models", demoModels, "--executor", "emulated"]), 2, /--emulate FILE/)
+    assertRefused(await glet.run(["serve", "--models", demoModels, "--preempt", "0.5"]), 2, /--preempt needs --executor emulated/)
     assertRefused(await glet.run(["bench"]), 2, /MODEL is missing/)
     assertRefused(await glet.run(["bench", "m", "--scenario", "scen2"]), 2, /"m" and --scenario exclude each other/)
     assertRefused(await glet.run(["bench", "--scenario", "scen2", "--rate", "5"]), 2, /--rate and --scenario exclude each other/)

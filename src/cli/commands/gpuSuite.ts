@@ -145,7 +145,7 @@ const runOne = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Suite
     const { beyond, plan, ...served } = yield* servePart(args, host, name, system, hardware, scenario)
     if (beyond === undefined) return served
     // The servers are gone by now.
-    const backend = args.emulate === undefined ? layerCuda({ isolation: system.isolation ?? "auto", profiles: host.profiles }) : layerEmulated(yield* ProfileStoreFile.readProfile(args.emulate), 1)
+    const backend = args.emulate === undefined ? layerCuda({ isolation: system.isolation ?? "auto", profiles: host.profiles }) : layerEmulated(yield* ProfileStoreFile.readProfile(args.emulate), { gpus: 1 })
     const rawRps = yield* repositoryOf(scenario, host.zoo).pipe(
       Effect.flatMap((repository) => rawLoops(plan, repository, { warmUpMs: 500, durationMs: 1000 * Math.min(4, args.duration ?? defaultDurationS) })),
       Effect.scoped,

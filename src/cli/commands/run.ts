@@ -6,6 +6,7 @@ import type { GletHandle } from "../../core/Executor.js"
 import { Executor, runBatch } from "../../core/Executor.js"
 import { unsafeGletId } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
+import { counted } from "../../core/internal/counted.js"
 import { makeSampleRequests } from "../../core/internal/sampleInputs.js"
 import { makeRandom } from "../../core/internal/random.js"
 import { CliError, usageError } from "../CliError.js"
@@ -95,7 +96,7 @@ export const handle = (args: RunArgs): Effect.Effect<void, unknown> =>
     }
     const colour = colourOut()
     const row = (what: string, s: LatencySummary) => [what, ms(s.meanMs), ms(s.p50Ms), ms(s.p90Ms), ms(s.p95Ms), ms(s.p99Ms), ms(s.maxMs)]
-    out(`${bold(name, colour)}: ${args.n} executions of ${args.batch} item${args.batch === 1 ? "" : "s"}, ${loaded.detail}, loaded in ${ms(loaded.loadMs)} ms, ${rps(perSecond)} items/s\n`)
+    out(`${bold(name, colour)}: ${args.n} executions of ${counted(args.batch, "item")}, ${loaded.detail}, loaded in ${ms(loaded.loadMs)} ms, ${rps(perSecond)} items/s\n`)
     out(table(["ms", "mean", "p50", "p90", "p95", "p99", "max"], [
       row("execution", measured.execution),
       ...(args.interval > 0 ? [row("with waiting", measured.latency)] : [])

@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { counted } from "../../core/internal/counted.js"
 import { gletsOf } from "../../core/Plan.js"
 import { Scheduler } from "../../scheduler/Scheduler.js"
 import { HttpServer } from "../../server/HttpServer.js"
@@ -87,8 +88,8 @@ export const handle = (args: ServeArgs): Effect.Effect<void, unknown> =>
       glets: gletsOf(plan).length,
       pid: process.pid
     }
-    const count = ready.modelsReady === ready.models ? String(ready.models) : `${ready.modelsReady} of ${ready.models}`
-    out(args.json ? JSON.stringify(ready) : `glet serving ${count} model${ready.models === 1 ? "" : "s"} on ${url} with ${ready.glets} glet${ready.glets === 1 ? "" : "s"}; glet status --server ${url}`)
+    const models = `${ready.modelsReady === ready.models ? "" : `${ready.modelsReady} of `}${counted(ready.models, "model")}`
+    out(args.json ? JSON.stringify(ready) : `glet serving ${models} on ${url} with ${counted(ready.glets, "glet")}; glet status --server ${url}`)
     const signal = yield* endSignal
     note(`${signal}: draining; again to end at once`)
   }).pipe(Effect.scoped)

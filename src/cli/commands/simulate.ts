@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { setImmediate } from "node:timers/promises"
+import { counted } from "../../core/internal/counted.js"
 import { effortOf } from "../../core/PlanEffort.js"
 import type { Hardware } from "../../simulator/Hardware.js"
 import { withPreemption } from "../../simulator/Hardware.js"
@@ -17,7 +18,7 @@ import { findPlanner } from "../../scheduler/PlannerRegistry.js"
 import type { CliError } from "../CliError.js"
 import { usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
-import { gateOf } from "../internal/bestEffort.js"
+import { gateOf, preemptMsOf } from "../internal/bestEffort.js"
 import { checkWritable, writeText } from "../internal/files.js"
 import { readHardware, readScenario } from "../internal/simulationFiles.js"
 import { bold, colourOut, ms, note, out, percent, rps, table } from "../internal/terminal.js"
@@ -43,10 +44,7 @@ const windowOf = (args: Args, durationMs: number): Either.Either<{ readonly from
 const hardwareOf = (args: Args): Effect.Effect<Hardware, unknown> =>
   Effect.gen(function*() {
     const { gpuType, grid, preempt, profile, resourceDir } = args
-    const preemptMs = preempt === undefined || preempt === "off" ? undefined : Number(preempt)
-    if (preemptMs !== undefined && !(preemptMs > 0 && preemptMs <= 1000)) {
-      return yield* usageError(`--preempt "${preempt}" is neither a time in ms nor off`, "give more than 0 and at most 1000 ms, e.g. 0.13")
-    }
+    const preemptMs = yield* preemptMsOf(preempt)
     const hardware = yield* readHardware({ profile, resourceDir, gpuType, grid })
     return preempt === undefined ? hardware : withPreemption(hardware, preemptMs)
   })
@@ -67,8 +65,8 @@ const show = (report: SimulationReport): void => {
     streamTable(report.models, colour),
     ...(report.applications.length > 0 ? [streamTable(report.applications, colour)] : []),
     `${gpus.gpuSeconds.toFixed(1)} GPU-seconds used of ${((gpus.available * report.endMs) / 1000).toFixed(1)}, busy ${gpus.busyGpuSeconds.toFixed(1)}; ${report.batches} batches`,
-    `${planChanges} plan${planChanges === 1 ? "" : "s"} deployed${plans.length < planChanges ? `, the first ${plans.length}` : ""}:`,
-    ...plans.slice(0, 12).map((plan) => `  ${ms(plan.atMs / 1000)} s: ${plan.reason}; ${plan.glets} glets on ${plan.gpus} GPUs, ${plan.opened} opened, ${plan.closed} closed`),
+    `${counted(planChanges, "plan")} deployed${plans.length < planChanges ? `, the first ${plans.length}` : ""}:`,
+    ...plans.slice(0, 12).map((plan) => `  ${ms(plan.atMs / 1000)} s: ${plan.reason}; ${counted(plan.glets, "glet")} on ${counted(plan.gpus, "GPU")}, ${plan.opened} opened, ${plan.closed} closed`),
     ...(plans.length > 12 ? [`  and ${plans.length - 12} more`] : []),
     ...incidents.slice(0, 12).map(({ atMs, detail, kind }) => `  ${ms(atMs / 1000)} s: ${kind}: ${detail}`)
   ]

@@ -22,6 +22,15 @@ export const gateOf = ({ bestEffort, floor }: GateArgs): Effect.Effect<BestEffor
     ? Effect.succeed(gateNamed(bestEffort, { floor: floor / 100 }))
     : Effect.fail(usageError(`--best-effort ${bestEffort} keeps no floor`, "leave out --floor, or take --best-effort gate"))
 
+/** How soon batches give way as `--preempt` says, in ms; undefined where they run to their end. */
+export const preemptMsOf = (preempt: string | undefined): Effect.Effect<number | undefined, CliError> => {
+  if (preempt === undefined || preempt === "off") return Effect.succeed(undefined)
+  const preemptMs = Number(preempt)
+  return preemptMs > 0 && preemptMs <= 1000
+    ? Effect.succeed(preemptMs)
+    : Effect.fail(usageError(`--preempt "${preempt}" is neither a time in ms nor off`, "give more than 0 and at most 1000 ms, e.g. 0.13"))
+}
+
 /** What of the scheduler's options the flags say. */
 export const schedulingOf = (
   args: GateArgs & {

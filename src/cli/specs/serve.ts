@@ -23,6 +23,7 @@ export const serve = commandSpec({
     gletMemory: { kind: "integer", placeholder: "MIB", min: 64, max: 1_000_000, description: "Device memory that a glet may take at most; needs --isolation mps (default: no limit)." },
     emulate: { kind: "text", placeholder: "FILE", description: "Profile that --executor emulated replays." },
     gpus: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "GPUs to emulate (default: 1)." },
+    preempt: { kind: "text", placeholder: "MS|off", description: "Best-effort batches on emulated GPUs give way to latency-critical ones within so many ms (default: off, they run to their end)." },
     engine: { kind: "choice", choices: ["auto", "ort-c", "ort-js"], default: "auto", description: "How runners call onnxruntime." },
     ...bestEffort,
     preemption: { kind: "choice", choices: ["on", "off"], default: "on", description: "Whether best-effort batches on NVIDIA GPUs give way to latency-critical ones between two kernels; off is for experiments." },

@@ -10,6 +10,7 @@ import type { GletId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
+import { counted } from "../../core/internal/counted.js"
 import type { GletRoutes, ModelRoute } from "../GletRoutes.js"
 import type { PlanBasis } from "../PlanBasis.js"
 import { modelsLost, nextNumber, rollOut } from "../PlanSuccession.js"
@@ -200,7 +201,7 @@ export class Deployment {
       yield* fleet.unloadOthers
       this.options.onChange()
       yield* Effect.logInfo(
-        `plan ${plan.generation} deployed (${reason}): ${gletsOf(plan).length} glets, ${gletsOf(before).length} before; planned in ${planningMs.toFixed(1)} ms`
+        `plan ${plan.generation} deployed (${reason}): ${counted(gletsOf(plan).length, "glet")}, ${gletsOf(before).length} before; planned in ${planningMs.toFixed(1)} ms`
       )
       return true
     })
