@@ -30,6 +30,7 @@ import { findPlanner } from "../scheduler/PlannerRegistry.js"
 import type { Scheduler } from "../scheduler/Scheduler.js"
 import type { SchedulerOptions } from "../scheduler/SchedulerLive.js"
 import * as SchedulerLive from "../scheduler/SchedulerLive.js"
+import * as HostWakeups from "../server/HostWakeups.js"
 import * as HttpServer from "../server/HttpServer.js"
 import { ModelCatalog } from "../server/ModelCatalog.js"
 import type { CatalogProgress } from "../server/ModelCatalogLive.js"
@@ -191,13 +192,14 @@ export const layerServing = (options: ServingOptions): Effect.Effect<
     })
     const scheduling = Layer.provide(SchedulerLive.layer(options.scheduling ?? {}), PlanThreadWorker.layer())
     const planners = Layer.succeed(Planner, planner)
+    const server = Layer.provide(HttpServer.layer(options.config), HostWakeups.layer)
     const { edge } = options
     if (edge === undefined) {
-      return HttpServer.layer(options.config).pipe(
+      return server.pipe(
         Layer.provideMerge(catalog), Layer.provideMerge(scheduling), Layer.provide(planners), Layer.provide(backend)
       )
     }
-    return Layer.merge(HttpServer.layer(options.config), layerEdgePlanning(options.profileBudget)).pipe(
+    return Layer.merge(server, layerEdgePlanning(options.profileBudget)).pipe(
       Layer.provide(NodeUpgrades.layer(edge)),
       Layer.provideMerge(catalog),
       Layer.provideMerge(scheduling),

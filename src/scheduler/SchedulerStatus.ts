@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { EdgeStatus } from "../core/EdgeStatus.js"
+import { HostStatus } from "../core/HostStatus.js"
 import { GletId, GpuId, ModelName } from "../core/Ids.js"
 import { ServiceClass } from "../core/Model.js"
 import { Plan } from "../core/Plan.js"
@@ -109,7 +110,9 @@ export const SchedulerStatus = Schema.Struct({
   glets: Schema.Array(GletStatus),
   models: Schema.Array(ModelStatus),
   /** Of a server where edge nodes may join: it adds what the scheduler does not know. */
-  edge: Schema.optionalWith(EdgeStatus, { exact: true })
+  edge: Schema.optionalWith(EdgeStatus, { exact: true }),
+  /** Where the server watches its host. */
+  host: Schema.optionalWith(HostStatus, { exact: true })
 })
 /** @since 0.1.0 @category status */
 export type SchedulerStatus = typeof SchedulerStatus.Type

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { EdgeReport } from "../core/EdgeStatus.js"
+import { HostReport } from "../core/HostStatus.js"
 import { Executor } from "../core/Executor.js"
 import { GpuInventory } from "../core/Gpu.js"
 import { encodePlan } from "../core/Plan.js"
@@ -122,12 +123,20 @@ const unloadModel = Effect.gen(function*() {
   return json({})
 })
 
-/** The scheduler's status, with that of edge nodes where they may join. */
+/** With what is noticed of the host, where it is watched. */
+const withHost = (status: SchedulerStatus): Effect.Effect<SchedulerStatus> =>
+  Effect.flatMap(Effect.serviceOption(HostReport), (report) =>
+    Option.isNone(report) ? Effect.succeed(status) : Effect.map(report.value.now, (host) => (host === undefined ? status : { ...status, host })))
+
+/** With that of edge nodes, where they may join. */
 const withEdge = (status: SchedulerStatus): Effect.Effect<SchedulerStatus> =>
   Effect.flatMap(Effect.serviceOption(EdgeReport), (report) =>
     Option.isNone(report) ? Effect.succeed(status) : Effect.map(report.value.now, (edge) => ({ ...status, edge })))
 
-const statusNow = Effect.flatMap(Scheduler, ({ status }) => Effect.flatMap(status, withEdge))
+/** With all that the scheduler does not know. */
+const completed = (status: SchedulerStatus): Effect.Effect<SchedulerStatus> => Effect.flatMap(withEdge(status), withHost)
+
+const statusNow = Effect.flatMap(Scheduler, ({ status }) => Effect.flatMap(status, completed))
 
 const metricsPage = Effect.gen(function*() {
   const { arena } = yield* Executor
@@ -171,7 +180,7 @@ const watchStatus = (stopped: Effect.Effect<void>) =>
   Effect.map(Scheduler, (scheduler) =>
     HttpServerResponse.stream(
       statusStream(scheduler).pipe(
-        Stream.mapEffect(withEdge),
+        Stream.mapEffect(completed),
         Stream.map((status) => new TextEncoder().encode(`${JSON.stringify(status)}\n`)),
         Stream.interruptWhen(stopped)
       ),

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import { latenessOf } from "../../core/HostStatus.js"
 import type { SchedulerStatus as Status } from "../../scheduler/SchedulerStatus.js"
 import { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
 import type { CliError } from "../CliError.js"
@@ -63,6 +64,7 @@ export const renderStatus = (value: Status, server: string, colour: boolean): st
   "",
   models(value, colour),
   ...(value.edge === undefined ? [] : edgeNodes(value.edge, colour)),
+  ...[value.host].flatMap((host) => (host === undefined ? [] : latenessOf(host) ?? [])),
   ...value.plan.shortfalls.map((short) => `short: ${short.model}: ${rps(short.plannedRps)} of ${rps(short.askedRps)} req/s planned: ${short.reason}`),
   ...value.models.filter((model) => model.detail !== "").map((model) => `${model.model}: ${model.detail}`)
 ].join("\n")

@@ -1,6 +1,7 @@
 /** The metrics page: Triton's names where Triton has one, `glet_*` in base units for the rest. */
 import type { EdgeStatus } from "../../core/EdgeStatus.js"
 import { EdgeLoss } from "../../core/EdgeStatus.js"
+import type { HostStatus } from "../../core/HostStatus.js"
 import type { GpuTelemetry } from "../../core/Gpu.js"
 import type { TensorArena } from "../../core/TensorArena.js"
 import type { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
@@ -94,6 +95,14 @@ const writePlan = (page: Exposition, state: MetricsState, status: SchedulerStatu
   for (const [gpu, count] of state.exits) page.sample([["gpu", gpu]], count)
 }
 
+const writeHost = (page: Exposition, { busyRatio, wakeupLagMs }: HostStatus): void => {
+  page.family("glet_host_wakeup_lag_seconds", "gauge", "How late this process was woken, over the last window of ten seconds")
+  page.sample([["quantile", "0.5"]], wakeupLagMs.p50Ms / 1000)
+  page.sample([["quantile", "0.99"]], wakeupLagMs.p99Ms / 1000)
+  page.family("glet_thread_busy_ratio", "gauge", "Part of that window in which the server's thread was at work")
+  page.sample([], busyRatio)
+}
+
 const writeEdge = (page: Exposition, edge: EdgeStatus): void => {
   page.family("glet_edge_nodes", "gauge", "Edge nodes that are connected").sample([], edge.nodes.length)
   page.family("glet_edge_joins_total", "counter", "Edge nodes that joined").sample([], edge.joined)
@@ -119,6 +128,7 @@ export const renderMetrics = (
   writeModels(page, all)
   writePlan(page, state, now.status)
   if (now.status.edge !== undefined) writeEdge(page, now.status.edge)
+  if (now.status.host !== undefined) writeHost(page, now.status.host)
   page.family("glet_tensor_memory_used_bytes", "gauge", "Memory that tensors of requests hold").sample([], now.arena.usedBytes())
   page.family("glet_tensor_memory_capacity_bytes", "gauge", "Memory that tensors of requests may hold").sample([], now.arena.capacityBytes)
   page.family("glet_http_responses_total", "counter", "HTTP responses by status")
