@@ -173,6 +173,8 @@ describe("glet serve", () => {
     const made = Schema.decodeUnknownSync(Schema.parseJson(Plan))(plan.stdout)
     assert.deepStrictEqual(made.gpus.flatMap((gpu) => gpu.glets).flatMap((glet) => glet.assignments).map(({ model }) => model)[0], "lenet-digits")
     fs.copyFileSync(path.join(demoModels, "digits-denoise.onnx"), path.join(one, "never-measured.onnx"))
+    // A file that was measured under another name counts as measured: a description (ModelProto.doc_string) makes it another file.
+    fs.appendFileSync(path.join(one, "never-measured.onnx"), "\x32\x05other")
     const unmeasured = await glet.run(["plan", "--models", one])
     assert.strictEqual(unmeasured.code, 3)
     assert.match(unmeasured.stderr, /"never-measured" has no profile for cpu; measure it with glet profile/)
