@@ -1,9 +1,7 @@
 /** From the setting to fronts that are up. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as fs from "node:fs"
 import * as os from "node:os"
-import * as path from "node:path"
 import type { TensorArena } from "../../core/TensorArena.js"
 import type { Scheduler } from "../../scheduler/Scheduler.js"
 import type { InferContext } from "../internal/inferContext.js"
@@ -11,6 +9,7 @@ import type { Listener } from "../internal/listener.js"
 import type { ServerConfig } from "../ServerConfig.js"
 import { ServerStartError } from "../ServerError.js"
 import * as Fronts from "./Fronts.js"
+import { agentSocket, socketFolder } from "./socketFolder.js"
 
 /** Of `auto`: below so many cores fronts would only take them from runners and agent. */
 const coresPerFront = 4
@@ -41,12 +40,8 @@ export const startFronts = (
 ): Effect.Effect<Fronts.Fronts, ServerStartError, Scope.Scope> =>
   Effect.gen(function*() {
     const { arena, catalog, config, metrics, regions } = context
-    // Only this user may enter it.
-    const folder = yield* Effect.acquireRelease(
-      Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "glet-"))),
-      (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
-    )
-    const agentPath = path.join(folder, "agent.sock")
+    const folder = yield* socketFolder(os.tmpdir())
+    const agentPath = agentSocket(folder)
     yield* Effect.acquireRelease(
       Effect.async<void, ServerStartError>((resume) => {
         const onError = (cause: Error) =>
