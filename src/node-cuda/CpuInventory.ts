@@ -9,10 +9,11 @@ import * as os from "node:os"
 import type { Gpu, GpuTelemetry } from "../core/Gpu.js"
 import { GpuInventory } from "../core/Gpu.js"
 import { unsafeGpuId } from "../core/Ids.js"
+import { usableCores } from "./internal/usableCores.js"
 
 /** How the CPU is described as a GPU; every field has a default. @since 0.1.0 @category options */
 export interface CpuInventoryOptions {
-  /** Cores to serve with. Default: all that this process may use. */
+  /** Cores to serve with. Default: all that this process may use, within its container's limit. */
   readonly cores?: number
   /** Memory for models and glets, in bytes. Default: what is free at the start. */
   readonly memoryBytes?: number
@@ -39,7 +40,7 @@ const wholeCores = (cores: number): [number, ...Array<number>] => {
  * @category constructors
  */
 export const cpuGpu = (options: CpuInventoryOptions = {}): Gpu => {
-  const cores = Math.max(1, Math.floor(options.cores ?? os.availableParallelism()))
+  const cores = Math.max(1, Math.floor(options.cores ?? usableCores()))
   return {
     id: unsafeGpuId("cpu"),
     type: "cpu",

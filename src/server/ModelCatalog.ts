@@ -69,4 +69,6 @@ export class ModelCatalog extends Context.Tag("glet/server/ModelCatalog")<ModelC
   readonly unload: (name: string) => Effect.Effect<void, ModelNotFound>
   /** Completes when every model found at the start is READY or UNAVAILABLE. */
   readonly settled: Effect.Effect<void>
+  /** Whether that is so. */
+  readonly isSettled: Effect.Effect<boolean>
 }>() {}

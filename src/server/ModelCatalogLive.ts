@@ -154,7 +154,8 @@ export const make = (
       },
       load,
       unload,
-      settled: Deferred.await(settled)
+      settled: Deferred.await(settled),
+      isSettled: Deferred.isDone(settled)
     }
   })
 

@@ -204,7 +204,12 @@ export const make = (
 ): Effect.Effect<
   Effect.Effect<HttpServerResponse.HttpServerResponse, never, RouteServices | HttpServerRequest.HttpServerRequest>
 > => {
-  const ready = Effect.sync(() => options.isDraining() ? json({ ready: false, reason: "draining" }, 503) : json({ ready: true }))
+  // Who spreads load by it must not send requests while models are still measured and loaded.
+  const ready = Effect.gen(function*() {
+    const { isSettled } = yield* ModelCatalog
+    const reason = options.isDraining() ? "draining" : (yield* isSettled) ? undefined : "starting"
+    return reason === undefined ? json({ ready: true }) : json({ ready: false, reason }, 503)
+  })
   const infer = { POST: Effect.fail<MappedError>(notFound("path")) }
   const perModel = (path: `/${string}`) => [
     endpoint(path, { GET: Effect.map(pathModel, (entry) => json(metadata(entry))) }),

@@ -39,6 +39,18 @@ describe("protocol routes", () => {
       assert.strictEqual((yield* get("/v2/")).status, 200)
     }))
 
+  it.scopedLive("is alive, and not ready, while the models of the start are loaded", () =>
+    Effect.gen(function*() {
+      const { fakes, get } = yield* setup
+      fakes.starting = true
+      assert.strictEqual((yield* get("/v2/health/live")).status, 200)
+      const early = yield* get("/v2/health/ready")
+      assert.strictEqual(early.status, 503)
+      assert.deepStrictEqual<unknown>(early.json, { ready: false, reason: "starting" })
+      fakes.starting = false
+      assert.strictEqual((yield* get("/v2/health/ready")).status, 200)
+    }))
+
   it.scopedLive("model metadata, readiness, config and list", () =>
     Effect.gen(function*() {
       const { get } = yield* setup

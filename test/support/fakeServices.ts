@@ -58,6 +58,8 @@ export interface Fakes {
   readonly arena: TensorArena
   readonly broken: Array<CatalogIndexEntry>
   drained: boolean
+  /** Models are still loaded. */
+  starting: boolean
   readonly observers: Set<SchedulerObserver>
 }
 
@@ -98,6 +100,7 @@ export const makeFakes = (arenaBytes = 64 * 1024 * 1024, arena = makeHeapArena(a
   refusal: undefined,
   arena,
   broken: [],
+  starting: false,
   drained: false,
   observers: new Set()
 })
@@ -221,7 +224,8 @@ const catalogOf = (fakes: Fakes, entries: Map<string, CatalogEntry>): typeof Mod
       entries.set(name, { ...entry, state: "UNAVAILABLE" })
       return Effect.void
     }),
-  settled: Effect.void
+  settled: Effect.void,
+  isSettled: Effect.sync(() => !fakes.starting)
 })
 
 /** All that the server needs, over the fakes. */

@@ -3,6 +3,7 @@ import { createRequire } from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
 import { findRunner } from "../../node-cuda/internal/runnerPath.js"
+import { usableCores } from "../../node-cuda/internal/usableCores.js"
 import { packageRoot, resourcePath } from "./packageFiles.js"
 
 /** One thing looked at. `limited`: works, less well. */
@@ -75,26 +76,10 @@ const sharedMemory = (): Check => {
   }
 }
 
-/** The part of the cores that a container may use; undefined where it is not limited. */
-const cgroupCores = (): number | undefined => {
-  try {
-    const [quota, period] = fs.readFileSync("/sys/fs/cgroup/cpu.max", "utf8").trim().split(" ").map(Number)
-    return Number.isFinite(quota) && Number.isFinite(period) ? quota! / period! : undefined
-  } catch {
-    return undefined
-  }
-}
-
 const cores = (): Check => {
-  const count = os.availableParallelism()
-  const limit = cgroupCores()
-  const model = os.cpus()[0]?.model ?? "unknown processor"
-  if (limit !== undefined && limit < count) {
-    return {
-      name: "cores", state: "limited", essential: false, found: `${count} seen, this container may use ${limit.toFixed(1)}`,
-      mend: `start with --cores ${Math.max(1, Math.floor(limit))}, so that plans count on what there is`
-    }
-  }
+  const seen = os.availableParallelism()
+  const count = usableCores()
+  const model = `${os.cpus()[0]?.model ?? "unknown processor"}${count < seen ? `; this container may use ${count} of ${seen}` : ""}`
   return count >= 2
     ? { name: "cores", state: "ok", essential: false, found: `${count} (${model})` }
     : { name: "cores", state: "limited", essential: false, found: `1 (${model})`, mend: "all models share one glet; two cores or more can be cut" }
