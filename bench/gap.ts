@@ -56,7 +56,7 @@ const accountOf = (problem: PlanProblem): { readonly bound: number; readonly cos
   const space = makeSearchSpace(makePlanTables(problem))
   const rates = problem.demands.map(({ rateRps }) => rateRps)
   const direction = directionOf(rates, rates.map((_, demand) => demand))
-  const found = fewest(space, makeGpuSolver(space), { direction, bound: boundFewest(problem, {}, undefined), seed: problem.options.seed, effort })
+  const found = fewest(space, makeGpuSolver(space), { direction, bound: boundFewest(problem, {}, undefined), seed: problem.options.seed, effort, isTidy: false })
   if (found === undefined) throw new Error("a generated set has no plan on twice the GPUs of its load")
   const carried = new Float64Array(space.models)
   for (const { models, rps } of found.states) models.forEach((each, i) => carried[each]! += rps[i]!)

@@ -44,6 +44,14 @@ describe("orion on strange sets", () => {
     }
   })
 
+  it("opens no glets that nobody needs", () => {
+    const specs = [{ name: "m", fixedMs: 1, itemMs: 1, usefulPct: 100, largestBatch: 32, memoryBytes: 1 }]
+    const problem = problemOf(gpusOf(4), [demandOf("m", 0.1, 100)], latencyOf(specs))
+    const [used, ...others] = Either.getOrThrow(orion.plan(problem)).gpus.filter(({ glets }) => glets.length > 0)
+    assert.deepStrictEqual(others, [])
+    assert.deepStrictEqual(used!.glets.map(({ sharePct }) => sharePct), [100])
+  })
+
   it("needs no more GPUs than gpulet's planners, and not fewer than the bound", () => {
     const shape = fc.constantFrom(...strangeShapes.filter((name) => name !== "steps" && name !== "prices"))
     fc.assert(fc.property(shape, fc.integer({ min: 1, max: 100_000 }), (name, seed) => {

@@ -20,13 +20,37 @@ export const reasonOf = (error: unknown): string => {
 
 const maxBytes = 256 * 1024 * 1024
 
+/** How long to wait for more of stdin where it does not block: pipes that another program made may be so. */
+const stdinPauseMs = 5
+
+const readStdin = (): string => {
+  const parts: Array<Buffer> = []
+  const part = Buffer.allocUnsafe(1 << 16)
+  let bytes = 0
+  for (;;) {
+    try {
+      const read = fs.readSync(0, part)
+      if (read === 0) return Buffer.concat(parts).toString("utf8")
+      bytes += read
+      if (bytes > maxBytes) throw new Error(`it has more than ${maxBytes} bytes`)
+      parts.push(Buffer.from(part.subarray(0, read)))
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error)) throw error
+      if (error.code === "EOF") return Buffer.concat(parts).toString("utf8")
+      if (error.code !== "EAGAIN") throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stdinPauseMs)
+    }
+  }
+}
+
 /** A text file, or stdin for `-`. */
 export const readText = (file: string, what: string): Effect.Effect<string, CliError> =>
   Effect.try({
     try: () => {
-      const size = file === "-" ? 0 : fs.statSync(file).size
+      if (file === "-") return readStdin()
+      const { size } = fs.statSync(file)
       if (size > maxBytes) throw new Error(`it has ${size} bytes, more than ${maxBytes}`)
-      return fs.readFileSync(file === "-" ? 0 : file, "utf8")
+      return fs.readFileSync(file, "utf8")
     },
     catch: (error) => new CliError({ reason: "input", problem: `${what} ${file} cannot be read: ${reasonOf(error)}` })
   })

@@ -31,11 +31,12 @@ import type { SearchSpace } from "../internal/search/searchSpace.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
 import { copyToSpares } from "../internal/search/spare.js"
 import { carryMost, shortageOf } from "../internal/search/shortage.js"
+import { headroomLimit, nearEnough } from "../internal/search/tidy.js"
 import { growGlets } from "../internal/spareCapacity.js"
 import type { Culprit, PlannerAlgorithm } from "../Planner.js"
 import { Infeasible } from "../Planner.js"
 import { joinedGlets, withBestEffort } from "./internal/bestEffortPlaces.js"
-import { headroomLimit, headroomOfAll, mostHeadroom, nearEnough } from "./internal/mostHeadroom.js"
+import { headroomOfAll, mostHeadroom } from "./internal/mostHeadroom.js"
 
 const name = "orion"
 
@@ -106,7 +107,7 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
       boundPrices = bound.prices
     }
     const wanted = isCompact ? { ...direction, length: direction.length * limit } : direction
-    const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction: wanted, bound, seed: options.seed, effort })
+    const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction: wanted, bound, seed: options.seed, effort, isTidy: !isCompact })
     if (found !== undefined) structure = { states: onGpus(space, found.states), factor: found.length / direction.length }
     if (kept !== undefined) {
       const moving = structure === undefined ? Infinity : costOf(space, structure.states) + moveCost * movesBetween(kept.deployed, structure.states)

@@ -16,6 +16,7 @@ import { balancedPrices } from "./prices.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { shrink } from "./shrink.js"
 import { squeeze } from "./squeeze.js"
+import { headroomLimit, nearEnough, tidy } from "./tidy.js"
 
 interface FewestRequest {
   readonly direction: Direction
@@ -24,6 +25,8 @@ interface FewestRequest {
   readonly seed: number
   /** Multiple of the usual number of steps. */
   readonly effort: number
+  /** Whether glets go that are hardly of use. */
+  readonly isTidy: boolean
 }
 
 export interface Found {
@@ -61,7 +64,14 @@ const factorOf = (space: SearchSpace, states: ReadonlyArray<GpuState>, unit: Flo
 /** Models that have a rate. */
 const countAsked = ({ unit }: Direction): number => unit.reduce((count, rps) => count + (rps > 0 ? 1 : 0), 0)
 
-const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
+/** Constructions fill GPUs, however little is asked: ten copies of a model on the smallest share would carry one item a minute. */
+const withFewerGlets = (space: SearchSpace, solver: GpuSolver, { length: asked, unit }: Direction, { length, states }: Found): ReadonlyArray<GpuState> => {
+  const fewer = tidy(space, solver, states, scaled(unit, Math.max(asked, nearEnough * Math.min(length, headroomLimit * asked))))
+  // The number of GPUs is the climb's answer: what more load needs is not compared with what a tidy plan leaves.
+  return fewer.every(({ glets }) => glets.length > 0) ? fewer : states
+}
+
+const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, isTidy, seed }: FewestRequest): Found | undefined => {
   const available = space.kinds[0]!.members.length
   const asked = countAsked(direction)
   for (let count = Math.max(1, bound.gpus); count <= available; count++) {
@@ -76,7 +86,7 @@ const climbUpward = (space: SearchSpace, solver: GpuSolver, { bound, direction, 
       attempts: climbAttempts,
       steps: attemptSteps(Math.min(count, Math.max(leastBalanced, asked)), effort)
     })
-    if (climbed.length >= direction.length) return climbed
+    if (climbed.length >= direction.length) return isTidy ? { ...climbed, states: withFewerGlets(space, solver, direction, climbed) } : climbed
   }
   return undefined
 }

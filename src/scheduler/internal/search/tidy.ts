@@ -6,6 +6,12 @@ import { makeFleet } from "./fleet.js"
 import type { GletState, GpuSolver, GpuState } from "./gpuState.js"
 import type { SearchSpace } from "./searchSpace.js"
 
+/** Beyond this multiple of the rates more capacity is of no use; share that is left makes glets faster instead. */
+export const headroomLimit = 10
+
+/** Of the bound on the head-room, and of the head-room that was found: nobody looks for the last percent, and fewer glets are worth it. */
+export const nearEnough = 0.99
+
 /** Takes glets away, and makes one of two on a GPU, as long as all models get `target`. The states as they are where they do not get it. */
 export const tidy = (space: SearchSpace, solver: GpuSolver, states: ReadonlyArray<GpuState>, target: Float64Array): ReadonlyArray<GpuState> => {
   const fleet = makeFleet(space, states, new Float64Array(space.models).fill(1), target)

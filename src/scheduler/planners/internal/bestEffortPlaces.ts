@@ -8,10 +8,9 @@ import type { Structure } from "../../internal/search/keep.js"
 import { factorOf } from "../../internal/search/keep.js"
 import { onGpus } from "../../internal/search/onGpus.js"
 import type { SearchSpace } from "../../internal/search/searchSpace.js"
-import { tidy } from "../../internal/search/tidy.js"
+import { headroomLimit, tidy } from "../../internal/search/tidy.js"
 import { toDrafts } from "../../internal/search/toDrafts.js"
 import { fillBestEffort, tightenGlets } from "../../internal/spareCapacity.js"
-import { headroomLimit } from "./mostHeadroom.js"
 
 /** What fewer glets must carry where best-effort work lies over them: it is in nobody's way, and the search for more head-room is a plan away. */
 const headroomsUnderBestEffort = [2.5, 1.5]

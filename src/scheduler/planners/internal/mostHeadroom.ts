@@ -16,13 +16,7 @@ import { factorOf } from "../../internal/search/keep.js"
 import { onGpus } from "../../internal/search/onGpus.js"
 import { balancedPrices } from "../../internal/search/prices.js"
 import type { SearchSpace } from "../../internal/search/searchSpace.js"
-import { tidy } from "../../internal/search/tidy.js"
-
-/** Beyond this multiple of the rates more capacity is of no use; share that is left makes glets faster instead. */
-export const headroomLimit = 10
-
-/** Of the bound on the head-room, and of the head-room that was found: nobody looks for the last percent, and fewer glets are worth it. */
-export const nearEnough = 0.99
+import { headroomLimit, nearEnough, tidy } from "../../internal/search/tidy.js"
 
 /**
  * The same where what glets do to each other is assumed: what one glet does is known, and a part more from several is a hope. On H200s one glet carried 1.1 to
