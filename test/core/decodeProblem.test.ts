@@ -33,6 +33,11 @@ const unclear = problemOf(File, { arrivals: { process: "often" } })
     for (const word of ["arrivals.process: Expected ", "\"poisson\"", "\"trace\"", "\"closed\"", ", actual \"often\""]) assert.include(unclear, word)
   })
 
+  it("finds the field that a check of the whole names", () => {
+    const Checked = Schema.Struct({ list: Schema.Array(Schema.Struct({ a: Schema.Number }).pipe(Schema.filter(({ a }) => a > 0 || { path: ["a"], message: "is too small" }))) })
+    assert.strictEqual(problemOf(Checked, { list: [{ a: 1 }, { a: 0 }] }), "list[1].a: is too small")
+  })
+
   it("tells objects, lists and values apart", () => {
     assert.strictEqual(problemOf(File, []), ": Expected an object, actual an empty list")
     assert.strictEqual(problemOf(File, null), ": Expected an object, actual null")

@@ -58,10 +58,11 @@ const leafAt = (issue: ParseResult.ParseIssue, path: ReadonlyArray<PropertyKey>)
       return AST.isUnion(ast) ? leafOfUnion(ast, issue.actual, issues, path) : leafAt(issues[0]!, path)
     }
     case "Refinement":
-      if (issue.kind === "From") return leafAt(issue.issue, path)
+      // What a check says of a field within is there; of the value itself its description says more.
+      if (issue.kind === "From" || issue.issue._tag !== "Type") return leafAt(issue.issue, path)
       break
     case "Transformation":
-      if (issue.kind !== "Transformation") return leafAt(issue.issue, path)
+      if (issue.kind !== "Transformation" || issue.issue._tag !== "Type") return leafAt(issue.issue, path)
       break
     case "Missing":
       return { path, message: "is missing", isUnknown: false, isChoice: false, expected: "something", actual: undefined }
