@@ -38,15 +38,11 @@ export interface BenchModel {
 
 const align = (n: number): number => Math.ceil(n / 4096) * 4096
 
-/** Opens the engine with a segment of its own. With `GLET_BENCH_MOVER=0` it gathers small tensors on the host. */
+/** Opens the engine with a segment of its own. */
 export const openBench = (isolation: "green" | "stream", segmentBytes = 768 << 20): Bench => {
   const segment = createSegment(segmentBytes)
   const bytes = new Uint8Array(segment.memory)
-  const opened = openLibcuda()
-  const withoutMover = () => {
-    throw new Error("GLET_BENCH_MOVER=0")
-  }
-  const driver = process.env["GLET_BENCH_MOVER"] === "0" ? { ...opened, openMover: withoutMover } : opened
+  const driver = openLibcuda()
   const engine = makeOrtCuda({ bytes, address: segment.address }, { isolation }, driver, (error) => {
     process.stderr.write(`fatal: ${error.message}\n`)
     process.exit(70)

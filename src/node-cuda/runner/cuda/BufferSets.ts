@@ -15,10 +15,7 @@ export interface BufferSet {
   readonly size: BatchSize
   readonly device: DevicePointer
   readonly values: BoundValues
-  /**
-   * Page-locked memory of the host, laid out alike, where small tensors are gathered on the host: many small copies take longer than one and a few memory
-   * moves.
-   */
+  /** Page-locked memory of the host, laid out alike, for small tensors: many small copies take longer than one and a few memory moves. */
   readonly staging: { readonly address: number; readonly memory: Uint8Array } | undefined
   readonly copiedIn: Handle
   readonly computed: Handle
@@ -48,8 +45,8 @@ export interface BatchSize {
   readonly items: number
   readonly bindings: ReadonlyArray<number>
   readonly placement: SlotPlacement
-  readonly inputsBy: CopiedBy
-  readonly outputsBy: CopiedBy
+  readonly stagedInputs: boolean
+  readonly stagedOutputs: boolean
   readonly free: Array<BufferSet>
   /** Whether its convolutions run on channels-last tensors. */
   readonly nhwc: boolean
@@ -69,29 +66,20 @@ export interface BatchSize {
   typicalMs: number
 }
 
-/**
- * How the tensors of several requests come together, or apart: by the copy engine, piece by piece; by a kernel that moves all pieces; or on the host, with
- * one copy between staging and the device.
- */
-type CopiedBy = "engine" | "mover" | "host"
+/** Tensors whose part of one item is smaller are gathered on the host. */
+const stageBelowBytes = 24 << 10
 
-/** Tensors whose part of one item is smaller are not for the copy engine. */
-const smallBytes = 24 << 10
+const isSmall = (bytes: ReadonlyArray<number>, items: number): boolean => items > 1 && bytes.every((size) => size / items < stageBelowBytes)
 
-const copiedBy = (bytes: ReadonlyArray<number>, items: number, hasMover: boolean): CopiedBy => {
-  const areSmall = items > 1 && bytes.every((size) => size / items < smallBytes)
-  return !areSmall ? "engine" : hasMover ? "mover" : "host"
-}
-
-export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>, nhwc: boolean, hasMover: boolean): BatchSize => {
+export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>, nhwc: boolean): BatchSize => {
   const placement = layout.placement(items, bindings)
   return {
     key,
     items,
     bindings,
     placement,
-    inputsBy: copiedBy(placement.inputBytes, items, hasMover),
-    outputsBy: copiedBy(placement.outputBytes, items, hasMover),
+    stagedInputs: isSmall(placement.inputBytes, items),
+    stagedOutputs: isSmall(placement.outputBytes, items),
     free: [],
     nhwc,
     session: undefined,
@@ -115,7 +103,7 @@ export const makeBufferSet = (driver: CudaDriver, ort: Ort, memoryInfo: bigint, 
   }
   try {
     const device = made(driver.allocate(placement.totalBytes), driver.free)
-    const staging = size.inputsBy === "host" || size.outputsBy === "host"
+    const staging = size.stagedInputs || size.stagedOutputs
       ? made(driver.allocateHost(placement.totalBytes), ({ address }) => driver.freeHost(address))
       : undefined
     const event = () => made(driver.createEvent(), driver.destroyEvent)
