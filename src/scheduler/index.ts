@@ -5,6 +5,7 @@
  */
 export * from "./BurstHeadroom.js"
 export * from "./CrashBlame.js"
+export * from "./bounds/Bound.js"
 export * from "./bounds/FewestBound.js"
 export * from "./bounds/HeadroomBound.js"
 export * from "./FewestGpus.js"

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { BoundEffort } from "../../scheduler/bounds/FewestBound.js"
+import type { BoundEffort } from "../../scheduler/bounds/Bound.js"
 import type { PlannerAlgorithm } from "../../scheduler/Planner.js"
 import type { UnknownPlanner } from "../../scheduler/PlannerRegistry.js"
 import { findPlanner } from "../../scheduler/PlannerRegistry.js"

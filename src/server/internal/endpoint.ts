@@ -50,7 +50,7 @@ export const endpoint = (
   }
 }
 
-const routeNotFound = new RequestRefused({ reason: "route-not-found", subject: "path", detail: "there is no such path" })
+const routeNotFound = new RequestRefused({ reason: "route-not-found", subject: "path", detail: "there is no such path; GET /v2 says what this server is, GET /v2/models what it serves" })
 
 /** One application of all endpoints, which never fails: errors and defects become JSON. */
 export const toApp = (endpoints: ReadonlyArray<Endpoint>, settings: RouteSettings) =>

@@ -3,7 +3,7 @@
  * do not bring them into an application's bundle.
  */
 import type { PlanProblem } from "../../../core/PlanProblem.js"
-import type { BoundEffort, FewestBound, FewestBoundOptions } from "../FewestBound.js"
+import type { BoundEffort, FewestBound, FewestBoundOptions } from "../Bound.js"
 import type { BoundModel } from "./boundModel.js"
 import { makeBoundModel } from "./boundModel.js"
 import type { proveTooFew } from "./combinationProof.js"

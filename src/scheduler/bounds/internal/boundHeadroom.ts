@@ -1,8 +1,7 @@
 /** The bound on all rates' growth by prices, and by `prove` where it is given (see boundFewest.ts). */
 import type { PlanProblem } from "../../../core/PlanProblem.js"
 import type { Solver } from "../../solver/Solver.js"
-import type { BoundEffort } from "../FewestBound.js"
-import type { HeadroomBound, HeadroomBoundOptions } from "../HeadroomBound.js"
+import type { BoundEffort, HeadroomBound, HeadroomBoundOptions } from "../Bound.js"
 import type { Prove } from "./boundFewest.js"
 import { makeBoundModel } from "./boundModel.js"
 import { firstPrices, knownPrices, loadOf, priceAll, raisePrices } from "./prices.js"
