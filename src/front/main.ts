@@ -3,6 +3,7 @@
  * only argument is `FrontSettings` as JSON; descriptor 3 is its link to the agent, descriptor 4 the segment, and connections come over its IPC
  * channel. It lives as long as the link: an agent that dies, however, takes its fronts with it.
  */
+import { rmSync } from "node:fs"
 import { Socket } from "node:net"
 import { makeSegmentArena } from "../core/internal/segmentArena.js"
 import { makeFrameReader } from "../link/frameReader.js"
@@ -113,4 +114,6 @@ process.on("message", (message: ChannelMessage, socket: Socket | undefined) => {
     endWhenDone()
   })
 })
+// The front before this one, if it was killed, left its socket behind.
+rmSync(settings.ownPath, { force: true })
 listener.server.listen(settings.ownPath, () => link.tell({ type: "ready", protocol: protocolVersion }))

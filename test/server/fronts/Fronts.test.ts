@@ -68,6 +68,10 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
         const before = others.map(({ answers }) => answers)
         await until(() => others.every(({ answers }, i) => answers > before[i]! + 2), "the others are served on")
         await until(() => fronts().some((pid) => pid !== first && pid !== second), "another is started")
+        const successor = fronts().find((pid) => pid !== first && pid !== second)!
+        const ownPath = /"ownPath":"([^"]+)"/.exec(fs.readFileSync(`/proc/${successor}/cmdline`, "utf8"))![1]!
+        await until(() => fs.readFileSync("/proc/net/unix", "utf8").includes(ownPath), "it listens where the first did")
+        assert.isTrue(fronts().includes(successor))
         const again = Array.from({ length: 8 }, () => new Client(port))
         await until(() => again.every(({ answers }) => answers > 2), "new connections are served")
         for (const { socket } of [...clients, ...again]) socket.destroy()
