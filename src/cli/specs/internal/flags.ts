@@ -10,7 +10,7 @@ export const backend = {
   rate: { kind: "pairs", placeholder: "MODEL=RPS", description: "Rate to plan for before any request was seen; room for bursts comes on top. Repeatable." },
   class: { kind: "pairs", placeholder: "MODEL=CLASS", description: "latency-critical or best-effort. Repeatable." },
   maxBatch: { kind: "pairs", placeholder: "MODEL=N", description: "Largest batch of a model. Repeatable." },
-  cores: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "Cores of the CPU that are the GPU (default: all)." },
+  cores: { kind: "integer", placeholder: "N", min: 1, max: 1024, description: "Cores of the CPU that are the GPU (default: all that this process, or its container, may use)." },
   profileBudget: { kind: "integer", placeholder: "MS", default: 500, min: 10, max: 600_000, description: "Time to measure a model that has no profile; as much for each share where executions are long." },
   profiles: { kind: "text", placeholder: "DIR", description: "Where profiles are kept (default: the user's cache folder)." }
 } as const
