@@ -299,7 +299,7 @@ export class Dispatcher {
   /** A batch behind what runs on some glet of the lane, this one left out. */
   private pullBehind(nowMs: number, lane: ModelLane, without?: GletLane): DispatchedBatch | undefined {
     for (const route of lane.routes) {
-      if (route.glet === without || route.glet.running.length === 0 || !mayHoldFollower(route)) continue
+      if (route.glet === without || route.glet.running.length === 0 || !mayHoldFollower(nowMs, route)) continue
       const batch = this.pullFor(nowMs, route.glet)
       if (batch !== undefined) return batch
     }
@@ -316,7 +316,7 @@ export class Dispatcher {
     if (end.ok) {
       const executionMs = end.inputMs + end.inferMs + end.outputMs
       route.observe(nowMs, batch.items, executionMs, serviceMs)
-      glet.observeOverhead(Math.max(0, serviceMs - executionMs))
+      glet.observeOverhead(Math.max(0, serviceMs - executionMs), batch.startMs > batch.pulledMs)
       this.answer(nowMs, batch, end)
     } else if (end.error._tag === "BatchFailed") {
       this.retries.batchFailed(nowMs, batch, end.error.detail)

@@ -1,7 +1,7 @@
 /**
  * Forms the batch a glet asks for: of its models the one with the least laxity (the part of its SLO that its first request has left), unless that can wait for a full batch of another; of that the
  * largest batch whose predicted end keeps the earliest deadline in it and does not make another model's next request miss, where that can be
- * avoided.
+ * avoided. Where it would make one of several miss that wait for each other, and can itself wait for them, they go first.
  */
 import type { BestEffortGate, GateState } from "../BestEffortGate.js"
 import { mayFollow, mayHaveFollower } from "./following.js"
@@ -35,8 +35,14 @@ const canWaitFor = (startMs: number, full: Route, fullQueue: Queue, part: Route,
   return startMs + fullMs + part.safeOverheadMs + part.safeMs(partQueue.items) <= partQueue.head!.deadlineMs
 }
 
+interface Waiting {
+  readonly route: Route
+  readonly queue: Queue
+}
+
 export class BatchForming {
   private readonly passedOver: Array<Ticket> = []
+  private readonly waiting: Array<Waiting> = []
   private readonly gateState: GateState
 
   /** `expire` takes a request that no glet can answer in time off its lane. */
@@ -49,7 +55,7 @@ export class BatchForming {
 
   /** Takes the next batch for `glet` off its queues into `taken`; answers its route, or undefined where nothing should start now. */
   next(nowMs: number, glet: GletLane, taken: Array<Ticket>): Route | undefined {
-    if (glet.running.length > 0 && !mayHaveFollower(glet)) return undefined
+    if (glet.running.length > 0 && !mayHaveFollower(nowMs, glet)) return undefined
     const startMs = glet.freeAtMs(nowMs)
     // Before latency-critical work that waits the gate lets through only what would starve.
     const route = (this.mayStarve(glet) ? this.nextBestEffort(nowMs, startMs, glet, taken) : undefined)
@@ -93,7 +99,46 @@ export class BatchForming {
       chosen = full
       chosenQueue = fullQueue!
     }
+    if (glet.critical.length > 1) {
+      const first = this.wouldMissBehind(startMs, glet, chosen, chosenQueue.head!)
+      if (first !== undefined) {
+        chosen = first.route
+        chosenQueue = first.queue
+      }
+    }
     return this.start(nowMs, startMs, glet, chosen, chosenQueue, taken, Infinity)
+  }
+
+  /**
+   * The most urgent of the other models' first requests, where a batch of `chosen` would make some of them miss that could all be served before it, and it still
+   * make its deadline then. They are served one after the other, so each waits for those before it too.
+   */
+  private wouldMissBehind(startMs: number, glet: GletLane, chosen: Route, head: Ticket): Waiting | undefined {
+    const { waiting } = this
+    waiting.length = 0
+    for (const route of glet.critical) {
+      if (route === chosen) continue
+      for (const queue of route.lane.queues) {
+        const { head: ticket } = queue
+        if (ticket === undefined) continue
+        let at = waiting.length
+        while (at > 0 && waiting[at - 1]!.queue.head!.deadlineMs > ticket.deadlineMs) at -= 1
+        waiting.splice(at, 0, { route, queue })
+      }
+    }
+    const overheadMs = chosen.safeOverheadMs
+    const ownMs = chosen.safeMs(head.request.items)
+    let sumMs = 0
+    let isHarmed = false
+    for (const { queue, route } of waiting) {
+      const ticket = queue.head!
+      sumMs += route.safeMs(Math.min(queue.items, route.steadyBatch))
+      const endMs = startMs + sumMs + overheadMs
+      if (endMs > ticket.deadlineMs) break
+      if (endMs + ownMs > ticket.deadlineMs) isHarmed = true
+      if (isHarmed) return endMs + ownMs <= head.deadlineMs ? waiting[0] : undefined
+    }
+    return undefined
   }
 
   /** Takes the batch, unless it would have to go behind one that runs and may not. */

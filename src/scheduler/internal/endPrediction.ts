@@ -12,17 +12,24 @@ import type { Asked } from "./requestQueue.js"
 /** Batches looked ahead one by one where several glets serve a model; further ones are taken as a fluid. */
 const batchesAhead = 64
 
-/** When `route` could begin a batch of its model: after what runs, and after the other models' requests that are more urgent. */
+/**
+ * When `route` could begin a batch of its model: after what runs, and after the other models' requests that are more urgent. Not after one that can wait for this
+ * request, where that would miss behind it.
+ */
 const freeForMs = (route: Route, nowMs: number, asked: Asked): number => {
   const glet = route.glet
   const beginMs = glet.freeAtMs(nowMs)
   let freeAt = beginMs
   if (glet.critical.length > 1) {
-    const laxity = laxityOf(beginMs, route.typicalMs(asked.items), asked.deadlineMs, asked.sloMs)
+    const ownMs = route.typicalMs(asked.items)
+    const lastMs = route.safeOverheadMs + route.safeMs(asked.items)
+    const laxity = laxityOf(beginMs, ownMs, asked.deadlineMs, asked.sloMs)
     for (const other of glet.critical) {
       const { lane } = other
       if (other === route || lane.queuedItems === 0 || laxityOf(beginMs, other.typicalMs(1), lane.earliestDeadlineMs, lane.model.sloMs ?? Infinity) >= laxity) continue
-      freeAt += other.typicalMs(Math.min(other.lane.queuedItems, other.steadyBatch)) / readyRoutes(other.lane)
+      const otherMs = other.typicalMs(Math.min(lane.queuedItems, other.steadyBatch))
+      if (freeAt + otherMs + lastMs > asked.deadlineMs && freeAt + lastMs + otherMs <= lane.earliestDeadlineMs) continue
+      freeAt += otherMs / readyRoutes(lane)
     }
   }
   return freeAt

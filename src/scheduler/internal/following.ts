@@ -1,6 +1,7 @@
 /**
  * Which batches may be given to a glet behind one that still runs there. Only full ones: a smaller one would close the door on those who arrive
- * meanwhile. Only on the glet of its model that would end it soonest: bound to another it would wait there while that one is free. And only where a
+ * meanwhile; or, where several models share the glet, any behind executions that are hardly longer than the way to the runner and back: else the glet would
+ * idle for as long as it computes. Only on the glet of its model that would end it soonest: bound to another it would wait there while that one is free. And only where a
  * request of another model that arrives right after it would still make its SLO.
  *
  * Full is what the plan runs at once. Most often nothing is, which `mayHoldFollower` tells without a look at any request.
@@ -9,18 +10,27 @@ import type { GletLane, Queue, Route } from "./graph.js"
 
 const isFull = (route: Route, queue: Queue): boolean => queue.items >= route.fullBatch
 
-/** Whether some queue of the route's model holds a full batch: without one nothing of it may follow. */
-export const mayHoldFollower = (route: Route): boolean => {
-  const { fullBatch, lane } = route
+/** What runs may take so many times the way there and back for a batch to follow that is not full. */
+const waysToFollow = 2
+
+/** Whether what runs on the glet of a latency-critical route, which is free for its batch at `startMs`, ends soon. Of one model alone nobody else waits for the glet. */
+const endsSoon = (nowMs: number, startMs: number, { glet, spec }: Route): boolean =>
+  !spec.bestEffort && glet.critical.length > 1 && startMs - nowMs < glet.overheadMs + waysToFollow * glet.wayMs
+
+/** Whether some queue of the route's model holds a batch that may follow. */
+export const mayHoldFollower = (nowMs: number, route: Route): boolean => {
+  const { fullBatch, glet, lane } = route
+  if (lane.queuedItems === 0) return false
+  if (endsSoon(nowMs, glet.freeAtMs(nowMs), route)) return true
   if (lane.queuedItems < fullBatch) return false
   for (const queue of lane.queues) if (isFull(route, queue)) return true
   return false
 }
 
 /** Whether some route of the glet does. */
-export const mayHaveFollower = (glet: GletLane): boolean => {
-  for (const route of glet.critical) if (mayHoldFollower(route)) return true
-  for (const route of glet.bestEffort) if (mayHoldFollower(route)) return true
+export const mayHaveFollower = (nowMs: number, glet: GletLane): boolean => {
+  for (const route of glet.critical) if (mayHoldFollower(nowMs, route)) return true
+  for (const route of glet.bestEffort) if (mayHoldFollower(nowMs, route)) return true
   return false
 }
 
@@ -35,7 +45,7 @@ const isSoonerElsewhere = (nowMs: number, startMs: number, route: Route, items: 
 
 /** Whether a batch from this queue may follow what runs on the glet of the route, which will be free for it at `startMs`. */
 export const mayFollow = (nowMs: number, startMs: number, route: Route, queue: Queue): boolean => {
-  if (!isFull(route, queue)) return false
+  if (!isFull(route, queue) && !endsSoon(nowMs, startMs, route)) return false
   const items = Math.min(queue.items, route.batchLimit)
   if (isSoonerElsewhere(nowMs, startMs, route, items)) return false
   const { glet } = route

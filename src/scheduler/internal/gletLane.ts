@@ -48,11 +48,18 @@ export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
   intrusionMs = 0
   private intruders = 0
   private readonly overhead: Estimate
+  private readonly way: Estimate
   private refreshedAtMs = -Infinity
   private lastEndMs = -Infinity
 
   constructor(readonly id: GletId, readonly gpu: GpuId, overheadMs: number) {
     this.overhead = new Estimate(overheadMs, 2 * overheadMs, 0, 50)
+    this.way = new Estimate(overheadMs, 2 * overheadMs, 0, 50)
+  }
+
+  /** What a batch takes besides its execution where nothing hides it: it was given to a glet that had none. */
+  get wayMs(): number {
+    return this.way.meanValue
   }
 
   /** What a batch takes besides its execution: descriptors to the runner and back. */
@@ -165,8 +172,10 @@ export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
     return Math.max(0, least)
   }
 
-  observeOverhead(ms: number): void {
+  /** A batch took so much besides its execution; `hidden`: another ran when it was given. */
+  observeOverhead(ms: number, hidden: boolean): void {
     this.overhead.observe(ms)
+    if (!hidden) this.way.observe(ms)
   }
 
   doubtOverhead(): void {
