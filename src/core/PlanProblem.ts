@@ -69,6 +69,11 @@ export interface PlanOptions {
    * instead of on them and beside them. Default: where batches give way (`Gpu.preemptMs`) besides, on the share on which most is done; else it does not.
    */
   readonly overlayPct?: number
+  /**
+   * Planner `orion`: whether latency-critical requests gather while best-effort work that gives way can use the GPU (`DispatcherOptions.gather`), so that
+   * they run in larger batches. Default true.
+   */
+  readonly gather?: boolean
   /** Planner `static`: the glets there are. */
   readonly fixedGlets?: ReadonlyArray<FixedGlet>
   /** Planners `elastic` and `elastic-int`: try every way to cut the GPUs in two first. */

@@ -20,14 +20,14 @@ import type { GletRoutes } from "./GletRoutes.js"
 import type { MeasuredGlet, Outcomes } from "./InterferenceWatch.js"
 import type { AdmissionEdge } from "./internal/admission.js"
 import { Admission } from "./internal/admission.js"
-import { BatchOf } from "./internal/batch.js"
 import { BatchForming } from "./internal/batchForming.js"
 import { BestEffortTurns } from "./internal/bestEffortTurns.js"
 import { Expiry } from "./internal/expiry.js"
-import { mayHoldFollower } from "./internal/following.js"
-import type { DispatchedBatch, GletLane, ModelLane, Route, Ticket } from "./internal/graph.js"
+import { Gathering } from "./internal/gathering.js"
+import type { DispatchedBatch, ModelLane, Ticket } from "./internal/graph.js"
 import { Lanes } from "./internal/lanes.js"
 import type { LaneCounters } from "./internal/modelLane.js"
+import { Pulling } from "./internal/pulling.js"
 import { RequestEnds } from "./internal/requestEnds.js"
 import { Retries } from "./internal/retries.js"
 import { defaultPriority, TicketOf } from "./internal/ticket.js"
@@ -45,13 +45,18 @@ export interface DispatcherOptions {
   /** First guess of what a batch takes besides its execution, in ms; then it is measured. */
   readonly overheadMs: number
   readonly gate: BestEffortGate
+  /**
+   * Whether latency-critical requests gather for larger batches, as far as their objectives allow, while best-effort work that gives way can use the
+   * GPU; else each starts as soon as a glet is free.
+   */
+  readonly gather: boolean
   /** How the bound on delays by best-effort work is searched. */
   readonly delayBound: DelayBoundOptions
 }
 
 /** What the online service dispatches by. @since 0.1.0 @category dispatching */
 export const defaultDispatcherOptions: DispatcherOptions = {
-  maxQueued: 4096, maxAttempts: 2, answerMs: 0.5, overheadMs: 0.2, gate: defaultGate, delayBound: defaultDelayBoundOptions
+  maxQueued: 4096, maxAttempts: 2, answerMs: 0.5, overheadMs: 0.2, gate: defaultGate, gather: true, delayBound: defaultDelayBoundOptions
 }
 
 const noBindings: ReadonlyArray<number> = []
@@ -70,21 +75,20 @@ export class Dispatcher {
   private readonly expiry = new Expiry(this.ends)
   private readonly retries: Retries
   private readonly admission: Admission
-  private readonly forming: BatchForming
+  private readonly gathering: Gathering
+  private readonly pulling: Pulling
   private readonly turns = new BestEffortTurns()
-  private taken: Array<Ticket> = []
-  private readonly serial = new Set<GpuId>()
-  private readonly held = new Set<GpuId>()
   private draining = false
   private sequence = 0
-  private batches = 0
 
   constructor(options: Partial<DispatcherOptions> = {}) {
     const all = { ...defaultDispatcherOptions, ...options }
     this.lanes = new Lanes(all.overheadMs, all.delayBound)
     this.retries = new Retries(all.maxAttempts, this.ends)
     this.admission = new Admission(all.maxQueued, all.answerMs)
-    this.forming = new BatchForming(all.gate, (nowMs, ticket) => this.expiry.giveUp(nowMs, ticket))
+    this.gathering = new Gathering(all.gather)
+    const forming = new BatchForming(all.gate, this.gathering, (nowMs, ticket) => this.expiry.giveUp(nowMs, ticket))
+    this.pulling = new Pulling({ lanes: this.lanes, forming, gathering: this.gathering, turns: this.turns })
   }
 
   /** Requests that ended, in order, with `end` set; the caller empties it. */
@@ -164,32 +168,26 @@ export class Dispatcher {
    * pulled for in turn (`turnsAfter`).
    */
   setSerial(gpu: GpuId, serial: boolean): void {
-    if (serial) this.serial.add(gpu)
-    else this.serial.delete(gpu)
+    this.pulling.setSerial(gpu, serial)
   }
 
   isSerial(gpu: GpuId): boolean {
-    return this.serial.size > 0 && this.serial.has(gpu)
+    return this.pulling.isSerial(gpu)
   }
 
   /** The glets of the same GPU, this one last. */
   turnsAfter(id: GletId): ReadonlyArray<GletId> {
-    const glet = this.lanes.glet(id)
-    if (glet === undefined) return noGlets
-    const ids = this.lanes.gletsOf(glet.gpu).map((other) => other.id)
-    const next = ids.indexOf(id) + 1
-    return [...ids.slice(next), ...ids.slice(0, next)]
+    return this.pulling.turnsAfter(id)
   }
 
   /** Lets nothing start on a GPU, until it is let go: it is used otherwise. */
   hold(gpu: GpuId, held: boolean): void {
-    if (held) this.held.add(gpu)
-    else this.held.delete(gpu)
+    this.pulling.hold(gpu, held)
   }
 
   /** Whether a batch runs on some glet of the GPU. */
   isRunningOn(gpu: GpuId): boolean {
-    return this.lanes.gletsOf(gpu).some(({ running }) => running.length > 0)
+    return this.pulling.isRunningOn(gpu)
   }
 
   /** Refuses all that is offered from now with `draining`. */
@@ -269,41 +267,22 @@ export class Dispatcher {
    * this one was given its own.
    */
   pull(nowMs: number, id: GletId): DispatchedBatch | undefined {
-    const glet = this.lanes.glet(id)
-    if (glet === undefined) return undefined
-    const batch = this.pullFor(nowMs, glet)
-    if (batch !== undefined || glet.running.length === 0) return batch
-    for (const { lane } of glet.critical) {
-      const behind = lane.routes.length < 2 ? undefined : this.pullBehind(nowMs, lane, glet)
-      if (behind !== undefined) return behind
-    }
-    return undefined
+    return this.pulling.pull(nowMs, id)
   }
 
   /** The next batch that the arrival of requests of a model allows on any glet. */
   pullModel(nowMs: number, name: ModelName): DispatchedBatch | undefined {
-    const lane = this.lanes.model(name)
-    return lane === undefined ? undefined : this.pullLane(nowMs, lane) ?? (lane.fill === undefined ? undefined : this.pullLane(nowMs, lane.fill))
+    return this.pulling.pullModel(nowMs, name)
   }
 
-  private pullLane(nowMs: number, lane: ModelLane): DispatchedBatch | undefined {
-    if (lane.queuedRequests === 0) return undefined
-    for (const route of lane.routes) {
-      if (route.glet.running.length > 0) continue
-      const batch = this.pullFor(nowMs, route.glet)
-      if (batch !== undefined) return batch
-    }
-    return this.pullBehind(nowMs, lane)
+  /** When requests that gather for a larger batch are due first; Infinity: none gather. Ask again after every offer and pull. */
+  get nextGatheredMs(): number {
+    return this.gathering.nextMs
   }
 
-  /** A batch behind what runs on some glet of the lane, this one left out. */
-  private pullBehind(nowMs: number, lane: ModelLane, without?: GletLane): DispatchedBatch | undefined {
-    for (const route of lane.routes) {
-      if (route.glet === without || route.glet.running.length === 0 || !mayHoldFollower(nowMs, route)) continue
-      const batch = this.pullFor(nowMs, route.glet)
-      if (batch !== undefined) return batch
-    }
-    return undefined
+  /** The next batch of requests that have gathered long enough; undefined: all others may wait until `nextGatheredMs`. */
+  pullGathered(nowMs: number): DispatchedBatch | undefined {
+    return this.pulling.pullGathered(nowMs)
   }
 
   /** A batch ended. */
@@ -432,39 +411,5 @@ export class Dispatcher {
       request, onEnd, lane, this.sequence++, priority, deadlineMs, limitMs,
       { arrivedMs, queuedMs: nowMs, batchClosedMs: 0, startedMs: 0, endedMs: 0 }
     )
-  }
-
-  private mustWait({ gpu }: GletLane): boolean {
-    if (this.serial.size + this.held.size === 0) return false
-    return this.held.has(gpu) || (this.serial.has(gpu) && this.isRunningOn(gpu))
-  }
-
-  private pullFor(nowMs: number, glet: GletLane): DispatchedBatch | undefined {
-    if (!glet.ready || glet.isFull || this.mustWait(glet)) return undefined
-    const tickets = this.taken
-    const route = this.forming.next(nowMs, glet, tickets)
-    if (route === undefined) return undefined
-    // The batch keeps them.
-    this.taken = []
-    const entries = new Array<InferRequest>(tickets.length)
-    let items = 0
-    for (let i = 0; i < tickets.length; i++) {
-      const request = tickets[i]!.request
-      entries[i] = request
-      items += request.items
-    }
-    let deadlineMs = Infinity
-    for (const ticket of tickets) deadlineMs = Math.min(deadlineMs, ticket.deadlineMs)
-    const batch = new BatchOf<Route, Ticket>(
-      ++this.batches, route.lane.served, entries, items, tickets, route, nowMs, route.safeMs(items), route.typicalMs(items), deadlineMs
-    )
-    for (const ticket of tickets) {
-      ticket.batch = batch
-      ticket.times.batchClosedMs = nowMs
-    }
-    route.lane.inFlightRequests += tickets.length
-    glet.begin(batch)
-    this.turns.begin(nowMs, batch)
-    return batch
   }
 }

@@ -123,9 +123,21 @@ export const make = (
 
     const dispatcher = new Dispatcher(config.dispatcher)
     const crashes = new CrashWatch(config.restart)
-    const path = new RequestPath({
+    let gatheringUntilMs = Infinity
+    const path: RequestPath = new RequestPath({
       dispatcher, crashes, nowMs, defer: config.defer,
       onWaiting: () => waiting.unsafeOpen(),
+      onGathering: (untilMs) => {
+        if (untilMs >= gatheringUntilMs) return
+        gatheringUntilMs = untilMs
+        const start = Effect.sync(() => {
+          // An earlier one came between.
+          if (untilMs !== gatheringUntilMs) return
+          gatheringUntilMs = Infinity
+          path.startGathered()
+        })
+        runFork(Effect.delay(start, Math.max(0, untilMs - nowMs())), { scope })
+      },
       onDefect: (defect) => runFork(Effect.logError("a callback of a request or an observer threw", defect))
     })
     const deployment = new Deployment({

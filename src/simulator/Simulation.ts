@@ -51,6 +51,8 @@ class Simulation {
   private readonly timeline: TimelineRecorder
   private readonly sampledMs: Float64Array
   private sweepDue = false
+  /** When requests that gather are looked at next. */
+  private gatheredAtMs = Infinity
   private isOver = false
   private arrivals = 0
   private batches = 0
@@ -115,6 +117,12 @@ class Simulation {
       case EventKind.sweep:
         this.sweepDue = false
         this.sweep()
+        return
+      case EventKind.gathered:
+        // An earlier one came between.
+        if (nowMs < this.gatheredAtMs) return
+        this.gatheredAtMs = Infinity
+        this.startGathered()
         return
       case EventKind.control:
         this.planning.look(nowMs)
@@ -193,6 +201,7 @@ class Simulation {
       if (batch === undefined) break
       this.start(batch)
     }
+    this.scheduleGathered()
     if (!this.sweepDue && dispatcher.isQueued(request.model)) this.scheduleSweep()
   }
 
@@ -226,9 +235,26 @@ class Simulation {
   private pump(glet: SimulatedGlet): void {
     for (;;) {
       const batch = this.dispatcher.pull(this.nowMs, glet.place.id)
-      if (batch === undefined) return
+      if (batch === undefined) break
       this.start(batch)
     }
+    this.scheduleGathered()
+  }
+
+  private startGathered(): void {
+    for (;;) {
+      const batch = this.dispatcher.pullGathered(this.nowMs)
+      if (batch === undefined) break
+      this.start(batch)
+    }
+    this.scheduleGathered()
+  }
+
+  private scheduleGathered(): void {
+    const atMs = this.dispatcher.nextGatheredMs
+    if (atMs >= this.gatheredAtMs) return
+    this.gatheredAtMs = atMs
+    this.events.add(atMs, EventKind.gathered, 0)
   }
 
   private dispatchAll(): void {

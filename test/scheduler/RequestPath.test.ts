@@ -51,7 +51,7 @@ describe("RequestPath", () => {
       dispatcher.setModel(model)
       dispatcher.setRoutes(ids.map((id) => glet(id, [route(model, linear(10, 1, 2), { typicalRatio: 1 })])))
       const path = new RequestPath({
-        dispatcher, crashes: new CrashWatch(defaultRestartOptions), nowMs: () => now, defer: undefined, onWaiting: () => {}, onDefect: (defect) => {
+        dispatcher, crashes: new CrashWatch(defaultRestartOptions), nowMs: () => now, defer: undefined, onWaiting: () => {}, onGathering: () => {}, onDefect: (defect) => {
           throw defect
         }
       })

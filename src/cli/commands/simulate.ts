@@ -86,10 +86,11 @@ const optionsOf = (args: Args): Effect.Effect<ScenarioOptions, unknown> =>
       overheadMs: args.overhead,
       plan: {
         interference: args.interference === "on",
+        gather: args.gather === "on",
         effort: effortOf[args.planEffort],
         ...(args.dutyRule === undefined ? {} : { dutyRule: args.dutyRule === "strict" ? "strict" as const : "cycle" as const })
       },
-      dispatcher: { gate: yield* gateOf(args) }
+      dispatcher: { gate: yield* gateOf(args), gather: args.gather === "on" }
     }
   })
 

@@ -36,6 +36,7 @@ export const schedulingOf = (
   args: GateArgs & {
     readonly planner: string
     readonly planEffort: PlanEffort
+    readonly gather: "on" | "off"
     readonly interference: "on" | "off"
     readonly priorities: "on" | "off"
     readonly overlay: number | undefined
@@ -44,9 +45,10 @@ export const schedulingOf = (
   args.overlay !== undefined && args.planner !== "orion"
     ? Effect.fail(usageError(`--overlay is of the planner orion, not ${args.planner}`))
     : Effect.map(gateOf(args), (gate) => ({
-      dispatcher: { ...defaultDispatcherOptions, gate },
+      dispatcher: { ...defaultDispatcherOptions, gate, gather: args.gather === "on" },
       plan: {
         ...onlinePlanOptions, effort: effortOf[args.planEffort], interference: args.interference === "on", priorities: args.priorities === "on",
+        gather: args.gather === "on",
         ...(args.overlay === undefined ? {} : { overlayPct: args.overlay })
       }
     }))

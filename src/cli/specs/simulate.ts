@@ -30,6 +30,7 @@ export const simulate = commandSpec({
     preempt: { kind: "text", placeholder: "MS|off", description: "Best-effort batches over latency-critical glets give way within so many ms, or run to their end (default: as the description of the hardware says)." },
     bestEffort: bestEffort.bestEffort,
     floor: bestEffort.floor,
+    gather: bestEffort.gather,
     interference: bestEffort.interference,
     seed,
     svg: { kind: "text", placeholder: "FILE", description: "Write a picture of what happened when; - is stdout." },

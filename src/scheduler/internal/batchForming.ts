@@ -5,6 +5,7 @@
  */
 import type { BestEffortGate, GateState } from "../BestEffortGate.js"
 import { mayFollow, mayHaveFollower } from "./following.js"
+import type { Gathering } from "./gathering.js"
 import type { GletLane, Queue, Route, Ticket } from "./graph.js"
 import { laxityOf } from "./laxity.js"
 
@@ -46,7 +47,7 @@ export class BatchForming {
   private readonly gateState: GateState
 
   /** `expire` takes a request that no glet can answer in time off its lane. */
-  constructor(private readonly gate: BestEffortGate, private readonly expire: (nowMs: number, ticket: Ticket) => void) {
+  constructor(private readonly gate: BestEffortGate, private readonly gathering: Gathering, private readonly expire: (nowMs: number, ticket: Ticket) => void) {
     this.gateState = {
       nowMs: 0, glet: "" as GateState["glet"], gpu: "" as GateState["gpu"], model: "" as GateState["model"],
       wanted: false, withinBoundMs: 0, withinSlackMs: 0, plannedMs: 0, waitedMs: 0
@@ -80,7 +81,7 @@ export class BatchForming {
       for (let i = route.lane.queues.length - 1; i >= 0; i--) {
         const queue = route.lane.queues[i]!
         const head = this.headFor(nowMs, startMs, route, queue)
-        if (head === undefined) continue
+        if (head === undefined || this.gathering.holds(nowMs, route, queue, head)) continue
         const laxity = laxityOf(startMs, route.typicalMs(head.request.items), head.deadlineMs, head.sloMs)
         if (chosen === undefined || laxity < leastLaxity) {
           chosen = route

@@ -16,7 +16,7 @@ interface RouteOfGlet {
   readonly safeOverheadMs: number
   readonly safeMs: (items: number) => number
   readonly utilization: (nowMs: number) => number
-  readonly refresh: (fraction: number) => void
+  readonly refresh: (fraction: number, left?: number) => void
 }
 
 /** What a glet asks of the batches that it has. */
@@ -42,6 +42,8 @@ export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
   readonly running: Array<B> = []
   /** Other glets of the GPU that have best-effort work: what ends here may open the gate there. */
   beside: ReadonlyArray<GletId> = []
+  /** Glets of the GPU whose best-effort batches go on whenever this one leaves the GPU to them. */
+  over: ReadonlyArray<GletLaneOf<R, B>> = []
   /** When best-effort work last had the glet. */
   bestEffortAtMs = -Infinity
   /** By how much best-effort batches on their way can still delay its latency-critical work, ms, and how many those are. */
@@ -139,6 +141,15 @@ export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
     return false
   }
 
+  /** Whether best-effort work can use what this glet leaves of the GPU now: it runs, waits or is paused there. */
+  get leavesTime(): boolean {
+    for (const { bestEffort, running } of this.over) {
+      if (running.length > 0) return true
+      for (const { lane } of bestEffort) if (lane.queuedItems > 0) return true
+    }
+    return false
+  }
+
   /** By how much its latency-critical work may be delayed, ms, all best-effort work together. */
   boundMs(nowMs: number): number {
     let least = Infinity
@@ -195,7 +206,7 @@ export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
       for (const route of this.critical) used += route.utilization(nowMs)
       for (const route of this.critical) {
         const left = 1 - (used - route.utilization(nowMs))
-        route.refresh(Math.min(1, Math.max(0.01, route.spec.fraction, left)))
+        route.refresh(Math.min(1, Math.max(0.01, route.spec.fraction, left)), left)
       }
     }
     for (const route of this.bestEffort) route.refresh(1)

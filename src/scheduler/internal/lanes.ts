@@ -144,6 +144,7 @@ export class Lanes {
       else there.push(glet)
     }
     for (const glet of this.glets.values()) {
+      glet.over = (onGpu.get(glet.gpu) ?? []).filter((other) => other !== glet && other.bestEffort.some(({ spec }) => spec.preemptMs !== undefined))
       glet.beside = (onGpu.get(glet.gpu) ?? []).flatMap((other) => (other === glet ? [] : [other.id]))
       for (const route of glet.bestEffort) {
         const { intrudes = [], preemptMs } = route.spec

@@ -26,11 +26,14 @@ const missedPart = 0.01
 const marginStep = 0.01
 const largestMargin = 1 / 3
 
+/** How long the bound on gathering stays as computed, ms. */
+const gatheringRefreshMs = 5
+
 const asBestEffort = ({ sloMs: _, ...model }: Model): Model => ({ ...model, serviceClass: "best-effort" })
 
 /** What a model's lane asks of the routes that lead from it. */
 interface RouteOfLane {
-  readonly glet: { readonly ready: boolean; readonly running: { readonly length: number }; readonly availableAtMs: (nowMs: number) => number }
+  readonly glet: { readonly ready: boolean; readonly running: { readonly length: number }; readonly availableAtMs: (nowMs: number) => number; readonly boundMs: (nowMs: number) => number }
   readonly typicalMs: (items: number) => number
   readonly profiledMs: (items: number) => number
   readonly doubt: () => void
@@ -54,6 +57,11 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
   private margin = 0
   /** The last place in its order that was given to a request since the queue was empty: who comes after it need not look for a place. */
   private last: T | undefined = undefined
+  /** The free glet that its requests wait for, as of a time. */
+  first: R | undefined = undefined
+  firstAtMs = -Infinity
+  private gatheringBoundMs = Infinity
+  private gatheringAtMs = -Infinity
   /** Why there are no routes. */
   unavailable: { readonly reason: UnavailableReason; readonly detail: string } = { reason: "no-glet", detail: "" }
   readonly counters: LaneCounters = {
@@ -102,6 +110,16 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
   boundMs(nowMs: number): number {
     const { sloMs } = this.model
     return sloMs === undefined ? Infinity : this.bound.fraction(nowMs) * sloMs
+  }
+
+  /** How long its requests may gather, ms: by what the models on its glets can bear, each of which may have to wait for the larger batches. */
+  gatheringMs(nowMs: number): number {
+    if (nowMs - this.gatheringAtMs >= gatheringRefreshMs) {
+      this.gatheringAtMs = nowMs
+      this.gatheringBoundMs = Infinity
+      for (const { glet } of this.routes) this.gatheringBoundMs = Math.min(this.gatheringBoundMs, glet.boundMs(nowMs))
+    }
+    return this.gatheringBoundMs
   }
 
   /** Counts a request that was offered. */

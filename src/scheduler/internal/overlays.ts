@@ -8,9 +8,11 @@ import type { Gpu } from "../../core/Gpu.js"
 import { unsafeGletId } from "../../core/Ids.js"
 import type { Plan, PlannedGlet, PlannedGpu } from "../../core/Plan.js"
 import { plannedLatencyMs } from "../../core/ValidatePlan.js"
-import { bestBatch, bestEffortDone } from "./bestEffortDone.js"
+import { bestEffortDone, busyPartsOf } from "./bestEffortDone.js"
+import { bestBatch } from "./bestEffortRates.js"
 import { priorityOf } from "./draftToPlan.js"
 import { gletsAllowed } from "./gletSolver.js"
+import type { BusyParts } from "./overlayShare.js"
 import { overlayShare } from "./overlayShare.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import type { PlanTables } from "./planTables.js"
@@ -24,10 +26,10 @@ export const usesOverlays = ({ gpus, options }: PlanProblem): boolean =>
   options.overlayPct !== undefined || (gpus.length > 0 && gpus.every(({ preemptMs }) => preemptMs !== undefined))
 
 /** The overlay of a GPU, with those of the demands that memory allows, the first ones first; undefined where none can be. */
-const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu: Gpu, planned: PlannedGpu, demands: ReadonlyArray<number>): PlannedGlet | undefined => {
+const overlayOf = (tables: PlanTables, busyParts: BusyParts, numbers: ReadonlyMap<string, number>, gpu: Gpu, planned: PlannedGpu, demands: ReadonlyArray<number>): PlannedGlet | undefined => {
   const { problem } = tables
   const { overlayPct } = problem.options
-  const sharePct = overlayPct === undefined ? overlayShare(tables, gpu, planned, demands) : gpu.sharesPct.filter((share) => share <= overlayPct).at(-1)
+  const sharePct = overlayPct === undefined ? overlayShare(tables, busyParts, gpu, planned, demands) : gpu.sharesPct.filter((share) => share <= overlayPct).at(-1)
   if (sharePct === undefined || planned.glets.length >= gletsAllowed(tables, gpu)) return undefined
   let leftBytes = gpu.memoryBytes * problem.options.memoryFraction - memoryOf(tables, numbers, planned) - tables.gletMemoryBytes(gpu.type)
   const works = demands.flatMap((demand) => {
@@ -44,8 +46,8 @@ const overlayOf = (tables: PlanTables, numbers: ReadonlyMap<string, number>, gpu
   return { ...glet, bestEffort: works.map((work) => ({ ...work, blockingMs: plannedLatencyMs(problem, planned, glet, work) })) }
 }
 
-/** By how much more best-effort work must be done beside more glets: these are slower, and what is counted on is a guess. */
-const worthSplitting = 1.4
+/** By how much more best-effort work must be done beside more glets: each is a process with copies of its models, and what is counted on is a guess. */
+const worthSplitting = 1.02
 
 /** Of plans with ever fewer glets, with overlays laid over them, the one with the fewest in which about as much best-effort work is done as in any. */
 export const bestOverlaid = (tables: PlanTables, plans: ReadonlyArray<Plan>, demands: ReadonlyArray<number>): Plan => {
@@ -61,9 +63,10 @@ const layOverlays = (tables: PlanTables, plan: Plan, demands: ReadonlyArray<numb
   const { problem } = tables
   const known = new Map(problem.gpus.map((gpu) => [gpu.id as string, gpu]))
   const numbers = new Map(problem.demands.map(({ model }, i) => [model as string, i]))
+  const busyParts = busyPartsOf(tables, plan)
   const gpus = plan.gpus.map((planned) => {
     if (planned.glets.every(({ assignments }) => assignments.length === 0)) return planned
-    const overlay = overlayOf(tables, numbers, known.get(planned.gpu)!, planned, demands)
+    const overlay = overlayOf(tables, busyParts, numbers, known.get(planned.gpu)!, planned, demands)
     return overlay === undefined ? planned : { ...planned, glets: [...planned.glets, overlay] }
   })
   const placed = new Set<string>(gpus.flatMap(({ glets }) => glets.flatMap(({ bestEffort }) => bestEffort.map(({ model }) => model))))

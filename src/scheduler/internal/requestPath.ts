@@ -25,6 +25,8 @@ interface RequestPathOptions {
   readonly defer: ((run: () => void) => void) | undefined
   /** Requests wait: the sweeper is to watch their deadlines. */
   readonly onWaiting: () => void
+  /** Requests gather for larger batches until so many monotonic ms: then `startGathered` is to be called. Told again whenever it may be sooner. */
+  readonly onGathering: (untilMs: number) => void
   /** A client's or an observer's callback threw. */
   readonly onDefect: (defect: unknown) => void
 }
@@ -129,6 +131,18 @@ export class RequestPath {
     return this.options.dispatcher.nextWakeMs(now) - now
   }
 
+  /** Starts what has gathered long enough. */
+  startGathered(): void {
+    const { dispatcher, nowMs } = this.options
+    const now = nowMs()
+    for (;;) {
+      const batch = dispatcher.pullGathered(now)
+      if (batch === undefined) break
+      this.start(batch)
+    }
+    this.watchGathering()
+  }
+
   dispatchAll(): void {
     const now = this.options.nowMs()
     for (const id of this.handles.keys()) this.pump(now, id)
@@ -157,15 +171,23 @@ export class RequestPath {
       if (batch === undefined) break
       this.start(batch)
     }
+    this.watchGathering()
     if (dispatcher.isQueued(model)) this.options.onWaiting()
   }
 
   private pump(now: number, id: GletId): void {
     for (;;) {
       const batch = this.options.dispatcher.pull(now, id)
-      if (batch === undefined) return
+      if (batch === undefined) break
       this.start(batch)
     }
+    this.watchGathering()
+  }
+
+  private watchGathering(): void {
+    const { dispatcher, onGathering } = this.options
+    const untilMs = dispatcher.nextGatheredMs
+    if (untilMs < Infinity) onGathering(untilMs)
   }
 
   private start(batch: DispatchedBatch): void {

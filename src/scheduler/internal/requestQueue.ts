@@ -30,6 +30,8 @@ export class RequestQueue<T extends Queueable> {
   readonly heap: Array<T> = []
   /** Sum of the requests' items. */
   items = 0
+  /** There were requests of several priorities since it was last empty: the first one need not be the most urgent. */
+  isMixed = false
 
   /** `key`: the bindings that all requests of this queue share. */
   constructor(readonly key: string) {}
@@ -39,6 +41,8 @@ export class RequestQueue<T extends Queueable> {
   }
 
   push(ticket: T): void {
+    if (this.heap.length === 0) this.isMixed = false
+    else if (ticket.priority !== this.heap[0]!.priority) this.isMixed = true
     this.items += ticket.items
     this.heap.push(ticket)
     this.siftUp(ticket, this.heap.length - 1)

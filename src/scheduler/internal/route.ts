@@ -12,6 +12,9 @@ const overheadPart = 1 / 3
 /** An estimate by which nothing ran for so long is doubted, in ms, and again after as long. */
 const unusedMs = 100
 
+/** A glet whose other models take all of its time is still one that a model may have to go to. */
+const leastLeft = 0.01
+
 /** Time constant of a route's utilisation, in ms. */
 const utilizationMs = 500
 
@@ -54,6 +57,8 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   /** Items of a batch under a standing load, and how often one such batch can run, in ms. */
   steadyBatch = 1
   periodMs = 0
+  /** What its largest batches could do in the time that the glet's other models leave. */
+  spareItemsPerMs = 0
   private readonly predicted: Float64Array
   /** Measured over predicted. Bounded: beyond these factors the profile is of another machine, and that is for the planner. */
   private readonly ratio: Estimate
@@ -159,15 +164,16 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
 
   /**
    * Sets what it can do under a standing load with `fraction` of the glet's time: the largest batch for which a request that just missed one
-   * batch still makes its deadline with the next.
+   * batch still makes its deadline with the next. `left`: the part of its time that the glet's other models leave lately.
    */
-  refresh(fraction: number): void {
+  refresh(fraction: number, left = 1): void {
     const sloMs = this.lane.model.sloMs ?? Infinity
     const overheadMs = this.bounded(this.glet.overheadMs)
     this.steadyBatch = Math.max(1, this.batchWithin(sloMs / (1 + 1 / fraction) - overheadMs, this.batchLimit))
     const executionMs = this.typicalMs(this.steadyBatch)
     const placesMs = (executionMs + overheadMs) / this.glet.placesFor(executionMs)
     this.periodMs = Math.max(executionMs, placesMs) / fraction
+    this.spareItemsPerMs = (Math.max(leastLeft, left) * this.batchLimit) / this.typicalMs(this.batchLimit)
   }
 
   /** Beyond the profile every further item costs what the items of the largest known batch cost on average. */

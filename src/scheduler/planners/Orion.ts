@@ -11,6 +11,7 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import { makeRandom } from "../../core/internal/random.js"
 import type { Plan } from "../../core/Plan.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
@@ -36,6 +37,7 @@ import { growGlets } from "../internal/spareCapacity.js"
 import type { Culprit, PlannerAlgorithm } from "../Planner.js"
 import { Infeasible } from "../Planner.js"
 import { joinedGlets, withBestEffort } from "./internal/bestEffortPlaces.js"
+import { coarserCuts, fullest, mayBeCoarser } from "./internal/coarserCuts.js"
 import { headroomOfAll, mostHeadroom } from "./internal/mostHeadroom.js"
 
 const name = "orion"
@@ -55,7 +57,7 @@ const runsSomewhere = ({ kinds, rows }: SearchSpace, model: number): boolean =>
   kinds.some(({ gletBytes, modelBytes, roomBytes, sharesPct }, kind) =>
     gletBytes + modelBytes[model]! <= roomBytes && sharesPct.some((_, share) => rows.largest(kind, model, share) > 0))
 
-const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasible> => {
+const planOn = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasible> => {
   const infeasible = (culprits: ReadonlyArray<Culprit>) =>
     Either.left(new Infeasible({ planner: name, culprits: culprits as [Culprit, ...Array<Culprit>] }))
   const invalid = invalidDemands(problem)
@@ -180,6 +182,16 @@ const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasi
   const joined = isCompact ? joinedGlets(space, solver, direction, structure) : []
   const alternatives = joined.flatMap((each) => planOf(each, withBestEffort(space, each, bestEffort, true).gpus) ?? [])
   return Either.right(bestOverlaid(tables, [planned, ...alternatives], bestEffort))
+}
+
+/**
+ * Where best-effort work that gives way lies over latency-critical glets, coarser cuts are planned too, and the plan is taken beside which most of it is done.
+ */
+const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasible> => {
+  const finest = planOn(problem, current)
+  if (Either.isLeft(finest) || !mayBeCoarser(problem, finest.right)) return finest
+  const coarser = coarserCuts(problem).flatMap((cut) => Option.toArray(Either.getRight(planOn(cut, current))))
+  return Either.right(fullest(problem, finest.right, coarser, current))
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 /** What happens; with it goes a number, e.g. a glet's index. */
-export const EventKind = { arrival: 0, batchEnd: 1, sweep: 2, control: 3, planned: 4, gletReady: 5, gletReopen: 6, failure: 7, switch: 8, sample: 9, gletTurn: 10 } as const
+export const EventKind = { arrival: 0, batchEnd: 1, sweep: 2, control: 3, planned: 4, gletReady: 5, gletReopen: 6, failure: 7, switch: 8, sample: 9, gletTurn: 10, gathered: 11 } as const
 export type EventKind = typeof EventKind[keyof typeof EventKind]
 
 export class EventQueue {

@@ -19,6 +19,7 @@ export const backend = {
 export const bestEffort = {
   bestEffort: { kind: "choice", choices: ["gate", "slack", "open"], default: "gate", description: "When best-effort batches may start: as the gate allows; for experiments within the plan's slack alone, or whenever their glet is free." },
   floor: { kind: "number", placeholder: "PCT", default: 1, min: 0, max: 100, description: "Part of a glet's time that best-effort work gets even where latency-critical work always waits, as far as SLOs allow; needs --best-effort gate." },
+  gather: { kind: "choice", choices: ["on", "off"], default: "on", description: "Whether latency-critical requests wait for larger batches, as far as their SLOs allow, while best-effort batches that give way can use the GPU; off answers sooner." },
   interference: { kind: "choice", choices: ["on", "off"], default: "on", description: "Whether plans count on glets of one GPU slowing each other down; off is for experiments." },
   priorities: { kind: "choice", choices: ["on", "off"], default: "on", description: "Whether best-effort glets get a lower priority of the GPU; off is for experiments." }
 } as const
