@@ -22,8 +22,8 @@ import { makeModel, random, request } from "./harness.js"
 import type { VirtualClock } from "./virtualClock.js"
 import { makeVirtualClock } from "./virtualClock.js"
 
-const gpuOf = (id: string, isolation: Isolation): Gpu => ({
-  id: unsafeGpuId(id), type: "test", isolation, units: 100, memoryBytes: 1e10, sharesPct: [25, 50, 75, 100]
+const gpuOf = (id: string, isolation: Isolation, preemptMs: number | undefined): Gpu => ({
+  id: unsafeGpuId(id), type: "test", isolation, units: 100, memoryBytes: 1e10, sharesPct: [25, 50, 75, 100], ...(preemptMs === undefined ? {} : { preemptMs })
 })
 
 /** A quarter of a GPU takes twice as long as a whole one. */
@@ -44,6 +44,8 @@ interface Setup {
   readonly gpus?: number
   /** `emulated` where it is left out. */
   readonly isolation?: Isolation
+  /** Best-effort batches give way within so many ms, as far as planning goes. */
+  readonly preemptMs?: number
   readonly executor?: Partial<MemoryExecutorOptions>
   readonly scheduler?: Partial<SchedulerOptions>
 }
@@ -52,7 +54,7 @@ export const layer = (setup: Setup) =>
   SchedulerLive.layer(setup.scheduler).pipe(
     Layer.provideMerge(Layer.mergeAll(
       MemoryExecutor.layer({ latencyMs: (batch, spec) => truthMs(batch.items, spec.sharePct), openMs: 20, loadMs: 10, ...setup.executor }),
-      layerStatic(Array.from({ length: setup.gpus ?? 1 }, (_, i) => gpuOf(`gpu${i}`, setup.isolation ?? "emulated")), Effect.succeed([])),
+      layerStatic(Array.from({ length: setup.gpus ?? 1 }, (_, i) => gpuOf(`gpu${i}`, setup.isolation ?? "emulated", setup.preemptMs)), Effect.succeed([])),
       Layer.succeed(Planner, orion)
     )),
     Layer.provide(Logger.remove(Logger.defaultLogger))

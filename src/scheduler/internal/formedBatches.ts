@@ -10,8 +10,9 @@ import type { PlanTables } from "./planTables.js"
 /** The part of an SLO by which a batch that gathered has ended, most often. */
 const gatheredPart = 0.8
 
-/** Rounds in which batches and the time of a cycle settle. */
-const rounds = 12
+/** Rounds in which batches and the time of a cycle settle, and a change by which they have. */
+const rounds = 24
+const settled = 0.01
 
 interface Formed {
   readonly work: Assignment
@@ -36,6 +37,16 @@ const gathered = ({ allRate, largest, sloMs, typicalMs }: Formed, othersMs: numb
   let batch = 1
   while (batch < largest && batch / allRate + typicalMs(batch + 1) + othersMs <= gatheredPart * sloMs) batch += 1
   return batch
+}
+
+/** One item where the glet is idle; where it is busy, what comes while it runs the batches before. On average, so not whole. */
+const atOnce = ({ largest, rate }: Formed, busy: number, cycleMs: number): number => Math.min(largest, 1 - busy + busy * Math.max(1, rate * cycleMs))
+
+/** Between whole batches. */
+const between = (typicalMs: (batch: number) => number, batch: number): number => {
+  const below = Math.floor(batch)
+  const ms = typicalMs(below)
+  return below === batch ? ms : ms + (batch - below) * (typicalMs(below + 1) - ms)
 }
 
 /** Parts of their time that the latency-critical glets of a plan are busy, each 0 to 1. */
@@ -65,18 +76,18 @@ export const busyParts = (tables: PlanTables, { gpus }: Pick<Plan, "gpus">, gath
     const isGathering = gathers(gpu)
     let batches = works.map(() => 1)
     for (let round = 0; round < rounds; round++) {
-      const times = works.map(({ typicalMs }, i) => typicalMs(batches[i]!))
+      const times = works.map(({ typicalMs }, i) => between(typicalMs, batches[i]!))
       const cycleMs = times.reduce((sum, ms) => sum + ms, 0)
       const busy = works.reduce((sum, { rate }, i) => sum + (rate * times[i]!) / batches[i]!, 0)
       const next = works.map((work, i) =>
         isGathering
           // Others are found running as often as they do.
           ? gathered(work, Math.min(1, busy) * (cycleMs - times[i]!))
-          : Math.min(work.largest, Math.max(1, Math.floor(work.rate * Math.min(1, busy) * cycleMs))))
-      if (next.every((batch, i) => batch === batches[i])) break
+          : atOnce(work, Math.min(1, busy), cycleMs))
+      if (next.every((batch, i) => Math.abs(batch - batches[i]!) < settled)) break
       batches = next
     }
-    return Math.min(1, works.reduce((sum, { rate, typicalMs }, i) => sum + (rate * typicalMs(batches[i]!)) / batches[i]!, 0))
+    return Math.min(1, works.reduce((sum, { rate, typicalMs }, i) => sum + (rate * between(typicalMs, batches[i]!)) / batches[i]!, 0))
   }
 
   return new Map(gpus.flatMap((gpu) => gpu.glets.flatMap((glet) => (glet.assignments.length === 0 ? [] : [[glet, busyPart(gpu, glet)] as const]))))

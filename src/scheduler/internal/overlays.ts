@@ -46,15 +46,15 @@ const overlayOf = (tables: PlanTables, busyParts: BusyParts, numbers: ReadonlyMa
   return { ...glet, bestEffort: works.map((work) => ({ ...work, blockingMs: plannedLatencyMs(problem, planned, glet, work) })) }
 }
 
-/** By how much more best-effort work must be done beside more glets: each is a process with copies of its models, and what is counted on is a guess. */
-const worthSplitting = 1.02
+/** By how much more best-effort work must be done beside more glets: these are slower, and what is counted on is a guess, a better one where requests gather. */
+const worthSplitting = { gathering: 1.02, atOnce: 1.4 }
 
 /** Of plans with ever fewer glets, with overlays laid over them, the one with the fewest in which about as much best-effort work is done as in any. */
 export const bestOverlaid = (tables: PlanTables, plans: ReadonlyArray<Plan>, demands: ReadonlyArray<number>): Plan => {
   const laid = plans.map((plan) => layOverlays(tables, plan, demands))
   if (laid.length === 1) return laid[0]!
   const done = laid.map((plan) => bestEffortDone(tables, plan, demands))
-  const enough = Math.max(...done) / worthSplitting
+  const enough = Math.max(...done) / (tables.problem.options.gather === false ? worthSplitting.atOnce : worthSplitting.gathering)
   return laid[done.findLastIndex((each) => each >= enough)]!
 }
 

@@ -21,7 +21,7 @@ const overAnything = ({ options }: PlanProblem): boolean => (options.objective ?
 
 /** Whether a plan for the problem may be one on coarser cuts: it has latency-critical work, and best-effort work over it. */
 export const mayBeCoarser = (problem: PlanProblem, { gpus }: Plan): boolean =>
-  overAnything(problem) && usesOverlays(problem) && problem.demands.some(({ serviceClass }) => serviceClass === "best-effort")
+  problem.options.gather !== false && overAnything(problem) && usesOverlays(problem) && problem.demands.some(({ serviceClass }) => serviceClass === "best-effort")
   && gpus.some(({ glets }) => glets.some(({ assignments }) => assignments.length > 0))
 
 type Shares = Gpu["sharesPct"]

@@ -1,0 +1,58 @@
+/** Plans on whole GPUs and halves, where best-effort work that gives way lies over the latency-critical glets. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as fc from "fast-check"
+import type { Plan } from "../../src/core/Plan.js"
+import { gletsOf } from "../../src/core/Plan.js"
+import type { PlanProblem } from "../../src/core/PlanProblem.js"
+import { validatePlan } from "../../src/core/ValidatePlan.js"
+import { orion } from "../../src/scheduler/planners/Orion.js"
+import { coarserCuts, fullest } from "../../src/scheduler/planners/internal/coarserCuts.js"
+import { problems } from "./problems.js"
+
+const yielding = (problem: PlanProblem): PlanProblem => ({ ...problem, gpus: problem.gpus.map((gpu) => ({ ...gpu, preemptMs: 0.1 })) })
+const planOf = (problem: PlanProblem, current?: Plan): Plan => Either.getOrThrow(orion.plan(problem, current))
+const drawn = problems({ whenShort: "degrade" }).map(yielding)
+const sharesOf = (plan: Plan): ReadonlyArray<number> => gletsOf(plan).flatMap(({ glet }) => (glet.assignments.length > 0 ? [glet.sharePct] : []))
+
+describe("orion beside best-effort work that gives way", () => {
+  it("answers plans that the judge accepts, as good for a second time, and never worse beside best-effort work than each cut by itself", () => {
+    let coarser = 0
+    let finer = 0
+    fc.assert(fc.property(drawn, (problem) => {
+      const plan = planOf(problem)
+      assert.deepStrictEqual(validatePlan(plan, problem), [])
+      assert.deepStrictEqual(planOf(problem), plan)
+      if (problem.demands.every(({ serviceClass }) => serviceClass === "latency-critical") || sharesOf(plan).length === 0) return
+      const whole = problem.gpus[0]!.sharesPct.at(-1)!
+      if (sharesOf(plan).every((share) => share === whole)) coarser += 1
+      else finer += 1
+      for (const cut of coarserCuts(problem)) {
+        for (const { sharesPct } of cut.gpus) assert.isAtMost(sharesPct.length, 2)
+        const other = planOf(cut)
+        assert.deepStrictEqual(validatePlan(other, problem), [], "a plan on a coarser cut is one of the problem too")
+        const chosen = fullest(problem, plan, [other], undefined)
+        if ((chosen.headroom ?? Infinity) < 1.25) assert.isAtLeast(chosen.headroom!, Math.min(1.25, plan.headroom ?? Infinity) * (1 - 1e-9))
+        assert.isAtMost(chosen.shortfalls.length, plan.shortfalls.length)
+      }
+    }), { numRuns: 8 })
+    assert.isAbove(coarser + finer, 1)
+  })
+
+  it("keeps a deployed cut unless another lets clearly more be done", () => {
+    fc.assert(fc.property(drawn, (problem) => {
+      const plan = planOf(problem)
+      if (problem.demands.every(({ serviceClass }) => serviceClass === "latency-critical") || sharesOf(plan).length === 0) return
+      const again = planOf(problem, plan)
+      assert.deepStrictEqual(validatePlan(again, problem), [])
+      assert.deepStrictEqual([...new Set(sharesOf(again))].sort(), [...new Set(sharesOf(plan))].sort())
+    }), { numRuns: 5 })
+  })
+
+  it("has no coarser cut of GPUs that are whole ones", () => {
+    fc.assert(fc.property(drawn, (problem) => {
+      const whole = { ...problem, gpus: problem.gpus.map((gpu) => ({ ...gpu, sharesPct: [gpu.sharesPct.at(-1)!] as const })) }
+      assert.deepStrictEqual(coarserCuts(whole), [])
+    }), { numRuns: 10 })
+  })
+})
