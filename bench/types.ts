@@ -196,7 +196,8 @@ const main = async (): Promise<void> => {
   const least = mixedRows.reduce((most, row) => Math.min(most, row.ratio), Infinity)
   const bars = {
     "the same, worst mix": { value: Number(least.toFixed(2)), bar: 1, ok: least >= 1 },
-    "best-effort throughput over reserving GPUs, best mix": { value: Number(best.toFixed(2)), bar: 1.5, ok: best >= 1.5 } }
+    "best-effort throughput over reserving GPUs, best mix": { value: Number(best.toFixed(2)), bar: 1.5, ok: best >= 1.5 }
+  }
   if (process.argv.includes("--json")) console.log(JSON.stringify({ bench: "types", mixed: rounded(mixedRows), ablation: rounded(ablationRows), bars }))
   else {
     if (mixedRows.length > 0) console.table(rounded(mixedRows))

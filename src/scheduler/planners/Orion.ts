@@ -96,7 +96,9 @@ const planOn = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infea
   // Best-effort work is to get whole GPUs where it can: there nothing slows it down, nor does it slow anything.
   const isCompact = objective === "headroom" && bestEffort.length > 0
   const limit = isCompact ? headroomBesideBestEffort : headroomLimit
-  const kept = structure === undefined && current !== undefined ? keep(space, solver, direction, current, objective, limit) : undefined
+  // Beside best-effort work GPUs are to be had: a kept plan's head-room is no less than a new one's for having been less before.
+  const deployed = current === undefined || !isCompact ? current : { ...current, headroom: limit }
+  const kept = structure === undefined && deployed !== undefined ? keep(space, solver, direction, deployed, objective, limit) : undefined
   if (kept !== undefined && ((objective === "headroom" && !isCompact) || kept.isUsed())) {
     structure = kept.structure
     lowerBound = kept.bound?.cost
