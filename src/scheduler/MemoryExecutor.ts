@@ -26,6 +26,8 @@ export interface MemoryExecutorOptions {
   readonly depth?: number
   readonly openMs?: number
   readonly loadMs?: number
+  /** How soon batches of glets that give way do so, as they report it; they only sleep on. */
+  readonly preemptMs?: number
   readonly arenaBytes?: number
   /** Answers the error with which a glet does not open, if it shall not. */
   readonly failOpen?: (spec: GletSpec) => GletOpenFailed | undefined
@@ -133,7 +135,10 @@ const openGlet = (options: MemoryExecutorOptions, spec: GletSpec, crash: Effect.
           return yield* new ModelLoadFailed({ model: model.name, glet: spec.id, reason, detail: "as the options of the memory executor say" })
         }
         loaded.set(modelKey(model), model)
-        return { loadMs: options.loadMs ?? 1, memoryBytes: model.weightBytes, detail: "memory" }
+        return {
+          loadMs: options.loadMs ?? 1, memoryBytes: model.weightBytes, detail: "memory",
+          ...(options.preemptMs === undefined || spec.givesWay !== true ? {} : { preemptMs: options.preemptMs })
+        }
       })
     const handle: GletHandle = {
       spec,

@@ -13,7 +13,7 @@ const fixed = { ...defaultDelayBoundOptions, smallest: 0.4, largest: 0.4, first:
 
 /** How long a request waits for its batch while best-effort work has the GPU, ms, and items of the batch where another comes 5 ms later. */
 const waited = (gather: boolean) =>
-  withScheduler({ preemptMs: 0.1, scheduler: { dispatcher: { ...defaultDispatcherOptions, gather, delayBound: fixed } } }, Effect.gen(function*() {
+  withScheduler({ preemptMs: 0.1, executor: { preemptMs: 0.1 }, scheduler: { dispatcher: { ...defaultDispatcherOptions, gather, delayBound: fixed } } }, Effect.gen(function*() {
     const scheduler = yield* Scheduler
     yield* register(fast, background)
     // More than can be done before the end, so that there is always some.
@@ -23,6 +23,8 @@ const waited = (gather: boolean) =>
     yield* pass(5)
     yield* offer(request(fast))
     yield* pass(60)
+    // What still runs ends.
+    yield* pass(2000)
     assert.isTrue(first.end?.ok)
     const { batchItems, times } = (first.end as { readonly result: InferResult }).result
     return { batchItems, waitedMs: times.batchClosedMs - times.arrivedMs }

@@ -1,8 +1,8 @@
 /**
- * How busy latency-critical glets are with the batches that requests will really form: the planned ones are for the head-room too, and larger.
+ * How busy latency-critical glets are.
  *
- * Where requests gather (gathering.ts) a batch is what comes until it must begin. Elsewhere it is what comes while the glet runs the batches before it, or one
- * item where it is idle.
+ * Where requests gather (gathering.ts) with the batches that they will really form: a batch is what comes until it must begin. Elsewhere with the planned ones,
+ * which are for the head-room too, and larger than what starts at once: fewer glets are preferred so, on which that is soon done.
  */
 import type { Assignment, Plan, PlannedGlet, PlannedGpu } from "../../core/Plan.js"
 import type { PlanTables } from "./planTables.js"
@@ -10,9 +10,8 @@ import type { PlanTables } from "./planTables.js"
 /** The part of an SLO by which a batch that gathered has ended, most often. */
 const gatheredPart = 0.8
 
-/** Rounds in which batches and the time of a cycle settle, and a change by which they have. */
-const rounds = 24
-const settled = 0.01
+/** Rounds in which batches and the time of a cycle settle. */
+const rounds = 12
 
 interface Formed {
   readonly work: Assignment
@@ -39,16 +38,6 @@ const gathered = ({ allRate, largest, sloMs, typicalMs }: Formed, othersMs: numb
   return batch
 }
 
-/** One item where the glet is idle; where it is busy, what comes while it runs the batches before. On average, so not whole. */
-const atOnce = ({ largest, rate }: Formed, busy: number, cycleMs: number): number => Math.min(largest, 1 - busy + busy * Math.max(1, rate * cycleMs))
-
-/** Between whole batches. */
-const between = (typicalMs: (batch: number) => number, batch: number): number => {
-  const below = Math.floor(batch)
-  const ms = typicalMs(below)
-  return below === batch ? ms : ms + (batch - below) * (typicalMs(below + 1) - ms)
-}
-
 /** Parts of their time that the latency-critical glets of a plan are busy, each 0 to 1. */
 export const busyParts = (tables: PlanTables, { gpus }: Pick<Plan, "gpus">, gathers: (gpu: PlannedGpu) => boolean): ReadonlyMap<PlannedGlet, number> => {
   const { latency } = tables.problem
@@ -71,24 +60,22 @@ export const busyParts = (tables: PlanTables, { gpus }: Pick<Plan, "gpus">, gath
       }
     })
 
-  const busyPart = (gpu: PlannedGpu, glet: PlannedGlet): number => {
-    const works = formedOn(gpu, glet)
-    const isGathering = gathers(gpu)
+  const gatheredPartOf = (works: ReadonlyArray<Formed>): number => {
     let batches = works.map(() => 1)
     for (let round = 0; round < rounds; round++) {
-      const times = works.map(({ typicalMs }, i) => between(typicalMs, batches[i]!))
+      const times = works.map(({ typicalMs }, i) => typicalMs(batches[i]!))
       const cycleMs = times.reduce((sum, ms) => sum + ms, 0)
       const busy = works.reduce((sum, { rate }, i) => sum + (rate * times[i]!) / batches[i]!, 0)
-      const next = works.map((work, i) =>
-        isGathering
-          // Others are found running as often as they do.
-          ? gathered(work, Math.min(1, busy) * (cycleMs - times[i]!))
-          : atOnce(work, Math.min(1, busy), cycleMs))
-      if (next.every((batch, i) => Math.abs(batch - batches[i]!) < settled)) break
+      // Others are found running as often as they do.
+      const next = works.map((work, i) => gathered(work, Math.min(1, busy) * (cycleMs - times[i]!)))
+      if (next.every((batch, i) => batch === batches[i])) break
       batches = next
     }
-    return Math.min(1, works.reduce((sum, { rate, typicalMs }, i) => sum + (rate * between(typicalMs, batches[i]!)) / batches[i]!, 0))
+    return works.reduce((sum, { rate, typicalMs }, i) => sum + (rate * typicalMs(batches[i]!)) / batches[i]!, 0)
   }
+  const plannedPart = ({ assignments }: PlannedGlet): number =>
+    assignments.reduce((sum, { batch, latencyMs, rateRps }) => sum + (rateRps * latencyMs) / (1000 * batch), 0)
+  const busyPart = (gpu: PlannedGpu, glet: PlannedGlet): number => Math.min(1, gathers(gpu) ? gatheredPartOf(formedOn(gpu, glet)) : plannedPart(glet))
 
   return new Map(gpus.flatMap((gpu) => gpu.glets.flatMap((glet) => (glet.assignments.length === 0 ? [] : [[glet, busyPart(gpu, glet)] as const]))))
 }

@@ -23,6 +23,9 @@ const worthwhile = 0.95
 /** How much later other glets take what the one that was waited for did not, ms. */
 const secondMs = 0.05
 
+/** What is due within so many ms is due: no timer is more exact, nor times since 1970. */
+const nowWithinMs = 0.001
+
 /** Whether a glet could begin a batch at once. */
 const isFree = ({ ready, running }: GletLane): boolean => ready && running.length === 0
 
@@ -78,17 +81,17 @@ export class Gathering {
     if (first === undefined || !first.glet.leavesTime) return false
     const fromMs = dueMs(nowMs, first, queue, head)
     const untilMs = first.glet === glet ? fromMs : Math.max(nowMs, fromMs) + secondMs
-    if (untilMs <= nowMs) return false
+    if (untilMs <= nowMs + nowWithinMs) return false
     this.hold(lane, untilMs)
     return true
   }
 
   /** A model whose requests are due, which are held no longer; undefined: there is none. */
   takeDue(nowMs: number): ModelLane | undefined {
-    if (nowMs < this.soonestMs) return undefined
+    if (nowMs + nowWithinMs < this.soonestMs) return undefined
     this.soonestMs = Infinity
     for (const [lane, untilMs] of this.held) {
-      if (untilMs <= nowMs) {
+      if (untilMs <= nowMs + nowWithinMs) {
         this.held.delete(lane)
         this.soonestMs = -Infinity
         return lane
