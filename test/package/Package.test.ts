@@ -140,7 +140,7 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     const port = await freePort()
     const block = /```sh\n(deno run [^`]*)```/.exec(fs.readFileSync(path.join(packageRoot, "docs/webgpu.md"), "utf8"))![1]!
     const [, ...args] = block.replaceAll("\\\n", " ").replaceAll(":8000", `:${port}`).trim().split(/\s+/)
-    const [, url] = await start(deno!, [...args, "--port", String(port)], /glet serving 1 of 1 models on (http:\S+)/)
+    const [, url] = await start(deno!, [...args, "--port", String(port)], /glet serving 1 of 1 models? on (http:\S+)/)
     const answer = await fetch(`${url}/v2/models/lenet-digits/infer`, {
       method: "POST", body: JSON.stringify({ inputs: [{ name: "input", datatype: "FP32", shape: [1, 1, 28, 28], data: Array(784).fill(0.5) }] })
     })

@@ -50,7 +50,7 @@ if (deno === undefined) {
       url = await new Promise<string>((resolve, reject) => {
         server.stderr!.on("data", (text) => {
           words += String(text)
-          const found = /glet serving 1 of 1 models on (http:\S+)/.exec(words)
+          const found = /glet serving 1 of 1 models? on (http:\S+)/.exec(words)
           if (found !== null) resolve(found[1]!)
         })
         server.once("exit", (code) => reject(new Error(`it ended with ${code}: ${words}`)))
