@@ -12,21 +12,15 @@ import { problems } from "./problems.js"
 
 const yielding = (problem: PlanProblem): PlanProblem => ({ ...problem, gpus: problem.gpus.map((gpu) => ({ ...gpu, preemptMs: 0.1 })) })
 const planOf = (problem: PlanProblem, current?: Plan): Plan => Either.getOrThrow(orion.plan(problem, current))
-const drawn = problems({ whenShort: "degrade" }).map(yielding)
+const drawn = problems({ whenShort: "degrade" }).map(yielding).filter(({ demands }) => new Set(demands.map(({ serviceClass }) => serviceClass)).size === 2)
 const sharesOf = (plan: Plan): ReadonlyArray<number> => gletsOf(plan).flatMap(({ glet }) => (glet.assignments.length > 0 ? [glet.sharePct] : []))
 
 describe("orion beside best-effort work that gives way", () => {
   it("answers plans that the judge accepts, as good for a second time, and never worse beside best-effort work than each cut by itself", () => {
-    let coarser = 0
-    let finer = 0
     fc.assert(fc.property(drawn, (problem) => {
       const plan = planOf(problem)
       assert.deepStrictEqual(validatePlan(plan, problem), [])
       assert.deepStrictEqual(planOf(problem), plan)
-      if (problem.demands.every(({ serviceClass }) => serviceClass === "latency-critical") || sharesOf(plan).length === 0) return
-      const whole = problem.gpus[0]!.sharesPct.at(-1)!
-      if (sharesOf(plan).every((share) => share === whole)) coarser += 1
-      else finer += 1
       for (const cut of coarserCuts(problem)) {
         for (const { sharesPct } of cut.gpus) assert.isAtMost(sharesPct.length, 2)
         const other = planOf(cut)
@@ -36,13 +30,11 @@ describe("orion beside best-effort work that gives way", () => {
         assert.isAtMost(chosen.shortfalls.length, plan.shortfalls.length)
       }
     }), { numRuns: 3 })
-    assert.isAbove(coarser + finer, 0)
   })
 
   it("keeps a deployed cut unless another lets clearly more be done", () => {
     fc.assert(fc.property(drawn, (problem) => {
       const plan = planOf(problem)
-      if (problem.demands.every(({ serviceClass }) => serviceClass === "latency-critical") || sharesOf(plan).length === 0) return
       const again = planOf(problem, plan)
       assert.deepStrictEqual(validatePlan(again, problem), [])
       assert.deepStrictEqual([...new Set(sharesOf(again))].sort(), [...new Set(sharesOf(plan))].sort())

@@ -13,9 +13,12 @@ const isFull = (route: Route, queue: Queue): boolean => queue.items >= route.ful
 /** What runs may take so many times the way there and back for a batch to follow that is not full. */
 const waysToFollow = 2
 
-/** Whether what runs on the glet of a latency-critical route, which is free for its batch at `startMs`, ends soon. Of one model alone nobody else waits for the glet. */
+/**
+ * Whether what runs on the glet of a latency-critical route, which is free for its batch at `startMs`, ends soon. Of one model alone nobody else waits for the
+ * glet, and where best-effort work has the GPU whenever the glet leaves it nothing idles.
+ */
 const endsSoon = (nowMs: number, startMs: number, { glet, spec }: Route): boolean =>
-  !spec.bestEffort && glet.critical.length > 1 && startMs - nowMs < glet.overheadMs + waysToFollow * glet.wayMs
+  !spec.bestEffort && glet.critical.length > 1 && !glet.leavesTime && startMs - nowMs < glet.overheadMs + waysToFollow * glet.wayMs
 
 /** Whether some queue of the route's model holds a batch that may follow. */
 export const mayHoldFollower = (nowMs: number, route: Route): boolean => {
