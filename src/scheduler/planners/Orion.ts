@@ -97,7 +97,7 @@ const planOn = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infea
   const isCompact = objective === "headroom" && bestEffort.length > 0
   const limit = isCompact ? headroomBesideBestEffort : headroomLimit
   // Beside best-effort work GPUs are to be had: a kept plan's head-room is no less than a new one's for having been less before.
-  const deployed = current === undefined || !isCompact || options.gather === false ? current : { ...current, headroom: limit }
+  const deployed = current === undefined || !isCompact ? current : { ...current, headroom: limit }
   const kept = structure === undefined && deployed !== undefined ? keep(space, solver, direction, deployed, objective, limit) : undefined
   if (kept !== undefined && ((objective === "headroom" && !isCompact) || kept.isUsed())) {
     structure = kept.structure
