@@ -1,5 +1,5 @@
 /**
- * Watches how late this process is woken, by the histogram that Node keeps of its event loop: a hundred native timers a second, nothing in JavaScript
+ * Watches how late this process is woken, by the histogram that Node keeps of its event loop: twenty-five native timers a second, nothing in JavaScript
  * but a look every ten seconds.
  *
  * @since 0.1.0
@@ -12,7 +12,7 @@ import type { HostStatus } from "../core/HostStatus.js"
 import { HostReport, latenessOf } from "../core/HostStatus.js"
 
 /** Time between two of its timers, and what they are rounded up to, ms. */
-const everyMs = 10
+const everyMs = 40
 const roundedMs = 1
 const windowS = 10
 /** Punctual windows in a row after which a host is in time again: not every window is worth a line. */

@@ -11,7 +11,7 @@ describe("HostWakeups", () => {
     Effect.gen(function*() {
       const said: Array<string> = []
       let [lagMs, busy, resets] = [0, 0.1, 0]
-      const wakeups: Wakeups = { percentile: (percent) => 1e6 * (11 + (percent === 99 ? lagMs : lagMs / 10)), busyRatio: () => busy, reset: () => void resets++ }
+      const wakeups: Wakeups = { percentile: (percent) => 1e6 * (41 + (percent === 99 ? lagMs : lagMs / 10)), busyRatio: () => busy, reset: () => void resets++ }
       const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void said.push(String(message))))
       const { now } = yield* HostWakeups.make(wakeups).pipe(Effect.provide(logger))
       assert.isUndefined(yield* now)

@@ -117,6 +117,20 @@ export class BatchForming {
   private wouldMissBehind(startMs: number, glet: GletLane, chosen: Route, head: Ticket): Waiting | undefined {
     const { waiting } = this
     waiting.length = 0
+    const overheadMs = chosen.safeOverheadMs
+    const ownMs = chosen.safeMs(head.request.items)
+    // Most often all of them together are served before the first is due.
+    let allMs = startMs + overheadMs + ownMs
+    let soonestMs = Infinity
+    for (const route of glet.critical) {
+      if (route === chosen || route.lane.queuedItems === 0) continue
+      for (const queue of route.lane.queues) {
+        if (queue.head === undefined) continue
+        allMs += route.safeMs(Math.min(queue.items, route.steadyBatch))
+        if (queue.head.deadlineMs < soonestMs) soonestMs = queue.head.deadlineMs
+      }
+    }
+    if (allMs <= soonestMs) return undefined
     for (const route of glet.critical) {
       if (route === chosen) continue
       for (const queue of route.lane.queues) {
@@ -127,8 +141,6 @@ export class BatchForming {
         waiting.splice(at, 0, { route, queue })
       }
     }
-    const overheadMs = chosen.safeOverheadMs
-    const ownMs = chosen.safeMs(head.request.items)
     let sumMs = 0
     let isHarmed = false
     for (const { queue, route } of waiting) {
