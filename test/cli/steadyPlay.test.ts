@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Layout } from "../../src/cli/gpuSuite/steadyPlay.js"
-import { lateMs, playSteadily } from "../../src/cli/gpuSuite/steadyPlay.js"
+import { playSteadily } from "../../src/cli/gpuSuite/steadyPlay.js"
 import type { Played } from "../../src/cli/load/playScenario.js"
+import { lateMs } from "../../src/cli/load/playScenario.js"
 
 interface Turn {
   readonly missed: number

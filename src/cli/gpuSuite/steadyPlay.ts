@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Played } from "../load/playScenario.js"
+import { lateMs } from "../load/playScenario.js"
 
 /** Glets of the servers now: which, and whether all of them serve. */
 export interface Layout {
@@ -23,9 +24,6 @@ export interface SteadyOptions<E> {
   readonly settleMs: number
   readonly lookMs: number
 }
-
-/** A client that sends so late at the 99th percentile is part of what it measures, ms. */
-export const lateMs = 1
 
 const settle = <E>({ layout, lookMs, settleMs }: SteadyOptions<E>): Effect.Effect<Layout, E> =>
   Effect.iterate({ now: undefined as Layout | undefined, looks: 0 }, {

@@ -14,6 +14,9 @@ import { runUntilSignal } from "./runUntilSignal.js"
 import type { LoadReport, ScenarioLoadOptions } from "./ScenarioLoad.js"
 import { loadReports, scenarioStreams, worstMissed } from "./ScenarioLoad.js"
 
+/** A client that sends so late at the 99th percentile is part of what it measures, ms. @since 0.1.0 @category scenarios */
+export const lateMs = 1
+
 /** One load that was played. @since 0.1.0 @category scenarios */
 export interface Played {
   readonly loadFactor: number
@@ -45,7 +48,7 @@ export const playScenario = (scenario: Scenario, options: PlayOptions): Effect.E
         if (result.elapsedMs < 0.9 * durationMs) return Effect.fail(new CliError({ reason: "failed", problem: "it was ended before it was measured" }))
         const loads = loadReports(scenario, result, durationMs)
         const sendLagP99Ms = result.sendLag.summary().p99Ms
-        if (sendLagP99Ms > 1) note(`note: the client itself sent late (99th percentile ${ms(sendLagP99Ms)} ms): it had too little processor time, and its lateness is part of the latencies`)
+        if (sendLagP99Ms > lateMs) note(`note: the client itself sent late (99th percentile ${ms(sendLagP99Ms)} ms): it had too little processor time, and its lateness is part of the latencies`)
         if (result.waited > 0) note(`note: ${result.waited} requests waited for a free connection; the wait is part of their latency (more with --connections)`)
         return Effect.succeed({ loadFactor: factor, missed: worstMissed(loads), loads, sendLagP99Ms })
       })

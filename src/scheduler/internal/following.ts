@@ -14,17 +14,17 @@ const isFull = (route: Route, queue: Queue): boolean => queue.items >= route.ful
 const waysToFollow = 2
 
 /**
- * Whether what runs on the glet of a latency-critical route, which is free for its batch at `startMs`, ends soon. Of one model alone nobody else waits for the
- * glet, and where best-effort work has the GPU whenever the glet leaves it nothing idles.
+ * Whether what runs on the glet of a latency-critical route ends soon. Of one model alone nobody else waits for the glet, and where best-effort work has the GPU
+ * whenever the glet leaves it nothing idles.
  */
-const endsSoon = (nowMs: number, startMs: number, { glet, spec }: Route): boolean =>
-  !spec.bestEffort && glet.critical.length > 1 && !glet.leavesTime && startMs - nowMs < glet.overheadMs + waysToFollow * glet.wayMs
+const endsSoon = (nowMs: number, { glet, spec }: Route): boolean =>
+  !spec.bestEffort && glet.critical.length > 1 && glet.freeAtMs(nowMs) - nowMs < glet.overheadMs + waysToFollow * glet.wayMs && !glet.leavesTime
 
 /** Whether some queue of the route's model holds a batch that may follow. */
 export const mayHoldFollower = (nowMs: number, route: Route): boolean => {
-  const { fullBatch, glet, lane } = route
+  const { fullBatch, lane } = route
   if (lane.queuedItems === 0) return false
-  if (endsSoon(nowMs, glet.freeAtMs(nowMs), route)) return true
+  if (endsSoon(nowMs, route)) return true
   if (lane.queuedItems < fullBatch) return false
   for (const queue of lane.queues) if (isFull(route, queue)) return true
   return false
@@ -48,7 +48,7 @@ const isSoonerElsewhere = (nowMs: number, startMs: number, route: Route, items: 
 
 /** Whether a batch from this queue may follow what runs on the glet of the route, which will be free for it at `startMs`. */
 export const mayFollow = (nowMs: number, startMs: number, route: Route, queue: Queue): boolean => {
-  if (!isFull(route, queue) && !endsSoon(nowMs, startMs, route)) return false
+  if (!isFull(route, queue) && !endsSoon(nowMs, route)) return false
   const items = Math.min(queue.items, route.batchLimit)
   if (isSoonerElsewhere(nowMs, startMs, route, items)) return false
   const { glet } = route
