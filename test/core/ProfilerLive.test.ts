@@ -331,6 +331,23 @@ describe("sizes of a share", () => {
       assert.deepStrictEqual(yield* measured(30, { withinMs: 1000, forMs: 124 }), [1, 2, 4, 8, 16])
       assert.deepStrictEqual(yield* measured(1000, { withinMs: 1, forMs: 1 }), [1, 2, 4, 8, 16, 32])
     }))
+
+  it.effect("are run again where a few runs had one far slower among them", () =>
+    Effect.gen(function*() {
+      // The third run that counts of size 4 takes five times as long. Beyond the budget there is time for a dozen runs more.
+      let runs = 0
+      const samples = yield* measureShare({
+        maxBatch: 4, budgetMs: 110, failed: (end) => end,
+        run: (items) => {
+          const ms = items === 4 && ++runs === 4 ? 20 : items
+          return Effect.as(TestClock.adjust(ms), { ok: true, inputMs: 0, inferMs: ms, outputMs: 0, outputBindings: undefined, overflow: undefined } as const)
+        }
+      })
+      const [, two, four] = samples
+      assert.isBelow(two!.durationsMs.length, 20)
+      assert.strictEqual(four!.durationsMs.length, 20)
+      assert.strictEqual(pointOf(100, 4, four!.durationsMs).p99Ms, 4)
+    }))
 })
 
 describe("batch sizes", () => {

@@ -9,7 +9,8 @@
 import type { ProfilePoint } from "../Profile.js"
 
 const fewest = 100
-const isolatedFrom = 20
+/** Executions among which a single slow one is told from a tail. */
+export const isolatedFrom = 20
 const isolatedFactor = 3
 /** Finer than any clock; profiles hold positive durations only. */
 const leastMs = 1e-4

@@ -2,12 +2,14 @@
  * Measures one model on one open glet within a given time: first up the batch sizes, a few executions each, as far as the time carries, or further where
  * batches are of use; then
  * all of them again in rounds, so that a slow moment of the machine falls on all sizes alike. After the first round, when the medians have
- * settled, come a few sizes where the curve bends.
+ * settled, come a few sizes where the curve bends. Last, sizes that were run a few times and once far slower, which says nothing of how often that
+ * happens, are run again, for half of the time more at most.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { BatchEnd } from "../Executor.js"
 import { firstBatches, nextBatch } from "./batchSizes.js"
+import { isolatedFrom } from "./latencyStatistics.js"
 
 /** Executions of one size before it counts as measured. */
 const fewestSamples = 3
@@ -18,6 +20,8 @@ const rounds = 4
 const mostBends = 3
 /** Relative deviation from a straight line above which another size is measured there; noise makes smaller ones. */
 const bendTolerance = 0.15
+/** A slowest execution that takes so many times the median is doubted where there are few others. */
+const doubtfulFactor = 1.5
 
 export interface MeasureOptions<E> {
   readonly maxBatch: number
@@ -99,6 +103,13 @@ export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run, usef
         const batch = nextBatch(medians(), bendTolerance)
         if (batch === undefined || costMs(batch) > (yield* left) / 4 || !(yield* begin(batch))) break
       }
+    }
+    const lastMs = (yield* now) + budgetMs / 2
+    for (const batch of ascending()) {
+      const durations = measured.get(batch)!
+      if (durations.length >= isolatedFrom || Math.max(...durations) <= doubtfulFactor * median(durations) || (yield* now) >= lastMs) continue
+      const end = yield* sample(batch, isolatedFrom - durations.length, lastMs)
+      if (end !== undefined) return yield* Effect.fail(failed(end))
     }
     return ascending().map((batch) => ({ batch, durationsMs: measured.get(batch)! }))
   })
