@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Latency-critical work beside endless best-effort work on this host's GPU, through the real server: ours, each of its depths taken away, and what
- * one would do without it. ResNet50 in requests of 4 items (largest batch 4) at 200 requests/s, Poisson or bursts of a recorded trace; its SLO is
+ * one would do without it. ResNet50 in requests of 4 items (largest batch 4) at 200 requests/s, Poisson or bursts of a recorded trace (`singles`: of one item, 800/s, 30 ms, batches up to 32); its SLO is
  * --slo-factor times the 99th percentile that is measured of it alone, in the same run. Where no gate looks after the SLO, requests bring a limit of
  * a second: else those that would be late were dropped, and the 99th percentile of the rest said nothing. With a gate, drops count as misses. Needs `npm run build`, a CUDA provider and the models of
  * scripts/make-zoo.ts.
@@ -45,9 +45,8 @@ const { values: args } = parseArgs({
     table: { type: "boolean", default: false }
   }
 })
-const [durationS, warmUpS, settleS, rate, budgetS] = [args.duration, args["warm-up"], args.settle, args.rate, args.budget].map(Number)
+const [durationS, warmUpS, settleS, budgetS] = [args.duration, args["warm-up"], args.settle, args.budget].map(Number)
 const trace = file("resource/traces/bursts-200.txt")
-const items = 4
 
 /** Endless work: items of a request, and requests in flight. */
 const fills = {
@@ -55,15 +54,19 @@ const fills = {
   mobilenet_v2: { items: 32, clients: 6 },
   "dlrm-small": { items: 32, clients: 8 }
 }
-const steady = [{ model: "resnet50" }]
-const pair = [{ model: "resnet50" }, { model: "googlenet" }]
+const asked = { items: 4, rate: Number(args.rate) }
+const steady = [{ model: "resnet50", ...asked }]
+const pair = [{ model: "resnet50", ...asked }, { model: "googlenet", ...asked }]
+/** Requests of one image each, of a server that may put them together, with an objective that lets it wait for more of them. */
+const singles = [{ model: "resnet50", items: 1, maxBatch: 32, rate: 800, sloMs: 30 }]
 /** Latency-critical models, how they are asked, and the best-effort work beside them. */
 const loads = {
   bert: { critical: steady, fill: "bert-base" },
   mobilenet: { critical: steady, fill: "mobilenet_v2" },
   dlrm: { critical: steady, fill: "dlrm-small" },
   bursts: { critical: steady, fill: "bert-base", trace },
-  pair: { critical: pair, fill: "bert-base" }
+  pair: { critical: pair, fill: "bert-base" },
+  singles: { critical: singles, fill: "bert-base" }
 }
 /**
  * Arguments of `glet serve`; `apart`: a server for each class, none knowing of the other; `asCritical`: planned as if it had an objective, a far one.
@@ -73,6 +76,7 @@ const loads = {
 const whole = ["--preemption", "off"]
 const systems = {
   "ours": { gate: true, serve: [] },
+  "ours, no gathering": { gate: true, serve: ["--gather", "off"] },
   "ours, green": { gate: true, serve: ["--isolation", "green"] },
   "ours, streams": { gate: true, serve: ["--isolation", "stream"] },
   "gate, on shares": { gate: true, serve: whole },
@@ -208,7 +212,7 @@ const play = async (target, load, { fill = true, critical = true, extraS = 0, pa
   const seconds = (more) => ["--warm-up", String(warmUpS + extraS), "--duration", String(durationS + more)]
   const fillJob = fill ? fills[load.fill] : undefined
   const parts = [
-    ...(critical ? load.critical.map(async ({ model }) =>
+    ...(critical ? load.critical.map(async ({ items, model, rate }) =>
       bench(target.critical, model, ["--batch", String(items), ...(load.trace === undefined ? ["--rate", String(rate)] : ["--trace", load.trace]), "--connections", "512", "--seed", "7", ...(patient ? ["--deadline", "1000"] : []), ...(slos[model] === undefined ? [] : ["--slo", String(slos[model])]), ...seconds(0), ...await shapeFlags(target.critical, model, items)])) : []),
     ...(fillJob === undefined ? [] : [bench(target.fill, load.fill, ["--batch", String(fillJob.items), "--clients", String(fillJob.clients), ...seconds(0.3), ...await shapeFlags(target.fill, load.fill, fillJob.items)])])
   ]
@@ -223,7 +227,8 @@ const play = async (target, load, { fill = true, critical = true, extraS = 0, pa
   return { latencies, ...(fillJob === undefined ? {} : { fill: load.fill, itemsPerS: reports.at(-1).answeredItemsPerSecond, fillFailed: reports.at(-1).failed }) }
 }
 
-const criticalOf = (models, slos) => Object.fromEntries(models.map(({ model }) => [model, { serviceClass: "latency-critical", maxBatch: items, rateRps: items * rate, sloMs: slos[model] ?? 50 }]))
+const criticalOf = (models, slos) => Object.fromEntries(models.map(({ items, maxBatch, model, rate }) =>
+  [model, { serviceClass: "latency-critical", maxBatch: maxBatch ?? items, rateRps: items * rate, sloMs: slos[model] ?? 50 }]))
 const fillsOf = (models, asCritical = false) => Object.fromEntries(models.map((model) =>
   [model, asCritical ? { serviceClass: "latency-critical", maxBatch: 32, sloMs: 10_000, rateRps: 100 } : { serviceClass: "best-effort", maxBatch: 32 }]))
 
@@ -240,7 +245,7 @@ const attempt = async (system, load, measure) => {
 const alone = async (chosen) => {
   const groups = new Map()
   for (const name of chosen) {
-    const key = loads[name].critical.map(({ model }) => model).join("+")
+    const key = JSON.stringify(loads[name].critical)
     groups.set(key, [...(groups.get(key) ?? []), name])
   }
   for (const names of groups.values()) {
@@ -281,7 +286,8 @@ const alone = async (chosen) => {
   }
 }
 
-const sloOf = (load) => Object.fromEntries((find("alone", load)?.latencies ?? []).map(({ model, p99Ms }) => [model, Number((Number(args["slo-factor"]) * p99Ms).toFixed(3))]))
+const sloOf = (load) => Object.fromEntries((find("alone", load)?.latencies ?? []).map(({ model, p99Ms }, i) =>
+  [model, loads[load].critical[i].sloMs ?? Number((Number(args["slo-factor"]) * p99Ms).toFixed(3))]))
 
 /** Loads of one system that the same servers can have: the same latency-critical models with the same SLOs. */
 const measureSystem = async (name, chosen) => {
@@ -295,7 +301,7 @@ const measureSystem = async (name, chosen) => {
       continue
     }
     // Every model of equal shares has its own, asked or not.
-    const key = JSON.stringify([slos, ...(asCritical === true ? [loads[load].fill] : [])])
+    const key = JSON.stringify([slos, loads[load].critical, ...(asCritical === true ? [loads[load].fill] : [])])
     groups.set(key, [...(groups.get(key) ?? []), load])
   }
   for (const [key, names] of groups) {
@@ -354,7 +360,7 @@ const show = () => {
 }
 
 const chosen = (what, given, known) => {
-  const names = given === undefined ? known : given.split(",").map((name) => name.trim())
+  const names = given === undefined ? known : given.split(/,(?! )/).map((name) => name.trim())
   const unknown = names.find((name) => !known.includes(name))
   if (unknown !== undefined) throw new Error(`--${what} has no "${unknown}"; known are ${known.join(", ")}`)
   return names
