@@ -34,7 +34,7 @@ const played = (turns: ReadonlyArray<Turn>, { most = 3, opening = 2 } = {}) => {
       glets = then
       unready = opening
     }
-    return { loadFactor: 1, missed, loads: [], sendLagP99Ms }
+    return { loadFactor: 1, missed, loads: [], sendLagP99Ms, silent: [] }
   })
   return Effect.map(playSteadily({ play, layout, limit: 0.01, most, settleMs: 20, lookMs: 1 }), (plays) => ({ missed: plays.map((each) => each.missed), looksUnready }))
 }

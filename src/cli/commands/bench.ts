@@ -12,6 +12,7 @@ import { makeReport, renderCsv, renderReport, warnings } from "../load/BenchRepo
 import type { InferBody } from "../load/InferRequests.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
 import { runUntilSignal } from "../load/runUntilSignal.js"
+import { checkServers } from "../load/silence.js"
 import type { Target } from "../load/HttpConnection.js"
 import type { bench } from "../specs/bench.js"
 
@@ -127,6 +128,7 @@ const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
     if (args.csv !== undefined) yield* writeText(args.csv, renderCsv(report), "the CSV file")
     if (args.json) out(JSON.stringify(report))
     else if (args.csv !== "-") out(renderReport(report, colourOut()))
+    yield* checkServers(result.silent)
     if (report.requests > 0 && report.answered === 0) {
       const [reason] = Object.keys({ ...report.failed, ...report.dropped })
       return yield* new CliError({ reason: "failed", problem: `no request was answered (${reason ?? "none was sent"})` })

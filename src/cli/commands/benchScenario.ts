@@ -11,6 +11,7 @@ import type { Target } from "../load/HttpConnection.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
 import type { Played } from "../load/playScenario.js"
 import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
+import { checkServers } from "../load/silence.js"
 import { closedLoads } from "../load/ScenarioLoad.js"
 import type { bench } from "../specs/bench.js"
 
@@ -20,7 +21,7 @@ const defaultDurationS = 10
 /** Batches of many items wait in flight. */
 const defaultConnections = 1024
 
-const playedTable = ({ loads }: Played): string =>
+const playedTable = ({ loads }: Pick<Played, "loads">): string =>
   table(["", "SLO ms", "asked/s", "good/s", "kept", "p50 ms", "p99 ms", "not answered"], loads.map((load) => [
     load.name, load.sloMs === undefined ? "-" : ms(load.sloMs), rps(load.offeredRps), rps(load.goodputRps), load.sloKept === null ? "-" : percent(load.sloKept),
     ms(load.latencyMs.p50Ms), ms(load.latencyMs.p99Ms), Object.entries({ ...load.dropped, ...load.failed }).map(([reason, count]) => `${reason} ${count}`).join(", ")
@@ -57,12 +58,12 @@ export const benchScenario = (args: ScenarioBenchArgs): Effect.Effect<void, unkn
     const server = urlOf(target)
     const head = { apiVersion: "glet/v1alpha1", server, scenario: args.scenario, seed: args.seed, durationMs, warmUpMs }
     if (!args.findPeak) {
-      const played = yield* play({ factor: args.loadFactor, replication: 0 })
+      const { silent, ...played } = yield* play({ factor: args.loadFactor, replication: 0 })
       if (args.json) out(JSON.stringify({ ...head, kind: "ScenarioBenchReport", ...played }))
       else out(`${playedTable(played)}\n${bold(`worst: ${percent(played.missed)} missed`, colourOut())} at ${played.loadFactor} times the load`)
-      return
+      return yield* checkServers(silent)
     }
-    const { best, peak: { factor, trials } } = yield* findPeakInRealTime(play, { limit: args.limit / 100, replications: 1, precision: args.precision / 100, startFactor: args.loadFactor })
+    const { best, peak: { factor, trials } } = yield* findPeakInRealTime((asked) => Effect.tap(play(asked), ({ silent }) => checkServers(silent)), { limit: args.limit / 100, replications: 1, precision: args.precision / 100, startFactor: args.loadFactor })
     if (args.json) out(JSON.stringify({ ...head, kind: "ScenarioPeak", limit: args.limit / 100, factor, trials, best }))
     else out(`${bold(`peak at ${Number(factor.toPrecision(4))} times the scenario's load`, colourOut())} (${trials.length} loads played, to ${args.precision} %)${best === undefined ? "" : `\n${playedTable(best)}`}`)
   }).pipe(Effect.scoped)

@@ -117,6 +117,8 @@ export const warnings = (report: BenchReport): ReadonlyArray<string> => {
   if (report.waitedForConnection > report.requests * 0.01) {
     found.push(`${report.waitedForConnection} requests waited for a free connection; the wait is part of their latency (more with --connections)`)
   }
+  const unconnected = (report.failed["connect-failed"] ?? 0) + (report.failed["connection-lost"] ?? 0)
+  if (unconnected > 0) found.push(`${unconnected} requests found no server, or lost it: it was away for a part of the time`)
   if (report.answered > 0 && report.answered < 1000) found.push(`${report.answered} answers are few for a 99th percentile`)
   return found
 }

@@ -65,6 +65,17 @@ export interface LoadResult {
   readonly sendLag: LatencyHistogram
   /** Requests that found no free connection. */
   readonly waited: number
+  /** Servers that answered nothing any more at the end. */
+  readonly silent: ReadonlyArray<Silence>
+}
+
+/** A server that answered nothing any more. @since 0.1.0 @category load */
+export interface Silence {
+  readonly target: Target
+  /** When the first exchange failed after which none was answered, ms after the start. */
+  readonly sinceMs: number
+  /** Exchanges that failed since then. */
+  readonly exchanges: number
 }
 
 /** One scheduled request on its way through its steps. */
@@ -99,6 +110,7 @@ interface Pool {
   readonly idle: Array<Slot>
   waiting: Array<Pending>
   head: number
+  silence: Silence | undefined
 }
 
 // Requests that wait for a connection; beyond it they fail as `client-overflow`, so that a dead server does not fill memory.
@@ -132,7 +144,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     const poolOf = (target: Target): Pool => {
       const known = pools.find((pool) => pool.target.host === target.host && pool.target.port === target.port)
       if (known !== undefined) return known
-      const made: Pool = { target, slots: [], idle: [], waiting: [], head: 0 }
+      const made: Pool = { target, slots: [], idle: [], waiting: [], head: 0, silence: undefined }
       pools.push(made)
       return made
     }
@@ -217,6 +229,8 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       slot.scheduledMs = job.scheduledMs
       slot.connection.send(requests[index]!, (exchange) => {
         slot.scheduledMs = undefined
+        if (exchange.ok) pool.silence = undefined
+        else if (!aborted) pool.silence = { target: pool.target, sinceMs: pool.silence?.sinceMs ?? nowMs(), exchanges: 1 + (pool.silence?.exchanges ?? 0) }
         if (job.counted && exchange.ok && exchange.status === 200) stream.onAnswer?.(index, exchange.body)
         const outcome = outcomeOf(exchange, nowMs() - job.scheduledMs)
         // Before a next step, which may take this connection.
@@ -308,7 +322,8 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
         streams: streams.map((_, i) => ({ stats: stats[i]!, windows: windows[i]! })),
         elapsedMs: Math.max(0, nowMs() - countFromMs),
         sendLag,
-        waited
+        waited,
+        silent: pools.flatMap(({ silence }) => silence ?? [])
       })
     }
     const abort = (): void => {

@@ -10,6 +10,7 @@ import type { Scenario } from "../../simulator/Scenario.js"
 import { CliError } from "../CliError.js"
 import { makeProgress, ms, note, percent } from "../internal/terminal.js"
 import type { Target } from "./HttpConnection.js"
+import type { Silence } from "./LoadGenerator.js"
 import { runUntilSignal } from "./runUntilSignal.js"
 import type { LoadReport, ScenarioLoadOptions } from "./ScenarioLoad.js"
 import { loadReports, scenarioStreams, worstMissed } from "./ScenarioLoad.js"
@@ -24,6 +25,8 @@ export interface Played {
   readonly missed: number
   readonly loads: ReadonlyArray<LoadReport>
   readonly sendLagP99Ms: number
+  /** Servers that answered nothing any more at its end. */
+  readonly silent: ReadonlyArray<Silence>
 }
 
 /** @since 0.1.0 @category scenarios */
@@ -50,7 +53,7 @@ export const playScenario = (scenario: Scenario, options: PlayOptions): Effect.E
         const sendLagP99Ms = result.sendLag.summary().p99Ms
         if (sendLagP99Ms > lateMs) note(`note: the client itself sent late (99th percentile ${ms(sendLagP99Ms)} ms): it had too little processor time, and its lateness is part of the latencies`)
         if (result.waited > 0) note(`note: ${result.waited} requests waited for a free connection; the wait is part of their latency (more with --connections)`)
-        return Effect.succeed({ loadFactor: factor, missed: worstMissed(loads), loads, sendLagP99Ms })
+        return Effect.succeed({ loadFactor: factor, missed: worstMissed(loads), loads, sendLagP99Ms, silent: result.silent })
       })
     )
   })

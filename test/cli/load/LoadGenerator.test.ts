@@ -145,6 +145,7 @@ describe("LoadGenerator", () => {
     await new Promise((resolve) => free.close(resolve))
     const absent = await runLoad(options(target), [stream(target, { maxRequests: 10 })])
     assert.deepStrictEqual(absent.streams[0]!.stats.report().failed, { "connect-failed": 10 })
+    assert.deepStrictEqual(absent.silent.map(({ exchanges, target }) => ({ exchanges, target })), [{ exchanges: 10, target }])
 
     const babble = net.createServer((socket) => {
       socket.on("error", () => undefined)
@@ -167,7 +168,23 @@ describe("LoadGenerator", () => {
       const report = aborted.streams[0]!.stats.report()
       assert.strictEqual(report.answered, 0)
       assert.isAbove(report.requests, 0)
+      assert.deepStrictEqual(aborted.silent, [], "what is given up says nothing of the server")
     }))
+
+  it("a server that answers again is not silent", () => {
+    let requests = 0
+    return withServer((request, response) => {
+      requests += 1
+      if (requests > 10 && requests <= 20) request.socket.destroy()
+      else response.end("{}")
+    }, async (target) => {
+      const { silent, streams: [only] } = await runLoad(options(target, { connections: 1 }), [stream(target, { maxRequests: 30 })])
+      const { answered, failed } = only!.stats.report()
+      assert.strictEqual(answered, 20)
+      assert.deepStrictEqual(failed, { "connection-lost": 10 })
+      assert.deepStrictEqual(silent, [])
+    })
+  })
 
   it("clients keep as many requests in flight, each followed by the next, beside a stream with a schedule, and end in time", () => {
     let inFlight = 0
