@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { Plan } from "../core/Plan.js"
-import type { Dispatcher } from "./Dispatcher.js"
+import type { DispatcherView } from "./DispatcherView.js"
 import type { InterferenceWatch, InterferenceWatchOptions } from "./InterferenceWatch.js"
 import { holdsWith, watchInterference } from "./InterferenceWatch.js"
 import type { LoadView, LoadWatch } from "./LoadWatch.js"
@@ -23,7 +23,7 @@ export interface ControlWatch {
 export interface ControlView {
   readonly nowMs: number
   readonly models: LoadView["models"]
-  readonly dispatcher: Pick<Dispatcher, "countersOf" | "outcomesOf" | "takeMeasured">
+  readonly dispatcher: Pick<DispatcherView, "countersOf" | "outcomesOf" | "takeMeasured">
   /** The deployed plan, and what it was made on; undefined before the first. */
   readonly plan: Plan
   readonly basis: PlanBasis | undefined

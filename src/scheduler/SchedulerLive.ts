@@ -22,8 +22,9 @@ import { onlinePlanOptions } from "../core/PlanProblem.js"
 import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
 import { watchControl } from "./ControlWatch.js"
-import type { DispatcherOptions } from "./Dispatcher.js"
-import { defaultDispatcherOptions, Dispatcher } from "./Dispatcher.js"
+import type { DispatcherOptions } from "./DispatcherOptions.js"
+import { Dispatcher } from "./Dispatcher.js"
+import { defaultDispatcherOptions } from "./DispatcherOptions.js"
 import { CrashWatch } from "./internal/crashWatch.js"
 import { Deployment } from "./internal/deployment.js"
 import { RequestPath } from "./internal/requestPath.js"
@@ -181,7 +182,7 @@ export const make = (
       yield* Effect.sleep(config.controlMs)
       const { basis, plan, registrations } = deployment
       const seen = watchControl({ load, interference }, {
-        nowMs: nowMs(), dispatcher, plan, basis, options: config,
+        nowMs: nowMs(), dispatcher: dispatcher.view, plan, basis, options: config,
         models: [...registrations.registry.values()].map(({ model, unloadable }) => ({ model, plannable: !unloadable }))
       })
       load = seen.load
@@ -207,7 +208,7 @@ export const make = (
     yield* forkLoop("control", control)
     yield* forkLoop("sweeping", sweeping)
 
-    const status = makeStatus({ executor: executor.name, deployment, dispatcher, path, nowMs, rateOf, draining: () => draining })
+    const status = makeStatus({ executor: executor.name, deployment, dispatcher: dispatcher.view, path, nowMs, rateOf, draining: () => draining })
 
     return {
       nowMs,

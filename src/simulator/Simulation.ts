@@ -90,7 +90,7 @@ class Simulation {
     if (this.input.replans) events.add(this.input.controlMs, EventKind.control, 0)
     events.add(this.timeline.intervalMs, EventKind.sample, 0)
     while (events.next()) {
-      if (events.timeMs > durationMs && (dispatcher.pending === 0 || events.timeMs > durationMs + drainMs)) break
+      if (events.timeMs > durationMs && (dispatcher.view.pending === 0 || events.timeMs > durationMs + drainMs)) break
       this.nowMs = events.timeMs
       this.handle(events.kind, events.subject)
       if (dispatcher.ended.length > 0) this.account()
@@ -202,7 +202,7 @@ class Simulation {
       this.start(batch)
     }
     this.scheduleGathered()
-    if (!this.sweepDue && dispatcher.isQueued(request.model)) this.scheduleSweep()
+    if (!this.sweepDue && dispatcher.view.isQueued(request.model)) this.scheduleSweep()
   }
 
   private start(batch: DispatchedBatch): void {
@@ -225,7 +225,7 @@ class Simulation {
     this.dispatcher.batchEnded(this.nowMs, batch, end)
     if (glet.state === "closing" && glet.batches.length === 0) this.fleet.closed(this.nowMs, glet)
     else this.pump(glet)
-    for (const other of this.dispatcher.besideOf(id)) {
+    for (const other of this.dispatcher.view.besideOf(id)) {
       const beside = this.fleet.glets.get(other)
       if (beside?.state === "ready") this.pump(beside)
     }

@@ -230,7 +230,7 @@ describe("BestEffortGate", () => {
     const running = dispatcher.pull(0, g0)!
     dispatcher.offer(1, request(idle), ignore)
     assert.isUndefined(dispatcher.pull(1, g1))
-    assert.deepStrictEqual(dispatcher.besideOf(g0), [g1], "who is to be asked again when the batch ends")
+    assert.deepStrictEqual(dispatcher.view.besideOf(g0), [g1], "who is to be asked again when the batch ends")
     assert.isBelow(dispatcher.nextWakeMs(1), 100, "and at the latest soon")
     dispatcher.batchEnded(180, running, done(180))
     assert.isDefined(dispatcher.pull(180, g1))

@@ -37,7 +37,7 @@ describe("Dispatcher's margin", () => {
       dispatcher.batchEnded(now + 5, batch, { ok: false, error: new GletExited({ glet: g0, signal: "SIGKILL", detail: "" }) })
       dispatcher.gletReady(g0, 2)
     }
-    assert.strictEqual(dispatcher.countersOf(a.name)!.failed, 100)
+    assert.strictEqual(dispatcher.view.countersOf(a.name)!.failed, 100)
     assert.isTrue(takesUrgent(dispatcher, 200_000))
   })
 

@@ -87,9 +87,9 @@ describe("wouldRefuse", () => {
       for (const s of steps) {
         if (s.kind === "ask") {
           const model = models[s.model]!
-          const before = JSON.stringify(dispatcher.countersOf(model.name))
+          const before = JSON.stringify(dispatcher.view.countersOf(model.name))
           const error = dispatcher.wouldRefuse(now, model.name, now - s.lagMs)
-          assert.strictEqual(JSON.stringify(dispatcher.countersOf(model.name)), before)
+          assert.strictEqual(JSON.stringify(dispatcher.view.countersOf(model.name)), before)
           const { end } = dispatcher.offer(now, request(model, { arrivedAtMs: now - s.lagMs }), ignore)
           if (error === undefined) {
             queued++
@@ -140,11 +140,11 @@ describe("wouldRefuse", () => {
       dispatcher.offer(0, request(model!, { items: 4 }), ignore)
       for (const id of ids) dispatcher.pull(0, id)
     }
-    const before = dispatcher.countersOf(model!.name)!
+    const before = dispatcher.view.countersOf(model!.name)!
     const droppedBefore = before.dropped["queue-full"]
     const error = dispatcher.wouldRefuse(0, model!.name, 0)!
     assert.strictEqual(dispatcher.refusedUnread(0, model!.name, error), model)
-    const after = dispatcher.countersOf(model!.name)!
+    const after = dispatcher.view.countersOf(model!.name)!
     assert.strictEqual(after.dropped["queue-full"], droppedBefore + 1)
     assert.approximately(after.arrivedItems - before.arrivedItems, 4, 1e-3)
   })
@@ -160,9 +160,9 @@ describe("admissionEdge", () => {
       for (const s of steps) {
         if (s.kind === "ask") {
           const { name } = models[s.model]!
-          const before = JSON.stringify(dispatcher.countersOf(name))
+          const before = JSON.stringify(dispatcher.view.countersOf(name))
           const edge = dispatcher.admissionEdge(now, name)
-          assert.strictEqual(JSON.stringify(dispatcher.countersOf(name)), before)
+          assert.strictEqual(JSON.stringify(dispatcher.view.countersOf(name)), before)
           asked++
           if (edge.arrivedMs === -Infinity) continue
           found++

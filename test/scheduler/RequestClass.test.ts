@@ -35,7 +35,7 @@ describe("a request that asks to be best-effort work", () => {
       const fill = 3000
       let [offered, answered, now] = [0, 0, 0]
       for (let i = 0; i < fill; i++) dispatcher.offer(0, request(model, asked), (end) => end.ok && answered++)
-      assert.strictEqual(dispatcher.countersOf(model.name)!.arrivedItems, 0, "nor does it count in the rate")
+      assert.strictEqual(dispatcher.view.countersOf(model.name)!.arrivedItems, 0, "nor does it count in the rate")
       let running: DispatchedBatch | undefined
       let nextMs = (-Math.log(1 - draw()) * 1000) / rateRps
       const fillMs: Array<readonly [fromMs: number, toMs: number]> = []
@@ -65,7 +65,7 @@ describe("a request that asks to be best-effort work", () => {
         const delayedMs = fillMs.reduce((sum, [start, end]) => sum + Math.max(0, Math.min(toMs, end) - Math.max(fromMs, start)), 0)
         assert.isAtMost(delayedMs, fraction * model.sloMs! + 1e-6)
       }
-      const [own, others] = [dispatcher.countersOf(model.name)!, dispatcher.fillCountersOf(model.name)!]
+      const [own, others] = [dispatcher.view.countersOf(model.name)!, dispatcher.view.fillCountersOf(model.name)!]
       assert.strictEqual(own.arrivedItems, offered)
       assert.strictEqual(own.withinSlo, own.answered)
       assert.strictEqual(others.answered, answered)
@@ -78,8 +78,8 @@ describe("a request that asks to be best-effort work", () => {
     const other = makeModel("other", { serviceClass: "best-effort" })
     const dispatcher = dispatcherOf(other)
     dispatcher.offer(0, request(other, asked), ignore)
-    assert.isUndefined(dispatcher.fillCountersOf(other.name))
-    assert.strictEqual(dispatcher.countersOf(other.name)!.queued, 1)
+    assert.isUndefined(dispatcher.view.fillCountersOf(other.name))
+    assert.strictEqual(dispatcher.view.countersOf(other.name)!.queued, 1)
   })
 
   it("ends as others do when its model goes, is replaced, becomes best-effort, or its glet dies", () => {
@@ -96,20 +96,20 @@ describe("a request that asks to be best-effort work", () => {
     gone.removeModel(1, model.name)
     flush(gone)
     assert.deepInclude((ends.pop() as { readonly error: object }).error, { _tag: "ModelUnavailable", reason: "model-not-ready" })
-    assert.strictEqual(gone.pending, 0)
+    assert.strictEqual(gone.view.pending, 0)
 
     const replaced = dispatcherOf(model)
     offer(replaced)
     const next = { ...model, version: 2 }
     replaced.setModel(next)
-    assert.isTrue(replaced.isBusy(model))
-    assert.isFalse(replaced.isBusy(next))
+    assert.isTrue(replaced.view.isBusy(model))
+    assert.isFalse(replaced.view.isBusy(next))
     const old = replaced.pull(1, g0)!
     assert.strictEqual(old.model, model)
     replaced.batchEnded(3, old, done(2))
     flush(replaced)
     assert.isTrue(ends.pop()!.ok)
-    assert.isFalse(replaced.isBusy(model))
+    assert.isFalse(replaced.view.isBusy(model))
 
     const amended = dispatcherOf(model)
     offer(amended)
@@ -117,13 +117,13 @@ describe("a request that asks to be best-effort work", () => {
     amended.amendModel({ ...rest, serviceClass: "best-effort" })
     amended.offer(1, request(model, asked), (end) => ends.push(end))
     const batch = amended.pull(1, g0)!
-    assert.strictEqual(amended.countersOf(model.name)!.queued + amended.fillCountersOf(model.name)!.queued + batch.tickets.length, 2)
+    assert.strictEqual(amended.view.countersOf(model.name)!.queued + amended.view.fillCountersOf(model.name)!.queued + batch.tickets.length, 2)
 
     const died = dispatcherOf(model)
     offer(died)
     assert.strictEqual(died.pull(1, g0)!.tickets.length, 1)
     died.gletLost(2, g0, 5)
-    assert.strictEqual(died.fillCountersOf(model.name)!.queued, 1, "and is tried again")
+    assert.strictEqual(died.view.fillCountersOf(model.name)!.queued, 1, "and is tried again")
     died.gletReady(g0, 1)
     assert.strictEqual(died.pullModel(6, model.name)!.tickets.length, 1)
   })

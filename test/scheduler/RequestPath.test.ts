@@ -73,7 +73,7 @@ describe("RequestPath", () => {
       path.dispatchAll()
       for (let before = -1, ended = 0; ended !== before; ended = next.end()) before = ended
       assert.strictEqual(ends.filter((end) => end.ok).length, count)
-      assert.strictEqual(dispatcher.pending, 0)
+      assert.strictEqual(dispatcher.view.pending, 0)
     })
   }
 })

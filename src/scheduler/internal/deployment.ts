@@ -70,7 +70,7 @@ export class Deployment {
   readiness(name: ModelName): ModelReadiness | undefined {
     const entry = this.registrations.registry.get(name)
     if (entry === undefined) return this.registrations.isExpected(name) ? waitingState : undefined
-    if (this.options.dispatcher.isServed(name)) return readyState
+    if (this.options.dispatcher.view.isServed(name)) return readyState
     return entry.failure === undefined ? waitingState : { state: "failed", reason: entry.failure }
   }
 
@@ -229,7 +229,7 @@ export class Deployment {
     if (this.retiring.length === 0) return Effect.void
     const { dispatcher, retireMs } = this.options
     return Effect.sleep(2).pipe(
-      Effect.repeat({ while: () => replaced.some((model) => dispatcher.isBusy(model)) }),
+      Effect.repeat({ while: () => replaced.some((model) => dispatcher.view.isBusy(model)) }),
       Effect.timeoutOption(retireMs),
       Effect.zipRight(Effect.sync(() => {
         this.retiring = []
@@ -269,7 +269,7 @@ export class Deployment {
     for (const entry of [...this.registrations.registry.values()]) {
       const { name } = entry.model
       if (entry.replaces !== undefined) this.registrations.rollBack(entry, why)
-      else if (!dispatcher.isServed(name)) {
+      else if (!dispatcher.view.isServed(name)) {
         entry.failure ??= why
         dispatcher.setUnavailable(name, "no-glet", entry.failure)
       }
@@ -283,7 +283,7 @@ export class Deployment {
   private wouldLose(plan: Plan, opened: ReadonlyArray<GletId>): ReadonlyArray<ModelName> {
     if (opened.some((id) => this.fleet.isShortOfMemory(id))) return []
     const { registry } = this.registrations
-    return modelsLost(plan, registry.keys(), (model) => this.options.dispatcher.isServed(model), (id, name) => {
+    return modelsLost(plan, registry.keys(), (model) => this.options.dispatcher.view.isServed(model), (id, name) => {
       const entry = registry.get(name)
       return entry !== undefined && this.fleet.isReady(id, entry.model)
     })

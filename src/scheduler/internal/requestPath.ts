@@ -172,7 +172,7 @@ export class RequestPath {
       this.start(batch)
     }
     this.watchGathering()
-    if (dispatcher.isQueued(model)) this.options.onWaiting()
+    if (dispatcher.view.isQueued(model)) this.options.onWaiting()
   }
 
   private pump(now: number, id: GletId): void {
@@ -204,7 +204,7 @@ export class RequestPath {
     this.weigh(now, gpu, batch.model.name, end)
     // The glet first, then the clients: it must not wait for answers to be written.
     if (inTurn === undefined) this.pump(now, id)
-    for (const other of inTurn ?? dispatcher.besideOf(id)) if (this.handles.has(other)) this.pump(now, other)
+    for (const other of inTurn ?? dispatcher.view.besideOf(id)) if (this.handles.has(other)) this.pump(now, other)
     const executionMs = end.ok ? end.inputMs + end.inferMs + end.outputMs : 0
     if (end.ok) {
       const { expected, measured } = this.executionsOf(id, batch.model.name)
@@ -264,7 +264,7 @@ export class RequestPath {
     }
     ended.length = 0
     this.flushing = false
-    if (this.onIdle.length > 0 && this.options.dispatcher.pending === 0) {
+    if (this.onIdle.length > 0 && this.options.dispatcher.view.pending === 0) {
       const idle = this.onIdle
       this.onIdle = []
       for (const done of idle) done()

@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import type { Model } from "../../core/Model.js"
 import type { PlannedGlet } from "../../core/Plan.js"
 import { gletsOf } from "../../core/Plan.js"
-import type { Dispatcher, LaneState } from "../Dispatcher.js"
+import type { DispatcherView, LaneState } from "../DispatcherView.js"
 import type { DropReason } from "../../core/RequestError.js"
 import type { AssignmentStatus, GletStatus, LatencySummary, ModelStatus, SchedulerStatus } from "../SchedulerStatus.js"
 import type { Deployment } from "./deployment.js"
@@ -15,7 +15,7 @@ import type { ExecutionTimes, RequestPath } from "./requestPath.js"
 interface StatusSources {
   readonly executor: string
   readonly deployment: Deployment
-  readonly dispatcher: Dispatcher
+  readonly dispatcher: DispatcherView
   readonly path: RequestPath
   readonly nowMs: () => number
   readonly draining: () => boolean

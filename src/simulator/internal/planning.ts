@@ -66,7 +66,7 @@ export class Planning {
   /** Watches arrivals and what executions take, and begins to plan where either calls for it. */
   look(nowMs: number): void {
     const { interference, load, reason } = watchControl({ load: this.load, interference: this.interference }, {
-      nowMs, dispatcher: this.dispatcher, plan: this.plan, basis: this.basis, options: this.input,
+      nowMs, dispatcher: this.dispatcher.view, plan: this.plan, basis: this.basis, options: this.input,
       models: this.input.models.map((model) => ({ model, plannable: true }))
     })
     this.load = load
@@ -91,7 +91,7 @@ export class Planning {
     this.rollout = undefined
     this.busy = false
     this.load = LoadWatch.notePlan(this.load, nowMs)
-    const lost = isIdle ? [] : modelsLost(plan, this.models.keys(), (model) => this.dispatcher.isServed(model), (id, model) => this.fleet.isReady(id, model))
+    const lost = isIdle ? [] : modelsLost(plan, this.models.keys(), (model) => this.dispatcher.view.isServed(model), (id, model) => this.fleet.isReady(id, model))
     if (lost.length > 0) {
       for (const { id } of open) this.fleet.close(nowMs, id)
       this.note({ atMs: nowMs, kind: "plan-dropped", detail: `no glet of it could be opened for ${lost.join(", ")}` })
