@@ -42,6 +42,7 @@ export class FrontLink implements FrameSink, RequestTaker {
   /** Number of the model, of the reason, time of arrival; in threes. */
   private refusals: Array<number> = []
   private readonly responses = new Map<number, number>()
+  private taken = 0
   private closed = 0
   private usedBytes = 0
 
@@ -72,6 +73,11 @@ export class FrontLink implements FrameSink, RequestTaker {
   readonly allocate = (byteLength: number): TensorSlot | undefined => {
     this.schedule()
     return this.arena.allocate(byteLength)
+  }
+
+  connectionTaken(): void {
+    this.taken += 1
+    this.schedule()
   }
 
   connectionClosed(): void {
@@ -170,13 +176,13 @@ export class FrontLink implements FrameSink, RequestTaker {
   }
 
   private writeCounts(): void {
-    const { closed, responses } = this
+    const { closed, responses, taken } = this
     const usedBytes = this.arena.usedBytes()
-    if (closed === 0 && responses.size === 0 && usedBytes === this.usedBytes) return
+    if (taken === 0 && closed === 0 && responses.size === 0 && usedBytes === this.usedBytes) return
     let at = this.writer.begin(FrontFrame.counts, 0, countsHeadBytes + countBytes * responses.size, 0)
     const { buffer } = this.writer
     buffer.writeUInt32LE(closed, at)
-    buffer.writeUInt32LE(0, at + 4)
+    buffer.writeUInt32LE(taken, at + 4)
     buffer.writeDoubleLE(usedBytes, at + 8)
     at += countsHeadBytes
     for (const [status, count] of responses) {
@@ -184,6 +190,7 @@ export class FrontLink implements FrameSink, RequestTaker {
       buffer.writeUInt32LE(count, at + 4)
       at += countBytes
     }
+    this.taken = 0
     this.closed = 0
     this.usedBytes = usedBytes
     responses.clear()

@@ -67,6 +67,7 @@ const onMessage = (message: ToFront): void => {
       return
     }
     case "unregister": return regions?.unregister(message.region ?? undefined)
+    case "ping": return
   }
 }
 
@@ -105,6 +106,7 @@ const drain = (): void => {
 }
 process.on("message", (message: ChannelMessage, socket: Socket | undefined) => {
   if (message === "drain") return drain()
+  link.connectionTaken()
   // It was closed on its way.
   if (socket === undefined) return link.connectionClosed()
   socket.allowHalfOpen = true

@@ -212,6 +212,20 @@ describe("CpuExecutor", () => {
       assert.isAbove((yield* glet.stats).residentBytes ?? 0, 0)
     })))
 
+  it.scopedLive("ends a runner that hangs, and what was in flight is told", () =>
+    withExecutor({ hangTimeoutMs: 200 }, Effect.gen(function*() {
+      const glet = yield* openGlet()
+      yield* glet.load(lenetModel, [1])
+      const { arena } = yield* Executor
+      const { pid } = yield* glet.stats
+      process.kill(pid!, "SIGSTOP")
+      const request = prepare(arena, lenet, 1, 0)
+      const end = yield* runBatch(glet, { model: lenetModel, entries: [request.entry], items: 1 })
+      assert(!end.ok && end.error._tag === "GletExited")
+      assert.include(end.error.message, "it hangs")
+      assert.isFalse(alive(pid!))
+    })))
+
   it.live("leaves no process behind, and no memory", () =>
     Effect.gen(function*() {
       const descriptors = () => fs.readdirSync("/proc/self/fd").length

@@ -32,6 +32,8 @@ export interface RunnerExecutorOptions {
   readonly loadTimeoutMs?: number
   /** For batches in flight when a glet or the executor closes. Default 10,000. */
   readonly drainTimeoutMs?: number
+  /** A runner that gives no sign of life for so long, though asked, hangs: it is ended and replaced. Default 10,000. */
+  readonly hangTimeoutMs?: number
 }
 
 /** The process that a glet goes to. */
@@ -76,7 +78,7 @@ const noteOf = (fallback: string | undefined, shared: boolean): string =>
 export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: RunnerBackend): Effect.Effect<Executor["Type"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
-    const { drainTimeoutMs = 10_000, loadTimeoutMs = 120_000, startTimeoutMs = backend.startTimeoutMs } = options
+    const { drainTimeoutMs = 10_000, hangTimeoutMs = 10_000, loadTimeoutMs = 120_000, startTimeoutMs = backend.startTimeoutMs } = options
     const memory = yield* Effect.acquireRelease(
       Effect.sync(() => openMemory(options.sharedMemory ?? "auto", options.arenaBytes)),
       ({ close }) => Effect.sync(close)
@@ -115,6 +117,8 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
           poolThreads,
           startTimeoutMs,
           drainTimeoutMs,
+          hangTimeoutMs,
+          loadTimeoutMs,
           ...(env === undefined ? {} : { env }),
           ...(beforeKill === undefined ? {} : { beforeKill })
         })

@@ -47,6 +47,8 @@ const nowhere: ReadonlyArray<Uint8Array> = []
 export class RunnerLink implements FrameSink {
   private readonly writer: FrameWriter
   private readonly replies = new Map<number, (reply: ControlReply | RunnerExit) => void>()
+  /** Of those, the requests that may take their time. */
+  private readonly lengthy = new Set<number>()
   private readonly batches = new Map<number, InFlight>()
   private requests = 0
   private started = 0
@@ -55,6 +57,10 @@ export class RunnerLink implements FrameSink {
   /** An end whose payload is on its way. */
   private arriving: { readonly id: number; readonly end: BatchEnd } | undefined
   private goneWith: RunnerExit | undefined
+  /** Messages that came from it. */
+  heard = 0
+  /** Batches that it has ended. */
+  ended = 0
 
   constructor(
     stream: Duplex,
@@ -82,6 +88,16 @@ export class RunnerLink implements FrameSink {
     return this.goneWith
   }
 
+  /** Batches are in flight. */
+  get works(): boolean {
+    return this.batches.size > 0
+  }
+
+  /** It was asked for what may keep its thread for a while, as loading a model may. */
+  get isAsked(): boolean {
+    return this.lengthy.size > 0
+  }
+
   /** Asks the runner; the answer is how it ended where it is gone. Returns a function that stops listening. */
   request(request: ControlRequest, onReply: (reply: ControlReply | RunnerExit) => void): () => void {
     if (this.goneWith !== undefined) {
@@ -90,9 +106,11 @@ export class RunnerLink implements FrameSink {
     }
     const id = ++this.requests
     this.replies.set(id, onReply)
+    if (request.type !== "stats") this.lengthy.add(id)
     this.writer.control(id, request)
     return () => {
       this.replies.delete(id)
+      this.lengthy.delete(id)
     }
   }
 
@@ -160,6 +178,7 @@ export class RunnerLink implements FrameSink {
 
   frame(kind: number, id: number, bytes: Buffer, start: number, end: number, payloadBytes: number): ReadonlyArray<Uint8Array> {
     if (this.goneWith !== undefined) return payloadBytes === 0 ? nowhere : [new Uint8Array(payloadBytes)]
+    this.heard++
     if (kind === FrameKind.end) return this.takeEnd(id, bytes, start, end, payloadBytes)
     if (kind !== FrameKind.control) throw new MalformedFrame(`a runner sent a frame of kind ${kind}`)
     const message = JSON.parse(bytes.toString("utf8", start, end)) as Ready | ControlReply
@@ -169,6 +188,7 @@ export class RunnerLink implements FrameSink {
     }
     const onReply = this.replies.get(id)
     this.replies.delete(id)
+    this.lengthy.delete(id)
     onReply?.(message)
     return nowhere
   }
@@ -239,6 +259,7 @@ export class RunnerLink implements FrameSink {
   private finish(id: number, end: BatchEnd): void {
     const flight = this.batches.get(id)
     this.batches.delete(id)
+    this.ended++
     if (this.batches.size === 0) {
       this.poll.rest()
       if (flight?.leftAloneMs !== undefined && end.ok) {

@@ -9,6 +9,7 @@ import type { GletOpenFailed } from "../../core/ExecutorError.js"
 import type { Ready, RunnerSettings } from "./control.js"
 import type { RunnerExit } from "./runnerLink.js"
 import { RunnerLink } from "./runnerLink.js"
+import { untilItHangs } from "../../link/HangWatch.js"
 import { connectionFd } from "./segment.js"
 import { keepTail } from "./stderrTail.js"
 import { protocolVersion } from "./wire.js"
@@ -26,6 +27,10 @@ interface RunnerOptions {
   readonly startTimeoutMs: number
   /** Between asking it to drain and ending it by force. */
   readonly drainTimeoutMs: number
+  /** Without a word from it, though asked, it hangs and is ended by force. */
+  readonly hangTimeoutMs: number
+  /** The same while it is asked to open, load or close something. */
+  readonly loadTimeoutMs: number
   /** Runs before signals, with the pid of a runner that did not drain: lets a device go that a killed process would leave in disorder. */
   readonly beforeKill?: (pid: number) => Effect.Effect<void>
 }
@@ -120,6 +125,31 @@ const closeRunner = ({ child, exited, link, ready }: Spawned, { beforeKill, drai
     yield* Deferred.await(exited)
   })
 
+/** Looks at it in `hangTimeoutMs`. */
+const looks = 10
+/**
+ * Without the end of any batch, though some are in flight. Best-effort batches may rightly take long where they give way all the time; a GPU that
+ * computes nothing any more takes for ever.
+ */
+const stallTimeoutMs = 600_000
+
+/** Ends a runner that hangs, so that those who wait for it are told and another takes its place. */
+const endWhereItHangs = ({ child, kill, link }: Spawned, { beforeKill, hangTimeoutMs, loadTimeoutMs }: RunnerOptions): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const lookMs = hangTimeoutMs / looks
+    const patienceMs = () => link.isAsked ? Math.max(hangTimeoutMs, loadTimeoutMs) : hangTimeoutMs
+    const seen = yield* untilItHangs({
+      lookMs,
+      look: (watch) => watch.look(link.heard, link.ended, link.works, { silent: patienceMs() / lookMs, stalled: stallTimeoutMs / lookMs }),
+      ask: () => link.request({ type: "stats" }, () => undefined)
+    })
+    if (link.exit !== undefined) return
+    const why = seen === "hangs" ? `it gave no sign of life for ${patienceMs()} ms: it hangs` : `none of its batches ended for ${stallTimeoutMs} ms: it hangs`
+    yield* Effect.logError(`runner ${child.pid} is ended: ${why}`)
+    if (beforeKill !== undefined) yield* beforeKill(child.pid!)
+    kill(why)
+  }).pipe(Effect.annotateLogs({ module: "runnerProcess", fiber: "hang watch" }))
+
 const exitText = ({ code, detail, signal }: RunnerExit): string =>
   `the runner ended with ${signal === undefined ? `code ${code ?? "unknown"}` : `signal ${signal}`} before it was ready${detail === "" ? "" : `: ${detail}`}`
 
@@ -141,5 +171,6 @@ export const openRunner = (options: RunnerOptions): Effect.Effect<RunnerProcess,
         detail: `${options.path} speaks protocol ${ready.protocol}, not ${protocolVersion}: build it again`
       })
     }
+    yield* Effect.forkScoped(endWhereItHangs(spawned, options))
     return { link, pid: child.pid!, ready, exited: Deferred.await(exited), kill }
   })

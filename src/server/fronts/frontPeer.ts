@@ -24,6 +24,8 @@ export interface FrontPeerContext {
   /** A request of the model was offered. */
   readonly onOffered: (model: ModelName) => void
   readonly onReady: (protocol: number) => void
+  /** So many more of the connections that it was sent have come, in their order. */
+  readonly onTaken: (count: number) => void
   /** An exception on a request's way: a bug, which ends that request only. */
   readonly onDefect: (detail: string) => void
   /** It sends what no front sends. */
@@ -35,6 +37,8 @@ const nowhere: ReadonlyArray<Uint8Array> = []
 export class FrontPeer implements FrameSink {
   /** Connections of clients that it has. */
   connections = 0
+  /** Messages that came from it. */
+  heard = 0
   private readonly writer: FrameWriter
   /** Requests that are with the scheduler, and how to cancel each. */
   private readonly calls = new Map<number, () => void>()
@@ -86,6 +90,7 @@ export class FrontPeer implements FrameSink {
 
   frame(kind: number, id: number, bytes: Buffer, start: number, end: number, payloadBytes: number): ReadonlyArray<Uint8Array> {
     if (payloadBytes !== 0) throw new MalformedFrame("a front sent payload")
+    this.heard++
     switch (kind) {
       case FrontFrame.offer: this.offer(id, bytes, start, end); break
       case FrontFrame.cancel: this.calls.get(id)?.(); break
@@ -157,6 +162,7 @@ export class FrontPeer implements FrameSink {
   private counts(bytes: Buffer, start: number, end: number): void {
     const { metrics, part } = this.context
     if (end - start < countsHeadBytes || (end - start - countsHeadBytes) % countBytes !== 0) throw new MalformedFrame(`counts have ${end - start} bytes`)
+    this.context.onTaken(bytes.readUInt32LE(start + 4))
     this.connections = Math.max(0, this.connections - bytes.readUInt32LE(start))
     part.usedBytes = bytes.readDoubleLE(start + 8)
     for (let at = start + countsHeadBytes; at < end; at += countBytes) metrics.responded(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4))

@@ -8,10 +8,11 @@ import * as fs from "node:fs"
 import type { Socket } from "node:net"
 import type { Duplex, Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
+import { untilItHangs } from "../../link/HangWatch.js"
 import { type ChannelMessage, type FrontSettings, linkFd, protocolVersion } from "./protocol.js"
 import { FrontPeer, type FrontPeerContext } from "./frontPeer.js"
 
-interface FrontOptions extends Omit<FrontPeerContext, "onMalformed" | "onReady"> {
+interface FrontOptions extends Omit<FrontPeerContext, "onMalformed" | "onReady" | "onTaken"> {
   readonly settings: FrontSettings
   readonly segmentFd: number
   readonly startTimeoutMs: number
@@ -43,6 +44,10 @@ const failure = (detail: string): FrontStartFailure => ({ _tag: "FrontStartFailu
 const findFront = (): string | undefined =>
   ["./front.js", "../../../dist/front.js"].map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => fs.existsSync(file))
 
+/** A front that says nothing for so long, though asked, is ended: its clients wait for nothing. It is looked at so often in this time. */
+const hangTimeoutMs = 10_000
+const looks = 10
+
 /** A line that never ends is cut. */
 const maxLine = 4096
 
@@ -59,9 +64,23 @@ const readLines = (stream: Readable, onLine: (line: string) => void): void => {
   })
 }
 
+/** A connection on its way to a front; ours stays open until it has come there: the channel loses what it holds when the front dies. */
+interface SentConnection {
+  readonly socket: Socket
+  readonly onLost: () => void
+}
+
+const lose = ({ onLost, socket }: SentConnection): void => {
+  socket.destroy()
+  onLost()
+}
+
 interface Spawned {
   readonly child: ChildProcess
+  readonly sent: Array<SentConnection>
   readonly peer: FrontPeer
+  /** Ends it at once, with these words. */
+  readonly kill: (why: string) => void
   readonly ready: Deferred.Deferred<number>
   readonly exited: Deferred.Deferred<string>
 }
@@ -76,20 +95,23 @@ const spawnFront = (path: string, options: FrontOptions): Effect.Effect<Spawned,
         const child = spawn(process.execPath, [path, JSON.stringify(options.settings)], {
           env, stdio: ["ignore", "ignore", "pipe", "pipe", options.segmentFd, "ipc"], windowsHide: true
         })
+        const sent: Array<SentConnection> = []
         let killedFor: string | undefined
+        const kill = (why: string): void => {
+          killedFor ??= why
+          child.kill("SIGKILL")
+        }
         const gone = (how: string) => Deferred.unsafeDone(exited, Effect.succeed(killedFor ?? how))
         readLines(child.stdio[2] as Readable, options.onLine)
         const peer = new FrontPeer(child.stdio[linkFd] as Duplex, {
           ...options,
           onReady: (protocol) => Deferred.unsafeDone(ready, Effect.succeed(protocol)),
-          onMalformed: (problem) => {
-            killedFor ??= problem.message
-            child.kill("SIGKILL")
-          }
+          onTaken: (count) => sent.splice(0, count).forEach(({ socket }) => socket.destroy()),
+          onMalformed: (problem) => kill(problem.message)
         })
         child.on("error", (error) => gone(error.message))
         child.on("exit", (code, signal) => gone(signal === null ? `code ${code}` : `signal ${signal}`))
-        return { child, peer, ready, exited }
+        return { child, sent, peer, kill, ready, exited }
       },
       catch: (error) => failure(error instanceof Error ? error.message : String(error))
     })
@@ -100,7 +122,7 @@ export const openFront = (options: FrontOptions): Effect.Effect<FrontProcess, Fr
   Effect.gen(function*() {
     const path = findFront()
     if (path === undefined) return yield* Effect.fail(failure("dist/front.js is missing: run `npm run build`"))
-    const { child, exited, peer, ready } = yield* Effect.acquireRelease(spawnFront(path, options), ({ child, exited, peer }) =>
+    const { child, exited, kill, peer, ready, sent } = yield* Effect.acquireRelease(spawnFront(path, options), ({ child, exited, peer }) =>
       Effect.gen(function*() {
         child.kill("SIGKILL")
         yield* Deferred.await(exited)
@@ -111,20 +133,31 @@ export const openFront = (options: FrontOptions): Effect.Effect<FrontProcess, Fr
       Effect.timeoutFail({ duration: options.startTimeoutMs, onTimeout: () => failure(`it was not ready within ${options.startTimeoutMs} ms`) })
     )
     if (protocol !== protocolVersion) return yield* Effect.fail(failure(`${path} speaks protocol ${protocol}, not ${protocolVersion}: build it again`))
-    const send = (message: ChannelMessage, socket: Socket | undefined, onLost: () => void): void => {
-      if (!child.connected) return onLost()
-      child.send(message, socket, { keepOpen: false }, (error) => {
-        if (error !== null) onLost()
-      })
-    }
+    yield* Effect.forkScoped(Effect.map(
+      untilItHangs({
+        lookMs: hangTimeoutMs / looks,
+        look: (watch) => watch.look(peer.heard, 0, false, { silent: looks, stalled: 0 }),
+        ask: () => peer.ask({ type: "ping" }, () => {})
+      }),
+      () => kill(`no sign of life for ${hangTimeoutMs} ms: it hung`)
+    ))
+    child.once("exit", () => sent.splice(0).forEach(lose))
     return {
       peer,
       pid: child.pid!,
       exited: Deferred.await(exited),
-      give: (socket, onLost) => send("connection", socket, () => {
-        socket.destroy()
-        onLost()
-      }),
-      drain: () => send("drain", undefined, () => {})
+      give: (socket, onLost) => {
+        const one = { socket, onLost }
+        if (!child.connected) return lose(one)
+        sent.push(one)
+        child.send("connection" satisfies ChannelMessage, socket, { keepOpen: true }, (error) => {
+          if (error === null || !sent.includes(one)) return
+          sent.splice(sent.indexOf(one), 1)
+          lose(one)
+        })
+      },
+      drain: () => {
+        if (child.connected) child.send("drain" satisfies ChannelMessage, () => {})
+      }
     }
   })

@@ -6,10 +6,10 @@
  * offer     meta = offerCodec.ts; id = the request's number, the front's    front -> agent
  * cancel    no meta; id = the request's number                              front -> agent
  * refused   meta = n x (u32 model | u32 reason | f64 arrivedMs)             front -> agent: requests it refused unread by the admission page
- * counts    meta = u32 closed | u32 0 | f64 usedBytes | n x (u32 status | u32 responses)    front -> agent: since the last such frame
+ * counts    meta = u32 closed | u32 taken | f64 usedBytes | n x (u32 status | u32 responses)    front -> agent: since the last such frame
  * end       meta = endCodec.ts; id = the request's number                   agent -> front
  * ```
- * Connections of clients come over the front's IPC channel, one message each.
+ * Connections of clients come over the front's IPC channel, one message each; `taken` counts those that have come, in the order in which they were sent.
  */
 import type { Model } from "../../core/Model.js"
 import type { DropReason } from "../../core/RequestError.js"
@@ -17,7 +17,7 @@ import { controlKind } from "../../link/frame.js"
 import type { ServerConfig } from "../ServerConfig.js"
 
 /** Changes with every change of the frames or of the messages. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 export const FrontFrame = { control: controlKind, offer: 2, cancel: 3, refused: 4, counts: 5, end: 6 } as const
 
@@ -58,6 +58,8 @@ export type ToFront =
   /** Memory that clients share: ordered as it happened. */
   | { readonly type: "register"; readonly region: string; readonly body: Readonly<Record<string, unknown>> }
   | { readonly type: "unregister"; readonly region: string | null }
+  /** Only to be acknowledged. */
+  | { readonly type: "ping" }
 
 /** From a front. */
 export type ToAgent =

@@ -40,16 +40,26 @@ export const openPlain = ({ server }: Listener, config: ServerConfig): Effect.Ef
 export const openFronted = (fronts: Fronts, listener: Listener, config: ServerConfig): Effect.Effect<Entrance, ServerStartError> =>
   Effect.gen(function*() {
     let here = 0
+    let onNoneHere: (() => void) | undefined
     const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket: Socket) => {
       if (here + fronts.connections() >= config.maxConnections) return void socket.destroy()
       if (fronts.give(socket)) return
       here += 1
-      socket.once("close", () => here -= 1)
+      socket.once("close", () => {
+        here -= 1
+        if (here === 0) onNoneHere?.()
+      })
       listener.accept(socket)
       socket.resume()
     })
     const address = yield* listen(server, config)
+    // Not by the callback of `close`: once it has sent connections to a process, and that has died, it never comes.
+    const noneHere = Effect.async<void>((resume) => {
+      server.close()
+      if (here === 0) resume(Effect.void)
+      else onNoneHere = () => resume(Effect.void)
+    })
     // A front that drains still passes requests on, so the listener that takes those closes last.
-    const close = Effect.zipRight(Effect.all([closed(server), fronts.drain], { concurrency: 2, discard: true }), closed(listener.server))
+    const close = Effect.zipRight(Effect.all([noneHere, fronts.drain], { concurrency: 2, discard: true }), closed(listener.server))
     return { address, close }
   })

@@ -79,6 +79,26 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
       })
     }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 
+  it.scopedLive("one that dies before it has taken its connections leaves no client waiting", () =>
+    Effect.gen(function*() {
+      const fakes = makeSharedFakes()
+      const { port } = yield* startFronted(fakes)
+      yield* Effect.promise(async () => {
+        const stopped = fronts()
+        for (const pid of stopped) process.kill(pid, "SIGSTOP")
+        const clients = Array.from({ length: 12 }, () => new Client(port))
+        await until(() => clients.every(({ socket }) => !socket.connecting), "all are connected")
+        // For the agent to accept them and hand them on.
+        await sleep(100)
+        for (const pid of stopped) process.kill(pid, "SIGKILL")
+        // One that the agent accepted only now is answered.
+        await until(() => clients.every(({ answers, closed }) => closed || answers > 0), "none waits")
+        // None has had a connection since: the server must end all the same.
+        await until(() => fronts().length === stopped.length && fronts().every((pid) => !stopped.includes(pid)), "others are started")
+        for (const { socket } of clients) socket.destroy()
+      })
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
+
   it.scopedLive("where no memory can be lent, the agent serves", () =>
     Effect.gen(function*() {
       const fakes = makeSharedFakes()

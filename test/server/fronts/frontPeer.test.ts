@@ -40,7 +40,7 @@ const setUp = () => {
     },
     metrics: { droppedAtFront: () => {}, responded: (status, count = 1) => responses.set(status, (responses.get(status) ?? 0) + count) },
     models, memory, part,
-    onOffered: () => {}, onReady: () => {}, onDefect: () => {}, onMalformed: ({ message }) => malformed.push(message)
+    onOffered: () => {}, onReady: () => {}, onTaken: () => {}, onDefect: () => {}, onMalformed: ({ message }) => malformed.push(message)
   })
   /** As the front would write it. */
   const send = (write: (writer: FrameWriter) => void): void => {
