@@ -91,6 +91,8 @@ export interface GletStats {
   /** Process behind it, where there is one. */
   readonly pid?: number
   readonly residentBytes?: number
+  /** Memory of the device that nobody has, where that can be told. */
+  readonly freeDeviceBytes?: number
   /** Cores or SMs that the glet really has, where that can be told: isolations round shares. */
   readonly units?: number
 }

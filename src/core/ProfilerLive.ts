@@ -11,7 +11,8 @@
  *
  * **Loading.** A runner on a GPU may spend far longer on compiling kernels than on being measured, and a glet of another share is another process that
  * compiles them again. Where caps let glets of all shares be open at once (`mps`), they load beside one another, and are measured one after the other;
- * where that fails, for memory say, one is closed before the next is opened, as everywhere else.
+ * where that fails, for memory say, one is closed before the next is opened, as everywhere else. A device tells how much of its memory is free, not who
+ * has it: of glets that load beside one another each takes an equal part of what all took.
  *
  * **Time.** The budget is divided among the shares; what one leaves goes to the next. Every share has at least its smallest batch measured,
  * whatever that takes, and the larger ones of which the model's objective allows use, as far as all of the budget would carry on that share alone: so it can
@@ -121,15 +122,31 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
 
   const open = (gpu: Gpu, sharePct: number) => executor.open({ id: nextId(gpu), gpu, sharePct, priority: 0 })
 
-  /** A glet with the model loaded. */
-  const prepare = Effect.fnUntraced(function*(request: ProfileRequest, samples: SampleRequests, sharePct: number) {
+  /** Glets with the model loaded, all at the same time. */
+  const prepare = Effect.fnUntraced(function*(request: ProfileRequest, samples: SampleRequests, sharesPct: ReadonlyArray<number>) {
     const { gpu, model } = request
-    const handle = yield* open(gpu, sharePct)
-    const { residentBytes } = yield* handle.stats
-    const report: LoadReport = yield* handle.load(model, request.batches ?? warmBatches(request))
-    return { sharePct, handle, report, residentBytes, run: runner(handle, model, samples) }
+    const atOnce = { concurrency: "unbounded" } as const
+    const opened = yield* Effect.forEach(sharesPct, (sharePct) => open(gpu, sharePct), atOnce)
+    const before = yield* Effect.forEach(opened, ({ stats }) => stats)
+    const reports = yield* Effect.forEach(opened, (handle) => handle.load(model, request.batches ?? warmBatches(request)), atOnce)
+    const freeBytes = before[0]?.freeDeviceBytes
+    const leftBytes = freeBytes === undefined || opened.length === 1 ? undefined : (yield* opened[0]!.stats).freeDeviceBytes
+    const partBytes = freeBytes === undefined || leftBytes === undefined ? undefined : Math.max(0, freeBytes - leftBytes) / opened.length
+    return opened.map((handle, i) => ({
+      sharePct: sharesPct[i]!, handle, residentBytes: before[i]!.residentBytes, run: runner(handle, model, samples),
+      report: partBytes === undefined ? reports[i]! : { ...reports[i]!, memoryBytes: Math.ceil(partBytes) }
+    }))
   })
-  type Prepared = Effect.Effect.Success<ReturnType<typeof prepare>>
+
+  /** A glet that is ready to be measured. */
+  interface Prepared {
+    readonly sharePct: number
+    readonly handle: GletHandle
+    readonly report: LoadReport
+    /** Before the model was loaded. */
+    readonly residentBytes: number | undefined
+    readonly run: ReturnType<typeof runner>
+  }
 
   const measure = Effect.fnUntraced(function*(request: ProfileRequest, { handle, report, residentBytes, run, sharePct }: Prepared, budgetMs: number) {
     const { gpu, model } = request
@@ -204,10 +221,10 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
         }
       })
     const oneByOne = (some: ReadonlyArray<number>) =>
-      Effect.forEach(some, (sharePct) => Effect.scoped(Effect.flatMap(prepare(request, samples, sharePct), measureOne)), { discard: true })
+      Effect.forEach(some, (sharePct) => Effect.scoped(Effect.flatMap(prepare(request, samples, [sharePct]), ([only]) => measureOne(only!))), { discard: true })
     /** False where they could not be open at once. */
     const together = (some: ReadonlyArray<number>) =>
-      Effect.forEach(some, (sharePct) => prepare(request, samples, sharePct), { concurrency: "unbounded" }).pipe(
+      prepare(request, samples, some).pipe(
         Effect.tapError((error) => Effect.logDebug(`shares of ${model.name} are loaded one by one: ${error.message}`)),
         Effect.option,
         Effect.flatMap((prepared) => Option.isNone(prepared) ? Effect.succeed(false) : Effect.as(Effect.forEach(prepared.value, measureOne, { discard: true }), true)),

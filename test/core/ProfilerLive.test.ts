@@ -99,6 +99,8 @@ describe("Profiler", () => {
 
   const counted = (profile: Profile, failsBeside: boolean) => {
     const state = { open: 0, mostOpen: 0, running: 0, mostRunning: 0, loads: 0 }
+    // Of a device of ten gigabytes, each load takes one; what a load sees go is what all take that load beside it.
+    const gigabyte = 2 ** 30
     const layer = ProfilerLive.layer().pipe(Layer.provide(Layer.map(
       Layer.provide(Emulated.layer({ profiles: [profile] }), Emulated.layerInventory(profile, { count: 1, sharesPct: [25, 50, 100] })),
       (context) => {
@@ -117,8 +119,9 @@ describe("Profiler", () => {
                   assert.strictEqual(state.running, 0, "loads while another share is measured")
                   return failsBeside && state.open > 1
                     ? Effect.fail(new ModelLoadFailed({ model: model.name, glet: spec.id, reason: "no-memory", detail: "no room beside others" }))
-                    : handle.load(model, batches)
+                    : Effect.map(Effect.zipLeft(handle.load(model, batches), Effect.yieldNow()), (report) => ({ ...report, memoryBytes: state.loads * gigabyte }))
                 }),
+              stats: Effect.map(handle.stats, (stats) => ({ ...stats, freeDeviceBytes: (10 - state.loads) * gigabyte })),
               start: (batch, onEnd) => {
                 state.running += 1
                 state.mostRunning = Math.max(state.mostRunning, state.running)
@@ -146,6 +149,7 @@ describe("Profiler", () => {
       const found = yield* underCaps
       assert.deepStrictEqual([25, 50, 100].map((sharePct) => sizes(found, sharePct)), [[1, 2, 4], [1, 2, 4], [1, 2, 4]])
       assert.deepStrictEqual(state, { open: 0, mostOpen: 3, running: 0, mostRunning: 1, loads: 3 })
+      assert.strictEqual(found.memoryBytes, 2 ** 30)
     }).pipe(Effect.provide(layer))
   })
 

@@ -112,5 +112,5 @@ export interface Loaded {
 }
 
 export type ControlReply =
-  | { readonly ok: true; readonly opened?: Opened; readonly loaded?: Loaded; readonly residentBytes?: number }
+  | { readonly ok: true; readonly opened?: Opened; readonly loaded?: Loaded; readonly residentBytes?: number; readonly freeDeviceBytes?: number }
   | { readonly ok: false; readonly reason?: LoadFailureReason | OpenFailureReason; readonly detail: string }

@@ -161,8 +161,11 @@ class RunnerGlet implements GletHandle {
       Effect.timeoutOption(statsTimeout),
       Effect.map((reply) => {
         const { batches, busyMs, items, runner } = this
-        const resident = reply._tag === "Some" && isReply(reply.value) && reply.value.ok ? reply.value.residentBytes : undefined
-        return { batches, items, busyMs, pid: runner.pid, units: this.opened.units, ...(resident === undefined ? {} : { residentBytes: resident }) }
+        const { freeDeviceBytes, residentBytes } = reply._tag === "Some" && isReply(reply.value) && reply.value.ok ? reply.value : {}
+        return {
+          batches, items, busyMs, pid: runner.pid, units: this.opened.units, ...(residentBytes === undefined ? {} : { residentBytes }),
+          ...(freeDeviceBytes === undefined ? {} : { freeDeviceBytes })
+        }
       })
     )
   }

@@ -65,6 +65,8 @@ export interface Engine {
   readonly name: EngineName
   /** Of an engine on CUDA. */
   readonly cuda?: CudaReady
+  /** Memory of the device that nobody has, of an engine on CUDA. */
+  readonly freeDeviceBytes?: () => number
   /** Rejects with `OpenFailure`. */
   readonly openGlet: (request: GletRequest) => Promise<EngineGlet>
 }

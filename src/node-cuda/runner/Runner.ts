@@ -111,7 +111,7 @@ export class Runner implements FrameSink {
         await this.close(request.glet)
         return { ok: true }
       case "stats":
-        return { ok: true, residentBytes: process.memoryUsage.rss() }
+        return { ok: true, residentBytes: process.memoryUsage.rss(), ...(this.engine.freeDeviceBytes === undefined ? {} : { freeDeviceBytes: this.engine.freeDeviceBytes() }) }
       case "drain":
         this.draining = true
         await Promise.all([...this.glets.keys()].map((glet) => this.close(glet)))

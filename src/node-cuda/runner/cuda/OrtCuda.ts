@@ -128,6 +128,7 @@ export const makeCudaEngine = (memory: SegmentMemory, { claims, isolation }: Cud
   return {
     name: "ort-c",
     cuda,
+    freeDeviceBytes: driver.freeBytes,
     openGlet: ({ givesWay, priority, sharePct, units }) =>
       new Promise((resolve, reject) => {
         try {
