@@ -5,6 +5,7 @@ import { counted } from "../../core/internal/counted.js"
 import { gletsOf } from "../../core/Plan.js"
 import { Scheduler } from "../../scheduler/Scheduler.js"
 import { HttpServer } from "../../server/HttpServer.js"
+import type { ResolvedConfig, ServerConfig } from "../../server/ServerConfig.js"
 import { ModelCatalog } from "../../server/ModelCatalog.js"
 import type { CatalogProgress } from "../../server/ModelCatalogLive.js"
 import type { NodeUpgradesOptions } from "../../edge/NodeUpgrades.js"
@@ -58,14 +59,21 @@ const edgeOptions = (args: ServeArgs): Effect.Effect<NodeUpgradesOptions | undef
     return { token, origins: args.edgeOrigin }
   })
 
+/** Where GPUs compute, cores are there to read requests, and one JavaScript thread would be the limit long before the GPUs are. */
+const withFronts = ({ config, settings }: ResolvedConfig, executor: ServeArgs["executor"], hasEdge: boolean): ServerConfig => {
+  const isAsked = settings.some(({ name, source }) => name === "fronts" && source !== "default")
+  return isAsked || hasEdge || executor !== "cuda" ? config : { ...config, fronts: "auto" }
+}
+
 /** `glet serve` */
 export const handle = (args: ServeArgs): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
     const directory = yield* modelFolder(args.models)
-    const { config } = yield* resolveServerConfig(args)
+    const resolved = yield* resolveServerConfig(args)
     const file = yield* readConfigFile(args.config)
     const overrides = yield* modelSettings(args, file.models)
     const edge = yield* edgeOptions(args)
+    const config = withFronts(resolved, args.executor, edge !== undefined)
     // A front passes requests on, not connections of another protocol.
     if (edge !== undefined && config.fronts !== 0) return yield* usageError("edge nodes cannot join through fronts", "leave out --fronts, or the edge token")
     const progress = makeProgress(1000)

@@ -15,14 +15,20 @@ import { agentSocket, socketFolder } from "./socketFolder.js"
 const coresPerFront = 4
 const mostFronts = 8
 
-/** Fronts to start, for the setting and the cores there are; 0 where there is no memory that they could share. */
-export const frontsFor = (setting: ServerConfig["fronts"], cores: number): number =>
-  setting === "auto" ? Math.min(mostFronts, Math.floor(cores / coresPerFront)) : Math.min(setting, Math.max(1, cores))
+/** Fronts that `auto` starts: as cores allow, and so that the largest request fits into the memory of each, with as much for its answer. */
+const automatic = (cores: number, capacityBytes: number, maxBodyBytes: number): number =>
+  Math.max(0, Math.min(mostFronts, Math.floor(cores / coresPerFront), Math.floor(capacityBytes / (2 * maxBodyBytes)) - 1))
 
-export const frontCount = ({ fronts }: ServerConfig, arena: TensorArena): Effect.Effect<number> =>
+/** Fronts to start, for the setting, the cores there are and the memory to divide. */
+export const frontsFor = ({ fronts, maxBodyBytes }: Pick<ServerConfig, "fronts" | "maxBodyBytes">, cores: number, capacityBytes: number): number =>
+  fronts === "auto" ? automatic(cores, capacityBytes, maxBodyBytes) : Math.min(fronts, Math.max(1, cores))
+
+/** The same, here; 0 where there is no memory that they could share. */
+export const frontCount = (config: ServerConfig, arena: TensorArena): Effect.Effect<number> =>
   Effect.gen(function*() {
+    const { fronts } = config
     const cores = os.availableParallelism()
-    const count = frontsFor(fronts, cores)
+    const count = frontsFor(config, cores, arena.capacityBytes)
     if (count > 0 && arena.shared === undefined) {
       yield* Effect.logWarning("fronts need an executor whose memory processes can share; requests are read by the agent itself")
       return 0

@@ -138,8 +138,12 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
 
 describe("auto", () => {
   it("starts none where cores are few, and never more than there are cores", () => {
-    assert.deepStrictEqual([1, 2, 3, 4, 8, 16, 64].map((cores) => frontsFor("auto", cores)), [0, 0, 0, 1, 2, 4, 8])
-    assert.deepStrictEqual([1, 2, 16].map((cores) => frontsFor(4, cores)), [1, 2, 4])
-    assert.strictEqual(frontsFor(0, 16), 0)
+    const [mebibyte, gibibyte] = [2 ** 20, 2 ** 30]
+    const config = (fronts: number | "auto") => ({ fronts, maxBodyBytes: 64 * mebibyte })
+    assert.deepStrictEqual([1, 2, 3, 4, 8, 16, 64].map((cores) => frontsFor(config("auto"), cores, 2 * gibibyte)), [0, 0, 0, 1, 2, 4, 8])
+    assert.deepStrictEqual([1, 2, 16].map((cores) => frontsFor(config(4), cores, 2 * gibibyte)), [1, 2, 4])
+    assert.strictEqual(frontsFor(config(0), 16, 2 * gibibyte), 0)
+    // The largest request and as large an answer have to fit into the part of each.
+    assert.deepStrictEqual([100 * mebibyte, 512 * mebibyte, gibibyte - 4096].map((capacity) => frontsFor(config("auto"), 64, capacity)), [0, 3, 6])
   })
 })
