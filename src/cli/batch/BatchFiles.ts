@@ -29,8 +29,8 @@ const kindOf = (file: string): BatchFile["kind"] | undefined =>
   /\.(jsonl|ndjson)(\.gz)?$/.test(file) ? "lines" : file.endsWith(".json") ? "single" : undefined
 
 /**
- * The files that inputs name: themselves, and all .json, .jsonl and .jsonl.gz in folders, subfolders included, in the order of their names. Files
- * whose answers would go to the same place are refused, as is an output folder inside of an input folder.
+ * The files that inputs name: themselves, and all .json, .jsonl and .jsonl.gz in folders, subfolders included, in the order of their names; hidden
+ * ones are left out. Files whose answers would go to the same place are refused, as is an output folder inside of an input folder.
  * @since 0.1.0
  * @category batch
  */
@@ -53,8 +53,11 @@ export const listFiles = (inputs: ReadonlyArray<string>, outputFolder: string): 
         const root = path.resolve(input)
         if (output === root || output.startsWith(root + path.sep)) return { problem: `the output folder ${outputFolder} is inside of the input folder ${input}: its answers would be taken for requests` }
         const names = fs.readdirSync(input, { recursive: true, withFileTypes: true })
-          .filter((entry) => entry.isFile() && kindOf(entry.name) !== undefined)
-          .map((entry) => path.relative(input, path.join(entry.parentPath, entry.name)))
+          .filter((entry) => !entry.name.startsWith(".") && kindOf(entry.name) !== undefined)
+          .map((entry) => path.join(entry.parentPath, entry.name))
+          // Links to files too: folders of data are often made of them.
+          .filter((file) => fs.statSync(file).isFile())
+          .map((file) => path.relative(input, file))
           .sort()
         if (names.length === 0) return { problem: `the folder ${input} holds no .json, .jsonl or .jsonl.gz file` }
         for (const name of names) {

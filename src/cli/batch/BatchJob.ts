@@ -11,6 +11,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { CliError } from "../CliError.js"
 import { reasonOf } from "../internal/files.js"
+import { isAlive } from "../../node-cuda/internal/isAlive.js"
 import { fileSha256 } from "../internal/sha256.js"
 import type { BatchFile } from "./BatchFiles.js"
 
@@ -19,7 +20,7 @@ export const BatchJob = Schema.Struct({
   apiVersion: Schema.Literal("glet/v1alpha1"),
   kind: Schema.Literal("BatchJob"),
   model: Schema.String,
-  /** SHA-256 of input files whose answers are told by their line, by output. */
+  /** By output, what its input was: the SHA-256 where answers are told by their line, size and time of change where there is one answer. */
   files: Schema.Record({ key: Schema.String, value: Schema.String })
 })
 
@@ -28,13 +29,13 @@ const lockFile = ".glet-batch.lock"
 
 const failed = (problem: string, hint?: string): CliError => new CliError({ reason: "input", problem, ...(hint === undefined ? {} : { hint }) })
 
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM"
-  }
+const attempt = <A>(file: string, run: () => A): Effect.Effect<A, CliError> =>
+  Effect.try({ try: run, catch: (error) => failed(`${file}: ${reasonOf(error)}`) })
+
+/** Changes with the file, in all likelihood. */
+const stampOf = (file: string): string => {
+  const { mtimeMs, size } = fs.statSync(file)
+  return `${size} bytes of ${mtimeMs}`
 }
 
 /** Holds the folder for this process; a lock whose process is gone does not count. */
@@ -86,17 +87,20 @@ export const enterJob = (folder: string, model: string, inputs: ReadonlyArray<Ba
     }
     const files: Record<string, string> = { ...before?.files }
     for (const { input, kind, output } of inputs) {
-      if (kind === "single") continue
-      const sha256 = yield* fileSha256(input)
+      const content = kind === "lines" ? yield* fileSha256(input) : yield* attempt(input, () => stampOf(input))
       const known = files[output]
-      if (known !== undefined && known !== sha256) return yield* failed(`${input} has changed since ${folder} answers it line by line`, other)
+      // Gone before it is forgotten of what: a kill between the two leaves it to be answered.
+      if (kind === "single" && known !== undefined && known !== content) yield* attempt(folder, () => fs.rmSync(path.join(folder, output), { force: true }))
+      else if (known !== undefined && known !== content) return yield* failed(`${input} has changed since ${folder} answers it line by line`, other)
       if (known === undefined && fs.existsSync(path.join(folder, output))) {
         return yield* failed(`${path.join(folder, output)} is there already and is no answer of this job`, other)
       }
-      files[output] = sha256
+      files[output] = content
     }
     const job: typeof BatchJob.Type = { apiVersion: "glet/v1alpha1", kind: "BatchJob", model, files }
     const file = path.join(folder, jobFile)
-    fs.writeFileSync(`${file}.part`, `${JSON.stringify(job)}\n`)
-    fs.renameSync(`${file}.part`, file)
+    yield* attempt(file, () => {
+      fs.writeFileSync(`${file}.part`, `${JSON.stringify(job)}\n`)
+      fs.renameSync(`${file}.part`, file)
+    })
   })

@@ -42,6 +42,12 @@ export interface AnswerFile {
   readonly close: () => void
 }
 
+/** All of it: a disk that is nearly full takes a part, and says nothing. */
+const writeAll = (handle: number, text: string): void => {
+  const bytes = Buffer.from(text)
+  for (let done = 0; done < bytes.length;) done += fs.writeSync(handle, bytes, done)
+}
+
 /** Answers on lines; what a kill left of the last line is cut off. @since 0.1.0 @category batch */
 const openLines = (file: string): AnswerFile => {
   const { bytes, lines } = fs.existsSync(file) ? wholeLines(file) : { bytes: 0, lines: 0 }
@@ -49,7 +55,7 @@ const openLines = (file: string): AnswerFile => {
   fs.ftruncateSync(handle, bytes)
   return {
     done: lines,
-    add: (answer) => void fs.writeSync(handle, `${answer}\n`),
+    add: (answer) => writeAll(handle, `${answer}\n`),
     close: () => {
       // After a power cut, too, what was said to be done is done.
       fs.fdatasyncSync(handle)
@@ -58,9 +64,9 @@ const openLines = (file: string): AnswerFile => {
   }
 }
 
-/** One answer, in place at once; an input that was changed since is to be answered again. */
-const openSingle = (input: string, file: string): AnswerFile => ({
-  done: fs.existsSync(file) && fs.statSync(file).mtimeMs >= fs.statSync(input).mtimeMs ? 1 : 0,
+/** One answer, in place at once. */
+const openSingle = (file: string): AnswerFile => ({
+  done: fs.existsSync(file) ? 1 : 0,
   add: (answer) => {
     const draft = `${file}.part`
     fs.writeFileSync(draft, `${answer}\n`)
@@ -70,8 +76,8 @@ const openSingle = (input: string, file: string): AnswerFile => ({
 })
 
 /** Opens the place for a file's answers, folders included; throws where the system refuses. @since 0.1.0 @category batch */
-export const openAnswers = (folder: string, { input, kind, output }: BatchFile): AnswerFile => {
+export const openAnswers = (folder: string, { kind, output }: BatchFile): AnswerFile => {
   const file = path.join(folder, output)
   fs.mkdirSync(path.dirname(file), { recursive: true })
-  return kind === "lines" ? openLines(file) : openSingle(input, file)
+  return kind === "lines" ? openLines(file) : openSingle(file)
 }

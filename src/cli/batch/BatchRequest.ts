@@ -8,6 +8,7 @@ import * as http from "node:http"
 import { CliError } from "../CliError.js"
 import { urlOf } from "../internal/serverClient.js"
 import type { Target } from "../load/HttpConnection.js"
+import { asBestEffort } from "./requestText.js"
 
 /** The answer, as one line of JSON; `failed` where the server says that this request cannot be answered. @since 0.1.0 @category batch */
 export interface BatchAnswer {
@@ -39,22 +40,11 @@ const suspectAttempts = 3
 
 const failure = (error: string, status?: number): BatchAnswer => ({ line: JSON.stringify({ error, ...(status === undefined ? {} : { status }) }), failed: true })
 
-/** The request as best-effort work, or why it is none. */
-const prepared = (text: string): { readonly body: string } | { readonly problem: string } => {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    return { problem: `not JSON: ${error instanceof Error ? error.message : String(error)}` }
-  }
-  if (typeof value !== "object" || value === null || !("inputs" in value)) return { problem: 'not a request: {"inputs": [...]} is needed' }
-  const parameters = "parameters" in value && typeof value.parameters === "object" ? value.parameters : {}
-  return { body: JSON.stringify({ ...value, parameters: { ...parameters, "service-class": "best-effort" } }) }
-}
-
+/** Line breaks in JSON stand between its tokens only, where any space may. */
 const oneLine = (text: string): string | undefined => {
   try {
-    return text.includes("\n") ? JSON.stringify(JSON.parse(text)) : (JSON.parse(text), text)
+    JSON.parse(text)
+    return text.replace(/[\r\n]+/g, " ")
   } catch {
     return undefined
   }
@@ -110,7 +100,7 @@ export const makeBatchSender = (
     })
 
   const ask = (text: string): Effect.Effect<BatchAnswer, CliError> => {
-    const request = prepared(text)
+    const request = asBestEffort(text)
     if ("problem" in request) return Effect.succeed(failure(request.problem))
     const attempt = (number: number, suspects: number): Effect.Effect<BatchAnswer, CliError> =>
       post(request.body).pipe(

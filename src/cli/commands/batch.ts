@@ -33,16 +33,19 @@ interface Counts {
 /** What the reader hands on, in the order of files and their lines. */
 type Step =
   | { readonly kind: "begin"; readonly answers: AnswerFile }
-  | { readonly kind: "request"; readonly text: string; readonly answers: AnswerFile }
+  /** `read`: characters of the file since the request before. */
+  | { readonly kind: "request"; readonly text: string; readonly read: number; readonly answers: AnswerFile }
   | { readonly kind: "end"; readonly file: BatchFile; readonly answers: AnswerFile }
 
+/** A batch of images, as JSON. */
+const longestLine = 256 * 1024 * 1024
 const goesOn = "the same command goes on where this one ends"
 const inputError = (problem: string): CliError => new CliError({ reason: "input", problem, hint: goesOn })
 
 const textsOf = (file: BatchFile): AsyncIterable<string> =>
   file.kind === "lines"
     ? (async function*() {
-      for await (const { text } of linesOf(file.input)) yield text
+      for await (const { text } of linesOf(file.input, longestLine)) yield text
     })()
     : (async function*() {
       yield await fs.promises.readFile(file.input, "utf8")
@@ -54,7 +57,14 @@ async function* stepsOf(files: ReadonlyArray<BatchFile>, folder: string): AsyncG
     const answers = openAnswers(folder, file)
     yield { kind: "begin", answers }
     let at = 0
-    for await (const text of textsOf(file)) if (at++ >= answers.done) yield { kind: "request", text, answers }
+    let read = 0
+    for await (const text of textsOf(file)) {
+      read += text.length + 1
+      if (at++ < answers.done) continue
+      // How much of a packed file that is, nobody knows.
+      yield { kind: "request", text, read: file.input.endsWith(".gz") ? 0 : read, answers }
+      read = 0
+    }
     yield { kind: "end", file, answers }
   }
 }
@@ -94,7 +104,7 @@ export const handle = (args: BatchArgs): Effect.Effect<void, CliError> =>
         step.answers.add(answer!.line)
         counts.answered++
         if (answer!.failed) counts.failed++
-        counts.inFile += step.text.length + 1
+        counts.inFile += step.read
       } else if (step.kind === "begin") {
         counts.before += step.answers.done
       } else {
