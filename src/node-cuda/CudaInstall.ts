@@ -12,7 +12,8 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { pipeline } from "node:stream/promises"
 import type { ProviderHome, ProviderReceipt, ProviderState } from "./internal/ortProvider.js"
-import { providerFiles, providerHome, providerState, receiptName } from "./internal/ortProvider.js"
+import { isAlive } from "./internal/isAlive.js"
+import { changedFiles, mentions, providerFiles, providerHome, providerState, receiptName } from "./internal/ortProvider.js"
 import { runCommand } from "./internal/runCommand.js"
 import type { Wheel } from "./internal/wheel.js"
 import { extract, makeMeter, openWheel, parseRecord, WheelProblem } from "./internal/wheel.js"
@@ -23,7 +24,7 @@ import { extract, makeMeter, openWheel, parseRecord, WheelProblem } from "./inte
  * @category errors
  */
 export class CudaInstallError extends Schema.TaggedError<CudaInstallError>()("CudaInstallError", {
-  reason: Schema.Literal("unsupported-platform", "not-found", "wrong-version", "hash-mismatch", "broken-wheel", "pip-failed", "not-writable"),
+  reason: Schema.Literal("unsupported-platform", "not-found", "wrong-version", "wrong-platform", "hash-mismatch", "broken-wheel", "pip-failed", "not-writable"),
   /** File, folder or program. */
   subject: Schema.String,
   detail: Schema.String
@@ -56,6 +57,8 @@ export interface CudaInstalled {
 
 const packageName = "onnxruntime-gpu"
 const inWheel = (file: string): string => `onnxruntime/capi/${file}`
+/** What its libraries take on disk, about. */
+const mostMebibytes = 600
 /** A download of a quarter of a gigabyte on a slow line. */
 const pipTimeoutMs = 60 * 60 * 1000
 /** Python versions and manylinux tags that the wheels have had; any will do, the libraries inside are the same. */
@@ -74,12 +77,37 @@ const attempt = <A>(subject: string, run: () => A | Promise<A>): Effect.Effect<A
       if (error instanceof CudaInstallError) return error
       if (error instanceof WheelProblem) return failure("broken-wheel", subject, error.message)
       const code = error instanceof Error && "code" in error ? String(error.code) : ""
-      if (code === "EACCES" || code === "EPERM" || code === "EROFS" || code === "ENOSPC") return failure("not-writable", subject, textOf(error))
+      if (code === "ENOSPC" || code === "EDQUOT") return failure("not-writable", subject, `no space is left there: the provider takes ${mostMebibytes} MiB, free them and try again`)
+      if (code === "EACCES" || code === "EPERM" || code === "EROFS") return failure("not-writable", subject, textOf(error))
       return failure(code === "ENOENT" ? "not-found" : "broken-wheel", subject, textOf(error))
     }
   })
 
 const architecture = process.arch === "arm64" ? "aarch64" : "x86_64"
+/** By the number that an ELF file gives its machine. */
+const machines: ReadonlyMap<number, string> = new Map([[62, "x86_64"], [183, "aarch64"]])
+
+/** What is wrong with a file as a library of this host. */
+const libraryProblem = async (file: string): Promise<string | undefined> => {
+  const handle = await fs.promises.open(file, "r")
+  try {
+    const head = Buffer.alloc(20)
+    await handle.read(head, 0, head.length, 0)
+    if (head.readUInt32BE(0) !== 0x7f454c46) return "it is no shared library of Linux"
+    const machine = head.readUInt16LE(18)
+    return machines.get(machine) === architecture ? undefined : `it is for ${machines.get(machine) ?? `machine ${machine}`}, this host is ${architecture}`
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Half-written files of installations that were killed; those of one that runs are left to it. */
+const removeLeftOver = (folder: string): void => {
+  for (const name of fs.readdirSync(folder)) {
+    const pid = /\.so\.(\d+)\.partial$/.exec(name)?.[1]
+    if (pid !== undefined && !isAlive(Number(pid))) fs.rmSync(path.join(folder, name), { force: true })
+  }
+}
 
 /** Downloads the wheel into a folder; answers its path. */
 const download = (version: string, folder: string): Effect.Effect<string, CudaInstallError> =>
@@ -113,8 +141,10 @@ const place = (
   record: Wheel["record"] | undefined
 ): Effect.Effect<void, CudaInstallError> =>
   attempt(home.folder, async () => {
-    const partial = (file: string): string => path.join(home.folder, `${file}.partial`)
+    // Two that install at the same moment do not write into one file.
+    const partial = (file: string): string => path.join(home.folder, `${file}.${process.pid}.partial`)
     try {
+      removeLeftOver(home.folder)
       const sha256: Record<string, string> = {}
       for (const file of providerFiles) {
         const wrote = await write(file, partial(file))
@@ -124,6 +154,8 @@ const place = (
             ? "its RECORD does not know the file"
             : `${wrote.bytes} bytes with SHA-256 ${wrote.sha256}, its RECORD says ${expected.bytes} with ${expected.sha256}`)
         }
+        const problem = await libraryProblem(partial(file))
+        if (problem !== undefined) throw failure("wrong-platform", `${source}, ${file}`, problem)
         sha256[file] = Buffer.from(wrote.sha256, "base64url").toString("hex")
       }
       for (const file of providerFiles) await fs.promises.rename(partial(file), path.join(home.folder, file))
@@ -151,21 +183,9 @@ const installedRecord = (libraries: string): { readonly version: string; readonl
   return { version: info[1]!, record: parseRecord(fs.readFileSync(path.join(packages, info[0], "RECORD"), "utf8")) }
 }
 
-/** Whether a library has the version among its texts. */
-const mentions = async (file: string, version: string): Promise<boolean> => {
-  const wanted = Buffer.from(`\0${version}\0`)
-  let rest = Buffer.alloc(0)
-  for await (const chunk of fs.createReadStream(file, { highWaterMark: 1 << 20 })) {
-    const bytes = Buffer.concat([rest, chunk as Buffer])
-    if (bytes.includes(wanted)) return true
-    rest = bytes.subarray(Math.max(0, bytes.length - wanted.length))
-  }
-  return false
-}
-
 const fromFolder = (folder: string, home: ProviderHome): Effect.Effect<{ readonly source: string; readonly verified: boolean }, CudaInstallError> =>
   Effect.gen(function*() {
-    const wheels = fs.readdirSync(folder).filter((name) => /^onnxruntime[-_]gpu-.*\.whl$/i.test(name))
+    const wheels = (yield* attempt(folder, () => fs.readdirSync(folder))).filter((name) => /^onnxruntime[-_]gpu-.*\.whl$/i.test(name))
     const wheel = wheels.find((name) => name.split("-")[1] === home.version) ?? wheels[0]
     if (wheel !== undefined) return yield* fromWheel(path.join(folder, wheel), home)
     const libraries = [folder, path.join(folder, "onnxruntime", "capi")].find((place) => providerFiles.every((file) => fs.existsSync(path.join(place, file))))
@@ -194,7 +214,7 @@ const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.acquir
 )
 
 /**
- * Installs the provider, and says what it still lacks. Does nothing where it is installed with the right version.
+ * Installs the provider, and says what it still lacks. Does nothing where it is installed whole, with the right version.
  * @since 0.1.0
  * @category running
  */
@@ -206,7 +226,8 @@ export const install = (options: CudaInstallOptions = {}): Effect.Effect<CudaIns
     }
     const home = options.home ?? (yield* attempt("onnxruntime-node", providerHome))
     const before = yield* providerState(home)
-    if (!force && before.installed && before.version === home.version) return { state: before, wasThere: true, source: before.home.folder, verified: true }
+    const whole = before.installed && before.version === home.version && (yield* changedFiles(home)).length === 0
+    if (!force && whole) return { state: before, wasThere: true, source: before.home.folder, verified: true }
     let installed
     if (from === undefined) {
       const folder = yield* temporaryFolder

@@ -20,6 +20,7 @@ import { openMpsDaemon } from "./internal/mpsDaemon.js"
 import type { SmiDevice } from "./internal/nvidiaSmi.js"
 import { gpuTypeOf, smiDevices, smiGpus } from "./internal/nvidiaSmi.js"
 import { sharesOfGroups } from "./internal/smGroups.js"
+import { namesIn, visibleDevices } from "./internal/visibleDevices.js"
 
 /** Which GPUs are offered, and how their shares are enforced; every field has a default. @since 0.1.0 @category options */
 export interface CudaInventoryOptions {
@@ -48,20 +49,6 @@ const typicalPreemptMs = 0.15
 /** Probes at a time: each initialises the driver. */
 const probesAtOnce = 4
 
-/** What CUDA_VISIBLE_DEVICES or an option names, in the host's order. Like CUDA, an unknown name hides what follows it. */
-const visible = (devices: ReadonlyArray<SmiDevice>, wanted: ReadonlyArray<string>): ReadonlyArray<SmiDevice> => {
-  const chosen = new Set<SmiDevice>()
-  for (const name of wanted) {
-    const device = devices.find(({ mig, smi, uuid }) => (/^\d+$/.test(name) ? mig === undefined && smi.index === Number(name) : uuid.startsWith(name)))
-    if (device === undefined) break
-    chosen.add(device)
-  }
-  return devices.filter((device) => chosen.has(device))
-}
-
-const named = (text: string | undefined): ReadonlyArray<string> | undefined =>
-  text === undefined ? undefined : text.split(",").map((name) => name.trim()).filter((name) => name !== "")
-
 const sharesOf = (isolation: CudaIsolation, probed: ProbedGpu): readonly [number, ...ReadonlyArray<number>] =>
   isolation === "green" ? sharesOfGroups(probed.smGroups) : isolation === "mps" ? mpsShares : [100]
 
@@ -89,12 +76,15 @@ const describe = ({ mig, smi, uuid }: SmiDevice, probed: ProbedGpu, { isolation,
 export const describeGpus = (options: CudaInventoryOptions = {}): Effect.Effect<ReadonlyArray<DescribedGpu>, CudaUnavailable> =>
   Effect.gen(function*() {
     const all = yield* smiDevices
-    const wanted = options.devices ?? named(process.env["CUDA_VISIBLE_DEVICES"])
-    const devices = wanted === undefined ? all : visible(all, wanted)
+    const wanted = options.devices ?? namesIn(process.env["CUDA_VISIBLE_DEVICES"])
+    const { devices, unknown } = wanted === undefined ? { devices: all, unknown: undefined } : visibleDevices(all, wanted)
     if (devices.length === 0) {
-      const detail = wanted === undefined ? "it lists no GPU" : `none of its ${all.length} devices is ${wanted.join(", ")}`
+      const detail = wanted === undefined ? "it lists no GPU" : unknown === undefined
+        ? `CUDA_VISIBLE_DEVICES is empty, which hides all of its ${all.length} devices: unset it, or name some`
+        : `none of its ${all.length} devices is ${wanted.join(", ")}`
       return yield* new CudaUnavailable({ reason: "no-gpu", subject: "nvidia-smi", detail })
     }
+    if (unknown !== undefined) yield* Effect.logWarning(`no GPU, or more than one, is "${unknown}": as CUDA does, what is named after it is left out`)
     const mpsControl = mpsControlPath() !== undefined
     const described = yield* Effect.forEach(devices, (device) =>
       Effect.gen(function*() {

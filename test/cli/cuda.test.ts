@@ -67,6 +67,14 @@ describe("glet on a host with NVIDIA GPUs", () => {
     assert.include(asked.stderr, "CUDA provider")
   })
 
+  it("doctor says which GPUs CUDA_VISIBLE_DEVICES leaves, and what is wrong with its names", async () => {
+    host.setGpus([h200Line, h200Line.replace("0, GPU-1", "1, GPU-2")])
+    const { stdout } = await glet.run(["doctor", "--json"], { env: { ...env(), CUDA_VISIBLE_DEVICES: `${h200},7` } })
+    const seen = (JSON.parse(stdout) as { readonly checks: ReadonlyArray<Check> }).checks.find(({ name }) => name === "CUDA_VISIBLE_DEVICES")
+    assert.deepInclude(seen, { state: "limited", found: `"${h200},7": 1 of 2` })
+    assert.include(seen?.mend, '"7"')
+  })
+
   it("doctor explains compute modes, a device that cannot be used, and a driver out of step", async () => {
     host.setGpus([h200Line.replace("Default", "Exclusive_Process")])
     assert.deepInclude((await doctor()).check("GPU 0 compute mode"), { state: "limited", found: "Exclusive_Process" })

@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { spawnSync } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -16,9 +17,17 @@ afterAll(() => fs.rmSync(root, { recursive: true, force: true }))
 const shared = "libonnxruntime_providers_shared.so"
 const cuda = "libonnxruntime_providers_cuda.so"
 const version = "1.30.0"
+/** The beginning of a library for this machine, or another. */
+const elfHead = (machine = process.arch === "arm64" ? 183 : 62): Buffer => {
+  const head = Buffer.alloc(64)
+  head.write("\x7fELF", "latin1")
+  head.writeUInt16LE(machine, 18)
+  return head
+}
+const sharedBytes = Buffer.concat([elfHead(), Buffer.from("shared")])
 // Larger than a stream's chunk, half of it not to be compressed.
-const library = Buffer.concat([randomBytes(300_000), Buffer.from(`\0${version}\0`), Buffer.alloc(300_000)])
-const files = { [`onnxruntime/capi/${shared}`]: Buffer.from("shared"), [`onnxruntime/capi/${cuda}`]: library }
+const library = Buffer.concat([elfHead(), randomBytes(300_000), Buffer.from(`\0${version}\0`), Buffer.alloc(300_000)])
+const files = { [`onnxruntime/capi/${shared}`]: sharedBytes, [`onnxruntime/capi/${cuda}`]: library }
 
 let home: { readonly version: string; readonly folder: string }
 let source: string
@@ -39,7 +48,7 @@ const refused = (options: Partial<CudaInstallOptions>) =>
   })
 const assertPlaced = (): void => {
   assert.isTrue(fs.readFileSync(path.join(home.folder, cuda)).equals(library))
-  assert.strictEqual(fs.readFileSync(path.join(home.folder, shared), "utf8"), "shared")
+  assert.isTrue(fs.readFileSync(path.join(home.folder, shared)).equals(sharedBytes))
   assert.deepStrictEqual(fs.readdirSync(home.folder).sort(), [receiptName, cuda, shared].sort())
 }
 
@@ -88,9 +97,31 @@ describe("CudaInstall", () => {
       assert.strictEqual(unknown.reason, "hash-mismatch")
       const bare = path.join(source, "bare")
       fs.mkdirSync(bare)
-      fs.writeFileSync(path.join(bare, shared), "shared")
+      fs.writeFileSync(path.join(bare, shared), sharedBytes)
       fs.writeFileSync(path.join(bare, cuda), `\0${version}1\0`)
       assert.strictEqual((yield* refused({ from: bare })).reason, "wrong-version")
+    }))
+
+  it.live("refuses libraries of another machine, and what is no library", () =>
+    Effect.gen(function*() {
+      const other = { ...files, [`onnxruntime/capi/${cuda}`]: Buffer.concat([elfHead(process.arch === "arm64" ? 62 : 183), library.subarray(64)]) }
+      const foreign = yield* refused({ from: wheel({ files: other }) })
+      assert.strictEqual(foreign.reason, "wrong-platform")
+      assert.match(foreign.message, /it is for (aarch64|x86_64), this host is (x86_64|aarch64)/)
+      const text = yield* refused({ from: wheel({ files: { ...files, [`onnxruntime/capi/${shared}`]: Buffer.from("version https://git-lfs...") } }) })
+      assert.strictEqual(text.reason, "wrong-platform")
+    }))
+
+  it.live("mends what was cut short since, and clears up after an installation that was killed", () =>
+    Effect.gen(function*() {
+      yield* installed({ from: wheel() })
+      fs.truncateSync(path.join(home.folder, cuda), 1000)
+      const dead = spawnSync("true").pid
+      fs.writeFileSync(path.join(home.folder, `${cuda}.${dead}.partial`), "half")
+      const again = yield* installed({ from: wheel() })
+      assert.isFalse(again.wasThere)
+      assertPlaced()
+      assert.isTrue((yield* installed({ from: "/nowhere" })).wasThere)
     }))
 
   it.live("refuses what is no wheel, a broken one, and one that lies about sizes", () =>

@@ -11,7 +11,9 @@ import { chooseIsolation, noMpsControl } from "../../node-cuda/internal/isolatio
 import { mpsControlName, mpsControlPath, ownPipeDirectory, runningDaemon, serverList, serverStatus } from "../../node-cuda/internal/mpsControl.js"
 import type { SmiDevice } from "../../node-cuda/internal/nvidiaSmi.js"
 import { smiDevices } from "../../node-cuda/internal/nvidiaSmi.js"
-import { providerHome, providerState } from "../../node-cuda/internal/ortProvider.js"
+import type { ProviderState } from "../../node-cuda/internal/ortProvider.js"
+import { changedFiles, mentions, providerFiles, providerHome, providerState } from "../../node-cuda/internal/ortProvider.js"
+import { namesIn, visibleDevices } from "../../node-cuda/internal/visibleDevices.js"
 import type { Check } from "./doctorChecks.js"
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`
@@ -49,6 +51,19 @@ const deviceChecks = ({ mig, smi, uuid }: SmiDevice, essential: boolean): Effect
     })
     return [device, ...modeCheck, isolation]
   })
+
+/** Which of the devices the variable leaves to a server; nothing where it is not set. */
+const visibleCheck = (devices: ReadonlyArray<SmiDevice>, essential: boolean): ReadonlyArray<Check> => {
+  const name = "CUDA_VISIBLE_DEVICES"
+  const text = process.env[name]
+  const names = namesIn(text)
+  if (names === undefined) return []
+  const { devices: seen, unknown } = visibleDevices(devices, names)
+  const found = `"${text}": ${seen.length} of ${devices.length}`
+  if (seen.length === 0) return [{ name, state: "missing", essential, found, mend: "it hides all GPUs: unset it, or name indices or UUIDs as nvidia-smi -L shows them" }]
+  if (unknown === undefined) return [{ name, state: "ok", essential: false, found }]
+  return [{ name, state: "limited", essential: false, found, mend: `no GPU, or more than one, is "${unknown}", which hides what is named after it` }]
+}
 
 /** Pipe directories of ours whose daemon is gone. */
 const staleDirectories = (uuids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
@@ -90,17 +105,30 @@ const mpsCheck = (uuids: ReadonlyArray<string>): Effect.Effect<Check> =>
       : { name, state: "limited", essential: false, found, mend: "a client had a fatal exception: the server takes no new clients until all old ones have ended; end them" }
   })
 
+/** Why the provider is not what it should be. */
+const providerProblem = ({ home, installed, version }: ProviderState): Effect.Effect<string | undefined> =>
+  Effect.gen(function*() {
+    if (!installed) return `not in ${home.folder}`
+    if (version === undefined) {
+      const isOfVersion = yield* Effect.promise(() => mentions(path.join(home.folder, providerFiles[1]), home.version))
+      return isOfVersion ? undefined : `put into ${home.folder} by hand, and not of version ${home.version}, which onnxruntime-node has`
+    }
+    if (version !== home.version) return `version ${version} beside onnxruntime-node ${home.version}`
+    const changed = yield* changedFiles(home)
+    return changed.length === 0 ? undefined : `${changed.join(" and ")} in ${home.folder} changed since it was installed`
+  })
+
 const providerChecks = (essential: boolean, driver: string): Effect.Effect<ReadonlyArray<Check>> =>
   Effect.gen(function*() {
     const name = "CUDA provider"
     const home = yield* Effect.either(Effect.try({ try: () => providerHome(), catch: (error) => (error instanceof Error ? error.message : String(error)) }))
     if (Either.isLeft(home)) return [{ name, state: "missing", essential, found: home.left, mend: "run npm ci again" }]
     const state = yield* providerState(home.right)
-    const { folder, version } = home.right
-    const wrong = state.version !== undefined && state.version !== version
-    if (!state.installed || wrong) {
+    const { version } = home.right
+    const wrong = yield* providerProblem(state)
+    if (wrong !== undefined) {
       return [{
-        name, state: "missing", essential, found: wrong ? `version ${state.version} beside onnxruntime-node ${version}` : `not in ${folder}`,
+        name, state: "missing", essential, found: wrong,
         mend: "glet cuda install puts it there (glet doctor --fix does the same); it takes 250 MB from PyPI, or --from a wheel",
         fix: () => Effect.runPromise(Effect.map(install({ force: true }), ({ source }) => `installed ${source}`))
       }]
@@ -148,6 +176,6 @@ export const cudaChecks = (essential: boolean): Effect.Effect<ReadonlyArray<Chec
     if (devices.length === 0) return none(new CudaUnavailable({ reason: "no-gpu", subject: "nvidia-smi", detail: "it lists no GPU" }), essential)
     const perDevice = yield* Effect.forEach(devices, (device) => deviceChecks(device, essential), { concurrency: 4 })
     return [
-      ...perDevice.flat(), yield* mpsCheck(devices.map(({ uuid }) => uuid)), ...(yield* providerChecks(essential, devices[0]!.smi.driver)), lockedMemory()
+      ...perDevice.flat(), ...visibleCheck(devices, essential), yield* mpsCheck(devices.map(({ uuid }) => uuid)), ...(yield* providerChecks(essential, devices[0]!.smi.driver)), lockedMemory()
     ]
   }).pipe(Effect.catchAll((error) => Effect.succeed(none(error, essential))))

@@ -1,8 +1,10 @@
 /** ONNX Runtime's CUDA provider: two libraries that stand beside onnxruntime-node's libonnxruntime, of its exact version. */
 import * as Effect from "effect/Effect"
+import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import * as path from "node:path"
+import { pipeline } from "node:stream/promises"
 import type { LibrarySearch } from "./cudaLibraries.js"
 import { findLibraries } from "./cudaLibraries.js"
 import { runCommand } from "./runCommand.js"
@@ -28,6 +30,14 @@ export interface ProviderReceipt {
 
 export const receiptName = "libonnxruntime_providers.glet.json"
 
+const readReceipt = (home: ProviderHome): ProviderReceipt | undefined => {
+  try {
+    return JSON.parse(fs.readFileSync(path.join(home.folder, receiptName), "utf8")) as ProviderReceipt
+  } catch {
+    return undefined
+  }
+}
+
 /** Throws where onnxruntime-node is not installed. */
 export const providerHome = (): ProviderHome => {
   const manifest = createRequire(import.meta.url).resolve("onnxruntime-node/package.json")
@@ -37,6 +47,32 @@ export const providerHome = (): ProviderHome => {
   if (abi === undefined) throw new Error(`there is no napi-* folder in ${bin}`)
   return { version, folder: path.join(bin, abi, process.platform, process.arch) }
 }
+
+/** Whether a library has the version among its texts. */
+export const mentions = async (file: string, version: string): Promise<boolean> => {
+  const wanted = Buffer.from(`\0${version}\0`)
+  let rest = Buffer.alloc(0)
+  for await (const chunk of fs.createReadStream(file, { highWaterMark: 1 << 20 })) {
+    const bytes = Buffer.concat([rest, chunk as Buffer])
+    if (bytes.includes(wanted)) return true
+    rest = bytes.subarray(Math.max(0, bytes.length - wanted.length))
+  }
+  return false
+}
+
+/** Files that are not those that the receipt tells of: cut short by a crash, or put there since. None where there is no receipt. */
+export const changedFiles = (home: ProviderHome): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(async () => {
+    const receipt = readReceipt(home)
+    if (receipt === undefined) return []
+    const changed: Array<string> = []
+    for (const file of providerFiles) {
+      const hash = createHash("sha256")
+      const isThere = await pipeline(fs.createReadStream(path.join(home.folder, file)), hash).then(() => true, () => false)
+      if (!isThere || hash.digest("hex") !== receipt.sha256[file]) changed.push(file)
+    }
+    return changed
+  })
 
 /** How far the provider is from working. */
 export interface ProviderState {
@@ -74,12 +110,7 @@ const majorOf = (names: ReadonlyArray<string>, library: string): number | undefi
 export const providerState = (home: ProviderHome = providerHome()): Effect.Effect<ProviderState> =>
   Effect.gen(function*() {
     const installed = providerFiles.every((file) => fs.existsSync(path.join(home.folder, file)))
-    let version: string | undefined
-    try {
-      version = (JSON.parse(fs.readFileSync(path.join(home.folder, receiptName), "utf8")) as ProviderReceipt).version
-    } catch {
-      version = undefined
-    }
+    const version = readReceipt(home)?.version
     const { missing, names } = installed ? yield* linked(path.join(home.folder, cudaFile)) : { names: [], missing: [] }
     const wanted = installed ? [...missing.filter((name) => name !== providerFiles[0]), ...loadedLater] : []
     const libraries = yield* findLibraries(wanted)
