@@ -1,5 +1,5 @@
-// Part of scripts/gpu-check.mjs: a server on the GPU under load, and what may happen to it: a new plan, a killed runner, a killed MPS daemon, a model
-// that comes and goes.
+// Part of scripts/gpu-check.mjs: a server on the GPU under load, and what may happen to it: a new plan, a killed runner, one that hangs, a killed MPS
+// daemon, a model that comes and goes.
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -94,6 +94,14 @@ export const checkOnline = async ({ fault, isolation, log, models, mpsFolder, pr
       process.kill(victim.pid, "SIGKILL")
       await sleep(30)
       return { backMs: await waitFor(allReady, 20_000), restarts: (await status()).glets.map(({ restarts }) => restarts) }
+    })
+    await span("runner hangs", 16_000, async () => {
+      const before = (await status()).glets.map(({ restarts }) => restarts).reduce((a, b) => a + b, 0)
+      const victim = (await status()).glets.find(({ pid }) => pid !== undefined)
+      process.kill(victim.pid, "SIGSTOP")
+      const restarted = async () => (await status()).glets.map(({ restarts }) => restarts).reduce((a, b) => a + b, 0) > before
+      const seenMs = await waitFor(restarted, 30_000)
+      return { seenMs, backMs: await waitFor(allReady, 20_000), detail: (await status()).glets.find(({ id }) => id === victim.id)?.detail }
     })
     if (isolation === "mps") {
       await span("MPS daemon killed", 6000, async () => {

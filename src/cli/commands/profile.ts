@@ -74,11 +74,13 @@ export const handle = (args: ProfileArgs): Effect.Effect<void, unknown> =>
     const roofline = args.types ? yield* measureRoofline(gpu!, args.budget) : undefined
     for (const [i, model] of models.entries()) {
       let measured = profiles[i]!
-      if (roofline !== undefined) {
+      // What an earlier run has found stays: one that was stopped goes on.
+      if (roofline !== undefined && (args.force || measured.types === undefined)) {
         progress.show(`[${i + 1}/${models.length}] ${model.name}: its type`)
         measured = yield* measureTypes(model, gpu!, measured, roofline, args.budget)
       }
-      if (args.pairs) {
+      const met = new Set(measured.coRuns?.flatMap(({ neighbours }) => neighbours.map((each) => each.model)))
+      if (args.pairs && (args.force || !models.every(({ name }) => met.has(name)))) {
         progress.show(`[${i + 1}/${models.length}] ${model.name}: beside the others`)
         measured = yield* measurePairs(model, gpu!, measured, models, args.budget)
       }

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import { counted } from "../../core/internal/counted.js"
 import { latenessOf } from "../../core/HostStatus.js"
 import type { SchedulerStatus as Status } from "../../scheduler/SchedulerStatus.js"
 import { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
@@ -17,10 +18,11 @@ const glets = (value: Status, colour: boolean): string => {
     const works = glet.assignments.map((work) => [
       work.model, String(work.batch), work.measured.count === 0 ? "-" : work.meanBatch.toFixed(1), ms(work.predictedMs), measured(work.measured.p50Ms), measured(work.measured.p99Ms), String(work.measured.count)
     ])
-    const lines = works.length === 0 ? [[...head, "-"]] : works.map((work, i) => [...(i === 0 ? head : head.map(() => "")), ...work])
-    return glet.detail === "" ? lines : [...lines, ["", "", "", glet.restarts > 0 ? `${glet.restarts} restarts: ${glet.detail}` : glet.detail]]
+    return works.length === 0 ? [[...head, "-"]] : works.map((work, i) => [...(i === 0 ? head : head.map(() => "")), ...work])
   })
-  return table(["glet", "share", "units", "state", "busy", "model", "batch", "mean", "predicted ms", "p50 ms", "p99 ms", "batches"], rows, { align: "lrrlrlrrrrrr", colour })
+  const details = value.glets.flatMap(({ detail, id, restarts }) => detail === "" ? [] : [`${id}: ${restarts > 0 ? `${counted(restarts, "restart")}: ` : ""}${detail}`])
+  // Below the table: a sentence in a cell would make its column as wide.
+  return [table(["glet", "share", "units", "state", "busy", "model", "batch", "mean", "predicted ms", "p50 ms", "p99 ms", "batches"], rows, { align: "lrrlrlrrrrrr", colour }), ...details].join("\n")
 }
 
 const models = (value: Status, colour: boolean): string => {
