@@ -85,6 +85,8 @@ for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
       // Code that has run a few dozen times is still slow: a runner lives longer.
       for (let i = 0, endMs = performance.now() + warmMs; i < warmBatches && performance.now() < endMs; i++) await new Promise<void>((done) => start(done))
       const { held, result: latency } = await heldOf(glet.held, (counted) => latencyOf(counted(start), forMs))
+      const checksums = loaded.batch(items).outputs().filter((_, i) => i % model.signature.outputs.length === 0).slice(0, 4).map((output) =>
+        round(new Float32Array(output.buffer, output.byteOffset, output.byteLength >> 2).reduce((sum, each, at) => sum + each * (1 + (at % 7)), 0)))
       const inFlight = Array.from({ length: glet.depth }, (_, set) => loaded.batch(items, set).start)
       const heldBefore = glet.held.totalMs
       const perSecond = await throughputOf(inFlight, forMs)
@@ -94,7 +96,7 @@ for (const name of asked.length > 0 ? asked : zooSignatures.keys()) {
       const node = process.env["GLET_BENCH_NODE"] === "0" ? undefined : await nodeBaseline(model.path, name, items).catch((error: unknown) => ({ error: String(error) }))
       write({
         what: "engine", model: name, batch: items, p50Ms: round(latency.p50Ms), p99Ms: round(latency.p99Ms), count: latency.count,
-        itemsPerS: Math.round(perSecond * items), ...held, heldFirstMs: cold.held.heldMs, heldBusyMs: round(heldBusyMs), bare, node,
+        itemsPerS: Math.round(perSecond * items), checksums, ...held, heldFirstMs: cold.held.heldMs, heldBusyMs: round(heldBusyMs), bare, node,
         ...("p50Ms" in bare ? { ratio: round(bare.p50Ms / latency.p50Ms), throughputRatio: round((perSecond * items) / bare.itemsPerS) } : {})
       })
     }

@@ -45,6 +45,7 @@ interface Open {
   readonly fake: FakeCuda
   readonly arena: TensorArena
   readonly glet: EngineGlet
+  readonly notes: ReadonlyArray<string>
   readonly another: (units: number, priority?: number) => Promise<EngineGlet>
 }
 
@@ -53,8 +54,9 @@ const open = async (options: FakeOptions = {}, units = 132, isolation: "green" |
   const memory = new ArrayBuffer(16 << 20)
   const arena = makeSegmentArena(memory)
   const engine = makeCudaEngine({ bytes: new Uint8Array(memory), address: loadKoffi().address(memory) }, { isolation }, fake.runtime(onFatal))
+  const notes = engine.cuda?.notes ?? []
   const another = (units: number, priority = 0) => engine.openGlet({ units, sharePct: Math.round((100 * units) / 132), priority })
-  return { fake, arena, glet: await another(units), another }
+  return { fake, arena, glet: await another(units), another, notes }
 }
 
 const load = async (glet: EngineGlet, { model }: ContractModel, warmBatches: ReadonlyArray<number>) =>
@@ -121,6 +123,30 @@ describe("CudaGlet", () => {
       assert.deepStrictEqual(fake.live(), nothing)
     })
   }
+
+  it("lets the GPU gather and scatter small tensors, and does it on the host where it cannot", async () => {
+    const contract = contractModels(putIn(folder)).find(({ model }) => model.signature.batchSymbol !== undefined)!
+    const runs = async (options: FakeOptions) => {
+      const { arena, fake, glet, notes } = await open(options)
+      const { model } = await load(glet, contract, [1, contract.model.maxBatch])
+      await runMany(arena, [[contract, model]], 40, 7)
+      await model.release()
+      await glet.close()
+      assert.deepStrictEqual(fake.live(), nothing)
+      const count = (call: string) => fake.calls.get(call) ?? 0
+      return { notes, moves: [count("moveIn") > 10, count("moveOut") > 10], isStaged: count("copyIn") > 10 }
+    }
+    assert.deepStrictEqual(await runs({}), { notes: [], moves: [true, true], isStaged: false })
+    const without = await runs({
+      onCall: (call) => {
+        if (call === "openMover") throw new CudaError("cuModuleLoadData", 222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION")
+      }
+    })
+    assert.deepStrictEqual(without, {
+      notes: ["small tensors are gathered on the host: cuModuleLoadData failed with CUDA_ERROR_UNSUPPORTED_PTX_VERSION (222)"],
+      moves: [false, false], isStaged: true
+    })
+  })
 
   it("keeps batches in flight and computes one after the other", async () => {
     const { arena, glet } = await open()

@@ -117,8 +117,8 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
     else if (operation.type === "record") events.get(operation.event)!.reached = operation.version
     return true
   }
-  const copies = (into: boolean): CudaDriver["copyAllIn"] => (list, stream) => {
-    called(into ? "copyAllIn" : "copyAllOut")
+  const copies = (into: boolean, call: string): CudaDriver["copyAllIn"] => (list, stream) => {
+    called(call)
     for (let i = 0; i < list.count; i++) {
       const [host, onDevice, bytes] = [getU64(list.host, i), getU64(list.device, i), getU64(list.bytes, i)]
       put(stream, into ? move(onDevice, host, bytes) : move(host, onDevice, bytes))
@@ -212,8 +212,12 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       called("copyOut")
       put(stream, move(to, from, bytes))
     },
-    copyAllIn: copies(true),
-    copyAllOut: copies(false),
+    copyAllIn: copies(true, "copyAllIn"),
+    copyAllOut: copies(false, "copyAllOut"),
+    openMover: () => {
+      called("openMover")
+      return { moveIn: copies(true, "moveIn"), moveOut: copies(false, "moveOut") }
+    },
     beginCapture: (stream) => {
       called("beginCapture")
       capturing.set(stream, [])

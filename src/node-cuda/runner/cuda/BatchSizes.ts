@@ -29,7 +29,7 @@ export class BatchSizes {
 
   /** A size that is not known yet. */
   make(items: number, bindings: ReadonlyArray<number>, nhwc: boolean): BatchSize {
-    return makeBatchSize(this.layout, keyOf(items, bindings), items, bindings, nhwc)
+    return makeBatchSize(this.layout, keyOf(items, bindings), items, bindings, nhwc, this.runtime.mover !== undefined)
   }
 
   /** From now on batches of these items and bindings run as this one. */

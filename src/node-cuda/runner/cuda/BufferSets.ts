@@ -15,7 +15,10 @@ export interface BufferSet {
   readonly size: BatchSize
   readonly device: DevicePointer
   readonly values: BoundValues
-  /** Page-locked memory of the host, laid out alike, for small tensors: many small copies take longer than one and a few memory moves. */
+  /**
+   * Page-locked memory of the host, laid out alike, where small tensors are gathered on the host: many small copies take longer than one and a few memory
+   * moves.
+   */
   readonly staging: { readonly address: number; readonly memory: Uint8Array } | undefined
   readonly copiedIn: Handle
   readonly computed: Handle
@@ -45,8 +48,8 @@ export interface BatchSize {
   readonly items: number
   readonly bindings: ReadonlyArray<number>
   readonly placement: SlotPlacement
-  readonly stagedInputs: boolean
-  readonly stagedOutputs: boolean
+  readonly inputsBy: CopiedBy
+  readonly outputsBy: CopiedBy
   readonly free: Array<BufferSet>
   /** Whether its convolutions run on channels-last tensors. */
   readonly nhwc: boolean
@@ -66,20 +69,29 @@ export interface BatchSize {
   typicalMs: number
 }
 
-/** Tensors whose part of one item is smaller are gathered on the host. */
-const stageBelowBytes = 24 << 10
+/**
+ * How the tensors of several requests come together, or apart: by the copy engine, piece by piece; by a kernel that moves all pieces; or on the host, with
+ * one copy between staging and the device.
+ */
+type CopiedBy = "engine" | "mover" | "host"
 
-const isSmall = (bytes: ReadonlyArray<number>, items: number): boolean => items > 1 && bytes.every((size) => size / items < stageBelowBytes)
+/** Tensors whose part of one item is smaller are not for the copy engine. */
+const smallBytes = 24 << 10
 
-export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>, nhwc: boolean): BatchSize => {
+const copiedBy = (bytes: ReadonlyArray<number>, items: number, hasMover: boolean): CopiedBy => {
+  const areSmall = items > 1 && bytes.every((size) => size / items < smallBytes)
+  return !areSmall ? "engine" : hasMover ? "mover" : "host"
+}
+
+export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>, nhwc: boolean, hasMover: boolean): BatchSize => {
   const placement = layout.placement(items, bindings)
   return {
     key,
     items,
     bindings,
     placement,
-    stagedInputs: isSmall(placement.inputBytes, items),
-    stagedOutputs: isSmall(placement.outputBytes, items),
+    inputsBy: copiedBy(placement.inputBytes, items, hasMover),
+    outputsBy: copiedBy(placement.outputBytes, items, hasMover),
     free: [],
     nhwc,
     session: undefined,
@@ -103,7 +115,7 @@ export const makeBufferSet = (driver: CudaDriver, ort: Ort, memoryInfo: bigint, 
   }
   try {
     const device = made(driver.allocate(placement.totalBytes), driver.free)
-    const staging = size.stagedInputs || size.stagedOutputs
+    const staging = size.inputsBy === "host" || size.outputsBy === "host"
       ? made(driver.allocateHost(placement.totalBytes), ({ address }) => driver.freeHost(address))
       : undefined
     const event = () => made(driver.createEvent(), driver.destroyEvent)

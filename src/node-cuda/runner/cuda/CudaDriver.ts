@@ -46,6 +46,12 @@ export interface CopyList {
   readonly bytes: Uint32Array
 }
 
+/** Copies small pieces by the GPU's own reads and writes of page-locked memory. The host's addresses are those that the GPU knows (`deviceAddress`). */
+export interface Mover {
+  readonly moveIn: (list: CopyList, stream: Handle) => void
+  readonly moveOut: (list: CopyList, stream: Handle) => void
+}
+
 /** That a word of 32 bits in memory, as a signed number, is at least so much. */
 export interface WaitCondition {
   readonly word: DevicePointer
@@ -90,6 +96,8 @@ export interface CudaDriver {
   readonly copyOut: (to: number, from: DevicePointer, bytes: number, stream: Handle) => void
   readonly copyAllIn: (list: CopyList, stream: Handle) => void
   readonly copyAllOut: (list: CopyList, stream: Handle) => void
+  /** Makes it, and tries it. Throws where it does not work. */
+  readonly openMover: () => Mover
 
   /** From now on what is put on the stream, by whatever thread, is recorded instead of run. */
   readonly beginCapture: (stream: Handle) => void

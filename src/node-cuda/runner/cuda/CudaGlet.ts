@@ -191,7 +191,7 @@ export class CudaGlet implements EngineGlet, Pollable {
   private prepare(job: Job): boolean {
     if (job.set !== undefined || job.problem !== undefined) return true
     const { batch, model, size } = job
-    const { driver } = this.runtime
+    const { driver, mover } = this.runtime
     const startMs = performance.now()
     try {
       const set = model.takeSet(size)
@@ -202,11 +202,14 @@ export class CudaGlet implements EngineGlet, Pollable {
       // Copies of images are long, and others' wait behind them.
       const giveWay = model.giveWayOf(set)
       if (giveWay !== undefined) driver.waitUntil(stream, giveWay)
-      if (size.stagedInputs && !isWhole(batch, size.items)) {
+      const by = isWhole(batch, size.items) ? "engine" : size.inputsBy
+      if (by === "host") {
         const { bytes, start } = inputsOf(size)
         const { address, memory } = set.staging!
         gather(model.layout, this.memory.bytes, batch, memory, size.placement, size.items)
         driver.copyIn(set.device + start, address + start, bytes, stream)
+      } else if (by === "mover") {
+        mover!.moveIn(this.list(job, set, "inputs", mover!.segment), stream)
       } else {
         driver.copyAllIn(this.list(job, set, "inputs"), stream)
       }
@@ -218,10 +221,10 @@ export class CudaGlet implements EngineGlet, Pollable {
     return true
   }
 
-  private list({ batch, model: { layout }, size }: Job, set: BufferSet, side: Side): CopyList {
+  private list({ batch, model: { layout }, size }: Job, set: BufferSet, side: Side, segment: number = this.segmentAddress): CopyList {
     const most = mostPieces(layout, batch, side)
     if (2 * most > this.copies.host.length) this.copies = makeCopyList(2 * most)
-    listCopies(this.copies, side, layout, batch, this.segmentAddress, size.placement, size.items, set.device)
+    listCopies(this.copies, side, layout, batch, segment, size.placement, size.items, set.device)
     return this.copies
   }
 
@@ -272,7 +275,7 @@ export class CudaGlet implements EngineGlet, Pollable {
 
   /** Its kernels are on the stream: the copies of the outputs follow. */
   private started(job: Job, problem: string | undefined): void {
-    const { driver } = this.runtime
+    const { driver, mover } = this.runtime
     const { batch, model, size } = job
     const set = job.set!
     const startMs = performance.now()
@@ -288,9 +291,12 @@ export class CudaGlet implements EngineGlet, Pollable {
       const stream = apart ? this.copyOutStream : model.stream
       if (apart) driver.wait(stream, set.computed)
       if (job.problem === undefined) {
-        if (size.stagedOutputs && !isWhole(batch, size.items)) {
+        const by = isWhole(batch, size.items) ? "engine" : size.outputsBy
+        if (by === "host") {
           const { bytes, start } = outputsOf(size)
           if (bytes > 0) driver.copyOut(set.staging!.address + start, set.device + start, bytes, stream)
+        } else if (by === "mover") {
+          mover!.moveOut(this.list(job, set, "outputs", mover!.segment), stream)
         } else {
           driver.copyAllOut(this.list(job, set, "outputs"), stream)
         }
@@ -313,7 +319,7 @@ export class CudaGlet implements EngineGlet, Pollable {
       this.lastEndMs = nowMs
       size.typicalMs = this.typicalAfter(size.typicalMs, inferMs)
       try {
-        if (size.stagedOutputs && !isWhole(batch, size.items)) {
+        if (size.outputsBy === "host" && !isWhole(batch, size.items)) {
           scatter(model.layout, this.memory.bytes, batch, set!.staging!.memory, size.placement, size.items)
         }
         const dynamic = this.takeDynamic(job)

@@ -2,8 +2,14 @@
 import type { LoadRequest } from "../Engine.js"
 import type { Ort } from "../OrtApi.js"
 import type { OrtCSession } from "../OrtCSession.js"
-import type { CudaDriver, CudaError, Handle } from "./CudaDriver.js"
+import type { CudaDriver, CudaError, DevicePointer, Handle, Mover } from "./CudaDriver.js"
 import type { CudaSessionSettings } from "./cudaSession.js"
+
+/** A mover for slots. */
+export interface SlotMover extends Mover {
+  /** Where the GPU finds the segment. */
+  readonly segment: DevicePointer
+}
 
 export interface CudaRuntime {
   readonly driver: CudaDriver
@@ -16,6 +22,8 @@ export interface CudaRuntime {
   readonly unsynchronized: bigint
   /** What trials and launches are measured by, in ms. */
   readonly now: () => number
+  /** For small tensors; without it they are gathered on the host. */
+  readonly mover?: SlotMover | undefined
   /** The device is lost for this process. */
   readonly onFatal: (error: CudaError) => void
 }

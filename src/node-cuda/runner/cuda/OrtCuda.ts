@@ -14,7 +14,7 @@ import { CudaError } from "./CudaDriver.js"
 import { CudaGlet } from "./CudaGlet.js"
 import type { ModelChoice } from "./CudaModel.js"
 import { CudaModel } from "./CudaModel.js"
-import type { CudaRuntime } from "./CudaRuntime.js"
+import type { CudaRuntime, SlotMover } from "./CudaRuntime.js"
 import { readySizes } from "./warmUp.js"
 import { createCudaSession, hasConvolutions } from "./cudaSession.js"
 import type { GletContext } from "./gletContext.js"
@@ -100,6 +100,16 @@ const lockSegment = (driver: CudaDriver, memory: SegmentMemory): ReadonlyArray<s
   }
 }
 
+/** A mover for the slots of a segment that is page-locked. */
+const openSlotMover = (driver: CudaDriver, memory: SegmentMemory): { readonly mover?: SlotMover; readonly problem?: string } => {
+  try {
+    return { mover: { ...driver.openMover(), segment: driver.deviceAddress(Number(memory.address)) } }
+  } catch (error) {
+    if (error instanceof CudaError && error.isFatal) throw error
+    return { problem: textOf(error) }
+  }
+}
+
 /** Loads ONNX Runtime. Throws where it does not load. `onFatal` must end the process. */
 export const makeOrtCuda = (
   memory: SegmentMemory,
@@ -109,14 +119,20 @@ export const makeOrtCuda = (
 ): Engine => makeCudaEngine(memory, settings, makeRuntime(driver, loadOrt(), onFatal))
 
 /** The engine on what is given. */
-export const makeCudaEngine = (memory: SegmentMemory, { claims, isolation }: CudaEngineSettings, runtime: CudaRuntime): Engine => {
-  const { driver } = runtime
+export const makeCudaEngine = (memory: SegmentMemory, { claims, isolation }: CudaEngineSettings, given: CudaRuntime): Engine => {
+  const { driver } = given
   const { device } = driver
   const lockNotes = lockSegment(driver, memory)
+  const moving = lockNotes.length === 0 ? openSlotMover(driver, memory) : {}
+  const runtime: CudaRuntime = { ...given, mover: moving.mover }
   const contexts = makeGletContexts(driver, isolation)
   const poller = new CompletionPoll()
   const preemption = makePreemption(driver, memory, { place: claims, isLocked: lockNotes.length === 0, isShared: isolation !== "mps" })
-  const notes = preemption.problem === undefined ? lockNotes : [...lockNotes, `best-effort batches do not give way: ${preemption.problem}`]
+  const notes = [
+    ...lockNotes,
+    ...(moving.problem === undefined ? [] : [`small tensors are gathered on the host: ${moving.problem}`]),
+    ...(preemption.problem === undefined ? [] : [`best-effort batches do not give way: ${preemption.problem}`])
+  ]
   const load = makeLoader(runtime)
   const cuda: CudaReady = {
     name: device.name,

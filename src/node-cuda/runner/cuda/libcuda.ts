@@ -1,8 +1,10 @@
 /** `CudaDriver` on the driver's own library, libcuda.so.1, through koffi. */
 import type { NativeFunction } from "../../internal/native.js"
 import { loadKoffi } from "../../internal/native.js"
-import type { CopyList, CudaDevice, CudaDriver, GreenContext, SmGroups } from "./CudaDriver.js"
-import { CudaError } from "./CudaDriver.js"
+import type { CopyList, CudaDevice, CudaDriver, GreenContext, Mover, SmGroups } from "./CudaDriver.js"
+import { CudaError, getU64 } from "./CudaDriver.js"
+import { blocksOfPiece, mostPieces, moveKernel, moveKernelName, threadsOfBlock } from "./moveKernel.js"
+import { checkMover } from "./checkMover.js"
 
 /** The functions, as of CUDA 12.8 and later. Pointers and handles travel as 64-bit numbers, except where the driver writes through them. */
 const signatures = {
@@ -43,6 +45,10 @@ const signatures = {
   cuStreamWaitEvent: "int cuStreamWaitEvent(uint64_t stream, uint64_t event, unsigned int flags)",
   cuMemcpyHtoDAsync: "int cuMemcpyHtoDAsync_v2(uint64_t to, uint64_t from, uint64_t bytes, uint64_t stream)",
   cuMemcpyDtoHAsync: "int cuMemcpyDtoHAsync_v2(uint64_t to, uint64_t from, uint64_t bytes, uint64_t stream)",
+  cuModuleLoadData: "int cuModuleLoadData(void *module, const char *image)",
+  cuModuleGetFunction: "int cuModuleGetFunction(void *made, uint64_t module, const char *name)",
+  cuLaunchKernel:
+    "int cuLaunchKernel(uint64_t kernel, uint32_t x, uint32_t y, uint32_t z, uint32_t tx, uint32_t ty, uint32_t tz, uint32_t shared, uint64_t stream, void *parameters, void *extra)",
   cuStreamBeginCapture: "int cuStreamBeginCapture_v2(uint64_t stream, int mode)",
   cuStreamEndCapture: "int cuStreamEndCapture(uint64_t stream, void *graph)",
   cuGraphGetNodes: "int cuGraphGetNodes(uint64_t graph, void *nodes, void *count)",
@@ -197,6 +203,28 @@ export const openLibcuda = (): CudaDriver => {
     }
   }
 
+  const loadMover = (): Mover => {
+    const kernel = make("cuModuleGetFunction", make("cuModuleLoadData", moveKernel), moveKernelName)
+    const parameters = new Uint32Array(6 * mostPieces)
+    // Where the one parameter stands. The driver reads both at each launch: they live as long as `move` does.
+    const addresses = BigUint64Array.of(koffi.address(parameters.buffer))
+    const move = ({ bytes, count }: CopyList, from: Uint32Array, to: Uint32Array, stream: number): void => {
+      for (let first = 0; first < count; first += mostPieces) {
+        const pieces = Math.min(mostPieces, count - first)
+        parameters.set(from.subarray(2 * first, 2 * (first + pieces)), 0)
+        parameters.set(to.subarray(2 * first, 2 * (first + pieces)), 2 * mostPieces)
+        parameters.set(bytes.subarray(2 * first, 2 * (first + pieces)), 4 * mostPieces)
+        let longest = 0
+        for (let i = first; i < first + pieces; i++) longest = Math.max(longest, getU64(bytes, i))
+        check("cuLaunchKernel", f.cuLaunchKernel(kernel, blocksOfPiece(longest), pieces, 1, threadsOfBlock, 1, 1, 0, stream, addresses, null) as number)
+      }
+    }
+    return {
+      moveIn: (list, stream) => move(list, list.host, list.device, stream),
+      moveOut: (list, stream) => move(list, list.device, list.host, stream)
+    }
+  }
+
   const nodesOf = (graph: number): ReadonlyArray<{ readonly node: bigint; readonly type: number }> => {
     check("cuGraphGetNodes", f.cuGraphGetNodes(graph, null, words) as number)
     const nodes = new BigUint64Array(Number(words[0]))
@@ -265,7 +293,7 @@ export const openLibcuda = (): CudaDriver => {
     loaded ??= Object.fromEntries(
       Object.entries(preemptionSignatures).map(([name, signature]) => [name, library.func(signature)])
     ) as Readonly<Record<keyof typeof preemptionSignatures, NativeFunction>>
-  return {
+  const driver: CudaDriver = {
     device: describe(),
     freeBytes: () => {
       check("cuMemGetInfo", f.cuMemGetInfo(words.subarray(0, 1), words.subarray(1, 2)) as number)
@@ -313,6 +341,11 @@ export const openLibcuda = (): CudaDriver => {
     copyOut: (to, from, bytes, stream) => check("cuMemcpyDtoHAsync", f.cuMemcpyDtoHAsync(to, from, bytes, stream) as number),
     copyAllIn: (list, stream) => copyAll(list, list.device, list.host, f.cuMemcpyHtoDAsync, "cuMemcpyHtoDAsync", stream),
     copyAllOut: (list, stream) => copyAll(list, list.host, list.device, f.cuMemcpyDtoHAsync, "cuMemcpyDtoHAsync", stream),
+    openMover: () => {
+      const mover = loadMover()
+      checkMover(driver, mover)
+      return mover
+    },
     beginCapture: (stream) => check("cuStreamBeginCapture", f.cuStreamBeginCapture(stream, relaxed) as number),
     endCapture: (stream) => {
       words[0] = 0n
@@ -338,4 +371,5 @@ export const openLibcuda = (): CudaDriver => {
     destroyGraph: (graph) => check("cuGraphDestroy", f.cuGraphDestroy(graph) as number),
     destroyExecutable: (executable) => check("cuGraphExecDestroy", f.cuGraphExecDestroy(executable) as number)
   }
+  return driver
 }
