@@ -124,7 +124,7 @@ describe("CudaGlet", () => {
     })
   }
 
-  it("lets the GPU gather and scatter small tensors, and does it on the host where it cannot", async () => {
+  it("lets the GPU gather and scatter small tensors, and does it on the host where it cannot or they are few bytes", async () => {
     const contract = contractModels(putIn(folder)).find(({ model }) => model.signature.batchSymbol !== undefined)!
     const runs = async (options: FakeOptions) => {
       const { arena, fake, glet, notes } = await open(options)
@@ -137,6 +137,7 @@ describe("CudaGlet", () => {
       return { notes, moves: [count("moveIn") > 10, count("moveOut") > 10], isStaged: count("copyIn") > 10 }
     }
     assert.deepStrictEqual(await runs({}), { notes: [], moves: [true, true], isStaged: false })
+    assert.deepStrictEqual(await runs({ moveFromBytes: 2 ** 30 }), { notes: [], moves: [false, false], isStaged: true })
     const without = await runs({
       onCall: (call) => {
         if (call === "openMover") throw new CudaError("cuModuleLoadData", 222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION")

@@ -31,6 +31,8 @@ export interface FakeOptions {
   readonly runMs?: (nhwc: boolean) => number
   /** Milliseconds the launch of a graph holds its thread, by the same clock. */
   readonly launchMs?: number
+  /** `CudaRuntime.moveFromBytes`; by default all small tensors are the mover's. */
+  readonly moveFromBytes?: number
   /** What an executable graph computes in place of what was recorded. */
   readonly tamper?: (run: () => void) => void
 }
@@ -275,6 +277,7 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       unsynchronized: 0n,
       now: () => clockMs,
       onFatal,
+      moveFromBytes: options.moveFromBytes ?? 1,
       openSession: async (request, { nhwc, stream }): Promise<OrtCSession> => {
         called("openSession")
         const session = await createSession(ort, request.path, request.signature, { threads: 1 })

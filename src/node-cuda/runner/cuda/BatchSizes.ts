@@ -7,6 +7,8 @@ import type { CudaRuntime } from "./CudaRuntime.js"
 
 /** Sets of a size that exist at most: one computes while another is filled; small ones come and go faster than one can be filled. */
 export const setsOf = (size: BatchSize): number => bytesOfSet(size) < 1 << 20 ? 3 : 2
+/** `CudaRuntime.moveFromBytes` where none is given. */
+const movesFromBytes = 16 << 10
 /** Sizes other than the ready ones that are remembered; the one that was used longest ago goes first. */
 const mostOtherSizes = 48
 
@@ -29,7 +31,8 @@ export class BatchSizes {
 
   /** A size that is not known yet. */
   make(items: number, bindings: ReadonlyArray<number>, nhwc: boolean): BatchSize {
-    return makeBatchSize(this.layout, keyOf(items, bindings), items, bindings, nhwc, this.runtime.mover !== undefined)
+    const { mover, moveFromBytes = movesFromBytes } = this.runtime
+    return makeBatchSize(this.layout, keyOf(items, bindings), items, bindings, nhwc, mover === undefined ? undefined : moveFromBytes)
   }
 
   /** From now on batches of these items and bindings run as this one. */

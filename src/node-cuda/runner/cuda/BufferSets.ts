@@ -78,20 +78,22 @@ type CopiedBy = "engine" | "mover" | "host"
 /** Tensors whose part of one item is smaller are not for the copy engine. */
 const smallBytes = 24 << 10
 
-const copiedBy = (bytes: ReadonlyArray<number>, items: number, hasMover: boolean): CopiedBy => {
+/** `moveFromBytes`: where the mover pays; undefined without one. */
+const copiedBy = (bytes: ReadonlyArray<number>, items: number, moveFromBytes: number | undefined): CopiedBy => {
   const areSmall = items > 1 && bytes.every((size) => size / items < smallBytes)
-  return !areSmall ? "engine" : hasMover ? "mover" : "host"
+  const total = bytes.reduce((sum, size) => sum + size, 0)
+  return !areSmall ? "engine" : moveFromBytes !== undefined && total >= moveFromBytes ? "mover" : "host"
 }
 
-export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>, nhwc: boolean, hasMover: boolean): BatchSize => {
+export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bindings: ReadonlyArray<number>, nhwc: boolean, moveFromBytes: number | undefined): BatchSize => {
   const placement = layout.placement(items, bindings)
   return {
     key,
     items,
     bindings,
     placement,
-    inputsBy: copiedBy(placement.inputBytes, items, hasMover),
-    outputsBy: copiedBy(placement.outputBytes, items, hasMover),
+    inputsBy: copiedBy(placement.inputBytes, items, moveFromBytes),
+    outputsBy: copiedBy(placement.outputBytes, items, moveFromBytes),
     free: [],
     nhwc,
     session: undefined,

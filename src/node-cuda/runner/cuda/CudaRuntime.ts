@@ -24,6 +24,8 @@ export interface CudaRuntime {
   readonly now: () => number
   /** For small tensors; without it they are gathered on the host. */
   readonly mover?: SlotMover | undefined
+  /** Fewer bytes of a batch are moved on the host, ahead of a kernel that others would wait for; 16 kB by default. */
+  readonly moveFromBytes?: number | undefined
   /** The device is lost for this process. */
   readonly onFatal: (error: CudaError) => void
 }
