@@ -76,6 +76,8 @@ const startServer = (host: SuiteHost, system: SuiteSystem, scenario: Scenario, f
     const ready = yield* Deferred.make<string>()
     const server = yield* startGlet([
       "serve", "--models", models, "--profiles", host.profiles, "--port", "0", "--json", "--shared-memory", "--profile-budget", String(profileBudgetMs), ...host.serve, "--planner", system.planner, "--isolation", system.isolation ?? "auto",
+      // A server for each model needs no more processes to read what it is asked.
+      ...(system.apart === true ? ["--fronts", "0"] : []),
       ...scenario.models.flatMap(({ class: serviceClass, maxBatch, name, sloMs }) => [
         "--max-batch", `${name}=${maxBatch}`, "--class", `${name}=${serviceClass}`,
         ...(sloMs === undefined ? [] : ["--slo", `${name}=${sloMs}`]),
