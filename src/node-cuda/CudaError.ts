@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 
 const hints = {
-  "no-driver": "install the NVIDIA driver (570 or newer), and in a container start it with the NVIDIA container toolkit (--gpus all)",
+  "no-driver": "install the NVIDIA driver (580 or newer), and in a container start it with the NVIDIA container toolkit (--gpus all)",
   "no-gpu": "see nvidia-smi -L, and whether CUDA_VISIBLE_DEVICES hides them; --executor cpu serves without",
   "nvidia-smi-failed": "run nvidia-smi by hand; a driver that was updated needs its modules loaded anew or a reboot",
   "unreadable": "report the output of the command as a bug",

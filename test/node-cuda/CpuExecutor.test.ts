@@ -213,7 +213,7 @@ describe("CpuExecutor", () => {
     })))
 
   it.scopedLive("ends a runner that hangs, and what was in flight is told", () =>
-    withExecutor({ hangTimeoutMs: 200 }, Effect.gen(function*() {
+    withExecutor({ hangTimeoutMs: 1000 }, Effect.gen(function*() {
       const glet = yield* openGlet()
       yield* glet.load(lenetModel, [1])
       const { arena } = yield* Executor

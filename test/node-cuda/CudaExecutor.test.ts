@@ -222,6 +222,17 @@ describe("CudaExecutor", () => {
       assert.deepStrictEqual(host.calls().filter((call) => call.startsWith("terminate")), [`terminate_client ${server} ${pid}`])
     }), { drainTimeoutMs: 300 }))
 
+  it.scopedLive("takes a client that hangs off the GPU and kills it", () =>
+    withExecutor(Effect.gen(function*() {
+      const glet = yield* open(gpus.mps, 50)
+      const pid = yield* pidOf(glet)
+      const server = serverPid()
+      process.kill(pid, "SIGSTOP")
+      assert.include((yield* glet.exited).message, "it hangs")
+      assert.isFalse(isAlive(pid))
+      assert.deepStrictEqual(host.calls().filter((call) => call.startsWith("terminate")), [`terminate_client ${server} ${pid}`])
+    }), { hangTimeoutMs: 1000 }))
+
   it.scopedLive("does not start at all where the provider is missing", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(CudaExecutor.make({ runnerPath: host.runnerPath }))

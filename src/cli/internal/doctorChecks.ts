@@ -39,7 +39,7 @@ const onnxruntime = (): Check => {
   try {
     const ort = require("onnxruntime-node") as { readonly env: { readonly versions: Readonly<Record<string, string | undefined>> }; readonly listSupportedBackends?: () => ReadonlyArray<{ readonly name: string }> }
     const backends = ort.listSupportedBackends?.().map((backend) => backend.name) ?? []
-    return { name, state: "ok", essential: true, found: `${ort.env.versions["node"] ?? "unknown version"}, engine ort-js, providers ${backends.join(", ") || "unknown"}` }
+    return { name, state: "ok", essential: true, found: `${ort.env.versions["node"] ?? "unknown version"}, engine ort-js, built for ${backends.join(", ") || "unknown"}` }
   } catch (error) {
     return { name, state: "missing", essential: true, found: messageOf(error), mend: "run npm ci again (npm install glet-orion); onnxruntime-node needs glibc 2.28, macOS 13 or Windows 10" }
   }

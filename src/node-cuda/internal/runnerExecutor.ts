@@ -32,7 +32,7 @@ export interface RunnerExecutorOptions {
   readonly loadTimeoutMs?: number
   /** For batches in flight when a glet or the executor closes. Default 10,000. */
   readonly drainTimeoutMs?: number
-  /** A runner that gives no sign of life for so long, though asked, hangs: it is ended and replaced. Default 10,000. */
+  /** A runner that gives no sign of life for so long, though asked, hangs: it is ended and replaced. Three times as long while it opens, loads or closes something. Default 10,000. */
   readonly hangTimeoutMs?: number
 }
 
@@ -118,7 +118,6 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
           startTimeoutMs,
           drainTimeoutMs,
           hangTimeoutMs,
-          loadTimeoutMs,
           ...(env === undefined ? {} : { env }),
           ...(beforeKill === undefined ? {} : { beforeKill })
         })

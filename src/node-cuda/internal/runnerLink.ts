@@ -47,8 +47,10 @@ const nowhere: ReadonlyArray<Uint8Array> = []
 export class RunnerLink implements FrameSink {
   private readonly writer: FrameWriter
   private readonly replies = new Map<number, (reply: ControlReply | RunnerExit) => void>()
-  /** Of those, the requests that may take their time. */
+  /** Of those, the requests that may keep its thread for a while, as loading a model may. */
   private readonly lengthy = new Set<number>()
+  /** The ping that was not answered yet. */
+  private pinged: number | undefined
   private readonly batches = new Map<number, InFlight>()
   private requests = 0
   private started = 0
@@ -93,9 +95,16 @@ export class RunnerLink implements FrameSink {
     return this.batches.size > 0
   }
 
-  /** It was asked for what may keep its thread for a while, as loading a model may. */
-  get isAsked(): boolean {
-    return this.lengthy.size > 0
+  /** What it was asked may be why it is silent: what came to it after a ping is not, since it reads in order. */
+  get mayBeBusy(): boolean {
+    for (const id of this.lengthy) if (this.pinged === undefined || id < this.pinged) return true
+    return false
+  }
+
+  /** Has it say something. */
+  ping(): void {
+    this.pinged ??= this.requests + 1
+    this.request({ type: "stats" }, () => this.pinged = undefined)
   }
 
   /** Asks the runner; the answer is how it ended where it is gone. Returns a function that stops listening. */

@@ -29,8 +29,6 @@ interface RunnerOptions {
   readonly drainTimeoutMs: number
   /** Without a word from it, though asked, it hangs and is ended by force. */
   readonly hangTimeoutMs: number
-  /** The same while it is asked to open, load or close something. */
-  readonly loadTimeoutMs: number
   /** Runs before signals, with the pid of a runner that did not drain: lets a device go that a killed process would leave in disorder. */
   readonly beforeKill?: (pid: number) => Effect.Effect<void>
 }
@@ -127,6 +125,8 @@ const closeRunner = ({ child, exited, link, ready }: Spawned, { beforeKill, drai
 
 /** Looks at it in `hangTimeoutMs`. */
 const looks = 10
+/** What opens, loads or closes something may keep its thread for so many times as long: sessions are made on others, but the driver is called on it. */
+const busyFactor = 3
 /**
  * Without the end of any batch, though some are in flight. Best-effort batches may rightly take long where they give way all the time; a GPU that
  * computes nothing any more takes for ever.
@@ -134,14 +134,14 @@ const looks = 10
 const stallTimeoutMs = 600_000
 
 /** Ends a runner that hangs, so that those who wait for it are told and another takes its place. */
-const endWhereItHangs = ({ child, kill, link }: Spawned, { beforeKill, hangTimeoutMs, loadTimeoutMs }: RunnerOptions): Effect.Effect<void> =>
+const endWhereItHangs = ({ child, kill, link }: Spawned, { beforeKill, hangTimeoutMs }: RunnerOptions): Effect.Effect<void> =>
   Effect.gen(function*() {
     const lookMs = hangTimeoutMs / looks
-    const patienceMs = () => link.isAsked ? Math.max(hangTimeoutMs, loadTimeoutMs) : hangTimeoutMs
+    const patienceMs = () => link.mayBeBusy ? busyFactor * hangTimeoutMs : hangTimeoutMs
     const seen = yield* untilItHangs({
       lookMs,
       look: (watch) => watch.look(link.heard, link.ended, link.works, { silent: patienceMs() / lookMs, stalled: stallTimeoutMs / lookMs }),
-      ask: () => link.request({ type: "stats" }, () => undefined)
+      ask: () => link.ping()
     })
     if (link.exit !== undefined) return
     const why = seen === "hangs" ? `it gave no sign of life for ${patienceMs()} ms: it hangs` : `none of its batches ended for ${stallTimeoutMs} ms: it hangs`
