@@ -36,6 +36,7 @@ import type { Model } from "./Model.js"
 import type { ModelProfile, ProfilePoint } from "./Profile.js"
 import type { ProfileRequest } from "./Profiler.js"
 import { Profiler } from "./Profiler.js"
+import type { SlotLayout } from "./SlotLayout.js"
 import { makeSlotLayout } from "./SlotLayout.js"
 import { makeRandom } from "./internal/random.js"
 import { firstBatches } from "./internal/batchSizes.js"
@@ -64,6 +65,15 @@ export interface ProfilerOptions {
   readonly everyShare?: boolean
   /** Of the inputs; 1 by default. */
   readonly seed?: number
+}
+
+/**
+ * Runs of a batch size before it is measured. On GPUs kernels of a shape that recurs are recorded after some runs, which take several times as long, and
+ * what loading prepares are the shapes that follow from the number of items alone.
+ */
+const warmRunsOf = (layout: SlotLayout, { isolation }: Gpu): number => {
+  const isRecorded = isolation === "mps" || isolation === "green" || isolation === "stream"
+  return isRecorded && !layout.isStatic ? 8 : 1
 }
 
 /** Glets of as many shares are open at once at most, where they may be. */
@@ -171,6 +181,7 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
       return yield* measureShare({
         maxBatch: model.maxBatch,
         budgetMs,
+        warmRuns: warmRunsOf(makeSlotLayout(model.signature), gpu),
         // A batch that takes more than half of the objective leaves no time to wait for it.
         useful: model.sloMs === undefined ? undefined : { withinMs: model.sloMs / 2, forMs: request.budgetMs },
         batches: request.batches,

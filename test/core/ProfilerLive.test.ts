@@ -336,6 +336,22 @@ describe("sizes of a share", () => {
       assert.deepStrictEqual(yield* measured(1000, { withinMs: 1, forMs: 1 }), [1, 2, 4, 8, 16, 32])
     }))
 
+  it.effect("count from the run on that is as all later ones are", () =>
+    Effect.gen(function*() {
+      const runs = new Map<number, number>()
+      const samples = yield* measureShare({
+        maxBatch: 4, budgetMs: 60, warmRuns: 5, failed: (end) => end,
+        run: (items) => {
+          const count = (runs.get(items) ?? 0) + 1
+          runs.set(items, count)
+          const ms = count <= 5 ? 10 * items : items
+          return Effect.as(TestClock.adjust(ms), { ok: true, inputMs: 0, inferMs: ms, outputMs: 0, outputBindings: undefined, overflow: undefined } as const)
+        }
+      })
+      assert.deepStrictEqual(samples[0], { batch: 1, durationsMs: samples[0]!.durationsMs.map(() => 1) })
+      assert.isAtLeast(samples[0]!.durationsMs.length, 3)
+    }))
+
   it.effect("are run again where a few runs had one far slower among them", () =>
     Effect.gen(function*() {
       // The third run that counts of size 4 takes five times as long. Beyond the budget there is time for a dozen runs more.

@@ -28,6 +28,8 @@ export interface MeasureOptions<E> {
   readonly budgetMs: number
   /** Batches that are expected to end within `withinMs` are measured a few times also where that takes longer than the budget, up to `forMs`. */
   readonly useful?: { readonly withinMs: number; readonly forMs: number } | undefined
+  /** Runs of a size that come before those that count; one by default. */
+  readonly warmRuns?: number | undefined
   /** Only these sizes. */
   readonly batches?: ReadonlyArray<number> | undefined
   /** Runs one batch of so many items. */
@@ -41,7 +43,7 @@ export type Samples = ReadonlyArray<{ readonly batch: number; readonly durations
 
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
-export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run, useful }: MeasureOptions<E>): Effect.Effect<Samples, E> =>
+export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run, useful, warmRuns = 1 }: MeasureOptions<E>): Effect.Effect<Samples, E> =>
   Effect.gen(function*() {
     const now = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
     const startMs = yield* now
@@ -63,10 +65,11 @@ export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run, usef
         return undefined
       })
 
-    /** A first run that does not count, then a few that do. False where the size cannot be run. */
+    /** First runs that do not count, then a few that do. False where the size cannot be run. */
     const begin = (batch: number) =>
       Effect.gen(function*() {
-        const warm = yield* run(batch)
+        let warm = yield* run(batch)
+        for (let i = 1; i < warmRuns && warm.ok; i++) warm = yield* run(batch)
         if (warm.ok) measured.set(batch, [])
         const end = warm.ok ? yield* sample(batch, fewestSamples, Infinity) : warm
         if (end === undefined) return true
@@ -82,7 +85,7 @@ export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run, usef
       return smaller === undefined ? 0 : smaller.ms * (batch / smaller.batch)
     }
     /** What `begin` would take. */
-    const costMs = (batch: number): number => (fewestSamples + 1) * guessMs(batch)
+    const costMs = (batch: number): number => (fewestSamples + warmRuns) * guessMs(batch)
     const isUseful = (batch: number, nowMs: number): boolean =>
       useful !== undefined && guessMs(batch) <= useful.withinMs && nowMs - startMs + costMs(batch) <= useful.forMs
 
