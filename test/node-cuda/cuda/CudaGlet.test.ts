@@ -178,6 +178,26 @@ describe("CudaGlet", () => {
     assert.isAtLeast((fake.calls.get("launch") ?? 0) - warmed, 4)
   })
 
+  it("records few sizes of a shape that recurs, and runs the sizes between as the larger ones", async () => {
+    const { arena, fake, glet } = await open()
+    const contract = contractModels(putIn(folder)).find(({ model }) => model.name === "sequence")!
+    const { model } = await load(glet, contract, [1])
+    const run = async (items: number) => {
+      for (let i = 0; i < 6; i++) await runAndCheck(model, [prepare(arena, contract, items, 3)])
+    }
+    const recorded = () => fake.calls.get("beginCapture") ?? 0
+    await run(8)
+    const [before, launched] = [recorded(), fake.calls.get("launch") ?? 0]
+    await run(7)
+    assert.strictEqual(recorded(), before)
+    assert.strictEqual(fake.calls.get("launch"), launched + 6)
+    await run(6)
+    assert.isAbove(recorded(), before)
+    const six = recorded()
+    await run(5)
+    assert.strictEqual(recorded(), six)
+  })
+
   it("launches kernels one by one, and says why, where a graph would not repeat them", async () => {
     const { arena, fake, glet } = await open({ graphProblem: () => "it calls back into the host" })
     const contract = convolution()

@@ -12,6 +12,16 @@ const movesFromBytes = 16 << 10
 /** Sizes other than the ready ones that are remembered; the one that was used longest ago goes first. */
 const mostOtherSizes = 48
 
+/**
+ * Few numbers of items, at most a half apart: each with its bindings has sets, and graphs that take as long to record as some batches to run, so that
+ * sequences of many lengths in batches of all sizes would never all be recorded.
+ */
+const grown = (items: number): number => {
+  let size = 1
+  while (size < items) size *= 2
+  return size >= 4 && 0.75 * size >= items ? 0.75 * size : size
+}
+
 const keyOf = (items: number, bindings: ReadonlyArray<number>): string => bindings.length === 0 ? String(items) : `${items}:${bindings.join(",")}`
 
 export class BatchSizes {
@@ -52,11 +62,10 @@ export class BatchSizes {
 
   /** The size that a batch runs as. */
   of(batch: RunBatch): BatchSize {
-    if (this.mayGrow) {
-      const ready = this.ready.find(({ items }) => items >= batch.items)
-      if (ready !== undefined) return ready
-    }
-    return this.exactly(batch.items, batch.bindings)
+    if (!this.mayGrow) return this.exactly(batch.items, batch.bindings)
+    // Of shapes that requests choose none is ready before it was asked for.
+    if (!this.layout.isStatic) return this.exactly(grown(batch.items), batch.bindings)
+    return this.ready.find(({ items }) => items >= batch.items) ?? this.exactly(batch.items, batch.bindings)
   }
 
   /** A set that no batch has; undefined where all are taken. Throws where there is no memory for the first. */

@@ -47,7 +47,7 @@ export class CudaModel {
     const isDynamic = this.dynamicOutputs.length > 0
     this.computing = new ModelStream(runtime, stream, isDynamic, givesWayLaunching ? giveWay : undefined)
     this.recorder = new GraphRecorder(runtime, layout.signature, this.computing, isDynamic ? "the shape of an output depends on data" : undefined, giveWay)
-    this.sizes = new BatchSizes(runtime, layout, layout.isStatic && !isDynamic, (items) => this.layoutsOf(items)[0]!, (size) => sessions.release(size))
+    this.sizes = new BatchSizes(runtime, layout, !isDynamic, (items) => this.layoutsOf(items)[0]!, (size) => sessions.release(size))
   }
 
   /** Creates a session in the glet's context. Rejects with `LoadFailure`. */
