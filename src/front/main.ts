@@ -62,7 +62,7 @@ const onMessage = (message: ToFront): void => {
     case "model": return models.put(message.number, message.line, message.model)
     case "forget": return models.forget(message.model)
     case "register": {
-      const problem = regions?.register(message.region, new Map(Object.entries(message.body)))
+      const problem = regions?.register(message.region, new Map(Object.entries(message.body)), message.object)
       if (problem !== undefined) process.stderr.write(`shared memory ${message.region}: ${problem.message}\n`)
       return
     }

@@ -190,6 +190,43 @@ describe.skipIf(process.platform !== "linux").each(places)("system shared memory
       yield* Effect.promise(() => freed(fakes))
     }))
 
+  it.scopedLive("an object that its owner unlinks or replaces stays the region, also for a front that comes later", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const { port } = yield* startServer(fakes, { sharedMemory: true })
+      const object = yield* makeObject(64)
+      fs.writeFileSync(object.file, Buffer.concat([Buffer.alloc(8), Buffer.from(Float32Array.of(1, 2, 3, 4, 5, 6).buffer), Buffer.alloc(32)]))
+      const commandOf = (pid: number): string => {
+        try {
+          return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8")
+        } catch {
+          return ""
+        }
+      }
+      const children = () => fs.readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ").map(Number).filter((pid) => commandOf(pid).includes("front.js"))
+      yield* Effect.promise(async () => {
+        assert.strictEqual((await register(port, "in", { key: object.key, byte_size: 64 })).status, 200)
+        fs.rmSync(object.file)
+        fs.writeFileSync(object.file, Buffer.alloc(64))
+        const before = children()
+        for (const pid of before) process.kill(pid, "SIGKILL")
+        const hasOthers = () => children().filter((pid) => !before.includes(pid)).length === before.length
+        for (let i = 0; i < 1000 && !hasOthers(); i++) await sleep(10)
+        // On connections of their own; while no front is up the agent answers, and one that was just killed may have taken a connection along.
+        for (let i = 0, answered = 0; answered < 6; i++) {
+          const answer = await infer(port, "digits", smallRequest({}, shared("in", 24, 8))).catch(() => undefined)
+          if (answer === undefined) {
+            assert.isBelow(i, 100)
+            continue
+          }
+          assert.deepStrictEqual(answer.json.outputs[0]!.data, [1, 2, 3, 4, 5, 6])
+          answered++
+          await sleep(30)
+        }
+      })
+      yield* Effect.promise(() => freed(fakes))
+    }))
+
   it.scopedLive("is off unless it is asked for, and CUDA's is not there", () =>
     Effect.gen(function*() {
       const { port } = yield* startServer(makeFakes())

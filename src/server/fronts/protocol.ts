@@ -14,6 +14,7 @@
 import type { Model } from "../../core/Model.js"
 import type { DropReason } from "../../core/RequestError.js"
 import { controlKind } from "../../link/frame.js"
+import type { RegionObject } from "../internal/sharedRegions.js"
 import type { ServerConfig } from "../ServerConfig.js"
 
 /** Changes with every change of the frames or of the messages. */
@@ -56,7 +57,7 @@ export type ToFront =
   | { readonly type: "model"; readonly number: number; readonly line: number; readonly model: Model }
   | { readonly type: "forget"; readonly model: string }
   /** Memory that clients share: ordered as it happened. */
-  | { readonly type: "register"; readonly region: string; readonly body: Readonly<Record<string, unknown>> }
+  | { readonly type: "register"; readonly region: string; readonly body: Readonly<Record<string, unknown>>; readonly object: RegionObject }
   | { readonly type: "unregister"; readonly region: string | null }
   /** Only to be acknowledged. */
   | { readonly type: "ping" }

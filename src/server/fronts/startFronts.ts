@@ -74,7 +74,7 @@ export const startFronts = (
       folder,
       agentPath,
       regions: () => (regions?.status() ?? []).map(({ byte_size, key, name, offset }) => ({
-        type: "register", region: name, body: { key, offset, byte_size }
+        type: "register", region: name, body: { key, offset, byte_size }, object: regions!.find(name)!.object()
       }))
     })
   })

@@ -33,7 +33,7 @@ export const sharedMemoryRoutes = (regions: SharedRegions | undefined, tell: Tel
     const body = yield* readObject
     const problem = all.register(region, body)
     if (problem !== undefined) return yield* problem
-    yield* tell({ type: "register", region, body: Object.fromEntries(body) })
+    yield* tell({ type: "register", region, body: Object.fromEntries(body), object: all.find(region)!.object() })
     return json({})
   })
   const regionStatus = Effect.gen(function*() {

@@ -29,10 +29,22 @@ interface RegionStatus {
   readonly byte_size: number
 }
 
+/** The very object that a region is, whatever its owner has done to its name since: another process of ours opens it by this. */
+export interface RegionObject {
+  readonly path: string
+  readonly device: number
+  readonly inode: number
+}
+
 export class SharedRegion {
   private users = 1
 
   constructor(readonly status: RegionStatus, readonly fd: number, readonly isWritable: boolean) {}
+
+  object(): RegionObject {
+    const { dev, ino } = fs.fstatSync(this.fd)
+    return { path: `/proc/${process.pid}/fd/${this.fd}`, device: dev, inode: ino }
+  }
 
   retain(): void {
     this.users += 1
@@ -120,14 +132,14 @@ export const copyShared = (transfer: Transfer, copies: ReadonlyArray<SharedCopy>
   }
 }
 
-const openObject = (file: string): { readonly fd: number; readonly isWritable: boolean } => {
-  // A link in that folder could lead out of it; and opening a pipe must not wait for its other end.
-  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
+const openObject = (file: string, follow: number): { readonly fd: number; readonly isWritable: boolean } => {
+  // Opening a pipe must not wait for its other end.
+  const { O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
   try {
-    return { fd: fs.openSync(file, O_RDWR | O_NOFOLLOW | O_NONBLOCK), isWritable: true }
+    return { fd: fs.openSync(file, O_RDWR | follow | O_NONBLOCK), isWritable: true }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error
-    return { fd: fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), isWritable: false }
+    return { fd: fs.openSync(file, O_RDONLY | follow | O_NONBLOCK), isWritable: false }
   }
 }
 
@@ -145,8 +157,8 @@ export class SharedRegions {
     return [...this.regions.values()].map(({ status }) => status)
   }
 
-  /** Makes a region known, or says what is wrong with it. */
-  register(name: string, body: ReadonlyMap<string, unknown>): InvalidRequest | undefined {
+  /** Makes a region known, or says what is wrong with it. `known`: the object that another process of ours has opened by its name. */
+  register(name: string, body: ReadonlyMap<string, unknown>, known?: RegionObject): InvalidRequest | undefined {
     const key = body.get("key")
     const offset = body.get("offset") ?? 0
     const size = body.get("byte_size")
@@ -161,7 +173,8 @@ export class SharedRegions {
     if (this.regions.size >= maxRegions) return invalid("region", `${maxRegions} regions are registered, more are not possible; unregister some`)
     let opened: ReturnType<typeof openObject>
     try {
-      opened = openObject(`${this.root}/${object}`)
+      // A link in that folder could lead out of it; those of open files are meant to be followed.
+      opened = known === undefined ? openObject(`${this.root}/${object}`, fs.constants.O_NOFOLLOW) : openObject(known.path, 0)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       const why = code === "ENOENT"
@@ -171,6 +184,10 @@ export class SharedRegions {
     }
     const region = new SharedRegion({ name, key, offset, byte_size: size }, opened.fd, opened.isWritable)
     const stat = fs.fstatSync(opened.fd)
+    if (known !== undefined && (stat.dev !== known.device || stat.ino !== known.inode)) {
+      region.release()
+      return invalid("region", `"${name}" was unregistered meanwhile`)
+    }
     if (!stat.isFile() || offset + size > stat.size) {
       region.release()
       return stat.isFile()
