@@ -92,3 +92,49 @@ describe("a model that ends its process", () => {
       assert.strictEqual(yield* reasonOf(one.name), "ready")
     })))
 })
+
+describe("a model that changes while it is loaded anew", () => {
+  it.live("whose objective changes stays loaded: what it was is not unloaded later", () =>
+    withScheduler({ executor: { loadMs: 70 } }, Effect.gen(function*() {
+      const model = critical("a")
+      const other = critical("b")
+      yield* register(model, other)
+      yield* pass(1000)
+      const scheduler = yield* Scheduler
+      const control = yield* MemoryExecutor.MemoryExecutorControl
+      for (const { id } of yield* control.open) yield* control.kill(id)
+      // Opened again, and in the midst of loading.
+      yield* pass(80)
+      const amending = yield* Effect.fork(scheduler.amend(model.name, { sloMs: 45 }))
+      yield* pass(2000)
+      assert.isTrue(yield* Fiber.join(amending))
+      const replanning = yield* Effect.fork(scheduler.amend(other.name, { sloMs: 45 }))
+      yield* pass(1000)
+      yield* Fiber.join(replanning)
+      const tally = yield* load(model, 20, 500, 1)
+      yield* pass(200)
+      assert.deepStrictEqual(count(tally), { ok: tally.offered })
+    })))
+
+  // From a death on: 27 ms until the glet is opened, 20 for that, 70 for each model.
+  for (const [offMs, againMs] of [[60, 130], [120, 90], [150, 60], [180, 10], [220, 30]] as const) {
+    it.live(`that is unregistered ${offMs} ms after a death and registered again ${againMs} ms later stays loaded`, () =>
+      withScheduler({ executor: { loadMs: 70 } }, Effect.gen(function*() {
+        const model = critical("b")
+        yield* register(critical("a"), model)
+        yield* pass(1000)
+        const scheduler = yield* Scheduler
+        const control = yield* MemoryExecutor.MemoryExecutorControl
+        for (const { id } of yield* control.open) yield* control.kill(id)
+        yield* pass(offMs)
+        yield* Effect.fork(scheduler.unregister(model.name))
+        yield* pass(againMs)
+        yield* Effect.fork(scheduler.register({ ...model }, profileOf(model)))
+        yield* pass(2000)
+        assert.deepStrictEqual(scheduler.readiness(model.name), { state: "ready" })
+        const tally = yield* load(model, 20, 500, 1)
+        yield* pass(200)
+        assert.deepStrictEqual(count(tally), { ok: tally.offered })
+      })))
+  }
+})

@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import type { Executor, GletHandle, GletSpec, LoadReport } from "../../core/Executor.js"
 import type { GletExited, GletOpenFailed, ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { Model } from "../../core/Model.js"
+import { modelKey } from "../../core/Model.js"
 import type { GletWork } from "../PlanSuccession.js"
 import type { RestartOptions, RestartState } from "../RestartPolicy.js"
 import { backAfterExitMs, noRestarts, recordExit } from "../RestartPolicy.js"
@@ -48,6 +49,8 @@ export class SupervisedGlet {
   readonly failed = new Map<Model, ModelLoadFailed>()
   /** Completes with the first success or failure to open and load. */
   readonly settled: Deferred.Deferred<"ready" | GletExited | GletOpenFailed>
+  /** What models became whose objective changed; one that is being loaded goes by what it was. */
+  private readonly amended = new WeakMap<Model, Model>()
   private restartState: RestartState = noRestarts
   private openMs = firstOpenMs
   private fiber: Fiber.RuntimeFiber<void> | undefined
@@ -106,6 +109,8 @@ export class SupervisedGlet {
 
   /** The same model with another objective: what is loaded stays. */
   amend(old: Model, model: Model): void {
+    this.amended.set(old, model)
+    if (this.loading.delete(old)) this.loading.add(model)
     this.works = this.works.map((work) => (work.model === old ? { ...work, model } : work))
     const report = this.loaded.get(old)
     if (report !== undefined && this.loaded.delete(old)) this.loaded.set(model, report)
@@ -116,12 +121,14 @@ export class SupervisedGlet {
   /** Unloads what it shall no longer have. */
   readonly unloadOthers: Effect.Effect<void> = Effect.suspend(() => {
     const wanted = new Set(this.works.map((work) => work.model))
+    // One that was unregistered and registered again meanwhile is the same to the glet.
+    const keys = new Set([...wanted].map(modelKey))
     for (const model of this.failed.keys()) if (!wanted.has(model)) this.failed.delete(model)
     const handle = this.handle
     if (handle === undefined) return Effect.void
     return Effect.forEach([...this.loaded.keys()].filter((model) => !wanted.has(model)), (model) => {
       this.loaded.delete(model)
-      return handle.unload(model)
+      return keys.has(modelKey(model)) ? Effect.void : handle.unload(model)
     }, { discard: true })
   })
 
@@ -171,6 +178,12 @@ export class SupervisedGlet {
     }).pipe(Effect.catchAll((error) => Effect.succeed(error)))
   }
 
+  private now(model: Model): Model {
+    let current = model
+    for (let next = this.amended.get(current); next !== undefined; next = this.amended.get(current)) current = next
+    return current
+  }
+
   private loadAll(handle: GletHandle): Effect.Effect<void, GletExited> {
     return Effect.suspend(() =>
       Effect.forEach(this.works.filter(({ model }) => !this.loaded.has(model)), (work) =>
@@ -182,13 +195,15 @@ export class SupervisedGlet {
           return this.options.onLoad(this, work.model, handle.load(work.model, work.warm))
         }).pipe(
           Effect.map((report) => {
-            this.loading.delete(work.model)
-            this.loaded.set(work.model, report)
-            this.failed.delete(work.model)
+            const model = this.now(work.model)
+            this.loading.delete(model)
+            this.loaded.set(model, report)
+            this.failed.delete(model)
           }),
           Effect.catchTag("ModelLoadFailed", (error) => {
-            this.loading.delete(work.model)
-            this.failed.set(work.model, error)
+            const model = this.now(work.model)
+            this.loading.delete(model)
+            this.failed.set(model, error)
             this.detail = error.message
             return error.reason === "crashed" ? Effect.void : Effect.logError(error.message)
           })
