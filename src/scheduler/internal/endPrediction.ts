@@ -4,6 +4,10 @@
  * The glets that serve its model take batches as they become free. What they take is known: each a batch of its steady size every period, which
  * is what it can do under a standing load with its part of the glet's time. The request runs in the first batch that the items before it leave
  * room in. Whole batches are counted, not a fluid: with SLOs of two or three executions the difference is whether a glet can be filled.
+ *
+ * Of what waits at the other models of a glet the next batch counts. Batch forming looks at all that waits together, and may take more of it first, or part a batch:
+ * if nobody else comes, a request ends later than predicted by at most the batches that wait at the others and one of its own. Counting all of them would
+ * refuse the requests of a model beside an overloaded one for ever, while the two would have taken turns.
  */
 import type { ModelLane, Route } from "./graph.js"
 import { laxityOf } from "./laxity.js"
