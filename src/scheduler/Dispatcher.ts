@@ -47,9 +47,9 @@ export class Dispatcher {
     const all = { ...defaultDispatcherOptions, ...options }
     const { ends } = this
     const lanes = this.lanes = new Lanes(all.overheadMs, all.delayBound)
-    const gathering = this.gathering = new Gathering(all.gather)
+    const gathering = this.gathering = new Gathering(lanes, all.gather)
     const turns = new BestEffortTurns()
-    const forming = new BatchForming(all.gate, gathering, (nowMs, ticket) => this.expiry.giveUp(nowMs, ticket))
+    const forming = new BatchForming(lanes, all.gate, gathering, (nowMs, ticket) => this.expiry.giveUp(nowMs, ticket))
     this.view = new DispatcherView(lanes)
     this.intake = new Intake({ lanes, ends, turns, admission: new Admission(all.maxQueued, all.answerMs) })
     this.pulling = new Pulling({ lanes, forming, gathering, turns })
@@ -66,17 +66,20 @@ export class Dispatcher {
    * as long as it has routes.
    */
   setModel(model: Model): void {
+    this.lanes.revision += 1
     this.lanes.add(model)
   }
 
   /** Another objective or class of a model that is there: queue, counters and routes stay; routes go by it once they are set anew. */
   amendModel(model: Model): void {
+    this.lanes.revision += 1
     const lane = this.lanes.model(model.name)
     lane?.amend(model)
   }
 
   /** Forgets a model: its queued requests end with `model-not-ready`. */
   removeModel(nowMs: number, name: ModelName): void {
+    this.lanes.revision += 1
     const lane = this.lanes.remove(name)
     if (lane === undefined) return
     lane.unavailable = { reason: "model-not-ready", detail: "it was unloaded" }
@@ -95,6 +98,7 @@ export class Dispatcher {
    * that have no way left end with the next `sweep`, so that the caller can say first which glets are ready.
    */
   setRoutes(glets: ReadonlyArray<GletRoutes>): void {
+    this.lanes.revision += 1
     this.lanes.setRoutes(glets)
   }
 
@@ -102,6 +106,7 @@ export class Dispatcher {
   gletReady(id: GletId, depth: number): void {
     const glet = this.lanes.glet(id)
     if (glet === undefined) return
+    this.lanes.revision += 1
     glet.ready = true
     glet.depth = Math.max(1, depth)
   }
@@ -110,6 +115,7 @@ export class Dispatcher {
   gletUnready(id: GletId, backAtMs: number): void {
     const glet = this.lanes.glet(id)
     if (glet === undefined) return
+    this.lanes.revision += 1
     glet.ready = false
     glet.backAtMs = backAtMs
   }
@@ -120,6 +126,7 @@ export class Dispatcher {
     if (glet === undefined) return
     glet.ready = false
     glet.backAtMs = backAtMs
+    this.lanes.revision += 1
     this.batchEnds.allDied(nowMs, glet)
     for (const route of [...glet.critical, ...glet.bestEffort]) this.expiry.sweep(nowMs, route.lane)
   }
@@ -213,11 +220,13 @@ export class Dispatcher {
 
   /** A batch ended. */
   batchEnded(nowMs: number, batch: DispatchedBatch, end: BatchEnd): void {
+    this.lanes.revision += 1
     this.batchEnds.ended(nowMs, batch, end)
   }
 
   /** Ends the requests that can no longer make their deadlines. */
   sweep(nowMs: number): void {
+    this.lanes.revision += 1
     this.lanes.each((lane) => {
       this.expiry.sweep(nowMs, lane)
       this.lanes.forget(lane)

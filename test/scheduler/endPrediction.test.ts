@@ -29,9 +29,9 @@ const makeParts = () => {
   const lanes = new Lanes(0, defaultDelayBoundOptions)
   const ends = new RequestEnds()
   const expiry = new Expiry(ends)
-  const gathering = new Gathering(false)
+  const gathering = new Gathering(lanes, false)
   const turns = new BestEffortTurns()
-  const forming = new BatchForming(defaultGate, gathering, (nowMs, ticket) => expiry.giveUp(nowMs, ticket))
+  const forming = new BatchForming(lanes, defaultGate, gathering, (nowMs, ticket) => expiry.giveUp(nowMs, ticket))
   return {
     lanes, expiry,
     intake: new Intake({ lanes, ends, turns, admission: new Admission(4096, 0) }),

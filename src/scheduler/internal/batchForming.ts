@@ -7,6 +7,7 @@ import type { BestEffortGate, GateState } from "../BestEffortGate.js"
 import { mayFollow, mayHaveFollower } from "./following.js"
 import type { Gathering } from "./gathering.js"
 import type { GletLane, Queue, Route, Ticket } from "./graph.js"
+import type { Lanes } from "./lanes.js"
 import { laxityOf } from "./laxity.js"
 
 /** Requests passed over, for a faster glet, before a slow one gives up looking in a queue. */
@@ -47,7 +48,10 @@ export class BatchForming {
   private readonly gateState: GateState
 
   /** `expire` takes a request that no glet can answer in time off its lane. */
-  constructor(private readonly gate: BestEffortGate, private readonly gathering: Gathering, private readonly expire: (nowMs: number, ticket: Ticket) => void) {
+  constructor(
+    private readonly lanes: Pick<Lanes, "revision">, private readonly gate: BestEffortGate, private readonly gathering: Gathering,
+    private readonly expire: (nowMs: number, ticket: Ticket) => void
+  ) {
     this.gateState = {
       nowMs: 0, glet: "" as GateState["glet"], gpu: "" as GateState["gpu"], model: "" as GateState["model"],
       wanted: false, withinBoundMs: 0, withinSlackMs: 0, plannedMs: 0, waitedMs: 0
@@ -185,7 +189,7 @@ export class BatchForming {
         if (chosen !== undefined && turnMs === chosen.lane.turnMs && head.seq >= firstSeq) continue
         const budgetMs = this.budgetMs(nowMs, glet, route, head)
         if (!(route.safeMs(head.request.items) <= budgetMs)) {
-          if (budgetMs > 0) route.doubtUnused(nowMs)
+          if (budgetMs > 0 && route.doubtUnused(nowMs)) this.lanes.revision += 1
           continue
         }
         chosen = route
@@ -213,6 +217,7 @@ export class BatchForming {
         // Too late behind what runs by prediction; that may still end sooner.
         return undefined
       } else {
+        this.lanes.revision += 1
         this.expire(nowMs, head)
       }
     }

@@ -12,6 +12,7 @@
  * should have. Without best-effort work, or where that runs to its end, requests never wait for others.
  */
 import type { GletLane, ModelLane, Queue, Route, Ticket } from "./graph.js"
+import type { Lanes } from "./lanes.js"
 
 /** The part of a request's limit that is kept free before its deadline, and how much at least, ms: timers are late, and glets busy. */
 const marginPart = 0.2
@@ -67,7 +68,7 @@ export class Gathering {
   private readonly held = new Map<ModelLane, number>()
   private soonestMs = Infinity
 
-  constructor(private readonly isOn: boolean) {}
+  constructor(private readonly lanes: Pick<Lanes, "revision">, private readonly isOn: boolean) {}
 
   /** When the first of the requests held is to be asked for again; Infinity: none is. */
   get nextMs(): number {
@@ -107,6 +108,8 @@ export class Gathering {
   }
 
   private hold(lane: ModelLane, untilMs: number): void {
+    // Until when depends on which glet was asked last.
+    this.lanes.revision += 1
     this.held.set(lane, untilMs)
     this.soonestMs = Math.min(this.soonestMs, untilMs)
   }

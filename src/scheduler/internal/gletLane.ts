@@ -44,6 +44,9 @@ export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
   beside: ReadonlyArray<GletId> = []
   /** Glets of the GPU whose best-effort batches go on whenever this one leaves the GPU to them. */
   over: ReadonlyArray<GletLaneOf<R, B>> = []
+  /** When, and as of which revision, nothing was to start on it. */
+  nothingAtMs = -Infinity
+  nothingAsOf = -1
   /** When best-effort work last had the glet. */
   bestEffortAtMs = -Infinity
   /** By how much best-effort batches on their way can still delay its latency-critical work, ms, and how many those are. */

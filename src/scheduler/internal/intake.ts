@@ -29,7 +29,7 @@ export class Intake {
   }
 
   offer(nowMs: number, request: InferRequest, onEnd: (end: RequestEnd) => void): Ticket {
-    const { admission, ends, turns } = this.parts
+    const { admission, ends, lanes, turns } = this.parts
     const lane = this.laneFor(request)
     const ticket = this.ticketOf(nowMs, request, onEnd, lane)
     if (lane === undefined) return ends.refuse(nowMs, ticket, new ModelNotFound({ model: request.model }))
@@ -43,12 +43,15 @@ export class Intake {
     lane.countArrival(items)
     const error = admission.refusal(nowMs, lane, ticket)
     if (error !== undefined) {
+      lanes.revision += 1
       if (error._tag === "RequestDropped" && error.reason === "deadline-unreachable" && lane.isIdle) lane.doubt(nowMs, ticket)
       return ends.refuse(nowMs, ticket, error)
     }
     ticket.admitted = true
     if (lane.queuedRequests === 0) turns.join(lane)
-    lane.enqueue(ticket)
+    const queue = lane.enqueue(ticket)
+    // One more of many that wait for the gate, and for whom nobody waits, changes nothing.
+    if (ticket.heapIndex === 0 || ticket.deadlineMs !== Infinity || queue.items - ticket.items < lane.enoughItems) lanes.revision += 1
     return ticket
   }
 
@@ -65,6 +68,7 @@ export class Intake {
   refusedUnread(nowMs: number, name: ModelName, { reason }: RequestDropped): Model | undefined {
     const lane = this.parts.lanes.model(name)
     if (lane === undefined) return undefined
+    this.parts.lanes.revision += 1
     lane.countUnreadArrival()
     lane.counters.dropped[reason] += 1
     lane.bound.observe(nowMs, false)
@@ -73,6 +77,7 @@ export class Intake {
 
   cancel(nowMs: number, ticket: Ticket): void {
     if (ticket.end !== undefined || ticket.canceled) return
+    this.parts.lanes.revision += 1
     ticket.canceled = true
     if (ticket.heapIndex < 0) return
     ticket.lane!.dequeue(ticket)

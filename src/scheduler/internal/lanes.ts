@@ -24,6 +24,8 @@ export class Lanes {
   private readonly retired = new Set<ModelLane>()
   private readonly glets = new Map<GletId, GletLane>()
   private routes: ReadonlyArray<GletRoutes> = []
+  /** Counts what may change what a glet should start: asked again at the same time without a change it would give the same answer. */
+  revision = 0
 
   /** `overheadMs`: first guess of what a batch takes besides its execution. */
   constructor(private readonly overheadMs: number, private readonly delayBound: DelayBoundOptions) {}
@@ -123,6 +125,7 @@ export class Lanes {
     this.each((lane) => {
       // The fastest first: the glet that an arrival wakes where several are idle.
       lane.routes = (routesOf.get(lane) ?? []).sort((a, b) => a.typicalMs(1) - b.typicalMs(1))
+      lane.enoughItems = lane.routes.reduce((most, { batchLimit, spec }) => (spec.bestEffort ? Math.max(most, batchLimit) : Infinity), 0)
     })
   }
 

@@ -48,6 +48,8 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
   /** Queues with requests, one per set of bindings. The queue of no bindings stays when it is empty. */
   readonly queues: Array<RequestQueue<T>> = []
   routes: ReadonlyArray<R> = []
+  /** Of best-effort work: items in a queue beyond which further ones change nothing. */
+  enoughItems = Infinity
   queuedItems = 0
   queuedRequests = 0
   inFlightRequests = 0
@@ -133,7 +135,8 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
     this.counters.arrivedItems += this.meanItems
   }
 
-  enqueue(ticket: T): void {
+  /** Answers the queue in which it waits. */
+  enqueue(ticket: T): RequestQueue<T> {
     const key = keyOf(ticket.request.bindings)
     let queue = this.byKey.get(key)
     if (queue === undefined) {
@@ -146,6 +149,7 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
     this.queuedRequests += 1
     if (ticket.deadlineMs < this.earliestDeadlineMs) this.earliestDeadlineMs = ticket.deadlineMs
     if (this.last === undefined || !goesBefore(ticket, this.last)) this.last = ticket
+    return queue
   }
 
   dequeue(ticket: T, queue = this.byKey.get(keyOf(ticket.request.bindings))!): void {

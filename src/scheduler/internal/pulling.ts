@@ -31,6 +31,7 @@ export class Pulling {
   constructor(private readonly parts: PullingParts) {}
 
   setSerial(gpu: GpuId, serial: boolean): void {
+    this.parts.lanes.revision += 1
     if (serial) this.serial.add(gpu)
     else this.serial.delete(gpu)
   }
@@ -50,6 +51,7 @@ export class Pulling {
   }
 
   hold(gpu: GpuId, held: boolean): void {
+    this.parts.lanes.revision += 1
     if (held) this.held.add(gpu)
     else this.held.delete(gpu)
   }
@@ -80,6 +82,7 @@ export class Pulling {
     for (;;) {
       const lane = this.parts.gathering.takeDue(nowMs)
       if (lane === undefined) return undefined
+      this.parts.lanes.revision += 1
       const batch = this.pullLane(nowMs, lane)
       if (batch === undefined) continue
       // There may be another one.
@@ -115,9 +118,18 @@ export class Pulling {
 
   private pullFor(nowMs: number, glet: GletLane): DispatchedBatch | undefined {
     if (!glet.ready || glet.isFull || this.mustWait(glet)) return undefined
+    const { forming, lanes } = this.parts
+    const { revision } = lanes
+    // Clients of best-effort work ask again as one when their batch ended: one answer is enough for all.
+    if (glet.nothingAtMs === nowMs && glet.nothingAsOf === revision) return undefined
     const tickets = this.taken
-    const route = this.parts.forming.next(nowMs, glet, tickets)
-    if (route === undefined) return undefined
+    const route = forming.next(nowMs, glet, tickets)
+    if (route === undefined) {
+      glet.nothingAtMs = nowMs
+      glet.nothingAsOf = revision
+      return undefined
+    }
+    lanes.revision += 1
     // The batch keeps them.
     this.taken = []
     const entries = new Array<InferRequest>(tickets.length)

@@ -109,12 +109,13 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
 
   /**
    * A batch was not started for how long it would take. Where none runs nothing corrects the estimate: one slow execution would be the last. So one above the
-   * profile goes a step back to it whenever it has not been used for a while; one below would only keep more from running.
+   * profile goes a step back to it whenever it has not been used for a while; one below would only keep more from running. Answers whether it did.
    */
-  doubtUnused(nowMs: number): void {
-    if (this.ratio.upperValue <= 1 || nowMs - this.taughtAtMs < unusedMs) return
+  doubtUnused(nowMs: number): boolean {
+    if (this.ratio.upperValue <= 1 || nowMs - this.taughtAtMs < unusedMs) return false
     this.taughtAtMs = nowMs
     this.ratio.doubt()
+    return true
   }
 
   /** What few batches exceed besides their execution, in ms. */
