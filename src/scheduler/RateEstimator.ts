@@ -1,9 +1,10 @@
 /**
  * Estimates each model's arrival rate from counts. A pure state: observations in, estimates out; the caller has the clock.
  *
- * Two exponential averages per model. The slow one (10 s) is steady and forgets slowly, so a lull does not take capacity away at once. The fast
+ * Three exponential averages per model. The slow one (10 s) is steady and forgets slowly, so a lull does not take capacity away at once. The fast
  * one (0.5 s) sees a step within a second; it counts only where it exceeds the slow one by more than the scatter of Poisson arrivals explains,
- * so that noise at low rates is not taken for load.
+ * so that noise at low rates is not taken for load. Where it does so by far, the rate has stepped up and the fast one is still on its way: then the quick one
+ * (0.1 s) says how high the step is, so that the plan that is made for it is not for half of it.
  *
  * @since 0.1.0
  */
@@ -13,15 +14,18 @@ import type { ModelName } from "../core/Ids.js"
 export interface RateEstimatorOptions {
   /** Time constant of the average that sees steps, ms. */
   readonly fastMs: number
+  /** Time constant of the average that tells how high a step is while it is seen, ms. */
+  readonly quickMs: number
   /** Time constant of the average that decays, ms. */
   readonly slowMs: number
 }
 
 /** What the online service estimates by. @since 0.1.0 @category rates */
-export const defaultRateEstimatorOptions: RateEstimatorOptions = { fastMs: 500, slowMs: 10_000 }
+export const defaultRateEstimatorOptions: RateEstimatorOptions = { fastMs: 500, quickMs: 100, slowMs: 10_000 }
 
 interface ModelRate {
   readonly fastRps: number
+  readonly quickRps: number
   readonly slowRps: number
 }
 
@@ -37,6 +41,13 @@ export interface RateEstimator {
   readonly rates: ReadonlyMap<ModelName, ModelRate>
 }
 
+/** A fast average so many times the slow one, even less so many scatters, is of a step. */
+const stepRatio = 1.2
+const stepScatters = 3
+
+/** An average of this time constant T over Poisson arrivals scatters as the count of a window of 2 T. */
+const scatterRps = (rps: number, timeConstantMs: number): number => Math.sqrt(rps / ((2 * timeConstantMs) / 1000))
+
 /** Below this many items per second a decaying average is zero. */
 const negligibleRps = 1e-3
 
@@ -50,7 +61,7 @@ export const makeRateEstimator = (options: Partial<RateEstimatorOptions> = {}): 
 /** Adds a model, or sets it anew, as if it had arrived at `expectedRps` all the time. @since 0.1.0 @category rates */
 export const expectRate = (estimator: RateEstimator, model: ModelName, expectedRps: number): RateEstimator => {
   const rps = expectedRps > 0 && Number.isFinite(expectedRps) ? expectedRps : 0
-  return { ...estimator, rates: new Map(estimator.rates).set(model, { fastRps: rps, slowRps: rps }) }
+  return { ...estimator, rates: new Map(estimator.rates).set(model, { fastRps: rps, quickRps: rps, slowRps: rps }) }
 }
 
 /** Forgets a model that is gone. @since 0.1.0 @category rates */
@@ -70,19 +81,21 @@ const settle = (rps: number): number => (rps < negligibleRps ? 0 : rps)
  */
 export const observe = (estimator: RateEstimator, nowMs: number, counts: ReadonlyMap<ModelName, number>): RateEstimator => {
   const elapsedMs = estimator.atMs === undefined ? 0 : nowMs - estimator.atMs
-  const { fastMs, slowMs } = estimator.options
+  const { fastMs, quickMs, slowMs } = estimator.options
   const rates = new Map<ModelName, ModelRate>()
   const models = new Set([...estimator.rates.keys(), ...counts.keys()])
   const fastKept = elapsedMs > 0 ? Math.exp(-elapsedMs / fastMs) : 1
+  const quickKept = elapsedMs > 0 ? Math.exp(-elapsedMs / quickMs) : 1
   const slowKept = elapsedMs > 0 ? Math.exp(-elapsedMs / slowMs) : 1
   for (const model of models) {
-    const { fastRps, slowRps } = estimator.rates.get(model) ?? { fastRps: 0, slowRps: 0 }
+    const { fastRps, quickRps, slowRps } = estimator.rates.get(model) ?? { fastRps: 0, quickRps: 0, slowRps: 0 }
     const count = counts.get(model) ?? 0
     // An exponential average gains count / timeConstant from a pulse; spread over the interval it gains a little less.
     const gain = (keptRatio: number, timeConstantMs: number): number =>
       elapsedMs > 0 ? (1000 * count * (1 - keptRatio)) / elapsedMs : estimator.atMs === undefined ? 0 : (1000 * count) / timeConstantMs
     rates.set(model, {
       fastRps: settle(fastRps * fastKept + gain(fastKept, fastMs)),
+      quickRps: settle(quickRps * quickKept + gain(quickKept, quickMs)),
       slowRps: settle(slowRps * slowKept + gain(slowKept, slowMs))
     })
   }
@@ -97,7 +110,8 @@ export const observe = (estimator: RateEstimator, nowMs: number, counts: Readonl
 export const estimateRps = (estimator: RateEstimator, model: ModelName): number => {
   const rate = estimator.rates.get(model)
   if (rate === undefined) return 0
-  // An average of time constant T over Poisson arrivals scatters as the count of a window of 2 T.
-  const scatterRps = Math.sqrt(rate.fastRps / ((2 * estimator.options.fastMs) / 1000))
-  return Math.max(rate.slowRps, rate.fastRps - scatterRps)
+  const { fastMs, quickMs } = estimator.options
+  const scatter = scatterRps(rate.fastRps, fastMs)
+  const certainRps = Math.max(rate.slowRps, rate.fastRps - scatter)
+  return rate.fastRps - stepScatters * scatter < stepRatio * rate.slowRps ? certainRps : Math.max(certainRps, rate.quickRps - scatterRps(rate.quickRps, quickMs))
 }

@@ -42,6 +42,15 @@ describe("RateEstimator", () => {
     assert.isAbove(estimates[estimates.length - 1]!, 240)
   })
 
+  it("sees how high a step is as soon as it sees that there is one: what is planned for it is not planned for half of it", () => {
+    fc.assert(fc.property(fc.double({ min: 2_000, max: 50_000, noNaN: true }), fc.double({ min: 2, max: 20, noNaN: true }), (rate, factor) => {
+      const { estimates } = feed(started(rate), 0, 400, factor * rate)
+      assert.isAtLeast(estimates[0]!, rate + 0.75 * (factor - 1) * rate, "after one look")
+      assert.isAtLeast(estimates[1]!, 0.9 * factor * rate, "after two")
+      for (const estimate of estimates) assert.isAtMost(estimate, factor * rate)
+    }))
+  })
+
   it("forgets slowly: a second of silence takes little, a minute nearly all", () => {
     const quiet = feed(started(100), 0, 1_000, 0)
     assert.isAbove(estimateRps(quiet.estimator, model), 85)
