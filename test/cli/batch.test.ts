@@ -83,22 +83,6 @@ describe("glet batch", () => {
     assert.strictEqual(changed.code, 1)
     assert.include(changed.stderr, "has changed")
 
-    // One request that changed is answered anew, however old it says it is; one beside it is not asked again.
-    const folder = path.dirname(file("single/one.json", request(1)))
-    file("single/.hidden.json", "no request")
-    file("single/linked.txt", request(2))
-    fs.symlinkSync(path.join(folder, "linked.txt"), path.join(folder, "two.json"))
-    const singly = () => glet.run(["batch", "--model", "echo", "--input", folder, "--output", path.join(glet.folder, "single-out"), "--server", url, "--json"])
-    assert.deepInclude(JSON.parse((await singly()).stdout), { answered: 2, failed: 0, answeredBefore: 0 })
-    fs.writeFileSync(path.join(folder, "one.json"), request(33))
-    fs.utimesSync(path.join(folder, "one.json"), 1, 1)
-    assert.deepInclude(JSON.parse((await singly()).stdout), { answered: 1, failed: 0, answeredBefore: 1 })
-    assertEchoes(answersIn(glet.folder, "single-out", "one.json"), 33, 1)
-    file("taken/one.json", "someone else's")
-    const taken = await glet.run(["batch", "--model", "echo", "--input", path.join(folder, "one.json"), "--output", path.join(glet.folder, "taken"), "--server", url])
-    assert.strictEqual(taken.code, 1)
-    assert.include(taken.stderr, "is there already and is no answer of this job")
-
     // Integers that no floating-point number is.
     const large = file("large.jsonl", '{"parameters": {"timeout": 60000000}, "inputs": [{"name": "x", "datatype": "INT64", "shape": [1, 2], "data": [9007199254740993, -9007199254740995]}]}')
     const plus = await glet.run(["batch", "--model", "plus-one", "--input", large, "--output", path.join(glet.folder, "large"), "--server", url])
