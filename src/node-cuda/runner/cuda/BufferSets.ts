@@ -93,7 +93,7 @@ export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bi
     bindings,
     placement,
     inputsBy: copiedBy(placement.inputBytes, items, moveFromBytes),
-    outputsBy: copiedBy(placement.outputBytes, items, moveFromBytes),
+    outputsBy: copiedBy(placement.outputBytes, items, moveFromBytes === undefined ? undefined : 0),
     free: [],
     nhwc,
     session: undefined,

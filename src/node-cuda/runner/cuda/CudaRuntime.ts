@@ -24,7 +24,10 @@ export interface CudaRuntime {
   readonly now: () => number
   /** For small tensors; without it they are gathered on the host. */
   readonly mover?: SlotMover | undefined
-  /** Fewer bytes of a batch are moved on the host, ahead of a kernel that others would wait for; 16 kB by default. */
+  /**
+   * Fewer bytes of inputs are moved on the host, which is done before the GPU would have begun; 16 kB by default. Outputs, however few, are written by the
+   * GPU sooner than its copy engine begins.
+   */
   readonly moveFromBytes?: number | undefined
   /** The device is lost for this process. */
   readonly onFatal: (error: CudaError) => void
