@@ -1,56 +1,17 @@
 #!/usr/bin/env node
 /**
- * Entry of the command `glet`. Help and version are answered before anything is loaded.
+ * Entry of the command `glet`.
  *
  * @since 0.1.0
  */
-import packageJson from "../../package.json" with { type: "json" }
 import { ExitCode } from "./ExitCode.js"
-import { renderCommandHelp, renderHelp } from "./help.js"
-import { suggest } from "../core/internal/suggest.js"
-import { colourOut, note, out } from "./internal/terminal.js"
-import { specs } from "./specs/all.js"
-
-const { version } = packageJson
-
-/** `undefined`: the command must run. */
-const answerAtOnce = async (argv: ReadonlyArray<string>): Promise<number | undefined> => {
-  const [first] = argv
-  const spec = specs.find((candidate) => candidate.name === first)
-  const end = argv.indexOf("--")
-  const wantsHelp = (end < 0 ? argv : argv.slice(0, end)).some((word) => word === "-h" || word === "--help")
-  if (first === "-v" || first === "--version" || first === "version") {
-    out(version)
-    return ExitCode.done
-  }
-  if (spec !== undefined && wantsHelp) {
-    const footer = spec.name === "plan" ? (await import("./plannerList.js")).plannerList() : undefined
-    out(renderCommandHelp(spec, colourOut(), footer))
-    return ExitCode.done
-  }
-  if (wantsHelp || first === "help") {
-    out(renderHelp(specs, version, colourOut()))
-    return ExitCode.done
-  }
-  if (first === undefined) {
-    note(renderHelp(specs, version, false))
-    return ExitCode.usage
-  }
-  if (spec === undefined && !first.startsWith("--completions") && first !== "--wizard") {
-    const near = suggest(first, specs.filter((known) => known.hidden !== true).map((known) => known.name))
-    const kind = first.startsWith("-") ? "option" : "command"
-    note(`glet: unknown ${kind} "${first}"${near === undefined ? "" : `; did you mean "${near}"?`} (see glet --help)`)
-    return ExitCode.usage
-  }
-  return undefined
-}
+import { run } from "./run.js"
 
 // A reader that closes early (`glet models | head -1`) is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(error.code === "EPIPE" ? ExitCode.done : ExitCode.failed)
 })
 
-const argv = process.argv.slice(2)
-process.exitCode = (await answerAtOnce(argv)) ?? (await (await import("./app.js")).runApp(argv, version))
+process.exitCode = await run(process.argv.slice(2))
 // Whatever is still open must not keep a finished command alive; what was written has this long to be read.
 setTimeout(() => process.exit(), 2000).unref()

@@ -22,6 +22,12 @@ const assertRefused = (ended: Ended, code: number, text: RegExp): void => {
   assert.notMatch(ended.stderr, /\n\s+at /)
 }
 
+/** The same of many command lines. */
+const assertAllRefused = async (code: number, lines: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]>): Promise<void> => {
+  const all = await glet.runMany(lines.map(([args]) => args))
+  lines.forEach(([, text], i) => assertRefused(all[i]!, code, text))
+}
+
 describe("glet", () => {
   it("prints help and version on stdout, and help on stderr without a command", async () => {
     const help = await glet.run(["--help"])
@@ -41,8 +47,10 @@ describe("glet", () => {
   })
 
   it("the help of a command begins with examples and names every option", async () => {
-    for (const spec of specs.filter((one) => one.hidden !== true)) {
-      const { code, stdout } = await glet.run([spec.name, "--help"])
+    const shown = specs.filter((one) => one.hidden !== true)
+    const all = await glet.runMany(shown.map(({ name }) => [name, "--help"]))
+    for (const [i, spec] of shown.entries()) {
+      const { code, stdout } = all[i]!
       assert.strictEqual(code, 0)
       assert.isBelow(stdout.indexOf("Examples"), stdout.indexOf("Options"))
       for (const key of Object.keys(spec.flags)) assert.include(stdout, `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
@@ -57,8 +65,7 @@ describe("glet", () => {
   })
 
   it("writes completions for every command", async () => {
-    for (const shell of ["bash", "zsh", "fish"]) {
-      const { code, stdout } = await glet.run(["--completions", shell])
+    for (const { code, stdout } of await glet.runMany(["bash", "zsh", "fish"].map((shell) => ["--completions", shell]))) {
       assert.strictEqual(code, 0)
       for (const name of ["serve", "bench", "doctor"]) assert.include(stdout, name)
     }
@@ -66,50 +73,55 @@ describe("glet", () => {
 
   it("wrong usage is one line with what was meant, and exit code 2", async () => {
     assertRefused(await glet.run(["srve"]), 2, /unknown command "srve"; did you mean "serve"\?/)
-    assertRefused(await glet.run(["--bogus"]), 2, /unknown option "--bogus"/)
-    assertRefused(await glet.run(["serve", "--modls", "x"]), 2, /unknown option "--modls"; did you mean "--models"\?/)
-    assertRefused(await glet.run(["serve"]), 2, /--models is missing/)
-    assertRefused(await glet.run(["serve", "--models", "x", "--port", "http"]), 2, /--port "http" is not a whole number/)
-    assertRefused(await glet.run(["serve", "--models", "x", "--port", "70000"]), 2, /--port 70000 is above/)
-    assertRefused(await glet.run(["serve", "--models", demoModels, "--slo", "lenet"]), 2, /--slo "lenet" is not of the form MODEL=MS/)
-    assertRefused(await glet.run(["serve", "--models", demoModels, "--slo", "lenet=fast"]), 2, /--slo lenet: expected milliseconds/)
-    assertRefused(await glet.run(["serve", "--models", demoModels, "--planner", "orin"]), 2, /no planner "orin".*did you mean "orion"/)
-    assertRefused(await glet.run(["serve", "--models", demoModels, "--executor", "emulated"]), 2, /--emulate FILE/)
-    assertRefused(await glet.run(["serve", "--models", demoModels, "--preempt", "0.5"]), 2, /--preempt needs --executor emulated/)
-    assertRefused(await glet.run(["bench"]), 2, /MODEL is missing/)
-    assertRefused(await glet.run(["bench", "m", "--scenario", "scen2"]), 2, /"m" and --scenario exclude each other/)
-    assertRefused(await glet.run(["bench", "--scenario", "scen2", "--rate", "5"]), 2, /--rate and --scenario exclude each other/)
-    assertRefused(await glet.run(["bench", "m", "--rate", "5", "--clients", "2"]), 2, /--rate and --clients exclude each other/)
-    assertRefused(await glet.run(["bench", "m", "--deadline", "5", "--input", "x.json"]), 2, /--deadline and --input exclude each other/)
-    assertRefused(await glet.run(["serve", "--models", demoModels, "--overlay", "50", "--planner", "time-share"]), 2, /--overlay is of the planner orion, not time-share/)
-    assertRefused(await glet.run(["serve", "--models", demoModels, "--best-effort", "open", "--floor", "5"]), 2, /--best-effort open keeps no floor/)
-    assertRefused(await glet.run(["bench", "--scenario", "scen22"]), 2, /there is no scenario "scen22"; did you mean "scen2"/)
-    assertRefused(await glet.run(["bench", "m", "--find-peak"]), 2, /--find-peak goes with --scenario/)
-    assertRefused(await glet.run(["bench", "m", "n"]), 2, /unexpected word "n"/)
-    assertRefused(await glet.run(["bench", "m", "--rate"]), 2, /--rate needs a value/)
-    assertRefused(await glet.run(["bench", "m", "--n", "-5"]), 2, /--n -5 is below 0/)
-    assertRefused(await glet.run(["bench", "m", "--rate=1", "--rate", "2"]), 2, /--rate stands twice/)
-    assertRefused(await glet.run(["bench", "m", "--distribution", "unifrm"]), 2, /did you mean "uniform"/)
-    assertRefused(await glet.run(["status", "--server", "ftp://x"]), 2, /--server "ftp:\/\/x" is not an address/)
-    assertRefused(await glet.run(["config", "edit"]), 2, /ACTION "edit" is not one of show/)
-    assertRefused(await glet.run(["plan"]), 2, /one of --problem and --models/)
+    await assertAllRefused(2, [
+      [["srve"], /unknown command "srve"; did you mean "serve"\?/],
+      [["--bogus"], /unknown option "--bogus"/],
+      [["serve", "--modls", "x"], /unknown option "--modls"; did you mean "--models"\?/],
+      [["serve"], /--models is missing/],
+      [["serve", "--models", "x", "--port", "http"], /--port "http" is not a whole number/],
+      [["serve", "--models", "x", "--port", "70000"], /--port 70000 is above/],
+      [["serve", "--models", demoModels, "--slo", "lenet"], /--slo "lenet" is not of the form MODEL=MS/],
+      [["serve", "--models", demoModels, "--slo", "lenet=fast"], /--slo lenet: expected milliseconds/],
+      [["serve", "--models", demoModels, "--planner", "orin"], /no planner "orin".*did you mean "orion"/],
+      [["serve", "--models", demoModels, "--executor", "emulated"], /--emulate FILE/],
+      [["serve", "--models", demoModels, "--preempt", "0.5"], /--preempt needs --executor emulated/],
+      [["bench"], /MODEL is missing/],
+      [["bench", "m", "--scenario", "scen2"], /"m" and --scenario exclude each other/],
+      [["bench", "--scenario", "scen2", "--rate", "5"], /--rate and --scenario exclude each other/],
+      [["bench", "m", "--rate", "5", "--clients", "2"], /--rate and --clients exclude each other/],
+      [["bench", "m", "--deadline", "5", "--input", "x.json"], /--deadline and --input exclude each other/],
+      [["serve", "--models", demoModels, "--overlay", "50", "--planner", "time-share"], /--overlay is of the planner orion, not time-share/],
+      [["serve", "--models", demoModels, "--best-effort", "open", "--floor", "5"], /--best-effort open keeps no floor/],
+      [["bench", "--scenario", "scen22"], /there is no scenario "scen22"; did you mean "scen2"/],
+      [["bench", "m", "--find-peak"], /--find-peak goes with --scenario/],
+      [["bench", "m", "n"], /unexpected word "n"/],
+      [["bench", "m", "--rate"], /--rate needs a value/],
+      [["bench", "m", "--n", "-5"], /--n -5 is below 0/],
+      [["bench", "m", "--rate=1", "--rate", "2"], /--rate stands twice/],
+      [["bench", "m", "--distribution", "unifrm"], /did you mean "uniform"/],
+      [["status", "--server", "ftp://x"], /--server "ftp:\/\/x" is not an address/],
+      [["config", "edit"], /ACTION "edit" is not one of show/],
+      [["plan"], /one of --problem and --models/]
+    ])
   }, 180_000)
 
   it("what cannot be used is one line and exit code 1", async () => {
     const notAFolder = path.join(root, "package.json")
-    assertRefused(await glet.run(["serve", "--models", "/no/such/folder"]), 1, /model folder \/no\/such\/folder cannot be used: it does not exist/)
-    assertRefused(await glet.run(["serve", "--models", notAFolder]), 1, /it is a file, not a folder/)
-    assertRefused(await glet.run(["run", "/no/model.onnx"]), 1, /no such file/)
-    assertRefused(await glet.run(["run", notAFolder]), 1, /package\.json/)
-    assertRefused(await glet.run(["models", "--server", "http://127.0.0.1:9"]), 1, /no server answers at http:\/\/127\.0\.0\.1:9 \(ECONNREFUSED\)/)
-    assertRefused(await glet.run(["bench", "m", "--csv", "/no/such/dir/x.csv"]), 1, /CSV file .* cannot be written/)
-    assertRefused(await glet.run(["bench", "m", "--rate-file", "/no/rates"]), 1, /rate file \/no\/rates cannot be read: it does not exist/)
     const trace = path.join(glet.folder, "trace.txt")
     fs.writeFileSync(trace, "10\n5\n")
-    assertRefused(await glet.run(["bench", "m", "--trace", trace, "--server", "http://127.0.0.1:9"]), 1, /trace\.txt:2: 5 ms stands after a later time/)
     const rates = path.join(glet.folder, "rates.txt")
     fs.writeFileSync(rates, "10\nten\n")
-    assertRefused(await glet.run(["bench", "m", "--rate-file", rates]), 1, /rates\.txt:2: "ten" is not a rate/)
+    await assertAllRefused(1, [
+      [["serve", "--models", "/no/such/folder"], /model folder \/no\/such\/folder cannot be used: it does not exist/],
+      [["serve", "--models", notAFolder], /it is a file, not a folder/],
+      [["run", "/no/model.onnx"], /no such file/],
+      [["run", notAFolder], /package\.json/],
+      [["models", "--server", "http://127.0.0.1:9"], /no server answers at http:\/\/127\.0\.0\.1:9 \(ECONNREFUSED\)/],
+      [["bench", "m", "--csv", "/no/such/dir/x.csv"], /CSV file .* cannot be written/],
+      [["bench", "m", "--rate-file", "/no/rates"], /rate file \/no\/rates cannot be read: it does not exist/],
+      [["bench", "m", "--trace", trace, "--server", "http://127.0.0.1:9"], /trace\.txt:2: 5 ms stands after a later time/],
+      [["bench", "m", "--rate-file", rates], /rates\.txt:2: "ten" is not a rate/]
+    ])
   }, 180_000)
 
   it("another program on the server's port is told from a server", async () => {

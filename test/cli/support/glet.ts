@@ -29,6 +29,8 @@ export interface Glet {
   readonly folder: string
   readonly run: (args: ReadonlyArray<string>, options?: { readonly input?: string; readonly env?: NodeJS.ProcessEnv }) => Promise<Ended>
   readonly start: (args: ReadonlyArray<string>, options?: { readonly env?: NodeJS.ProcessEnv }) => Running
+  /** The same of many command lines that start nothing, in one process. */
+  readonly runMany: (lines: ReadonlyArray<ReadonlyArray<string>>, env?: Readonly<Record<string, string>>) => Promise<ReadonlyArray<Ended>>
   readonly close: () => Promise<void>
 }
 
@@ -38,7 +40,7 @@ const buildInto = async (bin: string): Promise<void> => {
     bundle: true, platform: "node", format: "esm", target: "node20", external: ["koffi", "onnxruntime-node", "onnxruntime-common", "highs"], logLevel: "error",
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
   }
-  await build({ ...options, entryPoints: { glet: path.join(root, "src/cli/main.ts") }, outdir: bin, splitting: true })
+  await build({ ...options, entryPoints: { glet: path.join(root, "src/cli/main.ts"), manyRuns: path.join(root, "test/cli/support/manyRuns.ts") }, outdir: bin, splitting: true })
   await build({
     ...options, entryPoints: { runner: path.join(root, "src/node-cuda/runner/main.ts"), front: path.join(root, "src/front/main.ts") }, outdir: bin
   })
@@ -53,8 +55,8 @@ export const buildGlet = async (): Promise<Glet> => {
   fs.cpSync(built, bin, { recursive: true })
 
   const running = new Set<ChildProcess>()
-  const start: Glet["start"] = (args, { env = {} } = {}) => {
-    const child = spawn(process.execPath, [path.join(bin, "glet.js"), ...args], {
+  const startScript = (script: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Running => {
+    const child = spawn(process.execPath, [path.join(bin, script), ...args], {
       cwd: folder,
       env: { PATH: process.env["PATH"], HOME: folder, XDG_CACHE_HOME: path.join(folder, "cache"), ...env },
       stdio: ["pipe", "pipe", "pipe"]
@@ -92,6 +94,7 @@ export const buildGlet = async (): Promise<Glet> => {
       })
     return { process: child, ended, line }
   }
+  const start: Glet["start"] = (args, { env = {} } = {}) => startScript("glet.js", args, env)
   return {
     folder,
     start,
@@ -99,6 +102,14 @@ export const buildGlet = async (): Promise<Glet> => {
       const started = start(args, env === undefined ? {} : { env })
       started.process.stdin!.end(input)
       return started.ended
+    },
+    runMany: async (lines, env = {}) => {
+      const many = startScript("manyRuns.js", [], {})
+      many.process.stdin!.end(lines.map((args) => `${JSON.stringify([args, env])}\n`).join(""))
+      const { stderr, stdout } = await many.ended
+      const ended = stdout.trim().split("\n").map((line) => JSON.parse(line) as [number, string, string])
+      if (ended.length !== lines.length) throw new Error(`${ended.length} of ${lines.length} command lines ended: ${stderr}`)
+      return ended.map(([code, stdout, stderr]) => ({ code, stdout, stderr }))
     },
     close: async () => {
       await Promise.all([...running].map((child) =>
