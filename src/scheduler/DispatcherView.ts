@@ -69,6 +69,11 @@ export class DispatcherView {
     return lane?.model.sloMs === undefined ? undefined : lane.bound.fraction(nowMs)
   }
 
+  /** What a batch takes besides its execution, almost always, ms: on the glet where that is most. In steps of a quarter, for plans are made by it. */
+  get wayMs(): number {
+    return this.lanes.safeWayMs
+  }
+
   /** Glets whose gate what ended on this one may have opened. */
   besideOf(id: GletId): ReadonlyArray<GletId> {
     return this.lanes.glet(id)?.beside ?? noGlets

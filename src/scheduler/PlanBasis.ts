@@ -4,14 +4,18 @@
  *
  * @since 0.1.0
  */
+import * as Either from "effect/Either"
 import type { Gpu } from "../core/Gpu.js"
 import type { ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
 import type { Model } from "../core/Model.js"
+import type { Plan } from "../core/Plan.js"
+import { gletsOf } from "../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../core/PlanProblem.js"
 import { meanPartOf } from "./BurstHeadroom.js"
 import type { LearnedInterference } from "./LearnedInterference.js"
 import type { withLearned } from "./LearnedInterference.js"
+import type { NoSuccessor } from "./PlanSuccession.js"
 import { demandsOf } from "./PlanSuccession.js"
 
 /** @since 0.1.0 @category planning */
@@ -34,16 +38,47 @@ export interface PlanBasisOptions {
   readonly rateOf: (model: ModelName) => number
   readonly profiled: LatencyModel
   readonly learned: LearnedInterference
+  /**
+   * What a batch takes besides its execution, almost always, ms: objectives are shorter by it. A plan that `isShort` so is made again without: to be late
+   * now and then is better than to leave a model out.
+   */
+  readonly wayMs: number
   /** Whoever plans again and again keeps a `withLearnedOnce`. */
   readonly latencyOf: typeof withLearned
 }
 
 /** The basis for the rates now estimated. @since 0.1.0 @category constructors */
-export const makePlanBasis = ({ gpus, latencyOf, learned, models, options, profiled, rateOf }: PlanBasisOptions): PlanBasis => {
+export const makePlanBasis = ({ gpus, latencyOf, learned, models, options, profiled, rateOf, wayMs }: PlanBasisOptions): PlanBasis => {
   const meanParts = new Map(models.map((model) => [model.name, meanPartOf(profiled, gpus, model)]))
-  const demands = demandsOf(models, rateOf, ({ name }) => meanParts.get(name)!)
+  const demands = demandsOf(models, rateOf, ({ name }) => meanParts.get(name)!, wayMs)
   return {
     problem: { gpus, options, latency: latencyOf(profiled, learned), demands },
     profiled, learned, meanParts, asked: new Map(demands.map(({ model, rateRps }) => [model, rateRps]))
   }
 }
+
+/** A plan, or why there is none, and what it was asked on. @since 0.1.0 @category planning */
+export interface PlanAttempt {
+  readonly basis: PlanBasis
+  readonly plan: Either.Either<Plan, NoSuccessor>
+}
+
+/** The least part of what a model asks for that the plan carries; 0 without a plan. */
+const carriedPart = ({ basis, plan }: PlanAttempt): number => {
+  if (Either.isLeft(plan)) return 0
+  const carried = new Map<ModelName, number>()
+  for (const { glet } of gletsOf(plan.right)) {
+    for (const { capacityRps, model } of glet.assignments) carried.set(model, (carried.get(model) ?? 0) + capacityRps)
+  }
+  return basis.problem.demands.reduce((least, { model, rateRps }) => (rateRps > 0 ? Math.min(least, (carried.get(model) ?? 0) / rateRps) : least), 1)
+}
+
+/** Rates are sums of floating-point numbers. */
+const nearlyAll = 1 - 1e-6
+
+/** Whether a plan carries less than it was asked for: where time is left free for the way, it may carry more without. @since 0.1.0 @category planning */
+export const isShort = (attempt: PlanAttempt): boolean => carriedPart(attempt) < nearlyAll
+
+/** The one that carries more, the first where both carry as much. @since 0.1.0 @category planning */
+export const thatCarriesMore = (first: PlanAttempt, second: PlanAttempt): PlanAttempt =>
+  Either.isLeft(first.plan) || carriedPart(second) > carriedPart(first) + 1e-9 ? second : first

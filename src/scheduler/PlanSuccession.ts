@@ -18,19 +18,23 @@ import { adoptPlan, diffPlans } from "./PlanDiff.js"
 import type { Culprit, PlannerAlgorithm } from "./Planner.js"
 import { routesOfPlan, warmBatches } from "./RoutesOfPlan.js"
 
+/** The part of an objective that what batches take besides their execution may have at most: with more, hardly a plan would be left. */
+const mostOnTheWay = 1 / 4
+
 /**
  * What a plan is asked for at the given rates (items per second): head-room for bursts included, in the order of names. `meanPart` is `rateToPlanFor`'s.
+ * What a batch takes besides its execution (`wayMs`) is no part of what profiles tell, so plans leave it free.
  * @since 0.1.0
  * @category planning
  */
 export const demandsOf = (
-  models: Iterable<Model>, rateOf: (model: ModelName) => number, meanPart: (model: Model) => number = () => 1
+  models: Iterable<Model>, rateOf: (model: ModelName) => number, meanPart: (model: Model) => number = () => 1, wayMs = 0
 ): ReadonlyArray<Demand> =>
   [...models].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map((model) => {
     const { maxBatch, name, serviceClass } = model
     const isBestEffort = serviceClass === "best-effort"
     const sloMs = isBestEffort ? Infinity : model.sloMs ?? Infinity
-    return { model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model)), sloMs }
+    return { model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model)), sloMs: sloMs - Math.min(wayMs, mostOnTheWay * sloMs) }
   })
 
 /** Why there is no successor: the plan stays as it is. @since 0.1.0 @category planning */

@@ -149,7 +149,7 @@ export const make = (
       get planThread() {
         return planThread?.knows(planner) === true ? planThread : undefined
       },
-      path, nowMs, rateOf, onChange, scope, learned: () => interference.learned,
+      path, nowMs, rateOf, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onGivenUp: (error) => {
         runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))

@@ -67,6 +67,10 @@ export class GletLaneOf<R extends RouteOfGlet, B extends BatchOfGlet> {
     return this.way.meanValue
   }
 
+  get safeWayMs(): number {
+    return this.way.upperValue
+  }
+
   /** What a batch takes besides its execution: descriptors to the runner and back. */
   get overheadMs(): number {
     return this.overhead.meanValue

@@ -42,6 +42,12 @@ export class Lanes {
     return [...this.glets.values()].filter((glet) => glet.gpu === gpu)
   }
 
+  get safeWayMs(): number {
+    const measured = [...this.glets.values()].filter(({ critical }) => critical.length > 0).map(({ safeWayMs }) => safeWayMs)
+    const ms = measured.length === 0 ? 2 * this.overheadMs : Math.max(...measured)
+    return ms <= 0 ? 0 : 1.25 ** Math.ceil(Math.log(ms) / Math.log(1.25))
+  }
+
   /** Also of a model that was replaced. */
   laneOf(model: Model): ModelLane | undefined {
     const lane = this.models.get(model.name)

@@ -7,8 +7,8 @@ import type { Plan } from "../../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import type { LearnedInterference } from "../LearnedInterference.js"
 import { withLearnedOnce } from "../LearnedInterference.js"
-import type { PlanBasis } from "../PlanBasis.js"
-import { makePlanBasis } from "../PlanBasis.js"
+import type { PlanAttempt, PlanBasis } from "../PlanBasis.js"
+import { isShort, makePlanBasis, thatCarriesMore } from "../PlanBasis.js"
 import type { PlannerAlgorithm } from "../Planner.js"
 import type { NoSuccessor } from "../PlanSuccession.js"
 import { askPlanner, succeed } from "../PlanSuccession.js"
@@ -27,8 +27,9 @@ export interface PlanMakingOptions {
   readonly latencyModel: MakeLatencyModel
   readonly nowMs: () => number
   readonly rateOf: (model: ModelName) => number
-  /** What serving taught of interference so far. */
+  /** What serving taught of interference so far, and of what a batch takes besides its execution, ms. */
   readonly learned: () => LearnedInterference
+  readonly wayMs: () => number
 }
 
 export interface Planned {
@@ -65,13 +66,18 @@ export class PlanMaking {
       const learned = this.options.learned()
       const profiled = this.latencyOf(profiles, gpus)
       const models = entries.map(({ model }) => model)
-      const basis = makePlanBasis({ models, gpus, options, rateOf, profiled, learned, latencyOf: this.learnedOf })
-      const { problem } = basis
-      return Effect.map(this.ask(problem, profiles, learned, current), (answer) =>
-        answer.pipe(
-          Either.flatMap((plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber })),
-          Either.map((plan): Planned => ({ plan, basis, planningMs: nowMs() - startMs }))
-        ))
+      const attempt = (wayMs: number): Effect.Effect<PlanAttempt> => {
+        const basis = makePlanBasis({ models, gpus, options, rateOf, profiled, learned, wayMs, latencyOf: this.learnedOf })
+        const { problem } = basis
+        return Effect.map(this.ask(problem, profiles, learned, current), (answer) => ({
+          basis, plan: Either.flatMap(answer, (plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber }))
+        }))
+      }
+      const wayMs = this.options.wayMs()
+      return attempt(wayMs).pipe(
+        Effect.flatMap((first) => wayMs > 0 && isShort(first) ? Effect.map(attempt(0), (second) => thatCarriesMore(first, second)) : Effect.succeed(first)),
+        Effect.map(({ basis, plan }) => Either.map(plan, (plan): Planned => ({ plan, basis, planningMs: nowMs() - startMs })))
+      )
     })
   }
 

@@ -9,8 +9,8 @@ import type { Dispatcher } from "../../scheduler/Dispatcher.js"
 import { makeInterferenceWatch } from "../../scheduler/InterferenceWatch.js"
 import { withLearnedOnce } from "../../scheduler/LearnedInterference.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
-import type { PlanBasis } from "../../scheduler/PlanBasis.js"
-import { makePlanBasis } from "../../scheduler/PlanBasis.js"
+import type { PlanAttempt, PlanBasis } from "../../scheduler/PlanBasis.js"
+import { isShort, makePlanBasis, thatCarriesMore } from "../../scheduler/PlanBasis.js"
 import type { Rollout } from "../../scheduler/PlanSuccession.js"
 import { modelsLost, nextNumber, rollOut, succeedPlan } from "../../scheduler/PlanSuccession.js"
 import { routesOfPlan } from "../../scheduler/RoutesOfPlan.js"
@@ -131,11 +131,16 @@ export class Planning {
 
   private make(nowMs: number, reason: string): boolean {
     const { gpus, latency: profiled, models, planner, planOptions: options } = this.input
-    const basis = makePlanBasis({
-      models, gpus, options, profiled, learned: this.interference.learned, latencyOf: this.latencyOf,
-      rateOf: (model) => LoadWatch.watchedRps(this.load, model)
-    })
-    const plan = succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber })
+    const attempt = (wayMs: number): PlanAttempt => {
+      const basis = makePlanBasis({
+        models, gpus, options, profiled, learned: this.interference.learned, latencyOf: this.latencyOf, wayMs,
+        rateOf: (model) => LoadWatch.watchedRps(this.load, model)
+      })
+      return { basis, plan: succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber }) }
+    }
+    const { wayMs } = this.dispatcher.view
+    const first = attempt(wayMs)
+    const { basis, plan } = wayMs > 0 && isShort(first) ? thatCarriesMore(first, attempt(0)) : first
     if (Either.isLeft(plan)) {
       this.note({ atMs: nowMs, kind: "no-plan", detail: plan.left.detail })
       return false
