@@ -15,9 +15,10 @@ import { byGlets } from "../../src/scheduler/internal/search/byGlets.js"
 import { cutPrices } from "../../src/scheduler/internal/search/cutPrices.js"
 import { makeGpuSolver } from "../../src/scheduler/internal/search/gpuState.js"
 import type { GpuState } from "../../src/scheduler/internal/search/gpuState.js"
-import type { LooseGlet } from "../../src/scheduler/internal/search/looseGlets.js"
+import type { LooseGlet, LooseGlets } from "../../src/scheduler/internal/search/looseGlets.js"
 import { makeLooseGlets } from "../../src/scheduler/internal/search/looseGlets.js"
 import { packGlets } from "../../src/scheduler/internal/search/packGlets.js"
+import { regroup } from "../../src/scheduler/internal/search/regroup.js"
 import { makeSearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
 import type { SearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
 import { slowingsOf } from "../../src/scheduler/internal/search/slowing.js"
@@ -193,6 +194,65 @@ describe("glets to begin with", () => {
   }, patience)
 })
 
+describe("glets that are grouped anew", () => {
+  /** The least that any way to group the models costs, each whole. */
+  const leastCost = (loose: LooseGlets, models: ReadonlyArray<number>, target: Float64Array): number => {
+    const least = new Float64Array(1 << models.length).fill(Infinity)
+    const alone = Float64Array.from(least, (_, set) => {
+      const group = models.filter((_, i) => (set >> i) % 2 === 1)
+      const glet = group.length === 0 ? undefined : loose.make(0, group, group.map((model) => target[model]!), 0, Infinity)
+      return glet === undefined ? Infinity : loose.fullCost(glet)
+    })
+    least[0] = 0
+    for (let set = 1; set < least.length; set++) {
+      for (let part = set; part > 0; part = (part - 1) & set) least[set] = Math.min(least[set]!, alone[part]! + least[set ^ part]!)
+    }
+    return least.at(-1)!
+  }
+
+  it("carry the same for no more, and mostly for the least there is", () => {
+    let [optimal, looked] = [0, 0]
+    fc.assert(fc.property(problems({ maxModels: 6 }), fc.integer(), (problem, seed) => {
+      const { asked, space, target } = caseOf(problem)
+      const loose = looseOf(space, 1.5)
+      const start = asked.flatMap((model) => loose.make(0, [model], [target[model]!], 0, Infinity) ?? [])
+      if (start.length < 2 || start.length < asked.length) return
+      const solver = makeGpuSolver(space)
+      const end = regroup(space, loose, start, { rounds: 12, random: makeRandom(seed) })
+      carriedBy(space, end).forEach((rps, model) => assert.approximately(rps, target[model]!, slack * target[model]!))
+      for (const { models, rps, share } of end) assert.isDefined(solver.fit(0, [], 0, share, models, rps))
+      const costOf = (all: ReadonlyArray<LooseGlet>): number => all.reduce((sum, glet) => sum + loose.fullCost(glet), 0)
+      const least = leastCost(loose, asked, target)
+      assert.isAtMost(costOf(end), costOf(start) + slack)
+      assert.isAtLeast(costOf(end), least - slack)
+      looked++
+      if (costOf(end) <= least + slack) optimal++
+    }), { numRuns: 150 })
+    assert.isAbove(looked, 40)
+    assert.isAtLeast(optimal, 0.8 * looked)
+  }, patience)
+
+  it("cost less than annealing leaves, of one kind and of two, and are the same for equal seeds", () => {
+    for (const types of [1, 2] as const) {
+      const { asked, space, target } = caseOf(makeTaskSet({ seed: 3, models: 100, loadGpus: 5, gpus: 30, types }))
+      const loose = makeLooseGlets(space, slowingsOf(space, 1.5), {
+        share: space.kinds.map(({ cost, sharesPct }) => Float64Array.from(sharesPct, (pct) => (cost * pct) / 100)),
+        memory: space.kinds.map(() => 0.01)
+      })
+      const start = asked.flatMap((model) => space.kinds.flatMap((_, kind) => loose.make(kind, [model], [target[model]!], 0, Infinity) ?? []).slice(0, 1))
+      assert.strictEqual(start.length, asked.length)
+      const annealed = annealGlets(space, loose, start, { steps: 20_000, hot: 0.003, cold: 1e-4, random: makeRandom(1) })
+      const again = () => regroup(space, loose, annealed, { rounds: 10, random: makeRandom(2) })
+      const end = again()
+      const before = carriedBy(space, annealed)
+      carriedBy(space, end).forEach((rps, model) => assert.approximately(rps, before[model]!, slack * before[model]!))
+      const costOf = (all: ReadonlyArray<LooseGlet>): number => all.reduce((sum, glet) => sum + loose.fullCost(glet), 0)
+      assert.isBelow(costOf(end), 0.99 * costOf(annealed))
+      assert.deepStrictEqual(again(), end)
+    }
+  }, patience)
+})
+
 describe("glets of two kinds", () => {
   it("are brought below a limit on one kind, and carry the same", () => {
     let brought = 0
@@ -238,10 +298,10 @@ describe("glets on GPUs", () => {
 describe("a plan by glets", () => {
   it("carries all rates, on no more GPUs than there are, or says that it does not", () => {
     let planned = 0
-    fc.assert(fc.property(problems({ maxModels: 8, whenShort: "fail" }), fc.integer({ min: 1, max: 12 }), fc.boolean(), (random, count, isPacked) => {
+    fc.assert(fc.property(problems({ maxModels: 8, whenShort: "fail" }), fc.integer({ min: 1, max: 12 }), fc.boolean(), fc.nat(1), (random, count, isPacked, regroupings) => {
       const problem = { ...random, gpus: gpusOf(count, { sharesPct: random.gpus[0]!.sharesPct, units: random.gpus[0]!.units }) }
       const { asked, space, target } = caseOf(problem)
-      const states = byGlets(space, makeGpuSolver(space), { target, available: [count], runs: 2, enough: 0, steps: 500, isPacked, random: makeRandom(1) })
+      const states = byGlets(space, makeGpuSolver(space), { target, available: [count], runs: 2, enough: 0, steps: 500, isPacked, regroupings, random: makeRandom(1) })
       if (states === undefined) return
       planned++
       assert.isAtMost(states.length, count)

@@ -10,6 +10,7 @@ import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { LooseGlet, LooseGlets, LoosePrices } from "./looseGlets.js"
 import { makeLooseGlets } from "./looseGlets.js"
 import { packGlets } from "./packGlets.js"
+import { regroup } from "./regroup.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { slowingsOf } from "./slowing.js"
 
@@ -25,6 +26,8 @@ interface ByGletsRequest {
   readonly steps: number
   /** Whether it begins with glets that models share, instead of one for each: where there are many models it has too few steps to get there by itself. */
   readonly isPacked: boolean
+  /** So often the glets of the cheapest plan are grouped anew, all at once. */
+  readonly regroupings: number
   readonly random: () => number
 }
 
@@ -63,6 +66,10 @@ const mostNearMisses = 2
 const mixRanges = [3, 1, 0]
 const leastOfLoose = 0.99
 const mostLooks = 5000
+/** Rounds of grouping anew; annealing after it, for this part of the steps, finds what rates are better split otherwise. */
+const regroupRounds = 30
+const afterSteps = 0.25
+const afterHot = 0.0005
 
 /** Saturated glets of one model each, and the glets that are annealed. */
 interface Split {
@@ -173,7 +180,16 @@ const nextMix = (
   return best
 }
 
-const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, margin: number, isShared: boolean, below: number): ReadonlyArray<GpuState> | undefined => {
+/** GPUs, and the glets that they were put together of. */
+interface Made {
+  readonly states: ReadonlyArray<GpuState>
+  readonly glets: Split
+}
+
+/** `begun`: the glets of a plan, which are grouped anew; without them they are annealed from nothing. */
+const run = (
+  space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, margin: number, isShared: boolean, below: number, begun?: Split
+): Made | undefined => {
   const { available, random, steps, target } = request
   const { kinds } = space
   const order = [...fillings]
@@ -206,16 +222,27 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
   const countOf = (states: ReadonlyArray<GpuState>, kind: number): number => states.reduce((count, state) => count + (state.kind === kind ? 1 : 0), 0)
   const isThere = (states: ReadonlyArray<GpuState>): boolean => kinds.every((_, kind) => countOf(states, kind) <= available[kind]!)
   for (let attempt = 0; attempt < mostTries; attempt++) {
-    const made = split(space, loose, target, isShared)
+    const made: Split | undefined = attempt === 0 && begun !== undefined ? begun : split(space, loose, target, isShared)
     if (made === undefined) return undefined
-    let rest = request.isPacked ? packGlets(space, loose, made.rest) : made.rest
-    const temperature = (round: number): number => hot * (cold / hot) ** (round / rounds)
-    for (let round = 0; round < rounds && rest.length > 0; round++) {
-      if (round > 0) {
-        follow([...made.whole, ...rest])
-        rest = rest.map(loose.repriced)
+    let rest = made.rest
+    const reprice = (): void => {
+      follow([...made.whole, ...rest])
+      rest = rest.map(loose.repriced)
+    }
+    if (made === begun) {
+      for (let i = 0; i < request.regroupings && rest.length > 0; i++) {
+        reprice()
+        rest = regroup(space, loose, rest, { rounds: regroupRounds, random })
+        reprice()
+        rest = annealGlets(space, loose, rest, { steps: Math.ceil(steps * afterSteps), hot: afterHot, cold, random })
       }
-      rest = annealGlets(space, loose, rest, { steps: Math.ceil(steps / rounds), hot: temperature(round), cold: temperature(round + 1), random })
+    } else {
+      if (request.isPacked) rest = packGlets(space, loose, rest)
+      const temperature = (round: number): number => hot * (cold / hot) ** (round / rounds)
+      for (let round = 0; round < rounds && rest.length > 0; round++) {
+        if (round > 0) reprice()
+        rest = annealGlets(space, loose, rest, { steps: Math.ceil(steps / rounds), hot: temperature(round), cold: temperature(round + 1), random })
+      }
     }
     let states = assembleBest(space, solver, [...made.whole, ...rest], order, below, random)
     const costNow = (): number => (states !== undefined && isThere(states) ? costOf(space, states) : below)
@@ -243,7 +270,7 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
     if (states === undefined) return undefined
     const end = states
     const isShort = kinds.map((_, kind) => countOf(end, kind) > available[kind]!)
-    if (!isShort.includes(true)) return states
+    if (!isShort.includes(true)) return { states, glets: { whole: made.whole, rest } }
     if (!isShort.includes(false)) return undefined
     isShort.forEach((short, kind) => {
       if (short) scarcity[kind]! *= dearer
@@ -256,16 +283,20 @@ const run = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest, mar
 
 /** GPUs that carry the target; undefined where there are too few, or a model has no glet. */
 export const byGlets = (space: SearchSpace, solver: GpuSolver, request: ByGletsRequest): ReadonlyArray<GpuState> | undefined => {
-  let best: ReadonlyArray<GpuState> | undefined
+  let best: Made | undefined
   let least = Infinity
+  let margin = margins[0]!
   for (let i = 0; i < request.runs && least > request.enough; i++) {
     // Of several kinds most runs begin on the one that is cheapest where all is shared.
-    const states = run(space, solver, request, margins[i % margins.length]!, space.kinds.length > 1 && i % 3 !== 1, least)
-    if (states === undefined) continue
-    const cost = costOf(space, states)
+    const made = run(space, solver, request, margins[i % margins.length]!, space.kinds.length > 1 && i % 3 !== 1, least)
+    if (made === undefined) continue
+    const cost = costOf(space, made.states)
     if (cost >= least) continue
-    best = states
+    best = made
     least = cost
+    margin = margins[i % margins.length]!
   }
-  return best
+  if (best === undefined || request.regroupings === 0 || least <= request.enough) return best?.states
+  const other = run(space, solver, request, margin, false, least, best.glets)
+  return other !== undefined && costOf(space, other.states) < least ? other.states : best.states
 }

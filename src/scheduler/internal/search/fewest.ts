@@ -103,6 +103,8 @@ const manyGpus = 300
 const fewModels = 400
 const fewModelsSteps = 60_000
 const fewModelsRuns = 3
+/** With more effort than usual glets are grouped anew, so often. */
+const regroupings = 2
 /** Of few GPUs of several kinds one more of a kind is much, and glets are looked at for longer. */
 const fewOfKinds = 12
 /** On few GPUs one more or less is luck, and both starts are gone on with. */
@@ -127,8 +129,10 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const steps = often * Math.min(isFew ? fewModelsSteps : mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * gpus)) * Math.min(1, manyGpus / gpus)
   const assembled = gpus > largeModels * asked ? undefined : byGlets(space, solver, {
     target, available, random, enough: bound.cost + 1e-9, isPacked: !isFew,
-    steps: Math.round((isFew ? Math.sqrt(effort) : effort) * steps),
-    runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.sqrt(effort))) : 1
+    // More effort is better spent on all glets at once than on more steps.
+    steps: Math.round((isFew || effort > 1 ? Math.sqrt(effort) : effort) * steps),
+    runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.min(1, Math.sqrt(effort)))) : 1,
+    regroupings: effort > 1 ? regroupings : 0
   })
   // What is made of glets is hardly ever bettered.
   const isSettled = assembled !== undefined && asked > handful

@@ -30,9 +30,11 @@ export interface LoosePrices {
 export interface LooseGlets {
   /**
    * The glet on the smallest share that carries the rates, looked for from the share `near`; undefined where there is none, or where it costs more than
-   * `mostCost`.
+   * `mostCost`, or none up to the share `largest`.
    */
-  readonly make: (kind: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>, near: number, mostCost: number) => LooseGlet | undefined
+  readonly make: (
+    kind: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>, near: number, mostCost: number, largest?: number
+  ) => LooseGlet | undefined
   /** Items per second of a model, there already or not, that a glet carries beyond what it does: whole batches in its cycle, as large as its free time allows. */
   readonly room: (glet: LooseGlet, model: number) => number
   /** Items per second that a model gets at most of a share. */
@@ -41,6 +43,8 @@ export interface LooseGlets {
   readonly batchMs: (kind: number, share: number, model: number, batch: number) => number
   /** What a model costs that needs a part of a glet's time, at the prices there are now, and others the rest; without what the glet itself takes of memory. */
   readonly costOf: (kind: number, share: number, model: number, part: number) => number
+  /** What it costs with nothing taken off for free time, at the prices there are now. */
+  readonly fullCost: (glet: LooseGlet) => number
   /** The same glet at the prices there are now. */
   readonly repriced: (glet: LooseGlet) => LooseGlet
   readonly setPrices: (prices: LoosePrices) => void
@@ -196,7 +200,7 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
   const costOn = (kind: number, share: number, part: number, fixed: number): number =>
     fixed + shareCosts[kind]![share]! * (1 - worthOfFree * (1 - part) * (1 - part))
 
-  const make: LooseGlets["make"] = (kind, models, rps, near, mostCost) => {
+  const make: LooseGlets["make"] = (kind, models, rps, near, mostCost, largest = Infinity) => {
     if (models.length > maxModels) return undefined
     const { gletBytes, modelBytes, roomBytes, sharesPct } = kinds[kind]!
     let bytes = gletBytes
@@ -205,9 +209,10 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
     // A single model's memory is what it is.
     const leastPct = models.length === 1 ? 0 : (100 * (bytes / roomBytes - mostOfMemory)) / (1 - mostOfMemory)
     const fixed = fixedCost(kind, models)
-    const last = sharesPct.length - 1
+    const last = Math.min(largest, sharesPct.length - 1)
     let share = Math.min(near, last)
-    while (sharesPct[share]! < leastPct && share < last) share++
+    while (sharesPct[share]! < leastPct && share < sharesPct.length - 1) share++
+    if (share > last) return undefined
     let part = 1
     let cycleMs = 0
     if (carries(kind, share, models, rps)) {
@@ -266,6 +271,7 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
       return batch <= largest[at]! ? latencies[begins[at]! + batch - 1]! : Infinity
     },
     costOf: (kind, share, model, part) => part * shareCosts[kind]![share]! + modelCosts[kind]![model]!,
+    fullCost: ({ kind, models, share }) => costOn(kind, share, 1, fixedCost(kind, models)),
     repriced: (glet) => ({ ...glet, cost: costOn(glet.kind, glet.share, glet.used, fixedCost(glet.kind, glet.models)) }),
     setPrices
   }
