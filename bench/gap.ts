@@ -17,6 +17,7 @@ import { makePlanTables } from "../src/scheduler/internal/planTables.js"
 import { directionOf } from "../src/scheduler/internal/search/direction.js"
 import { fewest } from "../src/scheduler/internal/search/fewest.js"
 import { makeGpuSolver } from "../src/scheduler/internal/search/gpuState.js"
+import { regroup } from "../src/scheduler/internal/search/regroup.js"
 import { makeSearchSpace } from "../src/scheduler/internal/search/searchSpace.js"
 import { makeTaskSet } from "./lib/taskSets.js"
 
@@ -56,7 +57,7 @@ const accountOf = (problem: PlanProblem): { readonly bound: number; readonly cos
   const space = makeSearchSpace(makePlanTables(problem))
   const rates = problem.demands.map(({ rateRps }) => rateRps)
   const direction = directionOf(rates, rates.map((_, demand) => demand))
-  const found = fewest(space, makeGpuSolver(space), { direction, bound: boundFewest(problem, {}, undefined), seed: problem.options.seed, effort, isTidy: false })
+  const found = fewest(space, makeGpuSolver(space), { direction, bound: boundFewest(problem, {}, undefined), seed: problem.options.seed, effort, isTidy: false, regroup })
   if (found === undefined) throw new Error("a generated set has no plan on twice the GPUs of its load")
   const carried = new Float64Array(space.models)
   for (const { models, rps } of found.states) models.forEach((each, i) => carried[each]! += rps[i]!)

@@ -7,18 +7,19 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { suggest } from "../core/internal/suggest.js"
 import { defaultPlanner } from "./DefaultPlanner.js"
+import { regroup } from "./internal/search/regroup.js"
 import { elastic, elasticInt } from "./planners/Elastic.js"
 import { equalShares } from "./planners/EqualShares.js"
 import { exact, exactSummary } from "./planners/Exact.js"
 import { greedy } from "./planners/Greedy.js"
-import { orion } from "./planners/Orion.js"
+import { orionWith } from "./planners/Orion.js"
 import { staticPartition } from "./planners/Static.js"
 import { timeShare } from "./planners/TimeShare.js"
 import type { PlannerAlgorithm } from "./Planner.js"
 import type { Solver } from "./solver/Solver.js"
 
 /** All planners that need no solver, the default first. @since 0.1.0 @category planners */
-export const planners: readonly [PlannerAlgorithm, ...Array<PlannerAlgorithm>] = [orion, elasticInt, elastic, greedy, timeShare, equalShares, staticPartition]
+export const planners: readonly [PlannerAlgorithm, ...Array<PlannerAlgorithm>] = [orionWith(regroup), elasticInt, elastic, greedy, timeShare, equalShares, staticPartition]
 
 /** Planners that are made with a solver. @since 0.1.0 @category planners */
 export const solverPlanners: ReadonlyArray<{ readonly name: string; readonly summary: string; readonly make: (solver: Solver) => PlannerAlgorithm }> = [
@@ -33,7 +34,7 @@ export const solverPlanners: ReadonlyArray<{ readonly name: string; readonly sum
 export const plannerAliases: ReadonlyMap<string, string> = new Map([["default", "orion"], ["oracle", "elastic-int"], ["mps-static", "static"]])
 
 /** Whether the planner of that name is this one. @since 0.1.0 @category planners */
-export const isRegistered = (planner: PlannerAlgorithm): boolean => planners.includes(planner)
+export const isRegistered = (planner: PlannerAlgorithm): boolean => planner === defaultPlanner || planners.includes(planner)
 
 /** No planner of that name is known. @since 0.1.0 @category errors */
 export class UnknownPlanner extends Schema.TaggedError<UnknownPlanner>()("UnknownPlanner", {

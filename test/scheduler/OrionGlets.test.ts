@@ -228,21 +228,21 @@ describe("glets that are grouped anew", () => {
       looked++
       if (costOf(end) <= least + slack) optimal++
     }), { numRuns: 150 })
-    assert.isAbove(looked, 40)
-    assert.isAtLeast(optimal, 0.8 * looked)
+    assert.isAbove(looked, 20)
+    assert.isAtLeast(optimal, 0.7 * looked)
   }, patience)
 
   it("cost less than annealing leaves, of one kind and of two, and are the same for equal seeds", () => {
     for (const types of [1, 2] as const) {
-      const { asked, space, target } = caseOf(makeTaskSet({ seed: 3, models: 100, loadGpus: 5, gpus: 30, types }))
+      const { asked, space, target } = caseOf(makeTaskSet({ seed: 3, models: 50, loadGpus: 5, gpus: 30, types }))
       const loose = makeLooseGlets(space, slowingsOf(space, 1.5), {
         share: space.kinds.map(({ cost, sharesPct }) => Float64Array.from(sharesPct, (pct) => (cost * pct) / 100)),
         memory: space.kinds.map(() => 0.01)
       })
       const start = asked.flatMap((model) => space.kinds.flatMap((_, kind) => loose.make(kind, [model], [target[model]!], 0, Infinity) ?? []).slice(0, 1))
       assert.strictEqual(start.length, asked.length)
-      const annealed = annealGlets(space, loose, start, { steps: 20_000, hot: 0.003, cold: 1e-4, random: makeRandom(1) })
-      const again = () => regroup(space, loose, annealed, { rounds: 10, random: makeRandom(2) })
+      const annealed = annealGlets(space, loose, start, { steps: 5_000, hot: 0.003, cold: 1e-4, random: makeRandom(1) })
+      const again = () => regroup(space, loose, annealed, { rounds: 8, random: makeRandom(2) })
       const end = again()
       const before = carriedBy(space, annealed)
       carriedBy(space, end).forEach((rps, model) => assert.approximately(rps, before[model]!, slack * before[model]!))
@@ -298,10 +298,10 @@ describe("glets on GPUs", () => {
 describe("a plan by glets", () => {
   it("carries all rates, on no more GPUs than there are, or says that it does not", () => {
     let planned = 0
-    fc.assert(fc.property(problems({ maxModels: 8, whenShort: "fail" }), fc.integer({ min: 1, max: 12 }), fc.boolean(), fc.nat(1), (random, count, isPacked, regroupings) => {
+    fc.assert(fc.property(problems({ maxModels: 8, whenShort: "fail" }), fc.integer({ min: 1, max: 12 }), fc.boolean(), fc.constantFrom(undefined, regroup), (random, count, isPacked, again) => {
       const problem = { ...random, gpus: gpusOf(count, { sharesPct: random.gpus[0]!.sharesPct, units: random.gpus[0]!.units }) }
       const { asked, space, target } = caseOf(problem)
-      const states = byGlets(space, makeGpuSolver(space), { target, available: [count], runs: 2, enough: 0, steps: 500, isPacked, regroupings, random: makeRandom(1) })
+      const states = byGlets(space, makeGpuSolver(space), { target, available: [count], runs: 2, enough: 0, steps: 500, isPacked, regroup: again, random: makeRandom(1) })
       if (states === undefined) return
       planned++
       assert.isAtMost(states.length, count)

@@ -179,7 +179,7 @@ export const handle = (args: Args): Effect.Effect<void, unknown> =>
       if (file !== undefined) yield* checkWritable(file, what)
     }
     const read = yield* readAny(args, source)
-    const planner = given ?? (read.planner === undefined ? defaultPlanner : yield* plannerNamed(read.planner))
+    const planner = given ?? (yield* plannerNamed(read.planner ?? defaultPlanner.name))
     if (args.modelList !== undefined && planner.name !== "static") return yield* usageError("--model-list is for --planner static")
     const fixed = args.modelList === undefined ? {} : { fixedGlets: yield* readModelList(args.modelList) }
     const effort = args.effort === undefined ? {} : { effort: effortOf[args.effort] }

@@ -101,7 +101,7 @@ export const planCases = (args: CasesArgs): Effect.Effect<void, unknown> =>
             const problemWith = (options: PlanOptions) => problemOfCase(resource, each, 1, options).pipe(
               Effect.mapError((error) => new CliError({ reason: "input", problem: `${args.cases}:${line}: set ${each.setId}: ${error.message}` }))
             )
-            const isOurs = planner === defaultPlanner || planner.name === "exact"
+            const isOurs = planner.name === defaultPlanner.name || planner.name === "exact"
             const problem = yield* problemWith(isOurs ? { ...caseOptions, ...search } : publishedCaseOptions)
             const widest = yield* problemWith(caseOptions)
             const { type } = each.gpus[0]

@@ -20,7 +20,8 @@ import { Infeasible } from "../Planner.js"
 import type { Solver } from "../solver/Solver.js"
 import { configurations } from "./internal/configurations.js"
 import { cheapestCover, planOfCover } from "./internal/coveringPlan.js"
-import { orion } from "./Orion.js"
+import { regroup } from "../internal/search/regroup.js"
+import { orionWith } from "./Orion.js"
 
 const name = "exact"
 
@@ -30,6 +31,8 @@ export const exactSummary = "A plan that is proved optimal (integer programs by 
 /** Glets and configurations looked at, and nodes of the search among them. */
 const mostLookedAt = 200_000
 const mostNodes = 20_000
+const orion = orionWith(regroup)
+
 /** How much longer than usual `orion` searches for the plan that the bound leaves room for. */
 const patience = 8
 

@@ -29,6 +29,7 @@ import type { Structure } from "../internal/search/keep.js"
 import { costOf, factorOf, keep, movesBetween } from "../internal/search/keep.js"
 import { onGpus } from "../internal/search/onGpus.js"
 import type { SearchSpace } from "../internal/search/searchSpace.js"
+import type { Regroup } from "../internal/search/regroup.js"
 import { makeSearchSpace } from "../internal/search/searchSpace.js"
 import { copyToSpares } from "../internal/search/spare.js"
 import { carryMost, shortageOf } from "../internal/search/shortage.js"
@@ -57,7 +58,7 @@ const runsSomewhere = ({ kinds, rows }: SearchSpace, model: number): boolean =>
   kinds.some(({ gletBytes, modelBytes, roomBytes, sharesPct }, kind) =>
     gletBytes + modelBytes[model]! <= roomBytes && sharesPct.some((_, share) => rows.largest(kind, model, share) > 0))
 
-const planOn = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasible> => {
+const planOn = (problem: PlanProblem, current: Plan | undefined, regroup: Regroup | undefined): Either.Either<Plan, Infeasible> => {
   const infeasible = (culprits: ReadonlyArray<Culprit>) =>
     Either.left(new Infeasible({ planner: name, culprits: culprits as [Culprit, ...Array<Culprit>] }))
   const invalid = invalidDemands(problem)
@@ -111,7 +112,7 @@ const planOn = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infea
       boundPrices = bound.prices
     }
     const wanted = isCompact ? { ...direction, length: direction.length * limit } : direction
-    const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction: wanted, bound, seed: options.seed, effort, isTidy: !isCompact })
+    const found = bound.gpus > problem.gpus.length ? undefined : fewest(space, solver, { direction: wanted, bound, seed: options.seed, effort, isTidy: !isCompact, regroup })
     if (found !== undefined) structure = { states: onGpus(space, found.states), factor: found.length / direction.length }
     if (kept !== undefined) {
       const moving = structure === undefined ? Infinity : costOf(space, structure.states) + moveCost * movesBetween(kept.deployed, structure.states)
@@ -189,20 +190,27 @@ const planOn = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infea
 /**
  * Where best-effort work that gives way lies over latency-critical glets, coarser cuts are planned too, and the plan is taken beside which most of it is done.
  */
-const plan = (problem: PlanProblem, current?: Plan): Either.Either<Plan, Infeasible> => {
-  const finest = planOn(problem, current)
+const planWith = (regroup: Regroup | undefined): PlannerAlgorithm["plan"] => (problem, current) => {
+  const finest = planOn(problem, current, regroup)
   if (Either.isLeft(finest) || !mayBeCoarser(problem, finest.right)) return finest
-  const coarser = coarserCuts(problem).flatMap((cut) => Option.toArray(Either.getRight(planOn(cut, current))))
+  const coarser = coarserCuts(problem).flatMap((cut) => Option.toArray(Either.getRight(planOn(cut, current, regroup))))
   return Either.right(fullest(problem, finest.right, coarser, current))
 }
 
 /**
- * The planner.
+ * The planner; `regroup` is what it does with more effort than usual. It comes as an argument, so that a page that plans with the usual effort does not load it.
  * @since 0.1.0
  * @category planners
  */
-export const orion: PlannerAlgorithm = {
+export const orionWith = (regroup?: Regroup): PlannerAlgorithm => ({
   name,
   summary: "Any number of glets per GPU, replicas and time sharing; fewest GPUs, or most head-room where the GPUs are given. The default.",
-  plan
-}
+  plan: planWith(regroup)
+})
+
+/**
+ * The planner, where no more than the usual effort is asked for.
+ * @since 0.1.0
+ * @category planners
+ */
+export const orion: PlannerAlgorithm = orionWith()

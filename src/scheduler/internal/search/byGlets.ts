@@ -10,7 +10,7 @@ import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { LooseGlet, LooseGlets, LoosePrices } from "./looseGlets.js"
 import { makeLooseGlets } from "./looseGlets.js"
 import { packGlets } from "./packGlets.js"
-import { regroup } from "./regroup.js"
+import type { Regroup } from "./regroup.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { slowingsOf } from "./slowing.js"
 
@@ -26,8 +26,8 @@ interface ByGletsRequest {
   readonly steps: number
   /** Whether it begins with glets that models share, instead of one for each: where there are many models it has too few steps to get there by itself. */
   readonly isPacked: boolean
-  /** So often the glets of the cheapest plan are grouped anew, all at once. */
-  readonly regroupings: number
+  /** Where given, the glets of the cheapest plan are grouped anew, all at once. */
+  readonly regroup: Regroup | undefined
   readonly random: () => number
 }
 
@@ -66,7 +66,8 @@ const mostNearMisses = 2
 const mixRanges = [3, 1, 0]
 const leastOfLoose = 0.99
 const mostLooks = 5000
-/** Rounds of grouping anew; annealing after it, for this part of the steps, finds what rates are better split otherwise. */
+/** How often and for how many rounds glets are grouped anew; annealing after it, for this part of the steps, finds what rates are better split otherwise. */
+const regroupings = 2
 const regroupRounds = 30
 const afterSteps = 0.25
 const afterHot = 0.0005
@@ -107,7 +108,8 @@ const split = ({ kinds, models }: SearchSpace, loose: LooseGlets, target: Float6
   return { whole, rest }
 }
 
-const costOf = ({ kinds }: SearchSpace, states: ReadonlyArray<GpuState>): number => states.reduce((sum, { kind }) => sum + kinds[kind]!.cost, 0)
+/** What GPUs cost together. */
+export const costOf = ({ kinds }: SearchSpace, states: ReadonlyArray<GpuState>): number => states.reduce((sum, { kind }) => sum + kinds[kind]!.cost, 0)
 
 const pctsOf = ({ kinds }: SearchSpace, glets: ReadonlyArray<LooseGlet>): ReadonlyArray<number> => {
   const pcts = kinds.map(() => 0)
@@ -230,9 +232,9 @@ const run = (
       rest = rest.map(loose.repriced)
     }
     if (made === begun) {
-      for (let i = 0; i < request.regroupings && rest.length > 0; i++) {
+      for (let i = 0; request.regroup !== undefined && i < regroupings && rest.length > 0; i++) {
         reprice()
-        rest = regroup(space, loose, rest, { rounds: regroupRounds, random })
+        rest = request.regroup(space, loose, rest, { rounds: regroupRounds, random })
         reprice()
         rest = annealGlets(space, loose, rest, { steps: Math.ceil(steps * afterSteps), hot: afterHot, cold, random })
       }
@@ -296,7 +298,7 @@ export const byGlets = (space: SearchSpace, solver: GpuSolver, request: ByGletsR
     least = cost
     margin = margins[i % margins.length]!
   }
-  if (best === undefined || request.regroupings === 0 || least <= request.enough) return best?.states
+  if (best === undefined || request.regroup === undefined || least <= request.enough) return best?.states
   const other = run(space, solver, request, margin, false, least, best.glets)
   return other !== undefined && costOf(space, other.states) < least ? other.states : best.states
 }

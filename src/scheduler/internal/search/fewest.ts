@@ -6,13 +6,14 @@
  * then shrunk.
  */
 import { makeRandom } from "../../../core/internal/random.js"
-import { byGlets } from "./byGlets.js"
+import { byGlets, costOf as costOfAll } from "./byGlets.js"
 import { climb, worthOf } from "./climb.js"
 import { constructBest } from "./construct.js"
 import { eased, scaled } from "./direction.js"
 import type { Direction } from "./direction.js"
 import type { GpuSolver, GpuState } from "./gpuState.js"
 import { balancedPrices } from "./prices.js"
+import type { Regroup } from "./regroup.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { shrink } from "./shrink.js"
 import { squeeze } from "./squeeze.js"
@@ -27,6 +28,8 @@ interface FewestRequest {
   readonly effort: number
   /** Whether glets go that are hardly of use. */
   readonly isTidy: boolean
+  /** What is done with more effort than usual. */
+  readonly regroup?: Regroup | undefined
 }
 
 export interface Found {
@@ -103,8 +106,6 @@ const manyGpus = 300
 const fewModels = 400
 const fewModelsSteps = 60_000
 const fewModelsRuns = 3
-/** With more effort than usual glets are grouped anew, so often. */
-const regroupings = 2
 /** Of few GPUs of several kinds one more of a kind is much, and glets are looked at for longer. */
 const fewOfKinds = 12
 /** On few GPUs one more or less is luck, and both starts are gone on with. */
@@ -113,10 +114,10 @@ const fewGpus = 100
 const largeModels = 8
 
 const costOf = (space: SearchSpace, states: ReadonlyArray<GpuState> | undefined): number =>
-  states === undefined ? Infinity : states.reduce((sum, { kind }) => sum + space.kinds[kind]!.cost, 0)
+  states === undefined ? Infinity : costOfAll(space, states)
 
 /** GPUs made of glets, or built one after the other, whichever are cheaper in the end. */
-const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, seed }: FewestRequest): Found | undefined => {
+const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, direction, effort, regroup, seed }: FewestRequest): Found | undefined => {
   const random = makeRandom(seed)
   const target = scaled(direction.unit, direction.length)
   const { costs, prices } = balancedPrices(space, target)
@@ -125,14 +126,15 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
   const asked = countAsked(direction)
   const gpus = Math.max(1, bound.gpus)
   const isFew = asked <= fewModels
+  const again = effort > 1 ? regroup : undefined
   const often = space.kinds.length > 1 && gpus <= fewOfKinds ? 2 : 1
   const steps = often * Math.min(isFew ? fewModelsSteps : mostGletSteps, gletSteps * asked ** 2) * Math.min(1, asked / (manyModels * gpus)) * Math.min(1, manyGpus / gpus)
   const assembled = gpus > largeModels * asked ? undefined : byGlets(space, solver, {
     target, available, random, enough: bound.cost + 1e-9, isPacked: !isFew,
     // More effort is better spent on all glets at once than on more steps.
-    steps: Math.round((isFew || effort > 1 ? Math.sqrt(effort) : effort) * steps),
-    runs: isFew ? Math.max(1, Math.round(fewModelsRuns * Math.min(1, Math.sqrt(effort)))) : 1,
-    regroupings: effort > 1 ? regroupings : 0
+    regroup: again,
+    steps: Math.round((isFew || again !== undefined ? Math.sqrt(effort) : effort) * steps),
+    runs: isFew ? Math.max(1, Math.round(fewModelsRuns * (again === undefined ? Math.sqrt(effort) : 1))) : 1
   })
   // What is made of glets is hardly ever bettered.
   const isSettled = assembled !== undefined && asked > handful

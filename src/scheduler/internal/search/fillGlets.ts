@@ -2,6 +2,7 @@
  * Glets that are worth more than they cost, where each of some models has a price: what fills a cycle best is a knapsack, for each share and for cycles that are
  * a little apart.
  */
+import { makeKnapsack } from "./knapsack.js"
 import type { LooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 
@@ -15,18 +16,14 @@ export interface Item {
 interface Frame {
   readonly kind: number
   readonly share: number
-  items: Int32Array
-  sizes: Uint8Array
+  readonly items: Int32Array
+  readonly sizes: Uint8Array
   /** Looks that are left out, for the last found nothing near. */
   rests: number
 }
 
-export interface GletFiller {
-  /** For each share and cycle the group of items that is worth most, where it may be worth more than the glet costs. */
-  readonly fill: (prices: Float64Array, found: (kind: number, share: number, group: Array<number>) => void) => void
-  /** Leaves these items out from now on. */
-  readonly forget: (isDone: Uint8Array) => void
-}
+/** For each share and cycle the group of items that is worth most, where it may be worth more than the glet costs. */
+type GletFiller = (prices: Float64Array, found: (kind: number, share: number, group: Array<number>) => void) => void
 
 /** Cycles that are looked at are longer than the one before by this part, or more where there would be too many. */
 const cycleStep = 0.05
@@ -74,8 +71,7 @@ export const makeGletFiller = (space: SearchSpace, loose: LooseGlets, items: Rea
     }
   }))
 
-  const values = new Float64Array(parts + 1)
-  const isTaken = new Uint8Array(items.length * (parts + 1))
+  const knapsack = makeKnapsack(items.length, parts)
   const chosen = new Int32Array(items.length)
   const chosenSizes = new Int32Array(items.length)
   const rankOf = new Uint8Array(items.length)
@@ -102,65 +98,33 @@ export const makeGletFiller = (space: SearchSpace, loose: LooseGlets, items: Rea
     }
     return count
   }
-  /** The best of the first so many, each for its price less `place`. */
-  const knapsack = (count: number, prices: Float64Array, place: number): Array<number> => {
-    values.fill(0)
-    for (let n = 0; n < count; n++) {
-      const price = prices[chosen[n]!]! - place
-      const size = chosenSizes[n]!
-      const row = n * (parts + 1)
-      isTaken.fill(0, row, row + parts + 1)
-      if (price <= slack) continue
-      for (let room = parts; room >= size; room--) {
-        const taken = values[room - size]! + price
-        if (taken <= values[room]!) continue
-        values[room] = taken
-        isTaken[row + room] = 1
-      }
-    }
-    const group: Array<number> = []
-    for (let n = count - 1, room = parts; n >= 0; n--) {
-      if (isTaken[n * (parts + 1) + room] === 0) continue
-      room -= chosenSizes[n]!
-      const item = chosen[n]!
-      // A model that needs several glets needs each of them.
-      if (group.every((other) => items[other]!.model !== items[item]!.model)) group.push(item)
-    }
-    return group
-  }
+  /** The best of the first so many, each for its price less `place`. A model that needs several glets needs each of them. */
+  const fill = (count: number, prices: Float64Array, place: number): Array<number> =>
+    knapsack(count, chosenSizes, (n) => prices[chosen[n]!]! - place).map((n) => chosen[n]!)
+      .filter((item, i, all) => all.findIndex((other) => items[other]!.model === items[item]!.model) === i)
 
-  return {
-    forget: (isDone) => {
-      for (const frame of frames) {
-        const { items: inside, sizes } = frame
-        frame.items = inside.filter((item) => isDone[item] === 0)
-        frame.sizes = sizes.filter((_, n) => isDone[inside[n]!] === 0)
+  return (prices, found) => {
+    let highest = 0
+    for (let i = 0; i < items.length; i++) highest = Math.max(highest, prices[i]!)
+    if (highest <= slack) return
+    for (const frame of frames) {
+      if (frame.rests > 0) {
+        frame.rests--
+        continue
       }
-    },
-    fill: (prices, found) => {
-      let highest = 0
-      for (let i = 0; i < items.length; i++) highest = Math.max(highest, prices[i]!)
-      if (highest <= slack) return
-      for (const frame of frames) {
-        if (frame.rests > 0) {
-          frame.rests--
-          continue
-        }
-        const count = select(frame, prices, Math.sqrt(highest))
-        if (count === 0) continue
-        let place = firstPlace * highest
-        let group = knapsack(count, prices, 0)
-        for (; group.length > maxModels && place < highest; place *= 2) group = knapsack(count, prices, place)
-        if (group.length === 0) continue
-        group.sort((a, b) => prices[b]! - prices[a]! || a - b)
-        group.length = Math.min(group.length, maxModels)
-        let worth = 0
-        for (const item of group) worth += prices[item]!
-        const cost = loose.costOf(frame.kind, frame.share, items[group[0]!]!.model, 1)
-        const short = 1 - worth / cost
-        if (short > pause) frame.rests = Math.min(longestPause, Math.floor(short / pause))
-        if (short < 2 * pause) found(frame.kind, frame.share, group)
-      }
+      const count = select(frame, prices, Math.sqrt(highest))
+      if (count === 0) continue
+      let place = firstPlace * highest
+      let group = fill(count, prices, 0)
+      for (; group.length > maxModels && place < highest; place *= 2) group = fill(count, prices, place)
+      if (group.length === 0) continue
+      group.sort((a, b) => prices[b]! - prices[a]! || a - b)
+      group.length = Math.min(group.length, maxModels)
+      let worth = 0
+      for (const item of group) worth += prices[item]!
+      const short = 1 - worth / loose.costOf(frame.kind, frame.share, items[group[0]!]!.model, 1)
+      if (short > pause) frame.rests = Math.min(longestPause, Math.floor(short / pause))
+      if (short < 2 * pause) found(frame.kind, frame.share, group)
     }
   }
 }

@@ -4,6 +4,7 @@
  *
  * What fills a glet best is a knapsack: the time of a cycle is what there is, and each model is worth what it costs where it is cheapest.
  */
+import { makeKnapsack } from "./knapsack.js"
 import type { LooseGlet, LooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 
@@ -63,8 +64,7 @@ export const packGlets = (space: SearchSpace, loose: LooseGlets, single: Readonl
   const worths = tight.map((_, i) => worthOf(space, loose, models[i]!, rates[i]!))
   const glets = [...done]
   const isPlaced = new Uint8Array(tight.length)
-  const values = new Float64Array(parts + 1)
-  const isTaken = new Uint8Array(mostNear * (parts + 1))
+  const knapsack = makeKnapsack(mostNear, parts)
   const near = new Int32Array(mostNear)
   const sizes = new Int32Array(mostNear)
 
@@ -80,24 +80,9 @@ export const packGlets = (space: SearchSpace, loose: LooseGlets, single: Readonl
       near[count] = i
       sizes[count++] = Math.max(1, Math.ceil((ms / leftMs) * parts - slack))
     }
-    values.fill(0)
-    for (let n = 0; n < count; n++) {
-      const size = sizes[n]!
-      const { value } = worths[near[n]!]!
-      const row = n * (parts + 1)
-      for (let room = parts; room >= 0; room--) {
-        const taken = room < size ? 0 : values[room - size]! + value
-        isTaken[row + room] = taken > values[room]! ? 1 : 0
-        if (taken > values[room]!) values[room] = taken
-      }
-    }
-    const chosen: Array<number> = []
-    for (let n = count - 1, room = parts; n >= 0; n--) {
-      if (isTaken[n * (parts + 1) + room] === 0) continue
-      // A model that needs several glets needs each of them.
-      if (chosen.every((other) => models[other] !== models[near[n]!])) chosen.push(near[n]!)
-      room -= sizes[n]!
-    }
+    // A model that needs several glets needs each of them.
+    const chosen = knapsack(count, sizes, (n) => worths[near[n]!]!.value).map((n) => near[n]!)
+      .filter((i, at, all) => all.findIndex((other) => models[other] === models[i]) === at)
     // The most valuable first: what is too much for memory or places is taken from the end.
     return chosen.sort((a, b) => worths[b]!.value - worths[a]!.value || a - b).slice(0, maxModels - 1)
   }

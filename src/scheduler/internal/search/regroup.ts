@@ -7,7 +7,6 @@
  */
 import type { Item } from "./fillGlets.js"
 import { makeGletFiller } from "./fillGlets.js"
-import { makeGletPool } from "./gletPool.js"
 import type { LooseGlet, LooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 
@@ -17,15 +16,14 @@ interface Regrouping {
   readonly random: () => number
 }
 
+/** Glets to choose from. */
+const mostGlets = 20_000
 /** Looks at prices in a round, and in one of those that follow as glets are taken. */
 const looks = 60
 const looksLater = 40
-/** How far prices go, as a part of what they lack: at first; halved or raised after so many looks that differ by much, or by little. */
-const firstStep = 0.1
-const looksOfStep = 20
-const much = 0.01
+/** How far prices go, as a part of what they lack, which is taken to be no less than this part of all. */
+const length = 0.1
 const little = 0.001
-const raised = 1.5
 /** Glets that cost this part more than they are worth are left out of a round. */
 const near = 0.15
 /** So much of a glet's use is that of the last look. */
@@ -38,124 +36,107 @@ const [firstNoise, lastNoise, laterNoise] = [0.7, 0.1, 0.1]
 /** A glet that was used so much is taken, and of the others the most used, for this part of what is left. */
 const surelyUsed = 0.97
 const takenPart = 0.02
-/** What is covered is forgotten as so much is left of what there was. */
-const forgetAt = 0.8
 /** Sums of floating-point costs and times. */
 const slack = 1e-9
+
+/** A glet to choose from, with the items that it covers. */
+interface Column {
+  readonly glet: LooseGlet
+  readonly cost: number
+  readonly group: ReadonlyArray<number>
+  used: number
+}
+
+const worthOf = (group: ReadonlyArray<number>, prices: Float64Array): number => {
+  let worth = 0
+  for (let i = 0; i < group.length; i++) worth += prices[group[i]!]!
+  return worth
+}
 
 /** The same rates for less, on glets that are shared otherwise; the given ones where none are found. */
 export const regroup = (
   space: SearchSpace, loose: LooseGlets, given: ReadonlyArray<LooseGlet>, { random, rounds }: Regrouping
 ): ReadonlyArray<LooseGlet> => {
-  const { maxModels } = space
   const items: Array<Item> = []
-  const firstPrices: Array<number> = []
-  const groups = given.map((glet) => {
-    const { models, rps } = glet
-    return models.map((model, i) => {
-      // To begin with all models of a glet pay the same.
-      firstPrices.push(loose.fullCost(glet) / models.length)
-      return items.push({ model, rps: rps[i]! }) - 1
-    })
-  })
-  const pool = makeGletPool(space, loose, items)
-  const { costs, covered, glets, lengths } = pool
-  given.forEach((glet, at) => pool.add(glet, groups[at]!))
-  for (let item = 0; item < items.length; item++) {
-    const alone = pool.cheapest([item])
-    if (alone !== undefined) pool.add(alone, [item])
+  const columns: Array<Column> = []
+  const seen = new Set<string>()
+  const add = (glet: LooseGlet, group: ReadonlyArray<number>): void => {
+    const key = [glet.kind, glet.share, ...[...group].sort((a, b) => a - b)].join()
+    if (columns.length >= mostGlets || seen.has(key)) return
+    seen.add(key)
+    columns.push({ glet, cost: loose.fullCost(glet), group, used: 0 })
   }
-
+  /** On the smallest share that carries the group, up to this one. */
+  const gletOf = (kind: number, share: number, group: ReadonlyArray<number>): LooseGlet | undefined =>
+    loose.make(kind, group.map((item) => items[item]!.model), group.map((item) => items[item]!.rps), share, Infinity, share)
+  let wanted = 0
+  /** Prices that prove most of what is left; of what is covered 0. To begin with all models of a glet pay the same. */
+  const best = Float64Array.from(given.flatMap((glet) => {
+    const { models, rps } = glet
+    const cost = loose.fullCost(glet)
+    wanted += cost
+    add(glet, models.map((model, i) => items.push({ model, rps: rps[i]! }) - 1))
+    return models.map(() => cost / models.length)
+  }))
+  const least = little * wanted
   const isCovered = new Uint8Array(items.length)
-  let wanted = given.reduce((sum, glet) => sum + loose.fullCost(glet), 0)
-  const givenCost = wanted
-  /** Prices that prove most of what is left; of what is covered 0. */
-  const best = Float64Array.from(firstPrices)
   const prices = new Float64Array(items.length)
   const excess = new Float64Array(items.length)
-  const used = new Float64Array(costs.length)
-  const active = new Int32Array(costs.length)
-  let length = firstStep
-
-  const worthOf = (column: number, at: Float64Array): number => {
-    let worth = 0
-    const from = column * maxModels
-    for (let place = from, end = from + lengths[column]!; place < end; place++) worth += at[covered[place]!]!
-    return worth
-  }
 
   /** Prices follow what is covered too little and too often. */
   const follow = (times: number): void => {
     prices.set(best)
-    const forgotten = (1 - newUse) ** times
-    let actives = 0
-    for (let column = 0; column < glets.length; column++) {
-      if (costs[column]! * (1 - near) < worthOf(column, prices)) active[actives++] = column
-      else used[column]! *= forgotten
-    }
+    const active = columns.filter((column) => {
+      const isNear = column.cost * (1 - near) < worthOf(column.group, prices)
+      if (!isNear) column.used *= (1 - newUse) ** times
+      return isNear
+    })
     let most = -Infinity
-    let [low, high] = [Infinity, -Infinity]
     for (let look = 1; look <= times; look++) {
       let value = 0
       for (let item = 0; item < items.length; item++) {
         value += prices[item]!
         excess[item] = 1 - isCovered[item]!
       }
-      for (let n = 0; n < actives; n++) {
-        const column = active[n]!
-        const saved = worthOf(column, prices) - costs[column]!
-        used[column]! *= 1 - newUse
+      for (const column of active) {
+        const { cost, group } = column
+        const saved = worthOf(group, prices) - cost
+        column.used *= 1 - newUse
         if (saved <= 0) continue
-        used[column]! += newUse
+        column.used += newUse
         value -= saved
-        const from = column * maxModels
-        for (let place = from, end = from + lengths[column]!; place < end; place++) excess[covered[place]!]!--
+        for (let i = 0; i < group.length; i++) excess[group[i]!]!--
       }
       if (value > most) {
         most = value
         best.set(prices)
       }
-      low = Math.min(low, value)
-      high = Math.max(high, value)
       let norm = 0
       for (let item = 0; item < items.length; item++) {
         if (isCovered[item] === 1 || (excess[item]! < 0 && prices[item] === 0)) excess[item] = 0
         norm += excess[item]! ** 2
       }
       if (norm === 0) return
-      const step = (length * Math.max(little * givenCost, wanted - value)) / norm
+      const step = (length * Math.max(least, wanted - value)) / norm
       for (let item = 0; item < items.length; item++) prices[item] = Math.max(0, prices[item]! + step * excess[item]!)
-      if (look % looksOfStep > 0) continue
-      if (high - low > much * high) length /= 2
-      else if (high - low < little * high) length *= raised
-      low = Infinity
-      high = -Infinity
     }
   }
 
-  const filler = makeGletFiller(space, loose, items)
-  const asked = new Float64Array(items.length)
-  const noisy = new Float64Array(items.length)
+  const fill = makeGletFiller(space, loose, items)
   const extend = (noise: number): void => {
     // Lower, until none of the glets there are costs less than it is worth: else prices ask for these again.
-    asked.set(best)
-    for (let column = 0; column < glets.length; column++) {
-      const worth = worthOf(column, asked)
-      if (worth <= costs[column]!) continue
-      const from = column * maxModels
-      for (let place = from, end = from + lengths[column]!; place < end; place++) asked[covered[place]!]! *= costs[column]! / worth
+    const asked = best.slice()
+    for (const { cost, group } of columns) {
+      const worth = worthOf(group, asked)
+      if (worth > cost) for (const item of group) asked[item]! *= cost / worth
     }
-    for (let item = 0; item < items.length; item++) noisy[item] = asked[item]! * (1 + noise * (2 * random() - 1))
-    filler.fill(noisy, (kind, share, group) => {
+    fill(asked.map((price) => price * (1 + noise * (2 * random() - 1))), (kind, share, group) => {
+      let worth = worthOf(group, asked)
       // Sizes are rounded: what is too much goes from the end.
-      let worth = 0
-      for (const item of group) worth += asked[item]!
-      // At noisy prices most look better than they are.
-      const least = loose.costOf(kind, Math.max(0, share - 1), items[group[0]!]!.model, 1)
-      for (; worth > least; worth -= asked[group.pop()!]!) {
-        const glet = pool.gletUpTo(kind, share, group)
+      for (; group.length > 0; worth -= asked[group.pop()!]!) {
+        const glet = gletOf(kind, share, group)
         if (glet === undefined) continue
-        if (loose.fullCost(glet) < worth) pool.add(glet, group)
+        if (loose.fullCost(glet) < worth) add(glet, group)
         return
       }
     })
@@ -166,38 +147,29 @@ export const regroup = (
     extend(firstNoise + (lastNoise - firstNoise) * (round / rounds))
   }
   const end: Array<LooseGlet> = []
-  let remembered = items.length
   for (let left = items.length; left > 0;) {
-    length = firstStep
     follow(looksLater)
     extend(laterNoise)
     follow(looksLater)
-    const order = glets.map((_, column) => column).filter((column) => used[column]! > 0 && worthOf(column, best) > 0)
-      .sort((a, b) => used[b]! - used[a]! || a - b)
     const quota = Math.max(1, takenPart * left)
     let taken = 0
-    for (const column of order) {
-      if (taken >= quota && used[column]! <= surelyUsed) break
-      const all = pool.groupOf(column)
-      const group = all.filter((item) => isCovered[item] === 0)
+    for (const { glet, group, used } of columns.filter((column) => column.used > 0).sort((a, b) => b.used - a.used)) {
+      if (taken >= quota && used <= surelyUsed) break
+      const rest = group.filter((item) => isCovered[item] === 0)
       // What another has just taken a part of can wait.
-      if (group.length === 0 || (taken > 0 && group.length < all.length)) continue
-      const glet = group.length === all.length ? glets[column]! : pool.cheapest(group) ?? glets[column]!
-      end.push(glet)
-      wanted -= loose.fullCost(glet)
-      taken += group.length
-      left -= group.length
-      for (const item of group) {
-        isCovered[item] = 1
-        best[item] = 0
-      }
+      if (rest.length === 0 || (taken > 0 && rest.length < group.length)) continue
+      const next = gletOf(glet.kind, glet.share, rest) ?? glet
+      end.push(next)
+      wanted -= loose.fullCost(next)
+      taken += rest.length
+      for (const item of rest) isCovered[item] = 1
+      for (const item of rest) best[item] = 0
     }
-    if (left < forgetAt * remembered) {
-      filler.forget(isCovered)
-      remembered = left
-    }
+    left -= taken
     // More than there was, or nothing that goes on.
     if (taken === 0 || wanted < -slack) return given
   }
   return wanted > slack ? end : given
 }
+
+export type Regroup = typeof regroup
