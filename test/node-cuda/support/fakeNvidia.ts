@@ -9,54 +9,55 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Probed } from "../../../src/node-cuda/runner/probe.js"
 
-const smiScript = (folder: string): string => `#!${process.execPath}
-const fs = require("node:fs")
-const file = process.argv[2] === "-L" ? "list.txt" : "gpus.csv"
-if (fs.existsSync("${folder}/smi-broken")) { console.log(fs.readFileSync("${folder}/smi-broken", "utf8")); process.exit(9) }
-process.stdout.write(fs.readFileSync("${folder}/" + file, "utf8"))
+// Shell scripts: Node would take as long to start as all else that a test does.
+const smiScript = (folder: string): string => `#!/bin/sh
+file=gpus.csv
+[ "$1" = -L ] && file=list.txt
+if [ -e "${folder}/smi-broken" ]; then cat "${folder}/smi-broken"; echo; exit 9; fi
+exec cat "${folder}/$file"
 `
 
 // A daemon is a sleeping process; "control" stands for its socket, and files beside it for what it knows.
-const mpsScript = (folder: string): string => `#!${process.execPath}
-const fs = require("node:fs"), { spawn } = require("node:child_process")
-const dir = process.env.CUDA_MPS_PIPE_DIRECTORY ?? "/tmp/nvidia-mps"
-const alive = (pid) => { try { process.kill(pid, 0); return !fs.readFileSync("/proc/" + pid + "/stat", "utf8").includes(") Z ") } catch { return false } }
-const read = (name) => { try { return fs.readFileSync(dir + "/" + name, "utf8").trim() } catch { return "" } }
-const sleeper = (name) => {
-  const child = spawn("sleep", ["600"], { detached: true, stdio: "ignore" })
-  child.unref()
-  fs.writeFileSync(dir + "/" + name, String(child.pid))
+const mpsScript = (folder: string): string => `#!/bin/sh
+dir="\${CUDA_MPS_PIPE_DIRECTORY:-/tmp/nvidia-mps}"
+calls="${folder}/calls.log"
+# The first line of a file, where it is there.
+read_first() { first=; [ -e "$1" ] && IFS= read -r first < "$1"; printf %s "$first"; }
+alive() {
+  [ -n "$1" ] && kill -0 "$1" 2> /dev/null && stat="$(cat "/proc/$1/stat" 2> /dev/null)" || return 1
+  case "$stat" in *") Z "*) return 1 ;; esac
 }
-const daemon = () => Number(read("nvidia-cuda-mps-control.pid"))
-fs.appendFileSync("${folder}/calls.log", "")
-if (process.argv[2] === "-d") {
-  fs.appendFileSync("${folder}/calls.log", "start " + process.env.CUDA_VISIBLE_DEVICES + "\\n")
-  if (fs.existsSync("${folder}/mps-broken")) {
-    fs.writeFileSync(process.env.CUDA_MPS_LOG_DIRECTORY + "/control.log", fs.readFileSync("${folder}/mps-broken"))
-    process.exit(1)
-  }
-  if (fs.existsSync(dir + "/control")) process.exit(1)
-  fs.mkdirSync(dir + "/clients", { recursive: true })
-  sleeper("nvidia-cuda-mps-control.pid")
-  sleeper("server.pid")
-  fs.writeFileSync(dir + "/control", "")
-} else {
-  const [command, ...args] = fs.readFileSync(0, "utf8").trim().split(" ")
-  if (!alive(daemon())) { console.log("Cannot find MPS control daemon process"); process.exit(1) }
-  if (command !== "get_server_list") fs.appendFileSync("${folder}/calls.log", [command, ...args].join(" ") + "\\n")
-  if (command === "get_server_list") { if (alive(Number(read("server.pid")))) console.log(read("server.pid")) }
-  else if (command === "get_server_status") {
-    // As on an H200: the fault is over with its last client.
-    if (!fs.readdirSync(dir + "/clients").some((pid) => alive(Number(pid)))) fs.rmSync(dir + "/status", { force: true })
-    console.log(read("status") || "ACTIVE")
-  }
-  else if (command === "get_client_list") for (const pid of fs.readdirSync(dir + "/clients")) { if (alive(Number(pid))) console.log(pid) }
-  else if (command === "terminate_client") console.log("CUDA_SUCCESS")
-  else if (command === "quit") {
-    for (const pid of [daemon(), Number(read("server.pid"))]) { try { process.kill(pid, "SIGKILL") } catch {} }
-    fs.rmSync(dir + "/control"); fs.rmSync(dir + "/nvidia-cuda-mps-control.pid")
-  }
-}
+sleeper() { setsid sleep 600 < /dev/null > /dev/null 2>&1 & printf %s "$!" > "$dir/$1"; }
+clients() { for file in "$dir"/clients/*; do if alive "\${file##*/}"; then echo "\${file##*/}"; fi; done; }
+: >> "$calls"
+if [ "$1" = -d ]; then
+  echo "start $CUDA_VISIBLE_DEVICES" >> "$calls"
+  if [ -e "${folder}/mps-broken" ]; then cp "${folder}/mps-broken" "$CUDA_MPS_LOG_DIRECTORY/control.log"; exit 1; fi
+  [ -e "$dir/control" ] && exit 1
+  mkdir -p "$dir/clients"
+  sleeper nvidia-cuda-mps-control.pid
+  sleeper server.pid
+  : > "$dir/control"
+  exit 0
+fi
+IFS= read -r line
+daemon="$(read_first "$dir/nvidia-cuda-mps-control.pid")"
+server="$(read_first "$dir/server.pid")"
+if ! alive "$daemon"; then echo "Cannot find MPS control daemon process"; exit 1; fi
+[ "$line" = get_server_list ] || echo "$line" >> "$calls"
+case "$line" in
+  get_server_list) if alive "$server"; then echo "$server"; fi ;;
+  # As on an H200: the fault is over with its last client.
+  "get_server_status "*)
+    [ -n "$(clients)" ] || rm -f "$dir/status"
+    status="$(read_first "$dir/status")"
+    echo "\${status:-ACTIVE}" ;;
+  "get_client_list "*) clients ;;
+  "terminate_client "*) echo CUDA_SUCCESS ;;
+  quit)
+    kill -9 "$daemon" "$server" 2> /dev/null
+    rm "$dir/control" "$dir/nvidia-cuda-mps-control.pid" ;;
+esac
 `
 
 export interface FakeNvidia {
