@@ -11,6 +11,7 @@ import type { Probed } from "../../../src/node-cuda/runner/probe.js"
 
 // Shell scripts: Node would take as long to start as all else that a test does.
 const smiScript = (folder: string): string => `#!/bin/sh
+PATH="$PATH:/usr/bin:/bin"
 file=gpus.csv
 [ "$1" = -L ] && file=list.txt
 if [ -e "${folder}/smi-broken" ]; then cat "${folder}/smi-broken"; echo; exit 9; fi
@@ -19,6 +20,7 @@ exec cat "${folder}/$file"
 
 // A daemon is a sleeping process; "control" stands for its socket, and files beside it for what it knows.
 const mpsScript = (folder: string): string => `#!/bin/sh
+PATH="$PATH:/usr/bin:/bin"
 dir="\${CUDA_MPS_PIPE_DIRECTORY:-/tmp/nvidia-mps}"
 calls="${folder}/calls.log"
 # The first line of a file, where it is there.
