@@ -35,8 +35,8 @@ export const pipeDirectoryProblem = (directory: string): string | undefined => {
 }
 
 /** Sends one command and takes its answer. */
-export const mpsCommand = (pipeDirectory: string, command: string): Effect.Effect<string, MpsFailure> =>
-  runCommand(mpsControlName, [], { timeoutMs, input: `${command}\n`, env: { CUDA_MPS_PIPE_DIRECTORY: pipeDirectory } }).pipe(
+export const mpsCommand = (pipeDirectory: string, command: string, withinMs = timeoutMs): Effect.Effect<string, MpsFailure> =>
+  runCommand(mpsControlName, [], { timeoutMs: withinMs, input: `${command}\n`, env: { CUDA_MPS_PIPE_DIRECTORY: pipeDirectory } }).pipe(
     Effect.flatMap(({ code, stderr, stdout }) => {
       const text = `${stdout}${stderr}`.trim()
       return code === 0 && !/^Cannot find MPS control daemon/m.test(text)
@@ -59,9 +59,12 @@ export const clientList = (pipeDirectory: string, server: number): Effect.Effect
 export const serverStatus = (pipeDirectory: string, server: number): Effect.Effect<string, MpsFailure> =>
   Effect.map(mpsCommand(pipeDirectory, `get_server_status ${server}`), (answer) => answer.split("\n").at(-1)!.trim())
 
+/** A client that is stopped never answers the server, which waits for it. */
+const terminateMs = 2_000
+
 /** Takes the GPU from a client, whose process lives on; others do not notice, as they may when it is killed in the midst of its work. */
 export const terminateClient = (pipeDirectory: string, server: number, client: number): Effect.Effect<string, MpsFailure> =>
-  mpsCommand(pipeDirectory, `terminate_client ${server} ${client}`)
+  mpsCommand(pipeDirectory, `terminate_client ${server} ${client}`, terminateMs)
 
 /** A daemon that answers. */
 export interface RunningDaemon {
