@@ -38,10 +38,7 @@ export interface PlanBasisOptions {
   readonly rateOf: (model: ModelName) => number
   readonly profiled: LatencyModel
   readonly learned: LearnedInterference
-  /**
-   * What a batch takes besides its execution, almost always, ms: objectives are shorter by it. A plan that `isShort` so is made again without: to be late
-   * now and then is better than to leave a model out.
-   */
+  /** What a batch takes besides its execution, almost always, ms: objectives are shorter by it. */
   readonly wayMs: number
   /** Whoever plans again and again keeps a `withLearnedOnce`. */
   readonly latencyOf: typeof withLearned
@@ -76,9 +73,15 @@ const carriedPart = ({ basis, plan }: PlanAttempt): number => {
 /** Rates are sums of floating-point numbers. */
 const nearlyAll = 1 - 1e-6
 
-/** Whether a plan carries less than it was asked for: where time is left free for the way, it may carry more without. @since 0.1.0 @category planning */
-export const isShort = (attempt: PlanAttempt): boolean => carriedPart(attempt) < nearlyAll
-
-/** The one that carries more, the first where both carry as much. @since 0.1.0 @category planning */
-export const thatCarriesMore = (first: PlanAttempt, second: PlanAttempt): PlanAttempt =>
-  Either.isLeft(first.plan) || carriedPart(second) > carriedPart(first) + 1e-9 ? second : first
+/**
+ * The plan to deploy, asked for by the time that it leaves free for the way, ms; whoever runs this makes the plans. One that carries less than was asked
+ * for is made again without that time: to be late now and then is better than to leave a model out.
+ * @since 0.1.0
+ * @category planning
+ */
+export function* planLeavingTime(wayMs: number): Generator<number, PlanAttempt, PlanAttempt> {
+  const first = yield wayMs
+  if (wayMs === 0 || carriedPart(first) >= nearlyAll) return first
+  const second = yield 0
+  return Either.isLeft(first.plan) || carriedPart(second) > carriedPart(first) + 1e-9 ? second : first
+}

@@ -8,7 +8,7 @@ import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import type { LearnedInterference } from "../LearnedInterference.js"
 import { withLearnedOnce } from "../LearnedInterference.js"
 import type { PlanAttempt, PlanBasis } from "../PlanBasis.js"
-import { isShort, makePlanBasis, thatCarriesMore } from "../PlanBasis.js"
+import { makePlanBasis, planLeavingTime } from "../PlanBasis.js"
 import type { PlannerAlgorithm } from "../Planner.js"
 import type { NoSuccessor } from "../PlanSuccession.js"
 import { askPlanner, succeed } from "../PlanSuccession.js"
@@ -73,11 +73,13 @@ export class PlanMaking {
           basis, plan: Either.flatMap(answer, (plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber }))
         }))
       }
-      const wayMs = this.options.wayMs()
-      return attempt(wayMs).pipe(
-        Effect.flatMap((first) => wayMs > 0 && isShort(first) ? Effect.map(attempt(0), (second) => thatCarriesMore(first, second)) : Effect.succeed(first)),
-        Effect.map(({ basis, plan }) => Either.map(plan, (plan): Planned => ({ plan, basis, planningMs: nowMs() - startMs })))
-      )
+      const search = planLeavingTime(this.options.wayMs())
+      return Effect.gen(function*() {
+        let asked = search.next()
+        while (asked.done !== true) asked = search.next(yield* attempt(asked.value))
+        const { basis, plan } = asked.value
+        return Either.map(plan, (plan): Planned => ({ plan, basis, planningMs: nowMs() - startMs }))
+      })
     })
   }
 

@@ -10,7 +10,7 @@ import { makeInterferenceWatch } from "../../scheduler/InterferenceWatch.js"
 import { withLearnedOnce } from "../../scheduler/LearnedInterference.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
 import type { PlanAttempt, PlanBasis } from "../../scheduler/PlanBasis.js"
-import { isShort, makePlanBasis, thatCarriesMore } from "../../scheduler/PlanBasis.js"
+import { makePlanBasis, planLeavingTime } from "../../scheduler/PlanBasis.js"
 import type { Rollout } from "../../scheduler/PlanSuccession.js"
 import { modelsLost, nextNumber, rollOut, succeedPlan } from "../../scheduler/PlanSuccession.js"
 import { routesOfPlan } from "../../scheduler/RoutesOfPlan.js"
@@ -138,9 +138,10 @@ export class Planning {
       })
       return { basis, plan: succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber }) }
     }
-    const { wayMs } = this.dispatcher.view
-    const first = attempt(wayMs)
-    const { basis, plan } = wayMs > 0 && isShort(first) ? thatCarriesMore(first, attempt(0)) : first
+    const search = planLeavingTime(this.dispatcher.view.wayMs)
+    let asked = search.next()
+    while (asked.done !== true) asked = search.next(attempt(asked.value))
+    const { basis, plan } = asked.value
     if (Either.isLeft(plan)) {
       this.note({ atMs: nowMs, kind: "no-plan", detail: plan.left.detail })
       return false

@@ -1,0 +1,56 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import { emptyPlan } from "../../src/core/Plan.js"
+import type { PlanAttempt } from "../../src/scheduler/PlanBasis.js"
+import { planLeavingTime } from "../../src/scheduler/PlanBasis.js"
+import { demandsOf } from "../../src/scheduler/PlanSuccession.js"
+import { makeModel } from "./harness.js"
+
+const model = makeModel("a", { sloMs: 8 })
+const demands = demandsOf([model], () => 100)
+/** A plan that carries so much of what was asked for; undefined: there is none. */
+const attempt = (part: number | undefined): PlanAttempt => ({
+  basis: { problem: { demands } } as never,
+  plan: part === undefined
+    ? Either.left({ detail: "no room", culprits: [] })
+    : Either.right({
+      ...emptyPlan,
+      gpus: [{ gpu: "g", type: "t", glets: [{ id: "g/0", assignments: [{ model: model.name, capacityRps: part * demands[0]!.rateRps }] }] }] as never
+    })
+})
+
+/** What was asked for, and which attempt was taken. */
+const run = (wayMs: number, parts: ReadonlyArray<number | undefined>) => {
+  const search = planLeavingTime(wayMs)
+  const asked: Array<number> = []
+  const made = parts.map(attempt)
+  let step = search.next()
+  while (step.done !== true) {
+    asked.push(step.value)
+    step = search.next(made[asked.length - 1]!)
+  }
+  return { asked, taken: made.indexOf(step.value) }
+}
+
+describe("plans that leave time for the way", () => {
+  it("are made once where they carry all that was asked for, or there is no time to leave", () => {
+    assert.deepStrictEqual(run(0.5, [1]), { asked: [0.5], taken: 0 })
+    assert.deepStrictEqual(run(0, [0.3]), { asked: [0], taken: 0 })
+    assert.deepStrictEqual(run(0, [undefined]), { asked: [0], taken: 0 })
+  })
+
+  it("are made again without it where they carry less, and the one that carries more is taken", () => {
+    assert.deepStrictEqual(run(0.5, [0.6, 1]), { asked: [0.5, 0], taken: 1 })
+    assert.deepStrictEqual(run(0.5, [0.6, 0.6]), { asked: [0.5, 0], taken: 0 })
+    assert.deepStrictEqual(run(0.5, [undefined, 0.2]), { asked: [0.5, 0], taken: 1 })
+    // What is said of no plan at all is said of the whole objectives.
+    assert.deepStrictEqual(run(0.5, [undefined, undefined]), { asked: [0.5, 0], taken: 1 })
+  })
+
+  it("are asked for objectives that are shorter by it, by a quarter at most, at the same rates", () => {
+    const shorter = (wayMs: number) => demandsOf([model], () => 100, () => 1, wayMs)[0]!
+    assert.deepStrictEqual([0, 0.5, 2, 5].map((wayMs) => shorter(wayMs).sloMs), [8, 7.5, 6, 6])
+    assert.strictEqual(shorter(0.5).rateRps, demands[0]!.rateRps)
+    assert.strictEqual(demandsOf([makeModel("b")], () => 1, () => 1, 3)[0]!.sloMs, Infinity)
+  })
+})
