@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -11,6 +12,8 @@ import type { InferRequest, RequestEnd } from "../../src/core/Request.js"
 import * as MemoryExecutor from "../../src/scheduler/MemoryExecutor.js"
 import { greedy } from "../../src/scheduler/planners/Greedy.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
+import type { PlannerAlgorithm } from "../../src/scheduler/Planner.js"
+import { Infeasible } from "../../src/scheduler/Planner.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
 import * as SchedulerLive from "../../src/scheduler/SchedulerLive.js"
 import { statusStream } from "../../src/scheduler/StatusStream.js"
@@ -316,6 +319,41 @@ describe("Scheduler", () => {
       assert.strictEqual(outcome((yield* offer(request(background))).end!), "ModelNotFound")
       assert.strictEqual(scheduler.readiness(a.name)!.state, "ready")
     })))
+
+  it.live("loads the new file of a model that was unregistered in vain, and serves nothing from the old one", () => {
+    const loaded: Array<string> = []
+    const ran: Array<string> = []
+    return withScheduler({
+      executor: {
+        failLoad: (model) => {
+          loaded.push(model.path)
+          return undefined
+        },
+        latencyMs: ({ model }) => {
+          ran.push(`${model.path}, of which ${loaded.filter((path) => path === model.path).length} loaded`)
+          return 1
+        }
+      },
+      scheduler: { plan: { ...SchedulerLive.defaultSchedulerOptions.plan, maxGletsPerGpu: 1 } }
+    }, Effect.gen(function*() {
+      const a = critical("a", { path: "old" })
+      const b = critical("b", { path: "b" })
+      yield* register(a, b)
+      const scheduler = yield* Scheduler
+      const refusing: PlannerAlgorithm = { ...orion, plan: () => Either.left(new Infeasible({ planner: "refusing", culprits: [{ model: b.name, reason: "invalid", detail: "is not for today" }] })) }
+      yield* Effect.fork(scheduler.usePlanner(refusing))
+      yield* pass(100)
+      yield* Effect.fork(scheduler.unregister(a.name))
+      yield* pass(100)
+      yield* Effect.fork(scheduler.usePlanner(orion))
+      const [readiness] = yield* register(critical("a", { path: "new" }))
+      assert.deepStrictEqual(readiness, { state: "ready" })
+      assert.include(loaded, "new")
+      assert.isTrue((yield* offer(request(a))).end === undefined)
+      yield* pass(100)
+      assert.deepStrictEqual(ran, ["new, of which 1 loaded"])
+    }))
+  })
 
   it.live("runs best-effort work beside latency-critical work without hurting it", () =>
     withScheduler({}, Effect.gen(function*() {

@@ -107,7 +107,7 @@ export class Deployment {
     const { dispatcher, path } = this.options
     if (this.basis === undefined) return
     this.routes = routesOfPlan(this.plan, this.basis.problem, this.registrations.models).map((glet) => ({
-      ...glet, models: glet.models.filter((route) => !this.fleet.isUnloadable(glet.id, route.model)).map((route) => this.asLoaded(glet.id, route))
+      ...glet, models: glet.models.filter((route) => this.fleet.mayServe(glet.id, route.model)).map((route) => this.asLoaded(glet.id, route))
     }))
     dispatcher.setRoutes([...this.routes, ...this.retiring])
     for (const { id } of this.routes) {

@@ -116,6 +116,15 @@ export class GletFleet {
     return this.byId.get(id)?.failed.has(model) === true
   }
 
+  /**
+   * Whether it has the model, or may have it once it is open. An open one without it has, as may be, another file of that name: nothing goes there
+   * that is not about what it loaded.
+   */
+  mayServe(id: GletId, model: Model): boolean {
+    const glet = this.byId.get(id)
+    return glet?.handle === undefined ? !this.isUnloadable(id, model) : glet.isLoaded(model)
+  }
+
   /** Why a model could not be loaded on some glet. */
   loadFailure(model: Model): string | undefined {
     for (const glet of this.byId.values()) {

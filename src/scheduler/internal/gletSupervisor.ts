@@ -51,6 +51,8 @@ export class SupervisedGlet {
   readonly settled: Deferred.Deferred<"ready" | GletExited | GletOpenFailed>
   /** What models became whose objective changed; one that is being loaded goes by what it was. */
   private readonly amended = new WeakMap<Model, Model>()
+  /** What it is not to have for long: the deployed plan has it here until the next one is. */
+  private leaving: ReadonlyArray<GletWork> = []
   private restartState: RestartState = noRestarts
   private openMs = firstOpenMs
   private fiber: Fiber.RuntimeFiber<void> | undefined
@@ -85,9 +87,14 @@ export class SupervisedGlet {
     return this.loaded.has(model)
   }
 
-  /** Sets what the glet shall have loaded, and loads what is missing. Models left out stay loaded until `unloadOthers`. */
+  /**
+   * Sets what the glet shall have loaded, and loads what is missing. Models left out stay until `unloadOthers`, through a death too: the plan before
+   * goes on where this one is not deployed.
+   */
   retarget(works: ReadonlyArray<GletWork>): Effect.Effect<void> {
     return Effect.suspend(() => {
+      const keys = new Set(works.map(({ model }) => modelKey(model)))
+      this.leaving = [...this.leaving, ...this.works].filter(({ model }) => !keys.has(modelKey(model)))
       this.works = works
       const handle = this.handle
       // A glet that is down loads the new works when it is back; its supervisor tells of the death.
@@ -95,9 +102,9 @@ export class SupervisedGlet {
     })
   }
 
-  /** The models that it shall have. */
+  /** The models that it shall have, and those that it still may. */
   get models(): ReadonlyArray<Model> {
-    return this.works.map(({ model }) => model)
+    return this.wanted.map(({ model }) => model)
   }
 
   /** Never loads a model again, for the reason given. */
@@ -111,7 +118,9 @@ export class SupervisedGlet {
   amend(old: Model, model: Model): void {
     this.amended.set(old, model)
     if (this.loading.delete(old)) this.loading.add(model)
-    this.works = this.works.map((work) => (work.model === old ? { ...work, model } : work))
+    const renew = (work: GletWork): GletWork => work.model === old ? { ...work, model } : work
+    this.works = this.works.map(renew)
+    this.leaving = this.leaving.map(renew)
     const report = this.loaded.get(old)
     if (report !== undefined && this.loaded.delete(old)) this.loaded.set(model, report)
     const failure = this.failed.get(old)
@@ -120,16 +129,11 @@ export class SupervisedGlet {
 
   /** Unloads what it shall no longer have. */
   readonly unloadOthers: Effect.Effect<void> = Effect.suspend(() => {
-    const wanted = new Set(this.works.map((work) => work.model))
-    // One that was unregistered and registered again meanwhile is the same to the glet.
-    const keys = new Set([...wanted].map(modelKey))
+    this.leaving = []
+    const wanted = new Set(this.models)
     for (const model of this.failed.keys()) if (!wanted.has(model)) this.failed.delete(model)
-    const handle = this.handle
-    if (handle === undefined) return Effect.void
-    return Effect.forEach([...this.loaded.keys()].filter((model) => !wanted.has(model)), (model) => {
-      this.loaded.delete(model)
-      return keys.has(modelKey(model)) ? Effect.void : handle.unload(model)
-    }, { discard: true })
+    // One that is loading its models does so before it is ready.
+    return this.handle === undefined ? Effect.void : this.unloadUnwanted(this.handle)
   })
 
   /** Ends it for good: what runs may end. */
@@ -164,6 +168,11 @@ export class SupervisedGlet {
       this.loading.clear()
       const handle = yield* Scope.extend(options.executor.open(this.spec), scope)
       yield* this.loadAll(handle)
+      // What its works became meanwhile: nothing is awaited between the last look and being ready, from where on `retarget` loads.
+      while (this.unwanted.length > 0 || this.wanted.some(({ model }) => !this.loaded.has(model) && !this.failed.has(model))) {
+        yield* this.unloadUnwanted(handle)
+        yield* this.loadAll(handle)
+      }
       const nowMs = options.nowMs()
       this.openMs = nowMs - startedMs
       this.openedAtMs = nowMs
@@ -172,8 +181,6 @@ export class SupervisedGlet {
       this.state = "ready"
       options.onReady(this, handle)
       yield* Deferred.succeed(this.settled, "ready")
-      // What the works became while it was loading.
-      yield* this.loadAll(handle)
       return yield* handle.exited
     }).pipe(Effect.catchAll((error) => Effect.succeed(error)))
   }
@@ -184,15 +191,45 @@ export class SupervisedGlet {
     return current
   }
 
+  private get wanted(): ReadonlyArray<GletWork> {
+    return [...this.works, ...this.leaving]
+  }
+
+  private get unwanted(): ReadonlyArray<Model> {
+    const wanted = new Set(this.models)
+    return [...this.loaded.keys()].filter((model) => !wanted.has(model))
+  }
+
+  private unloadUnwanted(handle: GletHandle): Effect.Effect<void> {
+    return Effect.suspend(() => Effect.forEach(this.unwanted, (model) => this.unload(handle, model), { discard: true }))
+  }
+
+  private unload(handle: GletHandle, model: Model): Effect.Effect<void> {
+    this.loaded.delete(model)
+    return handle.unload(model)
+  }
+
+  /**
+   * Unloads what goes by the key of a model that is about to be loaded and is not it: executors know models by key, and would answer for a file that was
+   * written anew, under its old version, that they have it.
+   */
+  private unloadNamesakes(handle: GletHandle, model: Model): Effect.Effect<void> {
+    const key = modelKey(model)
+    return Effect.forEach([...this.loaded.keys()].filter((other) => other !== model && modelKey(other) === key), (other) => this.unload(handle, other), { discard: true })
+  }
+
   private loadAll(handle: GletHandle): Effect.Effect<void, GletExited> {
     return Effect.suspend(() =>
-      Effect.forEach(this.works.filter(({ model }) => !this.loaded.has(model)), (work) =>
+      Effect.forEach(this.wanted.filter(({ model }) => !this.loaded.has(model)), (work) =>
         Effect.suspend(() => {
           // It may have been given up while others were loaded.
           const givenUp = this.failed.get(work.model)
           if (givenUp?.reason === "crashed") return Effect.fail(givenUp)
           this.loading.add(work.model)
-          return this.options.onLoad(this, work.model, handle.load(work.model, work.warm))
+          return Effect.zipRight(
+            this.unloadNamesakes(handle, work.model),
+            this.options.onLoad(this, work.model, handle.load(work.model, work.warm))
+          )
         }).pipe(
           Effect.map((report) => {
             const model = this.now(work.model)
