@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { CliError } from "../CliError.js"
 import { reasonOf } from "../internal/files.js"
-import { isAlive } from "../../node-cuda/internal/isAlive.js"
+import { releaseLock, takeLock } from "../../node-cuda/internal/lockFile.js"
 import { fileSha256 } from "../internal/sha256.js"
 import type { BatchFile } from "./BatchFiles.js"
 
@@ -41,22 +41,14 @@ const stampOf = (file: string): string => {
 /** Holds the folder for this process; a lock whose process is gone does not count. */
 const lock = (folder: string): Effect.Effect<void, CliError, Scope.Scope> => {
   const file = path.join(folder, lockFile)
-  const take = (mayClear: boolean): Effect.Effect<void, CliError> =>
-    Effect.try({
-      try: () => fs.writeFileSync(file, String(process.pid), { flag: "wx" }),
-      catch: (error) => error
-    }).pipe(Effect.catchAll((error) => {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) {
-        return Effect.fail(failed(`the output folder ${folder} cannot be written: ${reasonOf(error)}`))
-      }
-      const pid = Number(fs.existsSync(file) ? fs.readFileSync(file, "utf8") : 0)
-      if (!mayClear || (pid > 0 && isAlive(pid))) {
-        return Effect.fail(failed(`process ${pid} works on the output folder ${folder}`, `wait for it, or remove ${file} if it is no glet batch`))
-      }
-      fs.rmSync(file, { force: true })
-      return take(false)
-    }))
-  return Effect.acquireRelease(take(true), () => Effect.sync(() => fs.rmSync(file, { force: true })))
+  const take = Effect.try({
+    try: () => takeLock(file),
+    catch: (error) => failed(`the output folder ${folder} cannot be written: ${reasonOf(error)}`)
+  }).pipe(Effect.filterOrFail(
+    (owner) => owner === undefined,
+    (owner) => failed(`process ${owner?.pid} works on the output folder ${folder}`, `wait for it, or remove ${file} if it is no glet batch`)
+  ))
+  return Effect.asVoid(Effect.acquireRelease(take, () => Effect.sync(() => releaseLock(file))))
 }
 
 const read = (folder: string): Effect.Effect<typeof BatchJob.Type | undefined, CliError> => {
