@@ -7,9 +7,12 @@
  */
 import { makeAlarm, makeTimerAlarm } from "./Alarm.js"
 import type { ArrivalSchedule } from "../../simulator/ArrivalSchedule.js"
-import type { Exchange, Target } from "./HttpConnection.js"
-import { headerOf, HttpConnection } from "./HttpConnection.js"
+import type { Target } from "./HttpConnection.js"
+import { headerOf } from "./HttpConnection.js"
 import { LatencyHistogram } from "../../core/LatencyHistogram.js"
+import { LoadJob } from "./LoadJob.js"
+import type { SendEnd, Silence } from "./ServerPool.js"
+import { ServerPool } from "./ServerPool.js"
 import type { Outcome } from "./StreamStats.js"
 import { StreamStats } from "./StreamStats.js"
 
@@ -69,88 +72,55 @@ export interface LoadResult {
   readonly silent: ReadonlyArray<Silence>
 }
 
-/** A server that answered nothing any more. @since 0.1.0 @category load */
-export interface Silence {
-  readonly target: Target
-  /** When the first exchange failed after which none was answered, ms after the start. */
-  readonly sinceMs: number
-  /** Exchanges that failed since then. */
-  readonly exchanges: number
-}
-
-/** One scheduled request on its way through its steps. */
-interface Job {
-  readonly stream: number
-  /** Its number in the stream. */
-  readonly number: number
-  readonly scheduledMs: number
-  readonly counted: boolean
-  /** Steps, by number, that each still waits for; -1 once it was sent. */
-  readonly waitsFor: Int16Array
-  inFlight: number
-  /** How a step ended that was not answered: no further step is sent. */
-  lost: Outcome | undefined
-}
-
-interface Pending {
-  readonly job: Job
-  readonly step: number
-}
-
-interface Slot {
-  readonly connection: HttpConnection
-  /** Scheduled time of the request in flight; undefined while idle. */
-  scheduledMs: number | undefined
-}
-
-/** Connections to one server, and what waits for one of them. */
-interface Pool {
-  readonly target: Target
-  readonly slots: Array<Slot>
-  readonly idle: Array<Slot>
-  waiting: Array<Pending>
-  head: number
-  silence: Silence | undefined
-}
-
-// Requests that wait for a connection; beyond it they fail as `client-overflow`, so that a dead server does not fill memory.
-const maxWaiting = 20_000
 const maxWindows = 10_000
 /** A client whose request was not answered asks again after so long: who is refused at once must not ask without end. */
 const refusedPauseMs = 10
 
-const outcomeOf = (exchange: Exchange, latencyMs: number): Outcome => {
-  if (!exchange.ok) return { kind: "failed", reason: exchange.reason }
-  if (exchange.status === 200) return { kind: "answered", latencyMs }
-  const reason = headerOf(exchange.head, "x-glet-drop-reason")
-  if (reason !== undefined || exchange.status === 429) return { kind: "dropped", reason: reason ?? "http-429" }
-  return { kind: "failed", reason: `http-${exchange.status}` }
+const outcomeOf = (end: SendEnd, latencyMs: number): Outcome => {
+  if (!end.ok) return { kind: "failed", reason: end.reason }
+  if (end.status === 200) return { kind: "answered", latencyMs }
+  const reason = headerOf(end.head, "x-glet-drop-reason")
+  if (reason !== undefined || end.status === 429) return { kind: "dropped", reason: reason ?? "http-429" }
+  return { kind: "failed", reason: `http-${end.status}` }
+}
+
+/** What there is to count, by stream. */
+class Tally {
+  readonly stats: ReadonlyArray<StreamStats>
+  readonly windows: ReadonlyArray<Array<StreamStats>>
+
+  constructor(private readonly streams: ReadonlyArray<LoadStream>, private readonly windowMs: number) {
+    this.stats = streams.map(({ sloMs }) => new StreamStats(sloMs))
+    this.windows = streams.map(() => [])
+  }
+
+  add(stream: number, scheduledMs: number, outcome: Outcome): void {
+    this.stats[stream]!.add(outcome)
+    this.windowOf(stream, scheduledMs).add(outcome)
+  }
+
+  private windowOf(stream: number, scheduledMs: number): StreamStats {
+    const at = Math.min(maxWindows - 1, Math.floor(scheduledMs / this.windowMs))
+    const list = this.windows[stream]!
+    while (list.length <= at) list.push(new StreamStats(this.streams[stream]!.sloMs))
+    return list[at]!
+  }
 }
 
 /**
- * Sends all streams and completes when every request has ended. An aborted run ends early, what is in flight counts as `aborted`.
+ * Sends all streams and completes when every request has ended. An aborted run ends early, what waits counts as `aborted`.
  * @since 0.1.0
  * @category load
  */
 export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>): Promise<LoadResult> =>
   new Promise((resolve) => {
-    const stats = streams.map((stream) => new StreamStats(stream.sloMs))
-    const windows = streams.map((): Array<StreamStats> => [])
+    const tally = new Tally(streams, options.windowMs)
     const sendLag = new LatencyHistogram()
     const next = streams.map((stream) => (stream.clients === undefined ? stream.schedule() : Infinity))
     const sent = streams.map(() => 0)
     const counted = streams.map(() => 0)
-    const pools: Array<Pool> = []
-    const poolOf = (target: Target): Pool => {
-      const known = pools.find((pool) => pool.target.host === target.host && pool.target.port === target.port)
-      if (known !== undefined) return known
-      const made: Pool = { target, slots: [], idle: [], waiting: [], head: 0, silence: undefined }
-      pools.push(made)
-      return made
-    }
-    const routes = streams.map(({ steps }) => steps.map(({ target }) => poolOf(target ?? options.target)))
+    const pools: Array<ServerPool> = []
     let outstanding = 0
-    let waited = 0
     let sending = true
     let aborted = false
     const pauses = new Set<NodeJS.Timeout>()
@@ -160,27 +130,42 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     const nowMs = (): number => performance.now() - startMs
     const countFromMs = Math.min(...streams.map((stream) => stream.warmUpMs))
 
-    const windowOf = (stream: number, scheduledMs: number): StreamStats => {
-      const at = Math.min(maxWindows - 1, Math.floor(scheduledMs / options.windowMs))
-      const list = windows[stream]!
-      while (list.length <= at) list.push(new StreamStats(streams[stream]!.sloMs))
-      return list[at]!
+    const poolOf = (target: Target): ServerPool => {
+      const known = pools.find((pool) => pool.target.host === target.host && pool.target.port === target.port)
+      if (known !== undefined) return known
+      const made = new ServerPool(target, options.connections, nowMs)
+      pools.push(made)
+      return made
     }
-    const end = (job: Job): void => {
+    const routes = streams.map(({ steps }) => steps.map(({ target }) => poolOf(target ?? options.target)))
+
+    const advance = (job: LoadJob): void => {
+      if (!job.advance((step) => send(job, step))) return
       if (streams[job.stream]!.clients !== undefined) askAgain(job)
       outstanding--
-      if (!job.counted) return
-      const outcome: Outcome = job.lost ?? { kind: "answered", latencyMs: nowMs() - job.scheduledMs }
-      stats[job.stream]!.add(outcome)
-      windowOf(job.stream, job.scheduledMs).add(outcome)
+      if (job.counted) tally.add(job.stream, job.scheduledMs, job.lost ?? { kind: "answered", latencyMs: nowMs() - job.scheduledMs })
+    }
+    /** Answers why not. */
+    const send = (job: LoadJob, step: number): Outcome | undefined => {
+      const { scheduledMs, stream } = job
+      const { onAnswer, steps } = streams[stream]!
+      const { requests } = steps[step]!
+      const index = job.number % requests.length
+      const accepted = routes[stream]![step]!.send({
+        request: requests[index]!, scheduledMs,
+        onEnd: (end, endedMs) => {
+          if (job.counted && end.ok && end.status === 200) onAnswer?.(index, end.body)
+          job.stepEnded(step, outcomeOf(end, endedMs - scheduledMs))
+          advance(job)
+          finishIfDone()
+        }
+      })
+      return accepted ? undefined : { kind: "failed", reason: "client-overflow" }
     }
     const begin = (i: number, scheduledMs: number, counts: boolean): void => {
       if (counts) counted[i]!++
       outstanding++
-      advance({
-        stream: i, number: sent[i]!++, scheduledMs, counted: counts, inFlight: 0, lost: undefined,
-        waitsFor: Int16Array.from(streams[i]!.steps, ({ after }) => after.length)
-      })
+      advance(new LoadJob(i, sent[i]!++, scheduledMs, counts, streams[i]!.steps))
     }
     /** A client's next request. */
     const ask = (i: number): void => {
@@ -189,7 +174,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       if (aborted || scheduledMs >= endMs || counted[i]! >= maxRequests) return
       begin(i, scheduledMs, scheduledMs >= warmUpMs)
     }
-    const askAgain = ({ lost, stream }: Job): void => {
+    const askAgain = ({ lost, stream }: LoadJob): void => {
       if (lost === undefined) return ask(stream)
       outstanding++
       const pause = setTimeout(() => {
@@ -199,70 +184,6 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
         finishIfDone()
       }, refusedPauseMs)
       pauses.add(pause)
-    }
-    /** Sends the steps whose time has come; those after a lost one never are. */
-    const advance = (job: Job): void => {
-      const { steps } = streams[job.stream]!
-      for (let step = 0; step < steps.length && job.lost === undefined; step++) {
-        if (job.waitsFor[step] !== 0) continue
-        job.waitsFor[step] = -1
-        job.inFlight++
-        dispatch({ job, step })
-      }
-      if (job.inFlight === 0) end(job)
-    }
-    const stepEnded = ({ job, step }: Pending, outcome: Outcome): void => {
-      job.inFlight--
-      if (outcome.kind === "answered") {
-        streams[job.stream]!.steps.forEach(({ after }, i) => {
-          if (after.includes(step)) job.waitsFor[i]!--
-        })
-      } else job.lost ??= outcome
-      advance(job)
-    }
-
-    const start = (pool: Pool, slot: Slot, pending: Pending): void => {
-      const { job, step } = pending
-      const stream = streams[job.stream]!
-      const { requests } = stream.steps[step]!
-      const index = job.number % requests.length
-      slot.scheduledMs = job.scheduledMs
-      slot.connection.send(requests[index]!, (exchange) => {
-        slot.scheduledMs = undefined
-        if (exchange.ok) pool.silence = undefined
-        else if (!aborted) pool.silence = { target: pool.target, sinceMs: pool.silence?.sinceMs ?? nowMs(), exchanges: 1 + (pool.silence?.exchanges ?? 0) }
-        if (job.counted && exchange.ok && exchange.status === 200) stream.onAnswer?.(index, exchange.body)
-        const outcome = outcomeOf(exchange, nowMs() - job.scheduledMs)
-        // Before a next step, which may take this connection.
-        release(pool, slot)
-        stepEnded(pending, outcome)
-        finishIfDone()
-      })
-    }
-    const release = (pool: Pool, slot: Slot): void => {
-      if (pool.head < pool.waiting.length) {
-        const pending = pool.waiting[pool.head++]!
-        if (pool.head > 1024 && pool.head * 2 > pool.waiting.length) {
-          pool.waiting = pool.waiting.slice(pool.head)
-          pool.head = 0
-        }
-        start(pool, slot, pending)
-      } else {
-        pool.idle.push(slot)
-      }
-    }
-    const dispatch = (pending: Pending): void => {
-      const pool = routes[pending.job.stream]![pending.step]!
-      const slot = pool.idle.pop()
-      if (slot !== undefined) return start(pool, slot, pending)
-      if (pool.slots.length < options.connections) {
-        const made: Slot = { connection: new HttpConnection(pool.target), scheduledMs: undefined }
-        pool.slots.push(made)
-        return start(pool, made, pending)
-      }
-      waited++
-      if (pool.waiting.length - pool.head >= maxWaiting) return stepEnded(pending, { kind: "failed", reason: "client-overflow" })
-      pool.waiting.push(pending)
     }
 
     /** The stream with the earliest request, -1 where all have ended. */
@@ -296,19 +217,10 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       }
     }
 
-    const expire = (): void => {
-      const limitMs = nowMs() - options.timeoutMs
-      for (const pool of pools) {
-        while (pool.head < pool.waiting.length && pool.waiting[pool.head]!.job.scheduledMs < limitMs) {
-          stepEnded(pool.waiting[pool.head++]!, { kind: "failed", reason: "timeout" })
-        }
-        for (const slot of pool.slots) if (slot.scheduledMs !== undefined && slot.scheduledMs < limitMs) slot.connection.abort("timeout")
-      }
-      finishIfDone()
-    }
     const ticker = setInterval(() => {
-      expire()
-      if (!finished) options.onTick?.(nowMs(), stats)
+      for (const pool of pools) pool.expire(nowMs() - options.timeoutMs)
+      finishIfDone()
+      if (!finished) options.onTick?.(nowMs(), tally.stats)
     }, 500)
 
     const finishIfDone = (): void => {
@@ -317,12 +229,12 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       clearInterval(ticker)
       alarm.close()
       options.signal?.removeEventListener("abort", abort)
-      for (const { slots } of pools) for (const slot of slots) slot.connection.close()
+      for (const pool of pools) pool.close()
       resolve({
-        streams: streams.map((_, i) => ({ stats: stats[i]!, windows: windows[i]! })),
+        streams: streams.map((_, i) => ({ stats: tally.stats[i]!, windows: tally.windows[i]! })),
         elapsedMs: Math.max(0, nowMs() - countFromMs),
         sendLag,
-        waited,
+        waited: pools.reduce((sum, pool) => sum + pool.waited, 0),
         silent: pools.flatMap(({ silence }) => silence ?? [])
       })
     }
@@ -332,10 +244,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
       for (const pause of pauses) clearTimeout(pause)
       outstanding -= pauses.size
       pauses.clear()
-      for (const pool of pools) {
-        while (pool.head < pool.waiting.length) stepEnded(pool.waiting[pool.head++]!, { kind: "failed", reason: "aborted" })
-        for (const slot of pool.slots) if (slot.scheduledMs !== undefined) slot.connection.abort("connection-lost")
-      }
+      for (const pool of pools) pool.abort()
       finishIfDone()
     }
     if (options.signal?.aborted === true) return abort()

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CliError } from "../CliError.js"
 import { callServer, urlOf } from "../internal/serverClient.js"
-import type { Silence } from "./LoadGenerator.js"
+import type { Silence } from "./ServerPool.js"
 
 const goneError = ({ exchanges, sinceMs, target }: Silence): CliError =>
   new CliError({

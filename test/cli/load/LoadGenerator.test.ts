@@ -186,6 +186,30 @@ describe("LoadGenerator", () => {
     })
   })
 
+  it("an answer that is heard of after a failure, but was asked for before it, does not say that the server lives", async () => {
+    const sockets: Array<net.Socket> = []
+    // The first is cut, and seen to be, before the second is answered; then nothing is left.
+    const server = net.createServer((socket) => {
+      sockets.push(socket.on("error", () => undefined))
+      if (sockets.length < 2) return
+      server.close()
+      sockets[0]!.once("close", () => setTimeout(() => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), 50))
+      sockets[0]!.destroy()
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const target = { host: "127.0.0.1", port: (server.address() as AddressInfo).port }
+    const { silent, streams: [only] } = await runLoad(options(target), [stream(target, { schedule: () => 0, maxRequests: 2 })])
+    assert.deepStrictEqual([only!.stats.report().answered, only!.stats.report().failed], [1, { "connection-lost": 1 }])
+    assert.deepStrictEqual(silent.map(({ exchanges }) => exchanges), [1])
+  })
+
+  it("counts what waits in vain, and what is too much to wait, once each", () =>
+    withServer(() => undefined, async (target) => {
+      const { streams: [only], waited } = await runLoad(options(target, { connections: 1, timeoutMs: 100 }), [stream(target, { schedule: () => 0, maxRequests: 20_050 })])
+      assert.deepStrictEqual(only!.stats.report().failed, { timeout: 20_001, "client-overflow": 49 })
+      assert.strictEqual(waited, 20_049)
+    }))
+
   it("clients keep as many requests in flight, each followed by the next, beside a stream with a schedule, and end in time", () => {
     let inFlight = 0
     let most = 0
