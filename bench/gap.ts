@@ -7,7 +7,9 @@
  *
  * command: node bench/run.mjs gap [MODELS/GPUS/TYPES ...] [--effort N] [--seeds 1,2,3] [--without interference] [--fine]
  */
+import * as Effect from "effect/Effect"
 import type { PlanProblem } from "../src/core/PlanProblem.js"
+import { fewestBound } from "../src/scheduler/bounds/FewestBound.js"
 import { boundFewest } from "../src/scheduler/bounds/internal/boundFewest.js"
 import { makeBoundModel } from "../src/scheduler/bounds/internal/boundModel.js"
 import { leastCost, makeScratch } from "../src/scheduler/bounds/internal/covers.js"
@@ -19,6 +21,7 @@ import { fewest } from "../src/scheduler/internal/search/fewest.js"
 import { makeGpuSolver } from "../src/scheduler/internal/search/gpuState.js"
 import { regroup } from "../src/scheduler/internal/search/regroup.js"
 import { makeSearchSpace } from "../src/scheduler/internal/search/searchSpace.js"
+import * as HighsSolver from "../src/scheduler/solver/HighsSolver.js"
 import { makeTaskSet } from "./lib/taskSets.js"
 
 const args = process.argv.slice(2)
@@ -26,6 +29,7 @@ const valueOf = (flag: string): string | undefined => (args.includes(flag) ? arg
 const shapes = args.filter((arg) => /^\d+\/\d+\/[12]$/.test(arg))
 const seeds = (valueOf("--seeds") ?? "1,2,3").split(",").map(Number)
 const effort = Number(valueOf("--effort") ?? 1)
+const solver = await Effect.runPromise(HighsSolver.load)
 const looks = 400
 const cells = 12
 
@@ -101,7 +105,7 @@ const accountOf = (problem: PlanProblem): { readonly bound: number; readonly cos
   lost["dear shares"] = visits - least
   const sum = losses.reduce((total, loss) => total + lost[loss], least)
   if (Math.abs(sum - cost) > 1e-6 * cost) throw new Error(`the account adds up to ${sum}, the plan costs ${cost}`)
-  const bound = boundFewest(problem, { effort: "thorough" }, undefined).cost
+  const bound = fewestBound(problem, { effort: "proof", solver }).cost
   const parts = Object.fromEntries(losses.map((loss) => [loss, lost[loss] / least])) as Losses
   return { bound, cost, rounded: bound / least - 1, parts }
 }

@@ -26,8 +26,8 @@ export interface FewestBound {
 /** @since 0.1.0 @category bounds */
 export interface FewestBoundOptions {
   /**
-   * `quick`: tens of milliseconds at a hundred models. `thorough`: several times that, and tighter. `proof`: then every combination of cuts of few GPUs,
-   * for which a solver is needed; seconds. Default `quick`.
+   * `quick`: tens of milliseconds at a hundred models. `thorough`: several times that, and tighter. `proof`: then what glets of few GPUs can hold, and every
+   * combination of their cuts, for which a solver is needed; seconds. Default `quick`.
    */
   readonly effort?: BoundEffort
   readonly solver?: Solver

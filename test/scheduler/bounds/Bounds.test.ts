@@ -123,6 +123,19 @@ describe("fewestBound with a solver", async () => {
   })
 })
 
+describe("fewestBound of glets that many models share", async () => {
+  const solver = await Effect.runPromise(HighsSolver.load)
+
+  it("sees that models of one glet share its cycle", () => {
+    // Prices alone prove 12 and 10.5; plans take 13 and 11.5.
+    const ofOneType = makeTaskSet({ seed: 2, models: 50, loadGpus: 10, types: 1, gpus: 20 })
+    assert.deepInclude(fewestBound(ofOneType, { effort: "thorough", solver }), { gpus: 12 })
+    assert.deepInclude(fewestBound(ofOneType, { effort: "proof", solver }), { gpus: 13, how: "contents of glets" })
+    const ofTwo = makeTaskSet({ seed: 2, models: 50, loadGpus: 10, types: 2, gpus: 20 })
+    assert.isAbove(fewestBound(ofTwo, { effort: "proof", solver }).cost, 11.3)
+  }, 120_000)
+})
+
 describe("headroomBound", async () => {
   const solver = await Effect.runPromise(HighsSolver.load)
 

@@ -10,12 +10,15 @@ import { plannedLatencyMs, validatePlan } from "../../../src/core/ValidatePlan.j
 import type { BoundModel } from "../../../src/scheduler/bounds/internal/boundModel.js"
 import { makeBoundModel } from "../../../src/scheduler/bounds/internal/boundModel.js"
 import { combinationProgram, kindsOf } from "../../../src/scheduler/bounds/internal/combinationProgram.js"
+import { contentProof } from "../../../src/scheduler/bounds/internal/contentProof.js"
+import { gletContents } from "../../../src/scheduler/bounds/internal/contents.js"
 import { coverTable, leastCost, makeScratch } from "../../../src/scheduler/bounds/internal/covers.js"
 import { combinationsWorth, maximalCuts, worthOf } from "../../../src/scheduler/bounds/internal/cuts.js"
 import { leastPurchase, priceAll } from "../../../src/scheduler/bounds/internal/prices.js"
 import { purchasesBetween } from "../../../src/scheduler/bounds/internal/purchases.js"
 import { bestCut } from "../../../src/scheduler/bounds/internal/resources.js"
 import { mostOf, timeFor } from "../../../src/scheduler/bounds/internal/visits.js"
+import { worthOf as worthsOf } from "../../../src/scheduler/bounds/internal/worths.js"
 import { elasticInt } from "../../../src/scheduler/planners/Elastic.js"
 import { orion } from "../../../src/scheduler/planners/Orion.js"
 import { timeShare } from "../../../src/scheduler/planners/TimeShare.js"
@@ -224,4 +227,83 @@ describe("the steps of the proof", async () => {
     })
     assert.isAbove(plans, 5)
   }, 180_000)
+
+  it("7. visits of a demand count for all of it together, at any prices", () => {
+    const plans = random(40, (problem, plan, model, seed) => {
+      const prices = pricesFrom(seed, model.resources.size)
+      for (const cells of [2, 7, 48]) {
+        model.tablesAt(1, cells).forEach((table, at) => {
+          const worth = worthsOf(table, prices)
+          const parts = plan.gpus.flatMap((gpu) => visitsOf(problem, model, gpu).flat()).filter((visit) => visit.at === at)
+            .map(({ rateRps }) => Math.min(1, rateRps / table.rateRps))
+          assert.isAtLeast(parts.reduce((sum, part) => sum + worth.ofPart(part), 0), 1 - slack)
+          for (const part of parts) assert.isAtMost(worth.ofPart(part * 0.9), worth.ofPart(part))
+        })
+      }
+    })
+    assert.isAbove(plans, 20)
+  })
+
+  it("7. and so do any other visits that carry the rate together", () => {
+    let covers = 0
+    fc.assert(fc.property(problems({ maxModels: 2 }), fc.integer(), fc.integer({ min: 2, max: 40 }), fc.double({ min: 0.2, max: 6, noNaN: true }), (problem, seed, cells, load) => {
+      const model = makeBoundModel(problem)
+      const next = makeRandom(seed)
+      model.curves.forEach((curves) => {
+        if (curves.length === 0) return
+        const most = Math.max(...curves.map(mostOf))
+        const rateRps = load * most
+        const worth = worthsOf(coverTable(model.resources, curves, rateRps, cells), pricesFrom(seed, model.resources.size))
+        if (worth.cost === 0) return
+        for (let attempt = 0; attempt < 20; attempt++) {
+          let [left, sum] = [rateRps, 0]
+          while (left > 1e-9 * rateRps) {
+            const kind = next()
+            const carried = Math.min(left, kind < 0.4 ? most : kind < 0.6 ? Math.min(most, 0.98 * left) : (0.02 + next()) * most, most)
+            sum += worth.ofPart(carried / rateRps)
+            left -= carried
+          }
+          covers++
+          assert.isAtLeast(sum, 1 - 1e-6)
+        }
+      })
+    }), { numRuns: 80 })
+    assert.isAbove(covers, 200)
+  })
+
+  it("7. contents of a plan's glets are worth no more than the most, whatever was asked before", () => {
+    let glets = 0
+    random(40, (problem, plan, model, seed) => {
+      const next = makeRandom(seed)
+      const tables = model.tablesAt(1, 12)
+      const worths = tables.map((table) => worthsOf(table, pricesFrom(seed, model.resources.size)))
+      const all = gletContents(model, worths)
+      // Answers to one question serve for the next.
+      for (let look = 0; look < 4; look++) {
+        const values = { demands: Float64Array.from(worths, () => (next() < 0.1 ? 0 : next())), memory: Float64Array.of(next() < 0.3 ? 0 : next() / 4) }
+        const most = all.map((glet) => glet.most(values).worth)
+        for (const gpu of plan.gpus) {
+          for (const visits of visitsOf(problem, model, gpu)) {
+            if (visits.length === 0) continue
+            glets++
+            const worth = visits.reduce((sum, { at, memory, rateRps }) =>
+              sum + values.demands[at]! * worths[at]!.ofPart(Math.min(1, rateRps / tables[at]!.rateRps)) - values.memory[0]! * memory, 0)
+            assert.isAtMost(worth, most[all.findIndex(({ share }) => share === visits[0]!.share)]! * (1 + slack) + slack)
+          }
+        }
+      }
+    })
+    assert.isAbove(glets, 100)
+  })
+
+  it("7. no GPUs on which there is a plan are proved to be too few", () => {
+    const plans = random(40, (_, plan, model, seed) => {
+      if (model.demands.length === 0) return
+      const isTooFew = contentProof(solver, model, model.tablesAt(1, 12), pricesFrom(seed, model.resources.size))
+      const used = plan.gpus.filter(({ glets }) => glets.length > 0).length
+      assert.isFalse(isTooFew([used]))
+      assert.isFalse(isTooFew([used + 1]))
+    })
+    assert.isAbove(plans, 20)
+  })
 })

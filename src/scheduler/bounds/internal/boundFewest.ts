@@ -1,19 +1,24 @@
 /**
- * The bound on GPUs and cost by prices, and by `prove` where it is given: proofs by programs come as an argument, so that planners, which do without,
- * do not bring them into an application's bundle.
+ * The bound on GPUs and cost by prices, and by `proofs` where they are given: proofs that need programs come as an argument, so that planners, which do
+ * without, do not bring them into an application's bundle.
  */
 import type { PlanProblem } from "../../../core/PlanProblem.js"
+import type { Solver } from "../../solver/Solver.js"
 import type { BoundEffort, FewestBound, FewestBoundOptions } from "../Bound.js"
 import type { BoundModel } from "./boundModel.js"
 import { makeBoundModel } from "./boundModel.js"
 import type { proveTooFew } from "./combinationProof.js"
+import type { contentProof, ContentProof } from "./contentProof.js"
 import type { CoverTable } from "./covers.js"
 import type { Ascent } from "./prices.js"
 import { firstPrices, knownPrices, leastPurchase, loadOf, priceAll, raisePrices } from "./prices.js"
 import { purchasesBetween } from "./purchases.js"
 import { relativeSlack, wholeAtLeast } from "./slack.js"
 
-export type Prove = typeof proveTooFew
+export interface Proofs {
+  readonly byContents: typeof contentProof
+  readonly byCombinations: typeof proveTooFew
+}
 
 /** Fine cells tell few models' visits apart; of many models' visits the sum hardly changes. */
 const cellsOf = (effort: BoundEffort, models: number): number => (effort === "quick" ? (models <= 32 ? 24 : 6) : models <= 32 ? 96 : 12)
@@ -21,14 +26,16 @@ const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 20
 
 /** Combinations of more GPUs than this are too many. */
 const mostProved = 12
+/** And of more than this one GPU more or less is a small part, as much as contents can prove. */
+const mostByContents = 24
 
 interface Options extends FewestBoundOptions {
   /** Of a bound for nearly the same rates: what they prove is looked at, and nothing else, nor are numbers of GPUs given prices of their own. Ignored where they are not of these kinds of GPU. */
   readonly prices?: ReadonlyArray<number> | undefined
 }
 
-/** See `fewestBound`; without `prove` the effort `proof` does no more than `thorough`. */
-export const boundFewest = (problem: PlanProblem, options: Options, prove: Prove | undefined): FewestBound => {
+/** See `fewestBound`; without `proofs` the effort `proof` does no more than `thorough`. */
+export const boundFewest = (problem: PlanProblem, options: Options, proofs: Proofs | undefined): FewestBound => {
   const effort = options.effort ?? "quick"
   const model = makeBoundModel(problem)
   const { classes, resources, tablesAt } = model
@@ -42,13 +49,20 @@ export const boundFewest = (problem: PlanProblem, options: Options, prove: Prove
   const priced = ascend(classes.map(() => 1), known - 1 + 1e-3)
   let gpus = wholeAtLeast(priced.bound * (1 - relativeSlack))
   let how = "prices of time, places and memory"
-  if (effort === "proof" && options.solver !== undefined && prove !== undefined) {
+  const { solver } = options
+  const programs = effort === "proof" && solver !== undefined && proofs !== undefined ? { ...proofs, solver } : undefined
+  if (programs !== undefined) {
     const inventory = counts.reduce((sum, count) => sum + count, 0)
     const { cost } = priceAll(resources, tables, priced.prices)
-    while (gpus < Math.min(known, inventory + 1, mostProved)) {
-      const proof = prove(options.solver, model, counts, gpus, priced.prices, cost)
-      if (proof === "none") break
-      how = proof === "linear" ? "linear programs of every combination of cuts" : "integer programs of every combination of cuts"
+    // Of several classes it is told apart below how many of each there are.
+    const isTooFew = classes.length === 1 && gpus <= mostByContents ? programs.byContents(programs.solver, model, tables, priced.prices) : undefined
+    while (gpus < Math.min(known, inventory + 1)) {
+      if (isTooFew?.([gpus]) === true) how = "contents of glets"
+      else {
+        const proof = gpus < mostProved ? programs.byCombinations(programs.solver, model, counts, gpus, priced.prices, cost) : "none"
+        if (proof === "none") break
+        how = proof === "linear" ? "linear programs of every combination of cuts" : "integer programs of every combination of cuts"
+      }
       gpus++
     }
     if (gpus > inventory) gpus = Infinity
@@ -57,7 +71,7 @@ export const boundFewest = (problem: PlanProblem, options: Options, prove: Prove
   if (unitCosts.every((each) => each === unitCosts[0])) return { gpus, cost: gpus * (unitCosts[0] ?? 1), how, prices: [...priced.prices] }
   if (gpus === Infinity) return { gpus, cost: Infinity, how, prices: [...priced.prices] }
   const costed = ascend(unitCosts, Infinity)
-  return { gpus, cost: costBound(model, tables, gpus, costed, effort, options, prove, given !== undefined), how, prices: [...costed.prices] }
+  return { gpus, cost: costBound(model, tables, gpus, costed, effort, options, programs, given !== undefined), how, prices: [...costed.prices] }
 }
 
 /** Purchases that are looked at beyond what prices prove, and up to which cost, in GPUs: the first of these below which there are no more. */
@@ -70,7 +84,7 @@ const purchaseLooks: Readonly<Record<BoundEffort, number>> = { quick: 10, thorou
 /** The cheapest purchase that is not ruled out. */
 const costBound = (
   model: BoundModel, tables: ReadonlyArray<CoverTable>, gpus: number, { bound, prices }: Ascent, effort: BoundEffort, options: FewestBoundOptions,
-  prove: Prove | undefined, isKnown: boolean
+  programs: (Proofs & { readonly solver: Solver }) | undefined, isKnown: boolean
 ): number => {
   const { classes, resources } = model
   const unitCosts = classes.map(({ cost }) => cost)
@@ -87,6 +101,7 @@ const costBound = (
   const priced = priceAll(resources, tables, prices)
   const tooMuch = 1 + 2 * relativeSlack
   let start = prices
+  let isTooFew: ContentProof | undefined
   for (const { cost, counts } of purchases) {
     const count = counts.reduce((sum, n) => sum + n, 0)
     if (count < gpus || loadOf(priced, counts).bound > tooMuch) continue
@@ -96,8 +111,12 @@ const costBound = (
       start = own.prices
       continue
     }
-    const isProved = effort === "proof" && options.solver !== undefined && prove !== undefined && count <= mostProved &&
-      prove(options.solver, model, counts, count, prices, priced.cost) !== "none"
+    if (programs !== undefined && count <= mostByContents) {
+      isTooFew ??= programs.byContents(programs.solver, model, tables, prices)
+      if (isTooFew(counts)) continue
+    }
+    const isProved = programs !== undefined && count <= mostProved &&
+      programs.byCombinations(programs.solver, model, counts, count, prices, priced.cost) !== "none"
     if (!isProved) return Math.max(least, cost)
   }
   return below

@@ -2,7 +2,7 @@
 import type { PlanProblem } from "../../../core/PlanProblem.js"
 import type { Solver } from "../../solver/Solver.js"
 import type { BoundEffort, HeadroomBound, HeadroomBoundOptions } from "../Bound.js"
-import type { Prove } from "./boundFewest.js"
+import type { Proofs } from "./boundFewest.js"
 import { makeBoundModel } from "./boundModel.js"
 import { firstPrices, knownPrices, loadOf, priceAll, raisePrices } from "./prices.js"
 import { relativeSlack } from "./slack.js"
@@ -25,7 +25,7 @@ interface Options extends HeadroomBoundOptions {
 }
 
 /** See `headroomBound`. */
-export const boundHeadroom = (problem: PlanProblem, options: Options, prove: Prove | undefined): HeadroomBound => {
+export const boundHeadroom = (problem: PlanProblem, options: Options, prove: Proofs["byCombinations"] | undefined): HeadroomBound => {
   const { classes, demands, resources, tablesAt } = makeBoundModel(problem)
   const effort = options.effort ?? "quick"
   const cells = demands.length <= 32 ? 24 : 6
@@ -67,7 +67,7 @@ export const boundHeadroom = (problem: PlanProblem, options: Options, prove: Pro
   return { factor: impossible, how, prices: [...starts[0]!] }
 }
 
-const isProvedTooMuch = (prove: Prove, solver: Solver, problem: PlanProblem, factor: number, starts: ReadonlyArray<Float64Array>): boolean => {
+const isProvedTooMuch = (prove: Proofs["byCombinations"], solver: Solver, problem: PlanProblem, factor: number, starts: ReadonlyArray<Float64Array>): boolean => {
   const scaled = { ...problem, demands: problem.demands.map((demand) => ({ ...demand, rateRps: demand.rateRps * factor })) }
   const model = makeBoundModel(scaled)
   const counts = model.classes.map(({ count }) => count)
