@@ -6,6 +6,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -74,6 +75,9 @@ export const make = (
       followLinks,
       report
     })
+    const scope = yield* Effect.scope
+    /** Whoever asked for it may be gone before: a model that is neither in nor out would be refused, and stay so. */
+    const toItsEnd = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.flatMap(Effect.forkIn(work, scope), Fiber.join)
     const shelves = new Map<string, Shelf>()
     const settled = yield* Deferred.make<void>()
 
@@ -152,8 +156,8 @@ export const make = (
         const entry = shelves.get(name)?.entry
         return version === undefined || entry?.model.version === version ? entry : undefined
       },
-      load,
-      unload,
+      load: (name, config) => toItsEnd(load(name, config)),
+      unload: (name) => toItsEnd(unload(name)),
       settled: Deferred.await(settled),
       isSettled: Deferred.isDone(settled)
     }

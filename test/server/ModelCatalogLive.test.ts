@@ -36,6 +36,8 @@ class World {
   readonly stored = new Map<string, ModelProfile>()
   measuring = 0
   mostMeasuring = 0
+  /** How long the scheduler takes to take a model in, or to forget it. */
+  taking: Effect.Effect<void> = Effect.void
   /** What becomes of a model that is registered. */
   onRegister: (model: Model) => ModelReadiness = () => ({ state: "ready" })
 
@@ -62,7 +64,7 @@ class World {
           const readiness = this.onRegister(model)
           this.readiness.set(model.name, readiness)
           return readiness
-        }),
+        }).pipe(Effect.tap(() => this.taking)),
       learn: () => Effect.succeed(false),
       setGpus: () => Effect.void,
       usePlanner: () => Effect.void,
@@ -72,7 +74,7 @@ class World {
           this.events.push(`unregister ${model}`)
           this.registered.delete(model)
           this.readiness.delete(model)
-        }),
+        }).pipe(Effect.tap(() => this.taking)),
       readiness: (model) => this.readiness.get(model),
       plan: Effect.succeed(emptyPlan),
       replan: () => Effect.succeed(emptyPlan),
@@ -256,6 +258,27 @@ describe("ModelCatalogLive", () => {
       assert.strictEqual((yield* Effect.flip(catalog.load("b")))._tag, "ModelNotFound")
       assert.isFalse(world.registered.has("b"), "a model whose files are gone is not served on")
       assert.deepEqual(catalog.index().map(({ name }) => name), ["a"])
+    }))
+
+  it.scoped("what was asked for is done, though who asked is gone", () =>
+    Effect.gen(function*() {
+      const world = new World()
+      const { catalog } = yield* settledCatalog(world, { "a.onnx": identity })
+      const taken = yield* Effect.makeLatch()
+      world.taking = taken.await
+      const goneWhile = <E>(asking: Effect.Effect<void, E>) =>
+        Effect.gen(function*() {
+          yield* taken.close
+          const before = world.events.length
+          const asked = yield* Effect.fork(asking)
+          while (world.events.length === before) yield* realTime
+          yield* Fiber.interrupt(asked)
+          yield* taken.open
+          yield* realTime
+          return catalog.index().map(({ reason, state }) => `${state} ${reason}`.trim())
+        })
+      assert.deepStrictEqual(yield* goneWhile(catalog.unload("a")), ["UNAVAILABLE unloaded"])
+      assert.deepStrictEqual(yield* goneWhile(catalog.load("a")), ["READY"])
     }))
 
   it.scoped("a load request brings its own configuration", () =>
