@@ -2,12 +2,12 @@
  * A front's end of its link to the agent: the scheduler and the counters, as its requests see them. What one turn of the event loop brings is
  * written at its end, at once.
  */
-import type { Writable } from "node:stream"
 import type { ModelName } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import type { InferRequest } from "../core/Request.js"
 import type { DropReason, RequestDropped } from "../core/RequestError.js"
 import type { TensorArena, TensorSlot } from "../core/TensorArena.js"
+import type { ByteSink } from "../link/channel.js"
 import { type FrameSink, MalformedFrame } from "../link/frameReader.js"
 import { FrameWriter } from "../link/frameWriter.js"
 import type { AdmissionPage } from "../server/fronts/admissionPage.js"
@@ -47,13 +47,13 @@ export class FrontLink implements FrameSink, RequestTaker {
   private usedBytes = 0
 
   constructor(
-    stream: Writable,
+    sink: ByteSink,
     private readonly models: FrontModels,
     private readonly page: AdmissionPage,
     private readonly arena: TensorArena,
     private readonly onMessage: (message: ToFront) => void
   ) {
-    this.writer = new FrameWriter(stream, this.schedule)
+    this.writer = new FrameWriter(sink, this.schedule)
   }
 
   tell(message: ToAgent, id = 0): void {

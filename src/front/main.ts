@@ -4,8 +4,9 @@
  * channel. It lives as long as the link: an agent that dies, however, takes its fronts with it.
  */
 import { rmSync } from "node:fs"
-import { Socket } from "node:net"
+import type { Socket } from "node:net"
 import { makeSegmentArena } from "../core/internal/segmentArena.js"
+import { childChannel } from "../link/childChannel.js"
 import { makeFrameReader } from "../link/frameReader.js"
 import { mapSegment } from "../node-cuda/internal/segment.js"
 import { AdmissionPage } from "../server/fronts/admissionPage.js"
@@ -21,7 +22,6 @@ import { FrontLink } from "./FrontLink.js"
 import { FrontModels } from "./FrontModels.js"
 import { makeProxy } from "./proxy.js"
 
-const chunkBytes = 64 << 10
 /** A client whose request is not there as a whole when the server stops has this long for the rest. */
 const lateMs = 1000
 
@@ -32,24 +32,6 @@ const vanish = (): never => process.exit(1)
 // The agent drains its fronts; a signal to the whole group (Ctrl-C, a service manager) must not cut that short.
 process.on("SIGINT", () => undefined).on("SIGTERM", () => undefined)
 process.on("disconnect", vanish)
-
-const openLink = (): { readonly socket: Socket; readonly readBy: (read: (chunk: Buffer) => void) => void } => {
-  const chunk = Buffer.alloc(chunkBytes)
-  let read: (chunk: Buffer) => void = () => undefined
-  const socket = new Socket({
-    fd: linkFd,
-    // One buffer for all that is read: nothing is allocated per message.
-    onread: {
-      buffer: chunk,
-      callback: (length: number) => {
-        read(chunk.subarray(0, length))
-        return true
-      }
-    }
-  } as ConstructorParameters<typeof Socket>[0])
-  socket.on("error", vanish).on("end", vanish).on("close", vanish)
-  return { socket, readBy: (by) => read = by }
-}
 
 const { memory } = mapSegment(segmentFd, settings.segmentBytes)
 const arena = makeSegmentArena(memory, settings.part)
@@ -71,9 +53,11 @@ const onMessage = (message: ToFront): void => {
   }
 }
 
-const { readBy, socket: stream } = openLink()
-const link = new FrontLink(stream, models, new AdmissionPage(memory, settings.pageOffset), arena, onMessage)
-readBy(makeFrameReader(link))
+const place = settings.channelOffset === undefined ? undefined : { memory, offset: settings.channelOffset }
+let read: (bytes: Buffer) => void = () => undefined
+const { end, sink } = childChannel(linkFd, place, (bytes) => read(bytes), vanish)
+const link = new FrontLink(sink, models, new AdmissionPage(memory, settings.pageOffset), arena, onMessage)
+read = makeFrameReader(link)
 
 /** From this process's clock to the scheduler's. */
 const clockMs = settings.clockMs + Number(process.hrtime.bigint()) / 1e6 - performance.now()
@@ -95,8 +79,7 @@ const listener = new Listener(context, makeProxy(settings.agentPath), (target) =
 const endWhenDone = (): void => {
   if (!context.draining || listener.size > 0) return
   link.flush()
-  stream.removeAllListeners("close")
-  stream.end(() => process.exit(0))
+  end(() => process.exit(0))
 }
 const drain = (): void => {
   listener.drain()

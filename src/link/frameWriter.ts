@@ -1,5 +1,5 @@
 /** Collects frames and writes them at once: one system call for all of them. */
-import type { Writable } from "node:stream"
+import type { ByteSink } from "./channel.js"
 import { controlKind, headBytes } from "./frame.js"
 
 const blockBytes = 64 << 10
@@ -13,7 +13,7 @@ export class FrameWriter {
   private scheduled = false
 
   /** `defer` runs the flush a little later: by default as soon as what runs now is done. */
-  constructor(private readonly stream: Writable, private readonly defer: (flush: () => void) => void = process.nextTick) {}
+  constructor(private readonly sink: ByteSink, private readonly defer: (flush: () => void) => void = process.nextTick) {}
 
   /** The buffer that the last `begin` reserved in. */
   get buffer(): Buffer {
@@ -59,17 +59,17 @@ export class FrameWriter {
   readonly flush = (): void => {
     this.scheduled = false
     this.seal()
-    const { pieces, stream } = this
+    const { pieces, sink } = this
     if (pieces.length === 0) return
     this.pieces = []
-    if (stream.destroyed) return
+    if (sink.destroyed) return
     if (pieces.length === 1) {
-      stream.write(pieces[0])
+      sink.write(pieces[0]!)
       return
     }
-    stream.cork()
-    for (const piece of pieces) stream.write(piece)
-    stream.uncork()
+    sink.cork()
+    for (const piece of pieces) sink.write(piece)
+    sink.uncork()
   }
 
   private seal(): void {

@@ -196,6 +196,8 @@ describe("CpuExecutor", () => {
       const silent = yield* openError({ runnerPath: script("silent.mjs", "setInterval(() => {}, 1000)"), startTimeoutMs: 300 })
       assert.strictEqual(silent.reason, "start-timeout")
       const noise = yield* openError({
+        // With rings in shared memory its connection is only a bell.
+        sharedMemory: "off",
         runnerPath: script("noise.mjs", "import fs from 'node:fs'; fs.writeSync(3, 'x'.repeat(64)); setInterval(() => {}, 1000)")
       })
       assert.strictEqual(noise.reason, "spawn-failed")

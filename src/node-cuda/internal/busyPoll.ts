@@ -5,11 +5,16 @@
  * A turn of the loop with nothing to do takes microseconds; one that took long was preempted, so someone else wants the core: then it stays
  * away for a while.
  */
+import { type RingWatch, ringWatch } from "../../link/RingWatch.js"
+
 export class BusyPoll {
   private untilMs = 0
   private turnedMs = 0
   private polling = false
   private awayUntilMs = 0
+
+  /** While the loop turns anyway, nobody needs to ring for this process to look at its rings. */
+  constructor(private readonly watch: Pick<RingWatch, "hold" | "letGo"> = ringWatch) {}
 
   /** A message is expected soon. */
   expect(): void {
@@ -18,6 +23,7 @@ export class BusyPoll {
     this.untilMs = now + limitMs
     if (this.polling) return
     this.polling = true
+    this.watch.hold()
     this.turnedMs = now
     setImmediate(this.turn)
   }
@@ -32,8 +38,12 @@ export class BusyPoll {
     const wasPreempted = now - this.turnedMs > preemptedMs
     this.turnedMs = now
     if (wasPreempted) this.awayUntilMs = now + awayMs
-    if (wasPreempted || now >= this.untilMs) this.polling = false
-    else setImmediate(this.turn)
+    if (wasPreempted || now >= this.untilMs) {
+      this.polling = false
+      this.watch.letGo()
+    } else {
+      setImmediate(this.turn)
+    }
   }
 }
 

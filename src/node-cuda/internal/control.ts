@@ -38,6 +38,8 @@ export interface RunnerSettings {
   readonly shared: boolean
   /** Where it says what its batches claim of the GPU; where absent, nobody asks. */
   readonly claims?: ClaimsPlace
+  /** Where in the segment the rings are that carry its messages (link/channel.ts); where absent, its connection carries them. */
+  readonly channelOffset?: number
 }
 
 /** Of its own accord, with id 0, when it can take requests. Where it cannot, it says why on stderr and exits. */

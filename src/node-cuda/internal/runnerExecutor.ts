@@ -8,6 +8,7 @@ import { Claims, ClaimsPlaces } from "./claims.js"
 import { keepFloor } from "./claimsFloor.js"
 import type { DeviceSettings, EngineName, Opened, Ready } from "./control.js"
 import type { GpuId } from "../../core/Ids.js"
+import { lendChannel } from "../../link/lendChannel.js"
 import { openMemory } from "./executorMemory.js"
 import type { GletRefusal } from "./runnerGlet.js"
 import { openRunnerGlet } from "./runnerGlet.js"
@@ -110,10 +111,15 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
           Effect.sync(() => places.take(claimsOf)),
           (place) => Effect.sync(() => place === undefined ? undefined : places.release(claimsOf, place))
         )
+        const channel = yield* lendChannel(memory.arena)
         const process = yield* openRunner({
           path,
-          settings: { ...(device === undefined ? {} : { device }), engine: options.engine ?? "auto", segmentBytes: memory.byteLength, shared, ...(claims === undefined ? {} : { claims }) },
+          settings: {
+            ...(device === undefined ? {} : { device }), engine: options.engine ?? "auto", segmentBytes: memory.byteLength, shared,
+            ...(claims === undefined ? {} : { claims }), ...(channel === undefined ? {} : { channelOffset: channel.offset })
+          },
           segmentFd: memory.fd,
+          channel,
           poolThreads,
           startTimeoutMs,
           drainTimeoutMs,

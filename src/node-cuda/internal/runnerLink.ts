@@ -8,6 +8,7 @@ import type { SlotLayout } from "../../core/SlotLayout.js"
 import { BusyPoll } from "./busyPoll.js"
 import type { ControlReply, ControlRequest, Ready } from "./control.js"
 import type { FrameSink } from "../../link/frameReader.js"
+import { type AgentChannel, agentChannel, type ChannelPlace } from "../../link/channel.js"
 import { makeFrameReader, MalformedFrame } from "../../link/frameReader.js"
 import { FrameWriter } from "../../link/frameWriter.js"
 import { PollChoice } from "./pollChoice.js"
@@ -45,6 +46,7 @@ interface InFlight {
 const nowhere: ReadonlyArray<Uint8Array> = []
 
 export class RunnerLink implements FrameSink {
+  private readonly channel: AgentChannel
   private readonly writer: FrameWriter
   private readonly replies = new Map<number, (reply: ControlReply | RunnerExit) => void>()
   /** Of those, the requests that may keep its thread for a while, as loading a model may. */
@@ -66,23 +68,23 @@ export class RunnerLink implements FrameSink {
 
   constructor(
     stream: Duplex,
+    /** Where the messages go besides, where memory is shared. */
+    place: ChannelPlace | undefined,
     /** False: the tensors' bytes go over the connection too. */
     private readonly shared: boolean,
     private readonly onReady: (ready: Ready) => void,
     onMalformed: (problem: MalformedFrame) => void
   ) {
-    this.writer = new FrameWriter(stream)
     const read = makeFrameReader(this)
-    stream.on("data", (chunk: Buffer) => {
+    this.channel = agentChannel(stream, place, (bytes) => {
       try {
-        read(chunk)
+        read(bytes)
       } catch (error) {
         if (!(error instanceof MalformedFrame)) throw error
         onMalformed(error)
       }
     })
-    // A broken connection is a process about to be gone; its exit is what counts.
-    stream.on("error", () => undefined)
+    this.writer = new FrameWriter(this.channel.sink)
   }
 
   /** Set once the process is gone. */
@@ -176,6 +178,8 @@ export class RunnerLink implements FrameSink {
   /** The process is gone: everything that waits is told, once. */
   gone(exit: RunnerExit): void {
     if (this.goneWith !== undefined) return
+    // What it had finished is not lost.
+    this.channel.close()
     this.goneWith = exit
     const replies = [...this.replies.values()]
     const batches = [...this.batches.values()]

@@ -9,6 +9,7 @@ import type { GletOpenFailed } from "../../core/ExecutorError.js"
 import type { Ready, RunnerSettings } from "./control.js"
 import type { RunnerExit } from "./runnerLink.js"
 import { RunnerLink } from "./runnerLink.js"
+import type { ChannelPlace } from "../../link/channel.js"
 import { untilItHangs } from "../../link/HangWatch.js"
 import { connectionFd } from "./segment.js"
 import { keepTail } from "./stderrTail.js"
@@ -22,6 +23,8 @@ interface RunnerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Descriptor of the segment, where it is shared. */
   readonly segmentFd: number | undefined
+  /** Where its messages go in the segment; `settings` say it to the runner. */
+  readonly channel?: ChannelPlace | undefined
   /** Calls into onnxruntime that can run at a time. */
   readonly poolThreads: number
   readonly startTimeoutMs: number
@@ -82,6 +85,7 @@ const spawnRunner = (options: RunnerOptions): Effect.Effect<Spawned, RunnerStart
         }
         const link = new RunnerLink(
           child.stdio[connectionFd] as Duplex,
+          options.channel,
           options.settings.shared,
           (message) => Deferred.unsafeDone(ready, Effect.succeed(message)),
           (problem) => kill(problem.message)

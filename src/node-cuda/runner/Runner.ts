@@ -1,11 +1,11 @@
 /** A runner's one connection: takes frames from the agent, drives the engine, answers. */
-import type { Writable } from "node:stream"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
 import { BusyPoll } from "../internal/busyPoll.js"
 import type { ControlReply, ControlRequest } from "../internal/control.js"
 import { MalformedFrame } from "../../link/frameReader.js"
 import type { FrameSink } from "../../link/frameReader.js"
+import type { ByteSink } from "../../link/channel.js"
 import { FrameWriter } from "../../link/frameWriter.js"
 import { addOutputParts, inputPartBytes } from "../internal/slotParts.js"
 import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "../internal/wire.js"
@@ -45,14 +45,14 @@ export class Runner implements FrameSink {
   private polls = false
 
   constructor(
-    stream: Writable,
+    sink: ByteSink,
     private readonly engine: Engine,
     /** The segment, or this process's copy of it. */
     private readonly memory: Uint8Array,
     private readonly shared: boolean,
     private readonly onDrained: () => void
   ) {
-    this.writer = new FrameWriter(stream)
+    this.writer = new FrameWriter(sink)
   }
 
   send(message: object): void {

@@ -4,9 +4,9 @@
  * runners with it. With `probe` as its argument it only says what the driver knows of the device (probe.ts).
  */
 import * as fs from "node:fs"
-import * as net from "node:net"
 import { isMainThread } from "node:worker_threads"
 import type { Ready, RunnerSettings } from "../internal/control.js"
+import { childChannel } from "../../link/childChannel.js"
 import { makeFrameReader } from "../../link/frameReader.js"
 import { loadKoffi } from "../internal/native.js"
 import { connectionFd, mapSegment, segmentFd } from "../internal/segment.js"
@@ -21,8 +21,6 @@ import { runOrtJsWorker } from "./ortJsWorker.js"
 import { runProbe } from "./probe.js"
 import { runWebGpuProbe } from "./webgpuProbe.js"
 import { Runner } from "./Runner.js"
-
-const chunkBytes = 64 << 10
 
 /** The segment as both engines want it. Where it is not shared, a copy of the same size takes its place, page by page as it is used. */
 const openMemory = ({ segmentBytes, shared }: RunnerSettings) => {
@@ -71,25 +69,14 @@ const runRunner = (): void => {
     if (runner === undefined || runner.draining) vanish()
   })
 
-  let read: (chunk: Buffer) => void = () => undefined
-  const chunk = Buffer.alloc(chunkBytes)
-  const options: net.SocketConstructorOpts & net.ConnectOpts = {
-    fd: connectionFd,
-    // One buffer for all that is read: nothing is allocated per message.
-    onread: {
-      buffer: chunk,
-      callback: (length) => {
-        read(chunk.subarray(0, length))
-        return true
-      }
-    }
-  }
-  const socket = new net.Socket(options)
-  socket.on("error", vanish).on("end", vanish).on("close", vanish)
+  let read: (bytes: Buffer) => void = () => undefined
   try {
     const memory = openMemory(settings)
+    const { channelOffset } = settings
+    const place = channelOffset === undefined ? undefined : { memory: memory.bytes.buffer, offset: channelOffset }
+    const { end, sink } = childChannel(connectionFd, place, (bytes) => read(bytes), vanish)
     const { engine, fallback } = chooseEngine(settings, memory)
-    runner = new Runner(socket, engine, memory.bytes, settings.shared, () => socket.end(() => process.exit(0)))
+    runner = new Runner(sink, engine, memory.bytes, settings.shared, () => end(() => process.exit(0)))
     read = makeFrameReader(runner)
     const ready: Ready = {
       type: "ready",

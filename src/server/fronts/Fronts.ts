@@ -10,6 +10,8 @@ import type * as Scope from "effect/Scope"
 import type { Socket } from "node:net"
 import * as path from "node:path"
 import type { SharedMemory, TensorArena } from "../../core/TensorArena.js"
+import { channelBytes } from "../../link/channel.js"
+import { lendChannel } from "../../link/lendChannel.js"
 import { noRestarts, recordExit } from "../../scheduler/RestartPolicy.js"
 import type { Scheduler } from "../../scheduler/Scheduler.js"
 import type { InferContext } from "../internal/inferContext.js"
@@ -83,7 +85,7 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
 
     /** Config of each: what is bounded for the whole server is divided among those who read requests. */
     const config: ServerConfig = { ...options.config, maxBufferedBytes: Math.max(1, Math.floor(options.config.maxBufferedBytes / (count + 1))) }
-    const size = partBytes(arena.capacityBytes - pageBytes, count)
+    const size = partBytes(arena.capacityBytes - pageBytes - count * channelBytes, count)
 
     /** One front from its start to its end; answers how it ended. */
     const runOnce = (number: number, up: Effect.Effect<void>): Effect.Effect<string, FrontStartFailure> =>
@@ -92,12 +94,15 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
         if (part === undefined || page === undefined || watch === undefined) {
           return yield* Effect.fail<FrontStartFailure>({ _tag: "FrontStartFailure", detail: `${size} bytes of the tensor memory are not free` })
         }
+        const channel = yield* lendChannel(arena)
         const front = yield* openFront({
+          channel,
           settings: {
             config,
             segmentBytes: shared.memory.byteLength,
             part: { offset: part.offset, byteLength: part.byteLength },
             pageOffset: page.offset,
+            ...(channel === undefined ? {} : { channelOffset: channel.offset }),
             clockMs: scheduler.nowMs() - systemMs(),
             agentPath: options.agentPath,
             ownPath: path.join(options.folder, `front-${number}.sock`)

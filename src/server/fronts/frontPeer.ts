@@ -5,6 +5,7 @@ import type { Model } from "../../core/Model.js"
 import type { InferRequest, RequestEnd } from "../../core/Request.js"
 import { ExecutionFailed, ModelNotFound } from "../../core/RequestError.js"
 import type { LentPart } from "../../core/TensorArena.js"
+import { type AgentChannel, agentChannel, type ChannelPlace } from "../../link/channel.js"
 import { type FrameSink, makeFrameReader, MalformedFrame } from "../../link/frameReader.js"
 import { FrameWriter } from "../../link/frameWriter.js"
 import { Refusals } from "../../scheduler/internal/refusals.js"
@@ -21,6 +22,8 @@ export interface FrontPeerContext {
   readonly models: PublishedModels
   readonly memory: ArrayBufferLike
   readonly part: LentPart
+  /** Where the link's messages go, where it has a place in the memory. */
+  readonly channel?: ChannelPlace | undefined
   /** A request of the model was offered. */
   readonly onOffered: (model: ModelName) => void
   readonly onReady: (protocol: number) => void
@@ -39,6 +42,7 @@ export class FrontPeer implements FrameSink {
   connections = 0
   /** Messages that came from it. */
   heard = 0
+  private readonly channel: AgentChannel
   private readonly writer: FrameWriter
   /** Requests that are with the scheduler, and how to cancel each. */
   private readonly calls = new Map<number, () => void>()
@@ -49,19 +53,16 @@ export class FrontPeer implements FrameSink {
   private onIdle: (() => void) | undefined
 
   constructor(stream: Duplex, private readonly context: FrontPeerContext) {
-    this.writer = new FrameWriter(stream)
     const read = makeFrameReader(this)
-    stream.on("data", (chunk: Buffer) => {
-      if (this.isGone) return
+    this.channel = agentChannel(stream, context.channel, (bytes) => {
       try {
-        read(chunk)
+        read(bytes)
       } catch (error) {
         if (!(error instanceof MalformedFrame) && !(error instanceof SyntaxError)) throw error
         context.onMalformed(new MalformedFrame(error.message))
       }
     })
-    // A broken link is a process about to be gone; its exit is what counts.
-    stream.on("error", () => undefined)
+    this.writer = new FrameWriter(this.channel.sink)
   }
 
   tell(message: ToFront): void {
@@ -78,6 +79,7 @@ export class FrontPeer implements FrameSink {
 
   /** The process is gone: its requests are canceled. Calls back when none of its memory is in use any more. */
   gone(onIdle: () => void): void {
+    this.channel.close()
     this.isGone = true
     this.connections = 0
     this.context.part.usedBytes = 0

@@ -1,5 +1,5 @@
 /**
- * What agent and front send each other over the socket pair that the front inherits: frames (link/frame.ts) of these kinds.
+ * What agent and front send each other over the channel (link/channel.ts) that the front inherits: frames (link/frame.ts) of these kinds.
  *
  * ```
  * control   meta = JSON                                                     both ways; id = 0, or a number that the `ack` repeats
@@ -43,6 +43,8 @@ export interface FrontSettings {
   readonly part: { readonly offset: number; readonly byteLength: number }
   /** Where in the segment the admission page is. */
   readonly pageOffset: number
+  /** Where in the segment the rings of the link are (link/channel.ts); where absent, its socket carries everything. */
+  readonly channelOffset?: number
   /** To add to the system's monotonic clock, in ms, for the scheduler's. */
   readonly clockMs: number
   /** Where the agent answers what a front does not: path of a Unix socket. */

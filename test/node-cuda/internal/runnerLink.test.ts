@@ -5,7 +5,7 @@ import type { ControlRequest } from "../../../src/node-cuda/internal/control.js"
 import { RunnerLink } from "../../../src/node-cuda/internal/runnerLink.js"
 
 const silent = (): RunnerLink =>
-  new RunnerLink(new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() }), true, () => undefined, (problem) => assert.fail(problem.message))
+  new RunnerLink(new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() }), undefined, true, () => undefined, (problem) => assert.fail(problem.message))
 const open: ControlRequest = { type: "open", glet: 1, units: 1, sharePct: 50, priority: 0 }
 
 describe("RunnerLink", () => {

@@ -4,8 +4,8 @@
  * tried as one; under the others, whose suites are about processes, it is the CPU's, which starts sooner.
  */
 import * as fs from "node:fs"
-import * as net from "node:net"
 import type { Ready, RunnerSettings } from "../../../src/node-cuda/internal/control.js"
+import { childChannel } from "../../../src/link/childChannel.js"
 import { makeFrameReader } from "../../../src/link/frameReader.js"
 import { connectionFd, mapSegment, segmentFd } from "../../../src/node-cuda/internal/segment.js"
 import { protocolVersion } from "../../../src/node-cuda/internal/wire.js"
@@ -53,9 +53,10 @@ const run = (): void => {
     ? makeCudaEngine({ bytes, address }, { isolation, claims: settings.claims }, makeFakeCuda().runtime())
     : makeOrtC({ bytes, address })
   let read: (chunk: Buffer) => void = () => undefined
-  const socket = new net.Socket({ fd: connectionFd })
   const vanish = () => process.kill(process.pid, "SIGKILL")
-  socket.on("data", (chunk) => read(chunk)).on("end", vanish).on("error", vanish)
+  const { channelOffset } = settings
+  const place = channelOffset === undefined ? undefined : { memory, offset: channelOffset }
+  const { end, sink } = childChannel(connectionFd, place, (chunk) => read(chunk), vanish)
   // One that hangs: it neither drains nor heeds SIGTERM.
   const stuck = fs.existsSync(`${folder}/runner-stuck`)
   process.on("SIGTERM", () => stuck || vanish())
@@ -63,7 +64,7 @@ const run = (): void => {
     const glet = await engine.openGlet({ ...request, units: isolation === "stream" ? request.units : 1 })
     return { opened: { ...glet.opened, units: request.units }, load: (model) => glet.load(model), close: () => glet.close() }
   }
-  const runner = new Runner(socket, { name: engine.name, openGlet }, bytes, true, () => stuck || socket.end(() => process.exit(0)))
+  const runner = new Runner(sink, { name: engine.name, openGlet }, bytes, true, () => stuck || end(() => process.exit(0)))
   read = makeFrameReader(runner)
   const cuda = { name: device.name, units, memoryBytes: device.memoryBytes, driverVersion: device.driverVersion }
   const ready: Ready = { type: "ready", protocol: protocolVersion, engine: engine.name, ...(fs.existsSync(`${folder}/runner-without-cuda`) ? {} : { cuda }) }
