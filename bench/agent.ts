@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import type { Duplex } from "node:stream"
 import { fileURLToPath } from "node:url"
+import { PerformanceObserver } from "node:perf_hooks"
 import { parseArgs } from "node:util"
 import { Executor } from "../src/core/Executor.js"
 import { unsafeGletId, unsafeModelName } from "../src/core/Ids.js"
@@ -148,6 +149,9 @@ interface Outcome {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly items: number
+  /** Time of a second that the collector of garbage takes, and the longest of its pauses. */
+  readonly gcMs: number
+  readonly longestGcMs: number
 }
 
 const here = fileURLToPath(import.meta.url)
@@ -175,16 +179,27 @@ const measure = (rings: boolean, rate: number | undefined, { fronts, glets, seco
       path.setHandle(unsafeGletId(`g${i}`), handle)
     }
     let count = { batches: 0, items: 0 }
-    let window: { readonly batches: number; readonly items: number; readonly ms: number; readonly cpuUs: number } | undefined
+    let window: { readonly batches: number; readonly items: number; readonly gcMs: number; readonly longestGcMs: number; readonly ms: number; readonly cpuUs: number } | undefined
+    let gcMs = 0
+    let longestGcMs = 0
+    const collections = new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) {
+        gcMs += duration
+        longestGcMs = Math.max(longestGcMs, duration)
+      }
+    })
+    collections.observe({ entryTypes: ["gc"] })
     let isOpen = false
     const openWindow = (): void => {
       isOpen = true
       setTimeout(() => {
         const [atMs, cpu] = [performance.now(), process.cpuUsage()]
         count = { batches: 0, items: 0 }
+        gcMs = longestGcMs = 0
         setTimeout(() => {
           const { system, user } = process.cpuUsage(cpu)
-          window = { ...count, ms: performance.now() - atMs, cpuUs: system + user }
+          collections.disconnect()
+          window = { ...count, gcMs, longestGcMs, ms: performance.now() - atMs, cpuUs: system + user }
         }, 1000 * seconds - 400)
       }, warmUpMs + 200)
     }
@@ -229,6 +244,7 @@ const measure = (rings: boolean, rate: number | undefined, { fronts, glets, seco
     const worst = (of: (report: typeof reports[number]) => number) => Math.max(...reports.map(of))
     return {
       perS: (1000 * window!.items) / window!.ms, cpuUs: window!.cpuUs / window!.items, items: window!.items / window!.batches,
+      gcMs: (1000 * window!.gcMs) / window!.ms, longestGcMs: window!.longestGcMs,
       p50Ms: worst((report) => report.p50Ms), p99Ms: worst((report) => report.p99Ms)
     }
   })))
@@ -253,7 +269,8 @@ const main = async (): Promise<void> => {
       const of = (key: keyof Outcome) => median(all.map((each) => each[key]))
       rows.push({
         rate, messages: rings ? "rings" : "sockets", "requests/s": Math.round(of("perS")), "agent's µs a request": Math.round(10 * of("cpuUs")) / 10,
-        "requests a batch": Math.round(10 * of("items")) / 10, "p50 ms": Math.round(1000 * of("p50Ms")) / 1000, "p99 ms": Math.round(1000 * of("p99Ms")) / 1000
+        "requests a batch": Math.round(10 * of("items")) / 10, "p50 ms": Math.round(1000 * of("p50Ms")) / 1000, "p99 ms": Math.round(1000 * of("p99Ms")) / 1000,
+        "collecting, ms/s": Math.round(10 * of("gcMs")) / 10, "longest pause": Math.round(10 * of("longestGcMs")) / 10
       })
     }
   }

@@ -10,17 +10,16 @@ import type { TensorArena, TensorSlot } from "../core/TensorArena.js"
 import type { ByteSink } from "../link/channel.js"
 import { type FrameSink, MalformedFrame } from "../link/frameReader.js"
 import { FrameWriter } from "../link/frameWriter.js"
+import { Numbered } from "../link/numbered.js"
 import type { AdmissionPage } from "../server/fronts/admissionPage.js"
 import { readEnd } from "../server/fronts/endCodec.js"
 import { writeOffer } from "../server/fronts/offerCodec.js"
 import {
-  countBytes, countsHeadBytes, dropReasons, FrontFrame, refusedBytes, refusedPerFrame, type ToAgent, type ToFront
+  countBytes, countsHeadBytes, dropReasons, FrontFrame, maxPending, refusedBytes, refusedPerFrame, type ToAgent, type ToFront
 } from "../server/fronts/protocol.js"
 import type { AnswerEnd, InferContext, RequestTaker } from "../server/internal/inferContext.js"
 import type { FrontModel, FrontModels } from "./FrontModels.js"
 
-/** Requests that may be with the agent; the queue of a model is bounded there, at fewer. */
-const maxPending = 65_536
 /** When to try again where so many are. */
 const pendingRetryMs = 100
 
@@ -34,14 +33,13 @@ const nothing = (): void => {}
 
 export class FrontLink implements FrameSink, RequestTaker {
   private readonly writer: FrameWriter
-  private readonly pending = new Map<number, Pending>()
-  private last = 0
+  private readonly pending = new Numbered<Pending>()
   /** An end whose payload is on its way. */
   private arriving: { readonly onEnd: (end: AnswerEnd) => void; readonly end: AnswerEnd } | undefined
   private scheduled = false
   /** Number of the model, of the reason, time of arrival; in threes. */
   private refusals: Array<number> = []
-  private readonly responses = new Map<number, number>()
+  private responses = new Map<number, number>()
   private taken = 0
   private closed = 0
   private usedBytes = 0
@@ -108,11 +106,11 @@ export class FrontLink implements FrameSink, RequestTaker {
       onEnd({ ok: false, error: this.dropped(read, "queue-full") })
       return nothing
     }
-    const id = this.last = (this.last + 1) >>> 0
-    this.pending.set(id, { model: read, onEnd })
+    const pending: Pending = { model: read, onEnd }
+    const id = this.pending.add(pending)
     writeOffer(this.writer, id, read.number, request)
     return () => {
-      if (this.pending.has(id)) this.writer.begin(FrontFrame.cancel, id, 0, 0)
+      if (this.pending.get(id) === pending) this.writer.begin(FrontFrame.cancel, id, 0, 0)
     }
   }
 
@@ -123,9 +121,8 @@ export class FrontLink implements FrameSink, RequestTaker {
       return nowhere
     }
     if (kind !== FrontFrame.end) throw new MalformedFrame(`the agent sent a frame of kind ${kind}`)
-    const pending = this.pending.get(id)
+    const pending = this.pending.take(id)
     if (pending === undefined) throw new MalformedFrame(`the agent ended request ${id}, which it does not have`)
-    this.pending.delete(id)
     const { end: told, places } = readEnd(pending.model, bytes, start, end)
     if (payloadBytes === 0) pending.onEnd(told)
     else this.arriving = { onEnd: pending.onEnd, end: told }
@@ -193,6 +190,7 @@ export class FrontLink implements FrameSink, RequestTaker {
     this.taken = 0
     this.closed = 0
     this.usedBytes = usedBytes
-    responses.clear()
+    // Not cleared: a Map that is cleared again and again leaves a chain of tables (link/numbered.ts).
+    if (responses.size > 0) this.responses = new Map()
   }
 }

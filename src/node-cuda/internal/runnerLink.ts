@@ -11,6 +11,7 @@ import type { FrameSink } from "../../link/frameReader.js"
 import { type AgentChannel, agentChannel, type ChannelPlace } from "../../link/channel.js"
 import { makeFrameReader, MalformedFrame } from "../../link/frameReader.js"
 import { FrameWriter } from "../../link/frameWriter.js"
+import { Numbered } from "../../link/numbered.js"
 import { PollChoice } from "./pollChoice.js"
 import { addOutputParts, inputPartBytes } from "./slotParts.js"
 import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "./wire.js"
@@ -53,9 +54,8 @@ export class RunnerLink implements FrameSink {
   private readonly lengthy = new Set<number>()
   /** The ping that was not answered yet. */
   private pinged: number | undefined
-  private readonly batches = new Map<number, InFlight>()
+  private readonly batches = new Numbered<InFlight>()
   private requests = 0
-  private started = 0
   private readonly poll = new BusyPoll()
   private readonly pollChoice = new PollChoice()
   /** An end whose payload is on its way. */
@@ -147,11 +147,9 @@ export class RunnerLink implements FrameSink {
       }
       if (!this.shared) payloadBytes += inputPartBytes(layout, entry.items, bindings)
     }
-    this.started = (this.started + 1) >>> 0
-    const id = this.started
     const isAlone = this.batches.size === 0
     const polled = isAlone && this.pollChoice.next()
-    this.batches.set(id, { batch, layout, listener, leftAloneMs: isAlone ? performance.now() : undefined, polled })
+    const id = this.batches.add({ batch, layout, listener, leftAloneMs: isAlone ? performance.now() : undefined, polled })
     if (polled) this.poll.expect()
     else this.poll.rest()
 
@@ -182,9 +180,8 @@ export class RunnerLink implements FrameSink {
     this.channel.close()
     this.goneWith = exit
     const replies = [...this.replies.values()]
-    const batches = [...this.batches.values()]
+    const batches = this.batches.takeAll()
     this.replies.clear()
-    this.batches.clear()
     for (const onReply of replies) onReply(exit)
     for (const { listener } of batches) listener.onGone(exit)
   }
@@ -270,8 +267,7 @@ export class RunnerLink implements FrameSink {
   }
 
   private finish(id: number, end: BatchEnd): void {
-    const flight = this.batches.get(id)
-    this.batches.delete(id)
+    const flight = this.batches.take(id)
     this.ended++
     if (this.batches.size === 0) {
       this.poll.rest()

@@ -40,7 +40,7 @@ export class RequestPath {
   /** Durations of executions, by glet and model. */
   readonly executions = new Map<GletId, Map<ModelName, ExecutionTimes>>()
   private readonly handles = new Map<GletId, GletHandle>()
-  private readonly arrived = new Set<ModelName>()
+  private arrived = new Set<ModelName>()
   private deferred = false
   private flushing = false
   private onIdle: Array<() => void> = []
@@ -159,8 +159,10 @@ export class RequestPath {
   private readonly dispatchArrived = (): void => {
     this.deferred = false
     const now = this.options.nowMs()
-    for (const model of this.arrived) this.dispatchModel(now, model)
-    this.arrived.clear()
+    const { arrived } = this
+    // Not cleared: each clearing leaves a table that keeps the next one alive, until the whole heap is collected.
+    this.arrived = new Set()
+    for (const model of arrived) this.dispatchModel(now, model)
     this.flush()
   }
 

@@ -21,7 +21,7 @@ export const watchAdmission = (
   page: AdmissionPage
 ): Effect.Effect<AdmissionWatch, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const changed = new Set<ModelName>()
+    let changed = new Set<ModelName>()
     let scheduled = false
     const write = (): void => {
       scheduled = false
@@ -29,7 +29,8 @@ export const watchAdmission = (
         const line = models.lineOf(model)
         if (line !== undefined) page.write(line, scheduler.admissionEdge(model))
       }
-      changed.clear()
+      // Not cleared: a Set that is cleared again and again leaves a chain of tables (link/numbered.ts).
+      changed = new Set()
     }
     const touch = (model: ModelName): void => {
       changed.add(model)

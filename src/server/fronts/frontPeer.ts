@@ -13,7 +13,7 @@ import type { Scheduler } from "../../scheduler/Scheduler.js"
 import type { Metrics } from "../Metrics.js"
 import { writeBroken, writeEnd } from "./endCodec.js"
 import { readOffer } from "./offerCodec.js"
-import { countBytes, countsHeadBytes, dropReasons, FrontFrame, refusedBytes, type ToAgent, type ToFront } from "./protocol.js"
+import { countBytes, countsHeadBytes, dropReasons, FrontFrame, maxPending, refusedBytes, type ToAgent, type ToFront } from "./protocol.js"
 import type { PublishedModels } from "./publishedModels.js"
 
 export interface FrontPeerContext {
@@ -44,8 +44,9 @@ export class FrontPeer implements FrameSink {
   heard = 0
   private readonly channel: AgentChannel
   private readonly writer: FrameWriter
-  /** Requests that are with the scheduler, and how to cancel each. */
-  private readonly calls = new Map<number, () => void>()
+  /** How to cancel each request that is with the scheduler, by its number; not a Map, as link/numbered.ts says. */
+  private readonly calls: Array<(() => void) | undefined> = []
+  private pending = 0
   private readonly acks = new Map<number, () => void>()
   private readonly refusals = new WeakMap<Model, Refusals>()
   private asked = 0
@@ -86,7 +87,7 @@ export class FrontPeer implements FrameSink {
     for (const onAck of this.acks.values()) onAck()
     this.acks.clear()
     this.onIdle = onIdle
-    for (const cancel of [...this.calls.values()]) cancel()
+    for (const cancel of this.calls) cancel?.()
     this.endIfIdle()
   }
 
@@ -95,7 +96,7 @@ export class FrontPeer implements FrameSink {
     this.heard++
     switch (kind) {
       case FrontFrame.offer: this.offer(id, bytes, start, end); break
-      case FrontFrame.cancel: this.calls.get(id)?.(); break
+      case FrontFrame.cancel: this.calls[id]?.(); break
       case FrontFrame.refused: this.refused(bytes, start, end); break
       case FrontFrame.counts: this.counts(bytes, start, end); break
       case FrontFrame.control: this.control(id, JSON.parse(bytes.toString("utf8", start, end)) as ToAgent); break
@@ -108,7 +109,8 @@ export class FrontPeer implements FrameSink {
 
   private offer(id: number, bytes: Buffer, start: number, end: number): void {
     const { memory, models, onOffered, part, scheduler } = this.context
-    if (this.calls.has(id)) throw new MalformedFrame(`a front offered request ${id} twice`)
+    if (this.calls[id] !== undefined) throw new MalformedFrame(`a front offered request ${id} twice`)
+    if (id > maxPending) throw new MalformedFrame(`a front offered request ${id}, which is above ${maxPending}`)
     const { arrivedAtMs, bindings, id: name, items, number, priority, serviceClass, slot, timeoutMs } = readOffer(memory, part, bytes, start, end)
     const model = models.modelOf(number)
     if (model === undefined) {
@@ -121,18 +123,32 @@ export class FrontPeer implements FrameSink {
     if (serviceClass !== undefined) request.serviceClass = serviceClass
     if (name !== undefined) request.id = name
     let isOver = false
+    let isBroken = false
     try {
       const cancel = scheduler.offer(request, (end) => {
+        // Its front was told already, and has given the number to another.
+        if (isBroken) return
+        if (this.calls[id] !== undefined) {
+          this.calls[id] = undefined
+          this.pending -= 1
+        }
         isOver = true
-        this.calls.delete(id)
         this.ended(id, end)
       })
-      if (!isOver) this.calls.set(id, cancel)
+      if (!isOver) this.hold(id, cancel)
     } catch (defect) {
+      isBroken = true
       this.context.onDefect(defect instanceof Error ? defect.stack ?? defect.message : String(defect))
       if (!isOver) writeBroken(this.writer, id, new ExecutionFailed({ model: model.name, detail: "internal error; the server's log says more" }))
     }
     onOffered(model.name)
+  }
+
+  private hold(id: number, cancel: () => void): void {
+    // Without holes: their numbers are the smallest that were free.
+    while (this.calls.length < id) this.calls.push(undefined)
+    this.calls[id] = cancel
+    this.pending += 1
   }
 
   private ended(id: number, end: RequestEnd): void {
@@ -141,7 +157,7 @@ export class FrontPeer implements FrameSink {
   }
 
   private endIfIdle(): void {
-    if (this.calls.size > 0) return
+    if (this.pending > 0) return
     this.onIdle?.()
     this.onIdle = undefined
   }

@@ -26,6 +26,9 @@ export const FrontFrame = { control: controlKind, offer: 2, cancel: 3, refused: 
 export const linkFd = 3
 export const segmentFd = 4
 
+/** Requests of a front that may be with the agent, and the largest of their numbers, which are used again; the queue of a model is bounded at fewer. */
+export const maxPending = 65_536
+
 export const refusedBytes = 16
 /** So many refusals go into one frame. */
 export const refusedPerFrame = 1024

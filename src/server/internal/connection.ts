@@ -13,22 +13,23 @@ export interface Call {
 
 /** One listener per connection, not per request, sees it close. */
 export class Connection {
-  private readonly calls = new Set<Call>()
+  /** Few; not a Set, as link/numbered.ts says. */
+  private readonly calls: Array<Call> = []
   private refused = false
 
   constructor(readonly socket: Socket) {
     socket.once("close", () => {
-      for (const call of this.calls) call.abandon()
-      this.calls.clear()
+      for (const call of this.calls.splice(0)) call.abandon()
     })
   }
 
   add(call: Call): void {
-    this.calls.add(call)
+    this.calls.push(call)
   }
 
   remove(call: Call): void {
-    this.calls.delete(call)
+    const at = this.calls.indexOf(call)
+    if (at >= 0) this.calls.splice(at, 1)
   }
 
   /** A request that is there as a whole waits for its answer, or its answer is being sent. */
@@ -43,7 +44,7 @@ export class Connection {
     const [call] = calls
     if (this.refused) return undefined
     this.refused = true
-    if (!socket.writable || error.code === "ECONNRESET" || calls.size > 1 || (call !== undefined && !call.isReading)) {
+    if (!socket.writable || error.code === "ECONNRESET" || calls.length > 1 || (call !== undefined && !call.isReading)) {
       socket.destroy()
       return undefined
     }
