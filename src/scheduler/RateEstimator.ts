@@ -3,8 +3,9 @@
  *
  * Three exponential averages per model. The slow one (10 s) is steady and forgets slowly, so a lull does not take capacity away at once. The fast
  * one (0.5 s) sees a step within a second; it counts only where it exceeds the slow one by more than the scatter of Poisson arrivals explains,
- * so that noise at low rates is not taken for load. Where it does so by far, the rate has stepped up and the fast one is still on its way: then the quick one
- * (0.1 s) says how high the step is, so that the plan that is made for it is not for half of it.
+ * so that noise at low rates is not taken for load. The quick one (0.05 s) is of hardly more than the last look. Where it or the fast one exceeds the slow one
+ * by far, the rate has stepped up and the fast one is still on its way: then the quick one says how high the step is, so that the plan that is made for it is
+ * not for half of it.
  *
  * @since 0.1.0
  */
@@ -21,7 +22,7 @@ export interface RateEstimatorOptions {
 }
 
 /** What the online service estimates by. @since 0.1.0 @category rates */
-export const defaultRateEstimatorOptions: RateEstimatorOptions = { fastMs: 500, quickMs: 100, slowMs: 10_000 }
+export const defaultRateEstimatorOptions: RateEstimatorOptions = { fastMs: 500, quickMs: 50, slowMs: 10_000 }
 
 interface ModelRate {
   readonly fastRps: number
@@ -41,7 +42,7 @@ export interface RateEstimator {
   readonly rates: ReadonlyMap<ModelName, ModelRate>
 }
 
-/** A fast average so many times the slow one, even less so many scatters, is of a step. */
+/** A fast or quick average so many times the slow one, even less so many scatters, is of a step. */
 const stepRatio = 1.2
 const stepScatters = 3
 
@@ -110,8 +111,10 @@ export const observe = (estimator: RateEstimator, nowMs: number, counts: Readonl
 export const estimateRps = (estimator: RateEstimator, model: ModelName): number => {
   const rate = estimator.rates.get(model)
   if (rate === undefined) return 0
+  const { fastRps, quickRps, slowRps } = rate
   const { fastMs, quickMs } = estimator.options
-  const scatter = scatterRps(rate.fastRps, fastMs)
-  const certainRps = Math.max(rate.slowRps, rate.fastRps - scatter)
-  return rate.fastRps - stepScatters * scatter < stepRatio * rate.slowRps ? certainRps : Math.max(certainRps, rate.quickRps - scatterRps(rate.quickRps, quickMs))
+  const certainRps = Math.max(slowRps, fastRps - scatterRps(fastRps, fastMs))
+  const isStep = (rps: number, timeConstantMs: number): boolean => rps - stepScatters * scatterRps(rps, timeConstantMs) >= stepRatio * slowRps
+  // As it is: that it is a little low soon after the step, and may be high by chance, is about the same.
+  return isStep(fastRps, fastMs) || isStep(quickRps, quickMs) ? Math.max(certainRps, quickRps) : certainRps
 }
