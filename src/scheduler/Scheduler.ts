@@ -19,12 +19,13 @@ import type { PlannerAlgorithm } from "./Planner.js"
 import type { GletStatus, ModelStatus, SchedulerStatus } from "./SchedulerStatus.js"
 
 /**
- * Where a registered model stands. `waiting`: known, no glet ready yet. `failed`: it could not be loaded or planned, with the reason.
+ * Where a registered model stands. `waiting`: known, no glet ready yet. `failed`: it could not be loaded or planned, with the reason. `notTaken`: why
+ * what was registered last, in its place, does not serve; what was there before does.
  * @since 0.1.0
  * @category status
  */
 export type ModelReadiness =
-  | { readonly state: "ready" }
+  | { readonly state: "ready"; readonly notTaken?: string }
   | { readonly state: "waiting" }
   | { readonly state: "failed"; readonly reason: string }
 

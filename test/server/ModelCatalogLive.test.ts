@@ -313,6 +313,24 @@ describe("ModelCatalogLive", () => {
       assert.deepInclude(catalog.index()[0], { state: "READY", reason: "" })
     }))
 
+  it.scoped("says what the scheduler did not take in the place of what it serves", () =>
+    Effect.gen(function*() {
+      const world = new World()
+      const { catalog, directory } = yield* settledCatalog(world, { "a.onnx": identity, "glet.json": JSON.stringify({ apiVersion: "glet/v1alpha1", models: { a: { sloMs: 50 } } }) })
+      writeFiles(directory, { "glet.json": JSON.stringify({ apiVersion: "glet/v1alpha1", models: { a: { sloMs: 0.01, maxBatch: 4 } } }) })
+      world.onRegister = () => ({ state: "ready", notTaken: "version 1 was not taken: it has an SLO of 0.01 ms" })
+      const error = yield* Effect.flip(catalog.load("a"))
+      assert.match(error.message, /an SLO of 0\.01 ms/)
+      assert.strictEqual(catalog.find("a")?.model.sloMs, 50)
+      const [line] = catalog.index()
+      assert.strictEqual(line?.state, "READY")
+      assert.match(line!.reason, /still serving what was loaded before: .*an SLO of 0\.01 ms/)
+      world.onRegister = () => ({ state: "ready" })
+      yield* catalog.load("a")
+      assert.strictEqual(catalog.find("a")?.model.sloMs, 0.01)
+      assert.strictEqual(catalog.index()[0]?.reason, "")
+    }))
+
   it.scoped("a new signature never meets requests of the old one", () =>
     Effect.gen(function*() {
       const world = new World()

@@ -70,7 +70,7 @@ export class Deployment {
   readiness(name: ModelName): ModelReadiness | undefined {
     const entry = this.registrations.registry.get(name)
     if (entry === undefined) return this.registrations.isExpected(name) ? waitingState : undefined
-    if (this.options.dispatcher.view.isServed(name)) return readyState
+    if (this.options.dispatcher.view.isServed(name)) return entry.note === "" ? readyState : { state: "ready", notTaken: entry.note }
     return entry.failure === undefined ? waitingState : { state: "failed", reason: entry.failure }
   }
 

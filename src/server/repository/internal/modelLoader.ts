@@ -96,6 +96,11 @@ export class ModelLoader {
       yield* this.scheduler.register(read.model, profiles)
       shelf.phase = { is: "registered", note: "" }
       const ready = yield* this.awaitReady(shelf.name)
+      const readiness = this.scheduler.readiness(read.model.name)
+      if (readiness?.state === "ready" && readiness.notTaken !== undefined) {
+        shelf.entry = served
+        return yield* this.fail(shelf, "failed", readiness.notTaken)
+      }
       yield* this.announce(shelf)
       if (!ready) return yield* new CatalogLoadFailed({ model: shelf.name, reason: "failed", detail: shelf.standing.reason })
     }).pipe(annotated(shelf))
