@@ -70,6 +70,15 @@ const carriedPart = ({ basis, plan }: PlanAttempt): number => {
   return basis.problem.demands.reduce((least, { model, rateRps }) => (rateRps > 0 ? Math.min(least, (carried.get(model) ?? 0) / rateRps) : least), 1)
 }
 
+/** The plan, with what the other says of models that both leave short: that of whole objectives is what people know of. */
+const explainedBy = (attempt: PlanAttempt, { plan: other }: PlanAttempt): PlanAttempt => {
+  const { plan } = attempt
+  if (Either.isLeft(plan) || Either.isLeft(other)) return attempt
+  const reasons = new Map(other.right.shortfalls.map(({ model, reason }) => [model, reason]))
+  const shortfalls = plan.right.shortfalls.map((short) => ({ ...short, reason: reasons.get(short.model) ?? short.reason }))
+  return { ...attempt, plan: Either.right({ ...plan.right, shortfalls }) }
+}
+
 /** Rates are sums of floating-point numbers. */
 const nearlyAll = 1 - 1e-6
 
@@ -83,5 +92,5 @@ export function* planLeavingTime(wayMs: number): Generator<number, PlanAttempt, 
   const first = yield wayMs
   if (wayMs === 0 || carriedPart(first) >= nearlyAll) return first
   const second = yield 0
-  return Either.isLeft(first.plan) || carriedPart(second) > carriedPart(first) + 1e-9 ? second : first
+  return Either.isLeft(first.plan) || carriedPart(second) > carriedPart(first) + 1e-9 ? second : explainedBy(first, second)
 }

@@ -29,7 +29,8 @@ const run = (wayMs: number, parts: ReadonlyArray<number | undefined>) => {
     asked.push(step.value)
     step = search.next(made[asked.length - 1]!)
   }
-  return { asked, taken: made.indexOf(step.value) }
+  const { basis } = step.value
+  return { asked, taken: made.findIndex((attempt) => attempt.basis === basis) }
 }
 
 describe("plans that leave time for the way", () => {
@@ -45,6 +46,18 @@ describe("plans that leave time for the way", () => {
     assert.deepStrictEqual(run(0.5, [undefined, 0.2]), { asked: [0.5, 0], taken: 1 })
     // What is said of no plan at all is said of the whole objectives.
     assert.deepStrictEqual(run(0.5, [undefined, undefined]), { asked: [0.5, 0], taken: 1 })
+  })
+
+  it("say of what they leave short what is so with the whole objectives", () => {
+    const short = (reason: string): PlanAttempt => ({
+      basis: { problem: { demands } } as never, plan: Either.right({ ...emptyPlan, shortfalls: [{ model: model.name, askedRps: 100, plannedRps: 0, reason }] })
+    })
+    const search = planLeavingTime(2)
+    search.next()
+    search.next(short("has an SLO of 6 ms"))
+    const taken = search.next(short("has an SLO of 8 ms"))
+    assert.isTrue(taken.done)
+    assert.deepStrictEqual((taken.value as PlanAttempt).plan, short("has an SLO of 8 ms").plan)
   })
 
   it("are asked for objectives that are shorter by it, by a quarter at most, at the same rates", () => {
