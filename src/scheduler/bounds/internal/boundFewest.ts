@@ -29,6 +29,9 @@ const mostProved = 12
 /** And of more than this one GPU more or less is a small part, as much as contents can prove. */
 const mostByContents = 24
 
+const byContents = "contents of glets"
+const byCombinations = { linear: "linear programs of every combination of cuts", whole: "integer programs of every combination of cuts" }
+
 interface Options extends FewestBoundOptions {
   /** Of a bound for nearly the same rates: what they prove is looked at, and nothing else, nor are numbers of GPUs given prices of their own. Ignored where they are not of these kinds of GPU. */
   readonly prices?: ReadonlyArray<number> | undefined
@@ -57,11 +60,11 @@ export const boundFewest = (problem: PlanProblem, options: Options, proofs: Proo
     // Of several classes it is told apart below how many of each there are.
     const isTooFew = classes.length === 1 && gpus <= mostByContents ? programs.byContents(programs.solver, model, tables, priced.prices) : undefined
     while (gpus < Math.min(known, inventory + 1)) {
-      if (isTooFew?.([gpus]) === true) how = "contents of glets"
+      if (isTooFew?.([gpus]) === true) how = byContents
       else {
         const proof = gpus < mostProved ? programs.byCombinations(programs.solver, model, counts, gpus, priced.prices, cost) : "none"
         if (proof === "none") break
-        how = proof === "linear" ? "linear programs of every combination of cuts" : "integer programs of every combination of cuts"
+        how = byCombinations[proof]
       }
       gpus++
     }
@@ -71,7 +74,8 @@ export const boundFewest = (problem: PlanProblem, options: Options, proofs: Proo
   if (unitCosts.every((each) => each === unitCosts[0])) return { gpus, cost: gpus * (unitCosts[0] ?? 1), how, prices: [...priced.prices] }
   if (gpus === Infinity) return { gpus, cost: Infinity, how, prices: [...priced.prices] }
   const costed = ascend(unitCosts, Infinity)
-  return { gpus, cost: costBound(model, tables, gpus, costed, effort, options, programs, given !== undefined), how, prices: [...costed.prices] }
+  const proved = costBound(model, tables, gpus, costed, effort, options, programs, given !== undefined)
+  return { gpus, cost: proved.cost, how: proved.how ?? how, prices: [...costed.prices] }
 }
 
 /** Purchases that are looked at beyond what prices prove, and up to which cost, in GPUs: the first of these below which there are no more. */
@@ -81,11 +85,11 @@ const purchaseWindows = [2, 1, 0.5, 0.25, 0.125]
 /** Looks at prices for each of them: those that prove most of the cheapest cost prove less of GPUs that are not bought at that cost. */
 const purchaseLooks: Readonly<Record<BoundEffort, number>> = { quick: 10, thorough: 60, proof: 60 }
 
-/** The cheapest purchase that is not ruled out. */
+/** The cost of the cheapest purchase that is not ruled out, and what ruled out the last before it, if it was not prices. */
 const costBound = (
   model: BoundModel, tables: ReadonlyArray<CoverTable>, gpus: number, { bound, prices }: Ascent, effort: BoundEffort, options: FewestBoundOptions,
   programs: (Proofs & { readonly solver: Solver }) | undefined, isKnown: boolean
-): number => {
+): { readonly cost: number; readonly how?: string | undefined } => {
   const { classes, resources } = model
   const unitCosts = classes.map(({ cost }) => cost)
   const available = classes.map(({ count }) => (options.isUnlimited === true ? Infinity : count))
@@ -97,11 +101,12 @@ const costBound = (
     purchases = purchasesBetween(unitCosts, available, least * (1 - 1e-9), below, mostPurchases)
     if (purchases !== undefined) break
   }
-  if (purchases === undefined || !(least < below)) return least
+  if (purchases === undefined || !(least < below)) return { cost: least }
   const priced = priceAll(resources, tables, prices)
   const tooMuch = 1 + 2 * relativeSlack
   let start = prices
   let isTooFew: ContentProof | undefined
+  let how: string | undefined
   for (const { cost, counts } of purchases) {
     const count = counts.reduce((sum, n) => sum + n, 0)
     if (count < gpus || loadOf(priced, counts).bound > tooMuch) continue
@@ -113,11 +118,14 @@ const costBound = (
     }
     if (programs !== undefined && count <= mostByContents) {
       isTooFew ??= programs.byContents(programs.solver, model, tables, prices)
-      if (isTooFew(counts)) continue
+      if (isTooFew(counts)) {
+        how = byContents
+        continue
+      }
     }
-    const isProved = programs !== undefined && count <= mostProved &&
-      programs.byCombinations(programs.solver, model, counts, count, prices, priced.cost) !== "none"
-    if (!isProved) return Math.max(least, cost)
+    const proof = programs !== undefined && count <= mostProved ? programs.byCombinations(programs.solver, model, counts, count, prices, priced.cost) : "none"
+    if (proof === "none") return { cost: Math.max(least, cost), how }
+    how = byCombinations[proof]
   }
-  return below
+  return { cost: below, how }
 }
