@@ -1,0 +1,83 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Model } from "../../src/core/Model.js"
+import { modelKey } from "../../src/core/Model.js"
+import * as MemoryExecutor from "../../src/scheduler/MemoryExecutor.js"
+import type { PlannerAlgorithm } from "../../src/scheduler/Planner.js"
+import { Infeasible } from "../../src/scheduler/Planner.js"
+import { orion } from "../../src/scheduler/planners/Orion.js"
+import { Scheduler } from "../../src/scheduler/Scheduler.js"
+import { random, request } from "./harness.js"
+import { critical, offer, outcome, pass, profileOf, withScheduler } from "./service.js"
+
+const names = ["a", "b", "c"]
+
+/** Registers, forgets, changes and kills at random, with requests in between, while plans now and then fail; answers what ran on the wrong file. */
+const play = (seed: number) => {
+  const rng = random(seed)
+  const below = (n: number): number => Math.floor(rng() * n)
+  /** What each glet read last, by glet and key. */
+  const read = new Map<string, string>()
+  const wrong: Array<string> = []
+  const refusing: PlannerAlgorithm = {
+    ...orion, plan: ({ demands }) => Either.left(new Infeasible({ planner: "refusing", culprits: [{ model: demands[0]?.model ?? critical("a").name, reason: "invalid", detail: "is not for today" }] }))
+  }
+  return withScheduler({
+    gpus: 2,
+    executor: {
+      failLoad: (model, { id }) => {
+        read.set(`${id} ${modelKey(model)}`, model.path)
+        return undefined
+      },
+      latencyMs: ({ model }, { id }) => {
+        const path = read.get(`${id} ${modelKey(model)}`)
+        if (path !== model.path) wrong.push(`${model.path} asked, ${path} loaded on ${id}`)
+        return 1
+      }
+    }
+  }, Effect.gen(function*() {
+    const scheduler = yield* Scheduler
+    const control = yield* MemoryExecutor.MemoryExecutorControl
+    const registered = new Map<string, Model>()
+    let files = 0
+    const steps: ReadonlyArray<Effect.Effect<unknown, never, Scheduler>> = [
+      Effect.suspend(() => {
+        const model = critical(names[below(names.length)]!, { path: `file ${files++}`, sloMs: 20 + below(80), expectedRateRps: 1 + below(200) })
+        registered.set(model.name, model)
+        return Effect.fork(scheduler.register(model, profileOf(model)))
+      }),
+      Effect.suspend(() => {
+        const { name } = critical(names[below(names.length)]!)
+        registered.delete(name)
+        return Effect.fork(scheduler.unregister(name))
+      }),
+      Effect.suspend(() => Effect.fork(scheduler.amend(critical(names[below(names.length)]!).name, { sloMs: 20 + below(80) }))),
+      Effect.flatMap(control.open, (glets) => glets.length === 0 ? Effect.void : control.kill(glets[below(glets.length)]!.id)),
+      Effect.suspend(() => Effect.fork(scheduler.usePlanner(rng() < 0.4 ? refusing : orion))),
+      ...names.map((name) => Effect.suspend(() => offer(request(registered.get(name) ?? critical(name)))))
+    ]
+    for (let step = 0; step < 60; step++) {
+      yield* steps[below(steps.length)]!
+      yield* pass(rng() < 0.5 ? below(15) : below(300))
+    }
+    yield* Effect.fork(scheduler.usePlanner(orion))
+    yield* pass(60_000)
+    const ends: Array<string> = []
+    for (const model of registered.values()) {
+      const sent = yield* offer(request(model))
+      yield* pass(200)
+      ends.push(`${model.name}: ${sent.end === undefined ? "none" : outcome(sent.end)}`)
+    }
+    assert.deepStrictEqual(ends, [...registered.keys()].map((name) => `${name}: ok`), `seed ${seed}`)
+    assert.deepStrictEqual((yield* scheduler.status).models.map(({ model }) => model as string).sort(), [...registered.keys()].sort())
+    return wrong
+  }))
+}
+
+describe("Scheduler, whose models come, change and go", () => {
+  it.live("runs nothing on a file that was not registered for it, and serves all in the end, whatever dies and whichever plan fails", () =>
+    Effect.gen(function*() {
+      for (let seed = 1; seed <= 25; seed++) assert.deepStrictEqual(yield* play(seed), [], `seed ${seed}`)
+    }))
+})
