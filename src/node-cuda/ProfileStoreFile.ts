@@ -31,14 +31,17 @@ export interface ProfileStoreFileOptions {
   readonly provenance?: string
 }
 
-/** The profiles that the package ships: `resource/profiles` beside the nearest package.json. */
-const shippedDirectory = (): string | undefined => {
+/**
+ * What the package ships, in `resource` beside the nearest package.json: `profiles` of GPUs for simulations and replays, whose models are known by name alone,
+ * and `zoo`, the measurements of models whose weights are known (scripts/make-zoo.ts and the demo's), which spare a server measuring them.
+ */
+const shippedDirectories = (): ReadonlyArray<string> => {
   let folder = path.dirname(fileURLToPath(import.meta.url))
   for (let up = 0; up < 5; up++) {
-    if (fs.existsSync(path.join(folder, "package.json"))) return path.join(folder, "resource", "profiles")
+    if (fs.existsSync(path.join(folder, "package.json"))) return ["profiles", "zoo"].map((name) => path.join(folder, "resource", name))
     folder = path.dirname(folder)
   }
-  return undefined
+  return []
 }
 
 /**
@@ -51,8 +54,7 @@ export const defaultDirectories = (
 ): readonly [string, ...ReadonlyArray<string>] => {
   const configured = env["XDG_CACHE_HOME"] ?? ""
   const cache = path.isAbsolute(configured) ? configured : path.join(os.homedir(), ".cache")
-  const shipped = shippedDirectory()
-  return [path.join(cache, "glet-orion", "profiles"), ...(shipped === undefined ? [] : [shipped])]
+  return [path.join(cache, "glet-orion", "profiles"), ...shippedDirectories()]
 }
 
 /** A GPU type as a folder's name: it is any text, so all but plain characters are escaped. */

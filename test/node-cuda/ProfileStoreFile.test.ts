@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -194,7 +195,19 @@ describe("ProfileStoreFile", () => {
     assert.strictEqual(ProfileStoreFile.defaultDirectories({ XDG_CACHE_HOME: "relative" })[0], home)
     assert.strictEqual(ProfileStoreFile.defaultDirectories({})[0], home)
     assert.match(ProfileStoreFile.defaultDirectories({})[1] ?? "", /resource[\\/]profiles$/)
+    assert.match(ProfileStoreFile.defaultDirectories({})[2] ?? "", /resource[\\/]zoo$/)
   })
+
+  it.effect("knows the models that were measured for the package by their weights, on their GPU alone", () =>
+    Effect.gen(function*() {
+      const sha256 = createHash("sha256").update(fs.readFileSync("resource/demo/lenet-digits.onnx")).digest("hex")
+      const store = ProfileStoreFile.make({ directories: ["/nowhere", ...ProfileStoreFile.defaultDirectories().slice(1)] })
+      const asked = { gpuType: "h200", isolation: "mps", units: 132, model: unsafeModelName("digits-by-another-name"), sha256 } as const
+      const found = Option.getOrThrow(yield* store.get(asked))
+      assert.isAtLeast(new Set(found.points.map(({ sharePct }) => sharePct)).size, 5)
+      assert.isTrue(Option.isNone(yield* store.get({ ...asked, units: 114 })))
+      assert.isTrue(Option.isNone(yield* store.get({ ...asked, sha256: "0" })))
+    }))
 
   it("is bounded: the oldest leave", () => {
     let profile: Profile = { apiVersion: "glet/v1alpha1", kind: "Profile", ...key, models: [] }
