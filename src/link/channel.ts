@@ -49,7 +49,7 @@ export const clearChannel = (place: ChannelPlace): void => {
   }
 }
 
-/** What the stream carries where the rings carry the rest; which byte it is says nothing. */
+/** What the stream carries where rings carry the rest: zeros, which no frames begin with. */
 export const bell = Buffer.alloc(1)
 
 /** A channel in shared memory; `ringBell` makes the other side call its `RingWatch.wake`. */
@@ -175,7 +175,11 @@ export const agentChannel = (stream: Duplex, place: ChannelPlace | undefined, re
   const channel = new RingChannel(place, "agent", read, () => {
     if (!stream.destroyed) stream.write(bell)
   })
-  stream.on("data", () => ringWatch.wake())
+  stream.on("data", (chunk: Buffer) => {
+    // What does not know of rings, as a child of another build, says so over the stream.
+    if (chunk.every((byte) => byte === bell[0])) ringWatch.wake()
+    else read(chunk)
+  })
   channel.open()
   return { sink: channel, close: () => channel.close() }
 }

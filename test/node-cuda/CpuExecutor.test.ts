@@ -196,11 +196,19 @@ describe("CpuExecutor", () => {
       const silent = yield* openError({ runnerPath: script("silent.mjs", "setInterval(() => {}, 1000)"), startTimeoutMs: 300 })
       assert.strictEqual(silent.reason, "start-timeout")
       const noise = yield* openError({
-        // With rings in shared memory its connection is only a bell.
-        sharedMemory: "off",
         runnerPath: script("noise.mjs", "import fs from 'node:fs'; fs.writeSync(3, 'x'.repeat(64)); setInterval(() => {}, 1000)")
       })
       assert.strictEqual(noise.reason, "spawn-failed")
+      // As the runner of a build from before there were rings says that it is ready.
+      const old = yield* openError({
+        runnerPath: script("old.mjs", `import fs from 'node:fs'
+          const text = Buffer.from(JSON.stringify({ type: "ready", protocol: 3, engine: "ort-c" })), head = Buffer.alloc(16)
+          head.writeUInt32LE(text.length, 0)
+          head.writeUInt32LE(1, 8)
+          fs.writeSync(3, Buffer.concat([head, text]))
+          setInterval(() => {}, 1000)`)
+      })
+      assert.match(old.detail, /speaks protocol 3, not \d+: build it again/)
       const missing = yield* openError({ runnerPath: path.join(folder, "missing.js") })
       assert.strictEqual(missing.reason, "spawn-failed")
     }), 180_000)

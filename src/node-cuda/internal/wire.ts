@@ -16,8 +16,8 @@
  */
 import { controlKind } from "../../link/frame.js"
 
-/** Changes with every change of the frames or of the control messages. */
-export const protocolVersion = 3
+/** Changes with every change of the frames, of the control messages or of what carries them. */
+export const protocolVersion = 4
 
 export const FrameKind = { control: controlKind, run: 2, end: 3 } as const
 

@@ -17,8 +17,8 @@ import { controlKind } from "../../link/frame.js"
 import type { RegionObject } from "../internal/sharedRegions.js"
 import type { ServerConfig } from "../ServerConfig.js"
 
-/** Changes with every change of the frames or of the messages. */
-export const protocolVersion = 2
+/** Changes with every change of the frames, of the messages or of what carries them. */
+export const protocolVersion = 3
 
 export const FrontFrame = { control: controlKind, offer: 2, cancel: 3, refused: 4, counts: 5, end: 6 } as const
 
