@@ -128,7 +128,7 @@ export const make = (
     if (upgrades !== undefined) listener.takeUpgrades(upgrades)
     // Edge nodes answer to the last.
     const drain = upgrades === undefined ? scheduler.drain : Effect.zipRight(scheduler.drain, upgrades.close)
-    if (count > 0) fronts = yield* startFronts(count, context, scheduler, listener)
+    if (count > 0) fronts = yield* startFronts(count, context, catalog, scheduler, listener)
     const open = fronts === undefined ? openPlain(listener, config) : openFronted(fronts, listener, config)
     const entrance = yield* Effect.acquireRelease(open, (entrance) => shutDown(entrance, listener, context, drain, stopped))
     const { address } = entrance

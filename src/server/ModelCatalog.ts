@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type { Model } from "../core/Model.js"
 import type { ModelNotFound } from "../core/RequestError.js"
 import type { SlotLayout } from "../core/SlotLayout.js"
@@ -71,4 +72,9 @@ export class ModelCatalog extends Context.Tag("glet/server/ModelCatalog")<ModelC
   readonly settled: Effect.Effect<void>
   /** Whether that is so. */
   readonly isSettled: Effect.Effect<boolean>
+  /**
+   * Until the scope closes, has `changed` run with the name of every model of which something changed, and waits for it: whoever reads requests
+   * elsewhere hears of a change before a `load`, an `unload` or `settled` completes, and of new tensors before the model is READY with them.
+   */
+  readonly observe: (changed: (name: string) => Effect.Effect<void>) => Effect.Effect<void, never, Scope.Scope>
 }>() {}

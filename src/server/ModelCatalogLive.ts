@@ -67,12 +67,16 @@ export const make = (
     const scheduler = yield* Scheduler
     const report = (event: CatalogProgress) => options.onProgress?.(event)
     const followLinks = options.followLinks ?? false
+    const observers = new Set<(name: string) => Effect.Effect<void>>()
+    const changed = (name: string): Effect.Effect<void> =>
+      Effect.suspend(() => Effect.forEach([...observers], (tell) => tell(name), { concurrency: "unbounded", discard: true }))
     const loader = new ModelLoader(scheduler, yield* makeModelProfiles, {
       overrides: options.overrides ?? new Map(),
       defaults: { ...defaultSettings, ...options.defaults },
       profileBudgetMs: options.profileBudgetMs ?? 2000,
       readyTimeoutMs: options.readyTimeoutMs ?? 30_000,
       followLinks,
+      changed,
       report
     })
     const scope = yield* Effect.scope
@@ -159,7 +163,9 @@ export const make = (
       load: (name, config) => toItsEnd(load(name, config)),
       unload: (name) => toItsEnd(unload(name)),
       settled: Deferred.await(settled),
-      isSettled: Deferred.isDone(settled)
+      isSettled: Deferred.isDone(settled),
+      observe: (changed) =>
+        Effect.asVoid(Effect.acquireRelease(Effect.sync(() => observers.add(changed)), () => Effect.sync(() => observers.delete(changed))))
     }
   })
 

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -258,6 +260,45 @@ describe("ModelCatalogLive", () => {
       assert.strictEqual((yield* Effect.flip(catalog.load("b")))._tag, "ModelNotFound")
       assert.isFalse(world.registered.has("b"), "a model whose files are gone is not served on")
       assert.deepEqual(catalog.index().map(({ name }) => name), ["a"])
+    }))
+
+  it.scoped("who observes it has heard of a change before who asked for it, and of other tensors before they are served", () =>
+    Effect.gen(function*() {
+      const world = new World()
+      const { catalog, directory } = yield* settledCatalog(world, { "a.onnx": identity })
+      const hearing = yield* Effect.makeLatch(true)
+      /** What the catalog, and the scheduler, said when it was told. */
+      const heard: Array<string> = []
+      const observing = yield* Scope.make()
+      yield* Scope.extend(observing)(catalog.observe((name) =>
+        Effect.zipRight(hearing.await, Effect.sync(() => {
+          const batch = catalog.find(name)!.model.maxBatch
+          heard.push(`${name} ${catalog.index()[0]!.state} ${batch}, registered ${world.registered.get(name)?.maxBatch}`)
+        }))))
+      yield* catalog.load("a", "{\"max_batch_size\":4}")
+      assert.deepStrictEqual(heard.splice(0), ["a READY 4, registered 32", "a READY 4, registered 4"])
+      assert.strictEqual((yield* Effect.flip(catalog.load("a", "{")))._tag, "CatalogLoadFailed")
+      yield* catalog.unload("a")
+      assert.deepStrictEqual(heard.splice(0), ["a UNAVAILABLE 4, registered undefined"])
+
+      yield* hearing.close
+      const asked = yield* Effect.fork(catalog.load("a"))
+      for (let i = 0; i < 10; i++) yield* realTime
+      assert.isTrue(Option.isNone(yield* Fiber.poll(asked)), "who asked waits")
+      assert.isFalse(world.registered.has("a"), "and so does the scheduler")
+      yield* hearing.open
+      yield* Fiber.join(asked)
+      assert.deepStrictEqual(heard.splice(0), ["a LOADING 32, registered undefined", "a READY 32, registered 32"])
+
+      // What was to take its place and did not was told of as well.
+      world.onRegister = () => ({ state: "ready", notTaken: "no memory" })
+      yield* Effect.flip(catalog.load("a", "{\"max_batch_size\":2}"))
+      assert.deepStrictEqual(heard.splice(0), ["a READY 2, registered 32", "a READY 32, registered 2"])
+      yield* Scope.close(observing, Exit.void)
+      writeFiles(directory, { "a.onnx": onnx.int64Model() })
+      world.onRegister = () => ({ state: "ready" })
+      yield* catalog.load("a")
+      assert.deepStrictEqual(heard, [])
     }))
 
   it.scoped("what was asked for is done, though who asked is gone", () =>

@@ -61,6 +61,7 @@ export interface Fakes {
   /** Models are still loaded. */
   starting: boolean
   readonly observers: Set<SchedulerObserver>
+  readonly catalogObservers: Set<(name: string) => Effect.Effect<void>>
 }
 
 /** What a model that copies would answer; `times` in ms of the given arrival. */
@@ -102,7 +103,8 @@ export const makeFakes = (arenaBytes = 64 * 1024 * 1024, arena = makeHeapArena(a
   broken: [],
   starting: false,
   drained: false,
-  observers: new Set()
+  observers: new Set(),
+  catalogObservers: new Set()
 })
 
 const gpu: Gpu = { id: "cpu" as GpuId, type: "cpu", isolation: "threads", units: 2, memoryBytes: 1e9, sharesPct: [50, 100] }
@@ -205,6 +207,15 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
   }
 }
 
+const changed = (fakes: Fakes, name: string): Effect.Effect<void> =>
+  Effect.suspend(() => Effect.forEach([...fakes.catalogObservers], (tell) => tell(name), { discard: true }))
+
+/** What a configuration changes of a model. */
+interface FakeConfig {
+  readonly max_batch_size?: number
+  readonly version?: number
+}
+
 const catalogOf = (fakes: Fakes, entries: Map<string, CatalogEntry>): typeof ModelCatalog.Service => ({
   index: () => [
     ...[...entries.values()].map(({ model, state }) => ({
@@ -216,16 +227,28 @@ const catalogOf = (fakes: Fakes, entries: Map<string, CatalogEntry>): typeof Mod
     const entry = entries.get(name)
     return entry !== undefined && (version === undefined || version === entry.model.version) ? entry : undefined
   },
-  load: (name) => entries.has(name) ? Effect.void : Effect.fail(new ModelNotFound({ model: name })),
+  load: (name, config = "{}") =>
+    Effect.suspend(() => {
+      const entry = entries.get(name)
+      if (entry === undefined) return Effect.fail(new ModelNotFound({ model: name }))
+      const { max_batch_size: maxBatch = entry.model.maxBatch, version = entry.model.version } = JSON.parse(config) as FakeConfig
+      entries.set(name, { ...entry, model: { ...entry.model, maxBatch, version }, state: "READY" })
+      return changed(fakes, name)
+    }),
   unload: (name) =>
     Effect.suspend(() => {
       const entry = entries.get(name)
       if (entry === undefined) return Effect.fail(new ModelNotFound({ model: name }))
       entries.set(name, { ...entry, state: "UNAVAILABLE" })
-      return Effect.void
+      return changed(fakes, name)
     }),
   settled: Effect.void,
-  isSettled: Effect.sync(() => !fakes.starting)
+  isSettled: Effect.sync(() => !fakes.starting),
+  observe: (changed) =>
+    Effect.asVoid(Effect.acquireRelease(
+      Effect.sync(() => fakes.catalogObservers.add(changed)),
+      () => Effect.sync(() => fakes.catalogObservers.delete(changed))
+    ))
 })
 
 /** All that the server needs, over the fakes. */

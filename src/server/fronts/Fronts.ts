@@ -9,16 +9,19 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type { Socket } from "node:net"
 import * as path from "node:path"
+import type { ModelName } from "../../core/Ids.js"
 import type { SharedMemory, TensorArena } from "../../core/TensorArena.js"
 import { channelBytes } from "../../link/channel.js"
 import { lendChannel } from "../../link/lendChannel.js"
 import { noRestarts, recordExit } from "../../scheduler/RestartPolicy.js"
 import type { Scheduler } from "../../scheduler/Scheduler.js"
 import type { InferContext } from "../internal/inferContext.js"
+import type { ModelCatalog } from "../ModelCatalog.js"
 import type { ServerConfig } from "../ServerConfig.js"
 import { AdmissionPage, pageBytes } from "./admissionPage.js"
 import { watchAdmission } from "./admissionWatch.js"
 import { type FrontProcess, type FrontStartFailure, openFront } from "./frontProcess.js"
+import { Hearing } from "./hearing.js"
 import type { ToFront } from "./protocol.js"
 import { PublishedModels } from "./publishedModels.js"
 
@@ -28,7 +31,7 @@ interface FrontsOptions {
   readonly arena: TensorArena
   readonly shared: SharedMemory
   readonly scheduler: typeof Scheduler.Service
-  readonly catalog: InferContext["catalog"]
+  readonly catalog: Pick<typeof ModelCatalog.Service, "find" | "index" | "observe">
   readonly metrics: InferContext["metrics"]
   /** Folder for the sockets. */
   readonly folder: string
@@ -52,7 +55,7 @@ export interface Fronts {
 }
 
 const startTimeoutMs = 15_000
-/** How often changes of the catalog are looked for that nobody told of. */
+/** How often models are looked at for what the catalog does not tell of: one that no glet serves any more, say. */
 const syncInterval = "100 millis"
 
 /** The system's monotonic clock, which all processes share. */
@@ -79,6 +82,13 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
     const admission = page === undefined ? undefined : new AdmissionPage(shared.memory, page.offset)
     admission?.clear()
     const watch = admission === undefined ? undefined : yield* watchAdmission(scheduler, models, admission)
+    const hearing = new Hearing()
+    yield* catalog.observe((name) =>
+      Effect.suspend(() => {
+        models.syncModel(name)
+        watch?.write(name as ModelName)
+        return hearing.all([...live].map(({ peer }) => peer))
+      }))
     const sync = Effect.sync(() => models.sync())
     yield* sync
     yield* Effect.forkScoped(Effect.forever(Effect.delay(sync, syncInterval)))

@@ -13,6 +13,8 @@ const refreshInterval = "100 millis"
 interface AdmissionWatch {
   /** A request of the model was offered. */
   readonly offered: (model: ModelName) => void
+  /** Writes the edge of the model as it is now. */
+  readonly write: (model: ModelName) => void
 }
 
 export const watchAdmission = (
@@ -23,12 +25,13 @@ export const watchAdmission = (
   Effect.gen(function*() {
     let changed = new Set<ModelName>()
     let scheduled = false
-    const write = (): void => {
+    const write = (model: ModelName): void => {
+      const line = models.lineOf(model)
+      if (line !== undefined) page.write(line, scheduler.admissionEdge(model))
+    }
+    const writeChanged = (): void => {
       scheduled = false
-      for (const model of changed) {
-        const line = models.lineOf(model)
-        if (line !== undefined) page.write(line, scheduler.admissionEdge(model))
-      }
+      for (const model of changed) write(model)
       // Not cleared: a Set that is cleared again and again leaves a chain of tables (link/numbered.ts).
       changed = new Set()
     }
@@ -36,7 +39,7 @@ export const watchAdmission = (
       changed.add(model)
       if (scheduled) return
       scheduled = true
-      setImmediate(write)
+      setImmediate(writeChanged)
     }
     const touchAll = (): void => {
       for (const [model] of models.inPage()) touch(model)
@@ -48,5 +51,5 @@ export const watchAdmission = (
       gletExited: touchAll
     })
     yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.sync(touchAll), refreshInterval)))
-    return { offered: touch }
+    return { offered: touch, write }
   })

@@ -51,14 +51,16 @@ export class PublishedModels {
 
   /** Tells fronts what has changed since the last time. */
   sync(): void {
-    const names = new Set(this.catalog.index().map(({ name }) => name))
-    for (const name of names) {
-      const entry = this.catalog.find(name)
-      if (!isServed(entry)) names.delete(name)
-      else if (this.current.get(name)?.model !== entry.model) this.publish(name, entry.model, entry.layout)
-    }
-    for (const name of this.current.keys()) {
-      if (names.has(name)) continue
+    for (const name of new Set([...this.current.keys(), ...this.catalog.index().map(({ name }) => name)])) this.syncModel(name)
+  }
+
+  /** The same of one model. */
+  syncModel(name: string): void {
+    const entry = this.catalog.find(name)
+    const known = this.current.get(name)
+    if (isServed(entry)) {
+      if (known?.model !== entry.model) this.publish(name, entry.model, entry.layout)
+    } else if (known !== undefined) {
       this.current.delete(name)
       this.announce({ type: "forget", model: name })
     }

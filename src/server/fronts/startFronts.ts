@@ -6,6 +6,7 @@ import type { TensorArena } from "../../core/TensorArena.js"
 import type { Scheduler } from "../../scheduler/Scheduler.js"
 import type { InferContext } from "../internal/inferContext.js"
 import type { Listener } from "../internal/listener.js"
+import type { ModelCatalog } from "../ModelCatalog.js"
 import type { ServerConfig } from "../ServerConfig.js"
 import { ServerStartError } from "../ServerError.js"
 import * as Fronts from "./Fronts.js"
@@ -41,11 +42,12 @@ export const frontCount = (config: ServerConfig, arena: TensorArena): Effect.Eff
 export const startFronts = (
   count: number,
   context: InferContext,
+  catalog: typeof ModelCatalog.Service,
   scheduler: typeof Scheduler.Service,
   listener: Listener
 ): Effect.Effect<Fronts.Fronts, ServerStartError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { arena, catalog, config, metrics, regions } = context
+    const { arena, config, metrics, regions } = context
     const folder = yield* socketFolder(os.tmpdir())
     const agentPath = agentSocket(folder)
     yield* Effect.acquireRelease(

@@ -1,7 +1,10 @@
 /** What several processes bring with them: connections are spread, one may die, memory comes back, another takes its place. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as TestContext from "effect/TestContext"
 import * as fs from "node:fs"
 import { Agent } from "node:http"
 import { connect, type Socket } from "node:net"
@@ -98,6 +101,48 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
         for (const { socket } of clients) socket.destroy()
       })
     }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
+
+  it.scopedLive("what the catalog tells has come to all of them", () =>
+    Effect.gen(function*() {
+      const fakes = makeSharedFakes()
+      yield* startFronted(fakes)
+      const [tell] = fakes.catalogObservers
+      const stopped = fronts()[1]!
+      process.kill(stopped, "SIGSTOP")
+      try {
+        // By a clock that stands, so that patience has no end.
+        const telling = yield* Effect.fork(Effect.provide(tell!("digits"), TestContext.TestContext))
+        yield* Effect.promise(() => sleep(100))
+        assert.isTrue(Option.isNone(yield* Fiber.poll(telling)))
+        process.kill(stopped, "SIGCONT")
+        yield* Fiber.join(telling)
+      } finally {
+        process.kill(stopped, "SIGCONT")
+      }
+    }))
+
+  it.scopedLive("one that hangs holds no load up until it is ended for it", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startFronted(makeSharedFakes())
+      const agents = [0, 1].map(() => new Agent({ keepAlive: true, maxSockets: 1 }))
+      yield* Effect.promise(async () => {
+        // One connection at each.
+        for (const agent of agents) assert.strictEqual((await call(port, { path: infer, body: good, agent })).status, 200)
+        const stopped = fronts()[0]!
+        process.kill(stopped, "SIGSTOP")
+        try {
+          for (let i = 0; i < 3; i++) {
+            const loads = agents.map((agent) => call(port, { method: "POST", path: "/v2/repository/models/digits/load", body: "", agent }))
+            for (const load of loads) load.catch(() => {})
+            assert.strictEqual((await Promise.race(loads)).status, 200)
+            assert.isTrue(fronts().includes(stopped), "it was not waited for until it was taken for hung")
+          }
+        } finally {
+          process.kill(stopped, "SIGCONT")
+        }
+        for (const agent of agents) agent.destroy()
+      })
+    }))
 
   it.scopedLive("where no memory can be lent, the agent serves", () =>
     Effect.gen(function*() {

@@ -22,6 +22,8 @@ interface LoaderOptions {
   readonly profileBudgetMs: number
   readonly followLinks: boolean
   readonly readyTimeoutMs: number
+  /** Completes when whoever reads requests elsewhere has heard that something of this model changed. */
+  readonly changed: (name: string) => Effect.Effect<void>
   readonly report: (event: CatalogProgress) => void
 }
 
@@ -92,7 +94,10 @@ export class ModelLoader {
         shelf.phase = { is: "loading" }
         yield* this.scheduler.unregister(read.model.name)
       }
+      const isKnown = shelf.entry !== undefined
       shelf.put(read)
+      // Before it can be ready, nobody reads requests as they were any more. What nobody knows yet need not wait: all of a start are planned together.
+      if (isKnown) yield* this.options.changed(shelf.name)
       yield* this.scheduler.register(read.model, profiles)
       shelf.phase = { is: "registered", note: "" }
       const ready = yield* this.awaitReady(shelf.name)
@@ -142,15 +147,15 @@ export class ModelLoader {
     })
   }
 
-  /** Says where a model came to stand, in the log and to who waits. */
+  /** Says where a model came to stand: to who reads requests, in the log, and to who waits. */
   private announce(shelf: Shelf): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    return Effect.zipRight(this.options.changed(shelf.name), Effect.suspend(() => {
       const { reason, state } = shelf.standing
       this.options.report({ kind: "state", model: shelf.name, state, reason })
       const fine = (state === "READY" && reason === "") || shelf.phase.is === "unloaded"
       const text = reason === "" ? state : `${state}: ${reason}`
       return fine ? Effect.logInfo(text) : Effect.logWarning(text)
-    })
+    }))
   }
 }
 
