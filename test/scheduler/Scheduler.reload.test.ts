@@ -9,9 +9,13 @@ import { Infeasible } from "../../src/scheduler/Planner.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
 import { random, request } from "./harness.js"
-import { critical, offer, outcome, pass, profileOf, withScheduler } from "./service.js"
+import { critical, observed, offer, outcome, pass, profileOf, withScheduler } from "./service.js"
 
 const names = ["a", "b", "c"]
+
+const refusing: PlannerAlgorithm = {
+  ...orion, plan: ({ demands }) => Either.left(new Infeasible({ planner: "refusing", culprits: [{ model: demands[0]?.model ?? critical("a").name, reason: "invalid", detail: "is not for today" }] }))
+}
 
 /** Registers, forgets, changes and kills at random, with requests in between, while plans now and then fail; answers what ran on the wrong file. */
 const play = (seed: number) => {
@@ -20,9 +24,6 @@ const play = (seed: number) => {
   /** What each glet read last, by glet and key. */
   const read = new Map<string, string>()
   const wrong: Array<string> = []
-  const refusing: PlannerAlgorithm = {
-    ...orion, plan: ({ demands }) => Either.left(new Infeasible({ planner: "refusing", culprits: [{ model: demands[0]?.model ?? critical("a").name, reason: "invalid", detail: "is not for today" }] }))
-  }
   return withScheduler({
     gpus: 2,
     executor: {
@@ -76,6 +77,37 @@ const play = (seed: number) => {
 }
 
 describe("Scheduler, whose models come, change and go", () => {
+  it.live("holds what goes on serving to what was asked since, where its replacement is not taken", () =>
+    Effect.gen(function*() {
+      const ways: ReadonlyArray<readonly [way: string, planner: PlannerAlgorithm]> = [["it cannot be loaded", orion], ["no plan is made", refusing]]
+      for (const [way, planner] of ways) {
+        yield* withScheduler({ executor: { failLoad: ({ version }) => (version === 1 ? undefined : "invalid-model") } }, Effect.gen(function*() {
+          const scheduler = yield* Scheduler
+          const [first, second, third] = [1, 2, 3].map((version) => critical("a", { version })) as [Model, Model, Model]
+          const limits: Array<readonly [version: number, sloMs: number]> = []
+          yield* Effect.scoped(Effect.gen(function*() {
+            yield* observed({ requestEnded: ({ model, sloMs }) => limits.push([model.version, sloMs]) })
+            yield* Effect.fork(scheduler.register(first, profileOf(first)))
+            yield* pass(500)
+            yield* Effect.fork(scheduler.usePlanner(planner))
+            yield* Effect.fork(scheduler.register(second, profileOf(second)))
+            yield* Effect.fork(scheduler.register(third, profileOf(third)))
+            yield* Effect.fork(scheduler.amend(first.name, { sloMs: 37 }))
+            yield* pass(500)
+            yield* offer(request(first))
+            yield* pass(200)
+            assert.deepStrictEqual(limits, [[1, 37]], way)
+            // Also where it is looked at again: glets, routes and the next plan.
+            yield* Effect.fork(scheduler.usePlanner(orion))
+            yield* pass(500)
+            yield* offer(request(first))
+            yield* pass(200)
+            assert.deepStrictEqual(limits, [[1, 37], [1, 37]], way)
+          }))
+        }))
+      }
+    }))
+
   it.live("runs nothing on a file that was not registered for it, and serves all in the end, whatever dies and whichever plan fails", () =>
     Effect.gen(function*() {
       for (let seed = 1; seed <= 25; seed++) assert.deepStrictEqual(yield* play(seed), [], `seed ${seed}`)

@@ -144,12 +144,14 @@ export class Deployment {
         crashes.forgive(name)
         path.answers.delete(name)
       },
-      onAmended: (old, model) => {
-        dispatcher.amendModel(model)
-        this.fleet.amend(old, model)
-      }
+      onAmended: this.onAmended
     })
     path.dispatchAll()
+  }
+
+  private readonly onAmended = (old: Model, model: Model): void => {
+    this.options.dispatcher.amendModel(model)
+    this.fleet.amend(old, model)
   }
 
   /** How soon its batches give way is as the executor says, not as is typical of the GPU. */
@@ -258,7 +260,7 @@ export class Deployment {
       const { model, replaces } = entry
       if (replaces === undefined || this.fleet.serves(plan, model)) continue
       const shortfall = plan.shortfalls.find((short) => short.model === model.name)
-      this.registrations.rollBack(entry, this.fleet.loadFailure(model) ?? shortfall?.reason ?? "no glet could be opened for it")
+      this.registrations.rollBack(entry, this.fleet.loadFailure(model) ?? shortfall?.reason ?? "no glet could be opened for it", this.onAmended)
       names.push(model.name)
     }
     return names
@@ -268,7 +270,7 @@ export class Deployment {
     const { dispatcher } = this.options
     for (const entry of [...this.registrations.registry.values()]) {
       const { name } = entry.model
-      if (entry.replaces !== undefined) this.registrations.rollBack(entry, why)
+      if (entry.replaces !== undefined) this.registrations.rollBack(entry, why, this.onAmended)
       else if (!dispatcher.view.isServed(name)) {
         entry.failure ??= why
         dispatcher.setUnavailable(name, "no-glet", entry.failure)

@@ -80,8 +80,10 @@ export class Registrations {
         continue
       }
       // What is not deployed needs no successor beside it.
-      if (old !== undefined && isPlaced(name)) entry.replaces = old.replaces ?? old
-      else onAdded(entry.model)
+      if (old !== undefined && isPlaced(name)) {
+        entry.replaces = old.replaces ?? old
+        entry.changes = old.replaces === undefined ? {} : old.changes
+      } else onAdded(entry.model)
       this.registry.set(name, entry)
     }
     this.wanted.clear()
@@ -92,15 +94,19 @@ export class Registrations {
       const entry = this.registry.get(name)
       if (entry === undefined) continue
       const model = amended(entry.model, change)
-      this.registry.set(name, { ...entry, model })
+      this.registry.set(name, { ...entry, model, changes: { ...entry.changes, ...change } })
       // What is still replaced serves as it is until then.
       if (entry.replaces === undefined) onAmended(entry.model, model)
     }
     this.changes.clear()
   }
 
-  /** A new version is not taken: what it was to replace stays, with a note of why. */
-  rollBack({ model, replaces }: Registration, why: string): void {
-    if (replaces !== undefined) this.registry.set(model.name, { ...replaces, note: `version ${model.version} was not taken: ${why}` })
+  /** A new version is not taken: what it was to replace stays, with a note of why, and is held to what was asked since. */
+  rollBack({ changes, model: { name, version }, replaces }: Registration, why: string, onAmended: TakingIn["onAmended"]): void {
+    if (replaces === undefined) return
+    const isAmended = Object.keys(changes).length > 0
+    const model = isAmended ? amended(replaces.model, changes) : replaces.model
+    this.registry.set(name, { ...replaces, model, note: `version ${version} was not taken: ${why}` })
+    if (isAmended) onAmended(replaces.model, model)
   }
 }

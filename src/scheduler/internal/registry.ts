@@ -9,6 +9,8 @@ export interface Registration {
   readonly profiles: ReadonlyMap<string, ModelProfile>
   /** What it replaces, until it serves. */
   replaces: Registration | undefined
+  /** What was asked of it since: what it replaces is held to that too, should it stay. */
+  changes: ModelChange
   /** Why it is not served; it is planned for nevertheless, unless it cannot be loaded. */
   failure: string | undefined
   /** Why a replacement of it was not taken. */
@@ -38,7 +40,7 @@ export const amended = (model: Model, change: ModelChange): Model => {
 }
 
 export const registration = (model: Model, profiles: ReadonlyMap<string, ModelProfile>): Registration => ({
-  model, profiles, replaces: undefined, failure: undefined, note: "", unloadable: false
+  model, profiles, replaces: undefined, changes: {}, failure: undefined, note: "", unloadable: false
 })
 
 /** The models that plans are made for. */
