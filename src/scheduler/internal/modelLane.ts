@@ -26,6 +26,9 @@ const missedPart = 0.01
 const marginStep = 0.01
 const largestMargin = 1 / 3
 
+/** Sets of bindings whose queue is kept though nobody waits there: such as come again and again. */
+const keptQueues = 64
+
 /** How long the bound on gathering stays as computed, ms. */
 const gatheringRefreshMs = 5
 
@@ -70,6 +73,7 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
     arrivedItems: 0, answered: 0, withinSlo: 0, failed: 0, canceled: 0,
     dropped: { "queue-full": 0, "deadline-unreachable": 0, expired: 0, "memory-full": 0 }
   }
+  /** Also of bindings that nobody waits with now. */
   private readonly byKey = new Map<string, RequestQueue<T>>()
   private meanItems = 1
 
@@ -143,6 +147,8 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
       queue = new RequestQueue<T>(key)
       this.byKey.set(key, queue)
       this.queues.push(queue)
+    } else if (queue.heap.length === 0 && key !== "") {
+      this.queues.push(queue)
     }
     queue.push(ticket)
     this.queuedItems += ticket.items
@@ -161,7 +167,8 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
       this.last = undefined
     }
     if (queue.heap.length === 0 && queue.key !== "") {
-      this.byKey.delete(queue.key)
+      // Mostly the same come again; a Map that is filled and emptied all the time keeps the collector busy (link/numbered.ts).
+      if (this.byKey.size > keptQueues) this.byKey.delete(queue.key)
       this.queues[this.queues.indexOf(queue)] = this.queues[this.queues.length - 1]!
       this.queues.pop()
     }
