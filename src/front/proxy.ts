@@ -31,9 +31,10 @@ const sendBack = (req: IncomingMessage, res: ServerResponse, onward: ClientReque
 
 /** A connection of its own for each: they are rare, and none can be closed by the agent just when it is used again. */
 export const makeProxy = (agentPath: string): Route => (req, res) => {
-  const onward = request({
-    socketPath: agentPath, agent: false, method: req.method, path: req.url, headers: passed(req.rawHeaders) as never, setHost: false
-  })
+  const headers = passed(req.rawHeaders)
+  // Asked to close it the agent would do so as soon as it has answered, and a body still on its way would break the connection before the answer is read.
+  headers.push("Connection", "keep-alive")
+  const onward = request({ socketPath: agentPath, agent: false, method: req.method, path: req.url, headers: headers as never, setHost: false })
   onward.on("response", (answer) => sendBack(req, res, onward, answer))
   // The agent is about to be gone, or has answered and closed.
   onward.on("error", () => {
