@@ -47,13 +47,15 @@ export class RingWatch {
     this.rings.delete(ring)
   }
 
-  /** Looks from the next turn on: the bell rang, or there is something to be looked after. */
+  /** The bell rang: looks at once. Not for those who are in the middle of writing: what comes may have them write. */
+  rang(): void {
+    if (!this.awaken()) return
+    this.look()
+  }
+
+  /** Looks from the next turn on: there is something to be looked after. */
   wake(): void {
-    if (this.awake) return
-    this.awake = true
-    for (const ring of this.rings) ring.wake()
-    this.lookedMs = this.nowMs()
-    this.nextTurn(this.look)
+    if (this.awaken()) this.nextTurn(this.look)
   }
 
   /** Looks on until it is let go as often: a message is expected soon, or the event loop turns anyway. */
@@ -64,6 +66,15 @@ export class RingWatch {
 
   letGo(): void {
     this.holds -= 1
+  }
+
+  /** Answers whether it slept. */
+  private awaken(): boolean {
+    if (this.awake) return false
+    this.awake = true
+    for (const ring of this.rings) ring.wake()
+    this.lookedMs = this.nowMs()
+    return true
   }
 
   private readonly look = (): void => {

@@ -52,7 +52,7 @@ export const clearChannel = (place: ChannelPlace): void => {
 /** What the stream carries where rings carry the rest: zeros, which no frames begin with. */
 export const bell = Buffer.alloc(1)
 
-/** A channel in shared memory; `ringBell` makes the other side call its `RingWatch.wake`. */
+/** A channel in shared memory; `ringBell` makes the other side call its `RingWatch.rang`. */
 export class RingChannel implements ByteSink, WatchedRing {
   destroyed = false
   private readonly out: RingWriter
@@ -177,7 +177,7 @@ export const agentChannel = (stream: Duplex, place: ChannelPlace | undefined, re
   })
   stream.on("data", (chunk: Buffer) => {
     // What does not know of rings, as a child of another build, says so over the stream.
-    if (chunk.every((byte) => byte === bell[0])) ringWatch.wake()
+    if (chunk.every((byte) => byte === bell[0])) ringWatch.rang()
     else read(chunk)
   })
   channel.open()

@@ -15,7 +15,7 @@ export interface ChildChannel {
 /** Opens the inherited stream `fd`. `onGone`: the agent is gone, and this process has nothing to live for. */
 export const childChannel = (fd: number, place: ChannelPlace | undefined, read: (bytes: Buffer) => void, onGone: () => void): ChildChannel => {
   const chunk = Buffer.alloc(chunkBytes)
-  const heard = place === undefined ? read : () => ringWatch.wake()
+  const heard = place === undefined ? read : () => ringWatch.rang()
   const socket = new Socket({
     fd,
     // One buffer for all that is read: nothing is allocated per message.

@@ -80,9 +80,9 @@ describe("RingWatch", () => {
     for (let i = 0; i < 40; i++) {
       loop.pass(10)
       one.messages = 1
-      loop.watch.wake()
+      loop.watch.rang()
       assert.strictEqual(one.state, "awake")
-      loop.turn()
+      assert.strictEqual(one.messages, 0, "at once")
       assert.isTrue(loop.isTurning, "where something came it looks once more")
       loop.turn()
       assert.isFalse(loop.isTurning)
@@ -188,7 +188,7 @@ describe("a channel", () => {
           const { bells, loop } = ends[end]
           if (bells.on === 0) return
           bells.on = 0
-          loop.watch.wake()
+          loop.watch.rang()
         }
         for (const { end, what } of steps) {
           const { channel, loop } = ends[end]
