@@ -68,9 +68,9 @@ export class RingWatch {
     this.holds -= 1
   }
 
-  /** Answers whether it slept. */
+  /** Answers whether it slept, and there is something to look at: where sockets carry everything there is not. */
   private awaken(): boolean {
-    if (this.awake) return false
+    if (this.awake || this.rings.size === 0) return false
     this.awake = true
     for (const ring of this.rings) ring.wake()
     this.lookedMs = this.nowMs()
@@ -99,7 +99,7 @@ export class RingWatch {
   }
 
   private looksOn(now: number): boolean {
-    return this.holds > 0 || (this.gapMs < bellMs && now - this.idleSinceMs < mostMs && now >= this.awayUntilMs)
+    return (this.holds > 0 && this.rings.size > 0) || (this.gapMs < bellMs && now - this.idleSinceMs < mostMs && now >= this.awayUntilMs)
   }
 
   /** Answers false where something came while it fell asleep. */

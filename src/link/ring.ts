@@ -46,21 +46,22 @@ export const clearRing = (place: RingPlace): void => {
   new Position(place, 1).value = 0
 }
 
-const dataOf = ({ capacityBytes, memory, offset }: RingPlace): Buffer => Buffer.from(memory as ArrayBuffer, offset + headLines * lineBytes, capacityBytes)
-
-/** The end that writes. */
-export class RingWriter {
-  private readonly head: Position
-  private readonly tail: Position
-  private readonly data: Buffer
-  private at: number
+/** What both ends have of a ring. */
+class RingEnd {
+  protected readonly head: Position
+  protected readonly tail: Position
+  protected readonly data: Buffer
 
   constructor(place: RingPlace) {
     this.head = new Position(place, 0)
     this.tail = new Position(place, 1)
-    this.data = dataOf(place)
-    this.at = this.head.value
+    this.data = Buffer.from(place.memory as ArrayBuffer, place.offset + headLines * lineBytes, place.capacityBytes)
   }
+}
+
+/** The end that writes. */
+export class RingWriter extends RingEnd {
+  private at = this.head.value
 
   /** Bytes that it takes now. */
   get room(): number {
@@ -83,18 +84,8 @@ export class RingWriter {
 }
 
 /** The end that reads. */
-export class RingReader {
-  private readonly head: Position
-  private readonly tail: Position
-  private readonly data: Buffer
-  private at: number
-
-  constructor(place: RingPlace) {
-    this.head = new Position(place, 0)
-    this.tail = new Position(place, 1)
-    this.data = dataOf(place)
-    this.at = this.tail.value
-  }
+export class RingReader extends RingEnd {
+  private at = this.tail.value
 
   get isEmpty(): boolean {
     return this.head.value === this.at

@@ -145,6 +145,19 @@ describe("RingWatch", () => {
     assert.isFalse(loop.isTurning)
   })
 
+  it("does nothing where there are no rings, whoever holds it", () => {
+    const loop = byHand()
+    loop.watch.hold()
+    assert.isFalse(loop.isTurning)
+    const one = ring()
+    loop.watch.add(one)
+    for (let i = 0; i < 10; i++) loop.turn()
+    assert.isTrue(loop.isTurning, "held")
+    loop.watch.delete(one)
+    loop.turn()
+    assert.isFalse(loop.isTurning)
+  })
+
   it("goes on where a look throws", () => {
     const loop = byHand()
     const one = ring()

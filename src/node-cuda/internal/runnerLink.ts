@@ -68,7 +68,7 @@ export class RunnerLink implements FrameSink {
 
   constructor(
     stream: Duplex,
-    /** Where the messages go besides, where memory is shared. */
+    /** Where its messages go, where memory is shared; elsewhere the stream carries them. */
     place: ChannelPlace | undefined,
     /** False: the tensors' bytes go over the connection too. */
     private readonly shared: boolean,
