@@ -8,7 +8,8 @@ import type * as Effect from "effect/Effect"
 import type { ExecutorError } from "./ExecutorError.js"
 import type { Gpu } from "./Gpu.js"
 import type { Model } from "./Model.js"
-import type { ModelProfile } from "./Profile.js"
+import type { ModelName } from "./Ids.js"
+import type { CoRun, ModelProfile, Neighbour } from "./Profile.js"
 
 /** What to measure of a model, and for how long. @since 0.1.0 @category profiling */
 export interface ProfileRequest {
@@ -29,6 +30,24 @@ export interface ProfileRequest {
   readonly onProgress?: (done: number, total: number, point: { readonly sharePct: number; readonly batch: number; readonly p99Ms: number }) => void
 }
 
+/** How one model of a group was slowed down by the others. @since 0.1.0 @category profiling */
+export interface MeasuredCoRun {
+  readonly model: ModelName
+  readonly coRun: CoRun
+}
+
+/** Which models to measure beside each other, and for how long. @since 0.1.0 @category profiling */
+export interface CoRunRequest<E = never> {
+  readonly gpu: Gpu
+  readonly models: ReadonlyArray<Model>
+  /** Two or more of these models that compute at the same time, each on a share of its own. */
+  readonly groups: ReadonlyArray<ReadonlyArray<Neighbour>>
+  /** Time for each group, and for each of its batches alone, in ms; more where executions are long. */
+  readonly forMs: number
+  /** Called after every group, with what it showed of each member. */
+  readonly onMeasured?: (done: number, total: number, measured: ReadonlyArray<MeasuredCoRun>) => Effect.Effect<void, E>
+}
+
 /**
  * @since 0.1.0
  * @category services
@@ -36,4 +55,6 @@ export interface ProfileRequest {
 export class Profiler extends Context.Tag("glet/core/Profiler")<Profiler, {
   /** Opens glets of its own beside what runs, measures, closes them. */
   readonly profile: (request: ProfileRequest) => Effect.Effect<ModelProfile, ExecutorError>
+  /** Slow-downs of every member of every group, by glets of its own. */
+  readonly coRuns: <E = never>(request: CoRunRequest<E>) => Effect.Effect<ReadonlyArray<MeasuredCoRun>, ExecutorError | E>
 }>() {}

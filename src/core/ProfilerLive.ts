@@ -34,10 +34,11 @@ import type { GletId } from "./Ids.js"
 import { unsafeGletId } from "./Ids.js"
 import type { Model } from "./Model.js"
 import type { ModelProfile, ProfilePoint } from "./Profile.js"
-import type { ProfileRequest } from "./Profiler.js"
+import type { CoRunRequest, ProfileRequest } from "./Profiler.js"
 import { Profiler } from "./Profiler.js"
 import type { SlotLayout } from "./SlotLayout.js"
 import { makeSlotLayout } from "./SlotLayout.js"
+import { measureCoRuns } from "./internal/coRuns.js"
 import { makeRandom } from "./internal/random.js"
 import { firstBatches } from "./internal/batchSizes.js"
 import { pointOf } from "./internal/latencyStatistics.js"
@@ -81,6 +82,8 @@ const mostAtOnce = 8
 
 /** The largest part of the arena that measuring may take from those who serve. */
 const arenaPart = 1 / 8
+/** The same for all models that are measured beside each other. */
+const coRunsPart = 1 / 2
 
 /** Up to `most` shares of a grid, spaced by equal factors: latency is nearly linear in 1/share, so small shares matter most. */
 const spread = (ascending: ReadonlyArray<number>, most: number): ReadonlyArray<number> => {
@@ -113,10 +116,10 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
   let glets = 0
   const nextId = (gpu: Gpu): GletId => unsafeGletId(`${gpu.id}/profile-${glets++}`)
 
-  const samplesFor = (model: Model, gpu: Gpu) =>
+  const samplesFor = (model: Model, gpu: Gpu, part = arenaPart) =>
     Effect.acquireRelease(
       Effect.suspend(() => {
-        const made = makeSampleRequests(executor.arena, makeSlotLayout(model.signature), model.maxBatch, arenaPart, {
+        const made = makeSampleRequests(executor.arena, makeSlotLayout(model.signature), model.maxBatch, part, {
           sizeOf: (symbol) => options.symbolSizes?.get(symbol) ?? options.symbolSize ?? 128,
           maxInteger: options.maxInteger ?? 1,
           random: makeRandom(options.seed ?? 1)
@@ -251,7 +254,16 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     return sha256 === undefined ? result : { ...result, sha256 }
   })
 
-  return Profiler.of({ profile: (request) => measuring.withPermits(1)(Effect.scoped(profile(request))) })
+  const coRuns = <E>(request: CoRunRequest<E>) =>
+    measureCoRuns(request, {
+      open: (sharePct) => open(request.gpu, sharePct),
+      samplesFor: (model) => samplesFor(model, request.gpu, Math.min(arenaPart, coRunsPart / request.models.length))
+    })
+
+  return Profiler.of({
+    profile: (request) => measuring.withPermits(1)(Effect.scoped(profile(request))),
+    coRuns: (request) => measuring.withPermits(1)(coRuns(request))
+  })
 })
 
 /**

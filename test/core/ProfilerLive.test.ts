@@ -7,10 +7,11 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { Gpu } from "../../src/core/Gpu.js"
 import { Executor } from "../../src/core/Executor.js"
-import { ModelLoadFailed } from "../../src/core/ExecutorError.js"
+import { GletOpenFailed, ModelLoadFailed } from "../../src/core/ExecutorError.js"
 import { unsafeGletId, unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
 import type { ModelProfile, Profile } from "../../src/core/Profile.js"
+import type { MeasuredCoRun } from "../../src/core/Profiler.js"
 import { Profiler } from "../../src/core/Profiler.js"
 import { makeSlotLayout } from "../../src/core/SlotLayout.js"
 import { makeHeapArena } from "../../src/core/TensorArena.js"
@@ -285,6 +286,79 @@ describe("Profiler", () => {
       assert.strictEqual(measured.at(-1), 100)
     }).pipe(Effect.provide(layerOf(fine, {}, {}, shares)))
   })
+})
+
+describe("co-runs", () => {
+  const presence = 2
+  const latency = { interference: new Map([["tiny", { memory: 0, compute: 0, presence }]]) }
+  const [one, other] = [steady("one", [[25, 8, 0.8], [50, 8, 0.4], [100, 8, 0.3]]), steady("other", [[25, 8, 2], [50, 8, 1], [100, 8, 0.6]])]
+  const profile = replayed(one, other)
+  const models = [named("one", 8), named("other", 8)]
+  const at = (model: string, sharePct: number) => ({ model: unsafeModelName(model), batch: 8, sharePct })
+  const groups = [[at("one", 50), at("other", 50)], [at("one", 50), at("one", 50)], [at("other", 25), at("one", 50), at("one", 25)]]
+  const watched = (opened: Array<number>, atOnce: number) =>
+    ProfilerLive.layer().pipe(Layer.provideMerge(Layer.map(
+      Layer.provide(Emulated.layer({ profiles: [profile], latency }), Emulated.layerInventory(profile, { count: 1, sharesPct: [25, 50, 100] })),
+      (context) => {
+        const executor = Context.get(context, Executor)
+        let open = 0
+        return Context.make(Executor, {
+          ...executor,
+          open: (spec) =>
+            Effect.acquireRelease(Effect.suspend(() => ++open > atOnce ? Effect.fail(new GletOpenFailed({ glet: spec.id, gpu: spec.gpu.id, reason: "no-memory", detail: "full" })) : Effect.void), () => Effect.sync(() => { open -= 1 })).pipe(
+              Effect.tapError(() => Effect.sync(() => { open -= 1 })),
+              Effect.zipRight(executor.open(spec)), Effect.tap(() => Effect.sync(() => opened.push(spec.sharePct)))
+            )
+        })
+      }
+    )))
+  const measureOn = (isolation: Gpu["isolation"], atOnce = 100) => {
+    const opened: Array<number> = []
+    return Effect.gen(function*() {
+      const { arena } = yield* Executor
+      const seen: Array<number> = []
+      const gpu: Gpu = { ...gpuOf(profile, [25, 50, 100]), isolation }
+      const profiler = yield* Profiler
+      const found = yield* profiler.coRuns({ gpu, models, groups, forMs: 30, onMeasured: (done, total) => Effect.sync(() => { seen.push(done, total) }) })
+      assert.strictEqual(arena.usedBytes(), 0)
+      return { found, opened, seen }
+    }).pipe(Effect.provide(watched(opened, atOnce)))
+  }
+  // A neighbour on half of the GPU costs half of the presence.
+  const expected = [["one", 1 + presence * 0.5], ["other", 1 + presence * 0.5], ["one", 1 + presence * 0.5], ["one", 1 + presence * 0.5], ["other", 1 + presence * 0.75], ["one", 1 + presence * 0.5], ["one", 1 + presence * 0.75]] as const
+  const check = (found: ReadonlyArray<MeasuredCoRun>) => {
+    assert.deepStrictEqual(found.map(({ model }) => model as string), expected.map(([model]) => model))
+    found.forEach(({ coRun }, i) => {
+      assert.closeTo(coRun.slowdown, expected[i]![1], 0.05)
+      assert.isAtLeast(coRun.count, 8)
+    })
+    assert.deepStrictEqual(found[4]!.coRun.neighbours, [at("one", 50), at("one", 25)])
+  }
+
+  it.live("are found with all glets open at once where caps allow it, each loaded once", () =>
+    Effect.gen(function*() {
+      const { found, opened, seen } = yield* measureOn("mps")
+      check(found)
+      assert.deepStrictEqual([...opened].sort((a, b) => a - b), [25, 25, 50, 50, 50])
+      assert.deepStrictEqual(seen, [1, 3, 2, 3, 3, 3])
+    }))
+
+  it.live("are found group by group elsewhere, and where all do not fit", () =>
+    Effect.gen(function*() {
+      const { found, opened } = yield* measureOn("emulated")
+      check(found)
+      assert.strictEqual(opened.length, 7)
+      check((yield* measureOn("mps", 3)).found)
+    }))
+
+  it.live("fail where a batch cannot be run", () =>
+    Effect.gen(function*() {
+      const profiler = yield* Profiler
+      const failed = yield* Effect.flip(profiler.coRuns({
+        gpu: gpuOf(profile, [25, 50, 100]), models, groups: [[at("one", 50), { ...at("other", 50), batch: 9 }]], forMs: 20
+      }))
+      assert.strictEqual(failed._tag, "ModelLoadFailed")
+    }).pipe(Effect.provide(layerOf(profile, {}, {}, [25, 50, 100]))))
 })
 
 describe("pointOf", () => {

@@ -86,6 +86,7 @@ class World {
       drain: Effect.void
     })
     const profiler = Layer.succeed(Profiler, {
+      coRuns: () => Effect.succeed([]),
       profile: ({ model, onProgress, sha256 }) =>
         Effect.gen(this, function*() {
           this.measuring++

@@ -15,7 +15,8 @@ import { fileSha256 } from "../internal/sha256.js"
 import { rooflinePicture } from "../internal/rooflinePicture.js"
 import { colourOut, makeProgress, ms, note, out, rps, table } from "../internal/terminal.js"
 import type { profile } from "../specs/profile.js"
-import { measurePairs, measureRoofline, measureTypes, renderPairs, renderTypes } from "./profileTypes.js"
+import { measurePairs, renderPairs } from "./profilePairs.js"
+import { measureRoofline, measureTypes, renderTypes } from "./profileTypes.js"
 
 type ProfileArgs = ParsedArgs<typeof profile>
 
@@ -52,14 +53,14 @@ export const handle = (args: ProfileArgs): Effect.Effect<void, unknown> =>
     const store = yield* ProfileStore
     const profiler = yield* Profiler
     const progress = makeProgress(1000)
-    const profiles: Array<ModelProfile> = []
+    const key = { gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units }
+    const measuredAlone: Array<ModelProfile> = []
     for (const [i, model] of models.entries()) {
       const sha256 = yield* fileSha256(model.path)
-      const key = { gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units }
       const known = args.force ? Option.none() : yield* store.get({ ...key, model: model.name, sha256 })
       if (Option.isSome(known)) {
         note(`${model.name} has a profile; --force measures it again`)
-        profiles.push(known.value)
+        measuredAlone.push(known.value)
         continue
       }
       const measured = yield* profiler.profile({
@@ -69,24 +70,27 @@ export const handle = (args: ProfileArgs): Effect.Effect<void, unknown> =>
       })
       progress.clear()
       yield* store.put(key, measured)
-      profiles.push(measured)
+      measuredAlone.push(measured)
     }
     const roofline = args.types ? yield* measureRoofline(gpu!, args.budget) : undefined
     for (const [i, model] of models.entries()) {
-      let measured = profiles[i]!
+      let measured = measuredAlone[i]!
       // What an earlier run has found stays: one that was stopped goes on.
       if (roofline !== undefined && (args.force || measured.types === undefined)) {
         progress.show(`[${i + 1}/${models.length}] ${model.name}: its type`)
         measured = yield* measureTypes(model, gpu!, measured, roofline, args.budget)
       }
-      const met = new Set(measured.coRuns?.flatMap(({ neighbours }) => neighbours.map((each) => each.model)))
-      if (args.pairs && (args.force || !models.every(({ name }) => met.has(name)))) {
-        progress.show(`[${i + 1}/${models.length}] ${model.name}: beside the others`)
-        measured = yield* measurePairs(model, gpu!, measured, models, args.budget)
-      }
-      if (measured !== profiles[i]) yield* store.put({ gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units }, measured)
-      profiles[i] = measured
+      if (measured !== measuredAlone[i]) yield* store.put(key, measured)
+      measuredAlone[i] = measured
     }
+    const profiles = !args.pairs ? measuredAlone : yield* measurePairs({
+      models, gpu: gpu!, profiles: measuredAlone, budgetMs: args.budget, force: args.force,
+      onMeasured: (done, total, changed) => {
+        progress.show(`pair ${done} of ${total}: ${changed.map(({ model }) => model).join(" beside ")}`)
+        // What is kept after each pair need not be measured again.
+        return Effect.forEach(changed, (profile) => store.put(key, profile), { discard: true })
+      }
+    })
     progress.clear()
     const file: Profile = {
       apiVersion: "glet/v1alpha1", kind: "Profile", gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units,

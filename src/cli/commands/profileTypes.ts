@@ -1,9 +1,9 @@
-/** What `glet profile --types` and `--pairs` add to profiles: the type of every model, and how models slow each other down. */
+/** What `glet profile --types` adds to profiles: the type of every model. */
 import * as Effect from "effect/Effect"
 import type { ExecutorError } from "../../core/ExecutorError.js"
 import type { Gpu } from "../../core/Gpu.js"
 import type { Model } from "../../core/Model.js"
-import type { CoRun, ModelProfile, ProfilePoint, TypeVector } from "../../core/Profile.js"
+import type { ModelProfile, ProfilePoint, TypeVector } from "../../core/Profile.js"
 import type { ProfileRequest } from "../../core/Profiler.js"
 import { Profiler } from "../../core/Profiler.js"
 import type { Roofline } from "../../core/WorkloadType.js"
@@ -11,12 +11,12 @@ import { labelOf, memoryPartByStress, nodeWork, scalingPart, vectorOfNodes } fro
 import { trace } from "../../node-cuda/NodeTrace.js"
 import { rankCorrelation } from "../internal/rankCorrelation.js"
 import { stressModel } from "../internal/stressModels.js"
-import { ms, table } from "../internal/terminal.js"
+import { table } from "../internal/terminal.js"
 
 /** Batches that get a type, as far as they were measured on the whole GPU. */
 const typedBatches = [1, 8, 32]
 /** The one that stressors and neighbours run beside. */
-const corunBatch = 8
+export const corunBatch = 8
 const traceRuns = 4
 /** What the device can do at most is what it did once. */
 const peakRuns = 24
@@ -24,7 +24,7 @@ const peakRuns = 24
 const launchUs = 2
 
 /** The largest share that has room for another of its size. */
-const halfOf = (gpu: Gpu): number | undefined => gpu.sharesPct.findLast((share) => share <= 50)
+export const halfOf = (gpu: Gpu): number | undefined => gpu.sharesPct.findLast((share) => share <= 50)
 
 const measure = (request: Omit<ProfileRequest, "sharesPct" | "batches">, sharePct: number, batch: number): Effect.Effect<ProfilePoint, ExecutorError, Profiler> =>
   Effect.flatMap(Profiler, (profiler) =>
@@ -77,27 +77,6 @@ export const measureTypes = (
     return { ...profile, workloadType: { compute, memory, other }, types }
   })
 
-/** How each other model slows one down, half of the GPU each; nothing where it cannot be halved. */
-export const measurePairs = (
-  model: Model, gpu: Gpu, profile: ModelProfile, others: ReadonlyArray<Model>, budgetMs: number
-): Effect.Effect<ModelProfile, ExecutorError, Profiler> =>
-  Effect.gen(function*() {
-    const half = halfOf(gpu)
-    if (half === undefined || others.length === 0) return profile
-    const batch = Math.min(corunBatch, model.maxBatch)
-    const request = { model, gpu, budgetMs: budgetMs / (others.length + 1) }
-    const alone = yield* measure({ ...request, beside: "nothing" }, half, batch)
-    const coRuns: Array<CoRun> = []
-    for (const other of others) {
-      const otherBatch = Math.min(corunBatch, other.maxBatch)
-      const together = yield* measure({ ...request, beside: { model: other, batch: otherBatch } }, half, batch)
-      coRuns.push({
-        batch, sharePct: half, neighbours: [{ model: other.name, batch: otherBatch, sharePct: half }], slowdown: together.p50Ms / alone.p50Ms, count: together.count
-      })
-    }
-    return { ...profile, coRuns }
-  })
-
 const percent = (value: number | undefined): string => (value === undefined ? "-" : `${Math.round(100 * value)} %`)
 
 export const renderTypes = (profiles: ReadonlyArray<ModelProfile>, roofline: Roofline | undefined, colour: boolean): string => {
@@ -117,15 +96,6 @@ export const renderTypes = (profiles: ReadonlyArray<ModelProfile>, roofline: Roo
     ...agreement(profiles)
   ].join("\n")
 }
-
-export const renderPairs = (profiles: ReadonlyArray<ModelProfile>, colour: boolean): string =>
-  table(
-    ["model", "batch", "share", "beside", "slow-down", "runs"],
-    profiles.flatMap(({ coRuns = [], model }) => coRuns.map(({ batch, count, neighbours, sharePct, slowdown }, i) => [
-      i === 0 ? model : "", String(batch), `${sharePct} %`, neighbours.map((each) => each.model).join(", "), `${ms(slowdown)}x`, String(count)
-    ])),
-    { align: "lrrlrr", colour }
-  )
 
 /** How far the three ways order the models alike: Spearman's rank correlation of what each says of memory. */
 const agreement = (profiles: ReadonlyArray<ModelProfile>): ReadonlyArray<string> => {
