@@ -68,15 +68,18 @@ export class ModelStream {
     if (problem !== undefined) throw new LoadFailure("warm-up-failed", problem)
   }
 
-  /** Median duration of a batch on this set, in ms, copies not counted. */
-  async trial(set: BufferSet): Promise<number> {
+  /** Duration of a batch on this set, in ms, copies not counted. */
+  async durationOf(set: BufferSet): Promise<number> {
     const { now } = this.runtime
+    const start = now()
+    await this.runOnce(set)
+    return now() - start
+  }
+
+  /** The median of some. */
+  async trial(set: BufferSet): Promise<number> {
     const durations: Array<number> = []
-    for (let i = 0; i < trialRuns; i++) {
-      const start = now()
-      await this.runOnce(set)
-      durations.push(now() - start)
-    }
+    while (durations.length < trialRuns) durations.push(await this.durationOf(set))
     return durations.sort((a, b) => a - b)[trialRuns >> 1]!
   }
 }

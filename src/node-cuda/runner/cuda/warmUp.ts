@@ -35,6 +35,10 @@ export interface Warmed {
  * tried alone: it must be so many times as fast as a graph to be taken.
  */
 const launchedOneByOne = 2
+/** Trials of a size's layouts: each runs so often at least; more often, up to so many times, while the trials have taken less than so long in ms. */
+const fewestRounds = 5
+const mostRounds = 20
+const trialsMs = 200
 /** First runs at a time, each of which keeps a core busy. */
 const compilations = 6
 
@@ -117,14 +121,18 @@ const divideSize = async ({ recorder, sizes, stream }: Warmed, size: BatchSize):
   for (const set of [...size.free]) if (size.whole !== undefined) await recorder.divide(set)
 }
 
-const fastest = async ({ sizes, stream }: Warmed, alternatives: ReadonlyArray<BatchSize>): Promise<BatchSize> => {
-  let best: { readonly size: BatchSize; readonly ms: number } | undefined
-  for (const size of alternatives) {
-    const trialMs = await withSet(sizes, size, (set) => stream.trial(set))
-    const ms = trialMs * (size.free.some(({ graph }) => graph !== undefined) ? 1 : launchedOneByOne)
-    if (best === undefined || ms < best.ms) best = { size, ms }
+/**
+ * The alternative whose shortest run is the shortest. Glets that serve or load meanwhile lengthen runs, so the alternatives are run in turn: what
+ * disturbs one disturbs the others, and each has undisturbed runs.
+ */
+const fastest = async ({ runtime: { now }, sizes, stream }: Warmed, alternatives: ReadonlyArray<BatchSize>): Promise<BatchSize> => {
+  const leastMs = alternatives.map(() => Infinity)
+  const startMs = now()
+  for (let round = 0; round < mostRounds && (round < fewestRounds || now() - startMs < trialsMs); round++) {
+    for (const [i, size] of alternatives.entries()) leastMs[i] = Math.min(leastMs[i]!, await withSet(sizes, size, (set) => stream.durationOf(set)))
   }
-  return best!.size
+  const costs = alternatives.map(({ free }, i) => leastMs[i]! * (free.some(({ graph }) => graph !== undefined) ? 1 : launchedOneByOne))
+  return alternatives[costs.indexOf(Math.min(...costs))]!
 }
 
 const withSet = async <A>(sizes: BatchSizes, size: BatchSize, use: (set: BufferSet) => Promise<A>): Promise<A> => {
