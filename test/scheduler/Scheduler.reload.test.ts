@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Model } from "../../src/core/Model.js"
 import { modelKey } from "../../src/core/Model.js"
+import { gletsOf } from "../../src/core/Plan.js"
 import * as MemoryExecutor from "../../src/scheduler/MemoryExecutor.js"
 import type { PlannerAlgorithm } from "../../src/scheduler/Planner.js"
 import { Infeasible } from "../../src/scheduler/Planner.js"
@@ -107,6 +108,51 @@ describe("Scheduler, whose models come, change and go", () => {
         }))
       }
     }))
+
+  it.live("holds a new version to its own objective, and what it replaces to what was asked of that before", () =>
+    Effect.gen(function*() {
+      yield* withScheduler({ executor: { failLoad: ({ version }) => (version < 3 ? undefined : "invalid-model") } }, Effect.gen(function*() {
+        const scheduler = yield* Scheduler
+        const [first, second, third] = [1, 2, 3].map((version) => critical("a", { version, sloMs: 40 + version })) as [Model, Model, Model]
+        const limits: Array<readonly [version: number, sloMs: number]> = []
+        /** Asks something of the model, and has it replaced before a plan was made for that. */
+        const replaceAsked = (sloMs: number, next: Model) =>
+          Effect.gen(function*() {
+            yield* Effect.fork(scheduler.amend(next.name, { sloMs }))
+            yield* Effect.fork(scheduler.register(next, profileOf(next)))
+            yield* pass(500)
+            yield* offer(request(next))
+            yield* pass(200)
+          })
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* observed({ requestEnded: ({ model, sloMs }) => limits.push([model.version, sloMs]) })
+          yield* Effect.fork(scheduler.register(first, profileOf(first)))
+          yield* pass(500)
+          yield* replaceAsked(37, second)
+          yield* replaceAsked(36, third)
+          assert.deepStrictEqual(limits, [[2, 42], [2, 36]])
+        }))
+      }))
+    }))
+
+  it.live("plans a new version by its own profile, not by what was measured of what it replaces", () =>
+    withScheduler({}, Effect.gen(function*() {
+      const scheduler = yield* Scheduler
+      const [first, second] = [1, 2].map((version) => critical("a", { version })) as [Model, Model]
+      const predicted = Effect.map(scheduler.plan, (plan) => gletsOf(plan).flatMap(({ glet }) => glet.assignments.map(({ latencyMs }) => latencyMs)))
+      yield* Effect.fork(scheduler.register(first, profileOf(first)))
+      yield* pass(500)
+      const before = yield* predicted
+      yield* scheduler.learn(first.name, profileOf(first, 5))
+      yield* Effect.fork(scheduler.register(second, profileOf(second)))
+      yield* pass(500)
+      assert.deepStrictEqual(yield* predicted, before)
+      // It is of those that are learnt since.
+      yield* scheduler.learn(first.name, profileOf(second, 5))
+      yield* Effect.fork(scheduler.replan())
+      yield* pass(500)
+      assert.notDeepEqual(yield* predicted, before)
+    })))
 
   it.live("runs nothing on a file that was not registered for it, and serves all in the end, whatever dies and whichever plan fails", () =>
     Effect.gen(function*() {

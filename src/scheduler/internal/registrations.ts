@@ -4,6 +4,7 @@
  */
 import type { ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
+import { Amendments } from "./amendments.js"
 import type { ModelChange, Registration } from "./registry.js"
 import { amended, registration } from "./registry.js"
 
@@ -22,10 +23,13 @@ export class Registrations {
   readonly registry = new Map<ModelName, Registration>()
   /** Undefined: forget the model. */
   private readonly wanted = new Map<ModelName, Registration | undefined>()
-  private readonly changes = new Map<ModelName, ModelChange>()
-  private readonly learned = new Map<ModelName, Registration["profiles"]>()
+  /** Of models as they were before what is wanted now, and of those that are wanted. */
+  private readonly earlier = new Amendments()
+  private readonly later = new Amendments()
 
   register(model: Model, profiles: Registration["profiles"]): void {
+    // What came before says nothing of the new version, which has an objective and profiles of its own.
+    this.later.give(model.name, this.earlier)
     this.wanted.set(model.name, registration(model, profiles))
   }
 
@@ -34,11 +38,11 @@ export class Registrations {
   }
 
   amend(name: ModelName, change: ModelChange): void {
-    this.changes.set(name, { ...this.changes.get(name), ...change })
+    this.later.change(name, change)
   }
 
   learn(name: ModelName, profiles: Registration["profiles"]): void {
-    this.learned.set(name, new Map([...(this.learned.get(name) ?? []), ...profiles]))
+    this.later.learn(name, profiles)
   }
 
   /** As of the next plan. */
@@ -62,13 +66,9 @@ export class Registrations {
 
   /** Takes in what came since the last plan. */
   takeIn(taking: TakingIn): void {
+    this.takeInAmendments(this.earlier, taking)
     this.takeInWanted(taking)
-    for (const [name, profiles] of this.learned) {
-      const entry = this.registry.get(name)
-      if (entry !== undefined) this.registry.set(name, { ...entry, profiles: new Map([...entry.profiles, ...profiles]) })
-    }
-    this.learned.clear()
-    this.takeInChanges(taking)
+    this.takeInAmendments(this.later, taking)
   }
 
   private takeInWanted({ isPlaced, onAdded, onRemoved }: TakingIn): void {
@@ -89,8 +89,12 @@ export class Registrations {
     this.wanted.clear()
   }
 
-  private takeInChanges({ onAmended }: TakingIn): void {
-    for (const [name, change] of this.changes) {
+  private takeInAmendments(amendments: Amendments, { onAmended }: TakingIn): void {
+    for (const [name, profiles] of amendments.learned) {
+      const entry = this.registry.get(name)
+      if (entry !== undefined) this.registry.set(name, { ...entry, profiles: new Map([...entry.profiles, ...profiles]) })
+    }
+    for (const [name, change] of amendments.changes) {
       const entry = this.registry.get(name)
       if (entry === undefined) continue
       const model = amended(entry.model, change)
@@ -98,7 +102,7 @@ export class Registrations {
       // What is still replaced serves as it is until then.
       if (entry.replaces === undefined) onAmended(entry.model, model)
     }
-    this.changes.clear()
+    amendments.clear()
   }
 
   /** A new version is not taken: what it was to replace stays, with a note of why, and is held to what was asked since. */
