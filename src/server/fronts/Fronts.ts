@@ -46,7 +46,7 @@ export interface Fronts {
   readonly give: (socket: Socket) => boolean
   /** Connections of clients that they have. */
   readonly connections: () => number
-  /** Tells all fronts, and waits until they have heard of it. */
+  /** Tells all fronts, and waits until they have heard of it; not for one that hangs. */
   readonly tell: (message: ToFront) => Effect.Effect<void>
   /** Asks them to answer what they have; completes when all have ended. */
   readonly drain: Effect.Effect<void>
@@ -83,11 +83,12 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
     admission?.clear()
     const watch = admission === undefined ? undefined : yield* watchAdmission(scheduler, models, admission)
     const hearing = new Hearing()
+    const allHaveHeard = Effect.suspend(() => hearing.all([...live].map(({ peer }) => peer)))
     yield* catalog.observe((name) =>
       Effect.suspend(() => {
         models.syncModel(name)
         watch?.write(name as ModelName)
-        return hearing.all([...live].map(({ peer }) => peer))
+        return allHaveHeard
       }))
     const sync = Effect.sync(() => models.sync())
     yield* sync
@@ -182,10 +183,7 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
         for (const { peer } of live) sum += peer.connections
         return sum
       },
-      tell: (message) =>
-        Effect.forEach([...live], ({ peer }) => Effect.async<void>((resume) => peer.ask(message, () => resume(Effect.void))), {
-          concurrency: "unbounded", discard: true
-        }),
+      tell: (message) => Effect.zipRight(Effect.sync(() => tellAll(message)), allHaveHeard),
       drain: Effect.suspend(() => {
         draining = true
         for (const front of live) front.drain()

@@ -137,9 +137,14 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
       }
     }))
 
-  it.scopedLive("one that hangs holds no load up until it is ended for it", () =>
+  it.scopedLive("one that hangs holds up neither a load nor a change of clients' memory until it is ended for it", () =>
     Effect.gen(function*() {
-      const { port } = yield* startFronted(makeSharedFakes())
+      const object = `glet-hang-${process.pid}`
+      yield* Effect.acquireRelease(
+        Effect.sync(() => fs.writeFileSync(`/dev/shm/${object}`, Buffer.alloc(64))),
+        () => Effect.sync(() => fs.rmSync(`/dev/shm/${object}`))
+      )
+      const { port } = yield* startFronted(makeSharedFakes(), { sharedMemory: true })
       const agents = [0, 1].map(() => new Agent({ keepAlive: true, maxSockets: 1 }))
       yield* Effect.promise(async () => {
         // One connection at each.
@@ -147,11 +152,14 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
         const stopped = fronts()[0]!
         process.kill(stopped, "SIGSTOP")
         try {
-          for (let i = 0; i < 3; i++) {
-            const loads = agents.map((agent) => call(port, { method: "POST", path: "/v2/repository/models/digits/load", body: "", agent }))
-            for (const load of loads) load.catch(() => {})
-            assert.strictEqual((await Promise.race(loads)).status, 200)
-            assert.isTrue(fronts().includes(stopped), "it was not waited for until it was taken for hung")
+          // Who answers is the other's.
+          const beside = await Promise.any(agents.map((agent) => call(port, { path: infer, body: good, agent }).then(() => agent)))
+          for (const [path, body] of [
+            ["systemsharedmemory/region/r/register", JSON.stringify({ key: object, byte_size: 64 })], ["systemsharedmemory/region/r/unregister", ""],
+            ["repository/models/digits/load", ""], ["repository/models/digits/load", ""]
+          ] as const) {
+            assert.strictEqual((await call(port, { method: "POST", path: `/v2/${path}`, body, agent: beside })).status, 200)
+            assert.isTrue(fronts().includes(stopped), `${path} did not wait until it was taken for hung`)
           }
         } finally {
           process.kill(stopped, "SIGCONT")
