@@ -22,6 +22,7 @@ import { AdmissionPage, pageBytes } from "./admissionPage.js"
 import { watchAdmission } from "./admissionWatch.js"
 import { type FrontProcess, type FrontStartFailure, openFront } from "./frontProcess.js"
 import { Hearing } from "./hearing.js"
+import { leastBusy } from "./leastBusy.js"
 import type { ToFront } from "./protocol.js"
 import { PublishedModels } from "./publishedModels.js"
 
@@ -42,7 +43,7 @@ interface FrontsOptions {
 }
 
 export interface Fronts {
-  /** Gives a connection to the front that has the fewest; false where none is up. */
+  /** Gives a connection to the least busy front; false where none is up. */
   readonly give: (socket: Socket) => boolean
   /** Connections of clients that they have. */
   readonly connections: () => number
@@ -57,6 +58,8 @@ export interface Fronts {
 const startTimeoutMs = 15_000
 /** How often models are looked at for what the catalog does not tell of: one that no glet serves any more, say. */
 const syncInterval = "100 millis"
+/** How often what fronts answered counts less. */
+const fadeInterval = "1 second"
 
 /** The system's monotonic clock, which all processes share. */
 const systemMs = (): number => Number(process.hrtime.bigint()) / 1e6
@@ -93,6 +96,10 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
     const sync = Effect.sync(() => models.sync())
     yield* sync
     yield* Effect.forkScoped(Effect.forever(Effect.delay(sync, syncInterval)))
+    const fade = Effect.sync(() => {
+      for (const { peer } of live) peer.fade()
+    })
+    yield* Effect.forkScoped(Effect.forever(Effect.delay(fade, fadeInterval)))
 
     /** Config of each: what is bounded for the whole server is divided among those who read requests. */
     const config: ServerConfig = { ...options.config, maxBufferedBytes: Math.max(1, Math.floor(options.config.maxBufferedBytes / (count + 1))) }
@@ -170,12 +177,11 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
 
     return {
       give: (socket) => {
-        let fewest: FrontProcess | undefined
-        for (const front of live) if (fewest === undefined || front.peer.connections < fewest.peer.connections) fewest = front
-        if (fewest === undefined) return false
-        const { peer } = fewest
+        const front = leastBusy(live, Math.random)
+        if (front === undefined) return false
+        const { peer } = front
         peer.connections += 1
-        fewest.give(socket, () => peer.connections -= 1)
+        front.give(socket, () => peer.connections -= 1)
         return true
       },
       connections: () => {

@@ -40,6 +40,8 @@ const nowhere: ReadonlyArray<Uint8Array> = []
 export class FrontPeer implements FrameSink {
   /** Connections of clients that it has. */
   connections = 0
+  /** What it answered, the less the longer ago. */
+  recentAnswers = 0
   /** Messages that came from it. */
   heard = 0
   private readonly channel: AgentChannel
@@ -68,6 +70,11 @@ export class FrontPeer implements FrameSink {
 
   tell(message: ToFront): void {
     if (!this.isGone) this.writer.control(0, message)
+  }
+
+  /** What it answered until now counts half from here on. */
+  fade(): void {
+    this.recentAnswers /= 2
   }
 
   /** Tells it, and calls back once it has heard of it, or is gone. */
@@ -183,7 +190,11 @@ export class FrontPeer implements FrameSink {
     this.context.onTaken(bytes.readUInt32LE(start + 4))
     this.connections = Math.max(0, this.connections - bytes.readUInt32LE(start))
     part.usedBytes = bytes.readDoubleLE(start + 8)
-    for (let at = start + countsHeadBytes; at < end; at += countBytes) metrics.responded(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4))
+    for (let at = start + countsHeadBytes; at < end; at += countBytes) {
+      const answers = bytes.readUInt32LE(at + 4)
+      this.recentAnswers += answers
+      metrics.responded(bytes.readUInt32LE(at), answers)
+    }
   }
 
   private control(id: number, message: ToAgent): void {

@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as TestContext from "effect/TestContext"
+import { once } from "node:events"
 import * as fs from "node:fs"
 import { Agent } from "node:http"
 import { connect, type Socket } from "node:net"
@@ -95,6 +96,27 @@ describe.skipIf(process.platform !== "linux")("fronts", () => {
         await until(() => again.every(({ answers }) => answers > 2), "new connections are served")
         for (const { socket } of [...clients, ...again]) socket.destroy()
         await freed(fakes)
+      })
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
+
+  it.scopedLive("the first connections of clients that open two each are not all at the same one", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startFronted(makeSharedFakes())
+      yield* Effect.promise(async () => {
+        let closed = 0
+        const sockets: Array<Socket> = []
+        for (let i = 0; i < 80; i++) {
+          const socket = connect(port, "127.0.0.1").on("error", () => {})
+          await once(socket, "connect")
+          // One after the other: the agent accepts them in this order.
+          if (i % 2 === 0) socket.on("close", () => closed++)
+          sockets.push(socket)
+        }
+        const [first] = fronts()
+        process.kill(first!, "SIGKILL")
+        await until(() => sockets.filter((socket) => socket.closed).length === 40, "half of all are its")
+        assert.isTrue(closed > 0 && closed < 40, `${closed} of 40 first ones were its`)
+        for (const socket of sockets) socket.destroy()
       })
     }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 

@@ -88,7 +88,7 @@ describe("the agent's end of a link", () => {
   })
 
   it("counts refusals and responses, and what is held", () => {
-    const { arena, part, refused, responses, send } = setUp()
+    const { arena, part, peer, refused, responses, send } = setUp()
     send((writer) => {
       const at = writer.begin(FrontFrame.refused, 0, 32, 0)
       for (const [i, reason] of [1, 0].entries()) {
@@ -105,6 +105,9 @@ describe("the agent's end of a link", () => {
     })
     assert.deepStrictEqual(refused, ["digits 10 deadline-unreachable", "digits 11 queue-full"])
     assert.deepStrictEqual([...responses], [[429, 2]])
+    assert.strictEqual(peer.recentAnswers, 2)
+    peer.fade()
+    assert.strictEqual(peer.recentAnswers, 1, "it is the less the longer ago")
     assert.strictEqual(arena.usedBytes(), 4096)
     part.release()
     assert.strictEqual(arena.usedBytes(), 0)
