@@ -40,12 +40,20 @@ export interface LinearInterference {
  * @category latency
  */
 export interface LatencyModel {
-  /** Planning latency in ms of one execution running alone: the 99th percentile, assembling included. `Infinity` where unknown. */
+  /**
+   * Planning latency in ms of one execution without neighbours, where batches of its glet follow each other: the 99th percentile, assembling included.
+   * `Infinity` where unknown.
+   */
   readonly latencyMs: (execution: Execution) => number
   /** `latencyMs` of the batches 1 to `upTo`, by batch (place 0 is unused), where making them together is faster than one by one. */
   readonly latenciesMs?: (gpuType: string, model: ModelName, sharePct: number, upTo: number) => Float64Array
   /** `latencyMs` at the median, for predictions of throughput and of queueing. */
   readonly typicalMs: (execution: Execution) => number
+  /**
+   * What a batch that comes to an idle glet takes longer than that, in ms: copies that overlap other executions where batches follow each other. It depends
+   * on what is copied, not on the share. 0 where nothing is known, and where absent.
+   */
+  readonly overlapMs?: (gpuType: string, model: ModelName, batch: number) => number
   /**
    * Factor >= 1 by which the other glets of the GPU slow this execution down, in the worst case. `neighbours` has one group per other glet:
    * the executions it may run, of which one runs at a time.

@@ -13,7 +13,7 @@ import { ModelName } from "./Ids.js"
 const Milliseconds = Schema.Positive.pipe(Schema.finite())
 
 /**
- * Latency distribution of one (share, batch), from execution start to end, without queueing.
+ * Latency distribution of one (share, batch) by itself, from execution start to end, copies included, without queueing.
  * @since 0.1.0
  * @category profiles
  */
@@ -25,7 +25,9 @@ export const ProfilePoint = Schema.Struct({
   p90Ms: Milliseconds,
   p99Ms: Milliseconds,
   /** Number of executions measured. */
-  count: Schema.Int.pipe(Schema.positive())
+  count: Schema.Int.pipe(Schema.positive()),
+  /** Median time that a batch takes where others go before and after it without a gap: their copies overlap its execution. Absent where not measured. */
+  followedMs: Schema.optionalWith(Milliseconds, { exact: true })
 })
 /** @since 0.1.0 @category profiles */
 export type ProfilePoint = typeof ProfilePoint.Type

@@ -9,6 +9,9 @@
  * a share is measured beside a second glet on the rest of the cores that runs the same model all the time: slower than a quiet machine, about
  * as slow as a busy server. Plans made from it hold under load. The whole of the cores has no neighbour and is measured alone.
  *
+ * **Batches that follow each other** overlap on a GPU: copies of one go on while another computes. So each size is also measured with as many batches on
+ * their way as a server under load has, on the largest share.
+ *
  * **Loading.** A runner on a GPU may spend far longer on compiling kernels than on being measured, and a glet of another share is another process that
  * compiles them again. Where caps let glets of all shares be open at once (`mps`), they load beside one another, and are measured one after the other;
  * where that fails, for memory say, one is closed before the next is opened, as everywhere else. A device tells how much of its memory is free, not who
@@ -25,7 +28,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { GletHandle, LoadReport } from "./Executor.js"
+import type { Batch, GletHandle, LoadReport } from "./Executor.js"
 import { Executor, runBatch } from "./Executor.js"
 import type { GletExited } from "./ExecutorError.js"
 import { ModelLoadFailed } from "./ExecutorError.js"
@@ -42,6 +45,7 @@ import { measureCoRuns } from "./internal/coRuns.js"
 import { makeRandom } from "./internal/random.js"
 import { firstBatches } from "./internal/batchSizes.js"
 import { pointOf } from "./internal/latencyStatistics.js"
+import { withFollowed } from "./internal/measureFollowed.js"
 import { measureShare } from "./internal/measureShare.js"
 import type { SampleRequests } from "./internal/sampleInputs.js"
 import { makeSampleRequests } from "./internal/sampleInputs.js"
@@ -72,10 +76,14 @@ export interface ProfilerOptions {
  * Runs of a batch size before it is measured. On GPUs kernels of a shape that recurs are recorded after some runs, which take several times as long, and
  * what loading prepares are the shapes that follow from the number of items alone.
  */
-const warmRunsOf = (layout: SlotLayout, { isolation }: Gpu): number => {
-  const isRecorded = isolation === "mps" || isolation === "green" || isolation === "stream"
-  return isRecorded && !layout.isStatic ? 8 : 1
-}
+const warmRunsOf = (layout: SlotLayout, gpu: Gpu): number => (isDevice(gpu) && !layout.isStatic ? 8 : 1)
+
+/** Whether it has engines for copies, which work while others compute. */
+const isDevice = ({ isolation }: Gpu): boolean => isolation === "mps" || isolation === "green" || isolation === "stream"
+
+/** What copies take depends on what is copied, not on the share: it is measured on the largest, where that takes least time. */
+const measuresOverlap = ({ batches, gpu }: ProfileRequest, sharePct: number): boolean =>
+  batches === undefined && isDevice(gpu) && sharePct === Math.max(...gpu.sharesPct)
 
 /** Glets of as many shares are open at once at most, where they may be. */
 const mostAtOnce = 8
@@ -130,8 +138,7 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
       }),
       (made) => Effect.sync(made.release)
     )
-  const runner = (handle: GletHandle, model: Model, samples: SampleRequests) => (items: number) =>
-    runBatch(handle, { model, entries: samples.entries(items), items })
+  const batchesOf = (model: Model, samples: SampleRequests) => (items: number): Batch => ({ model, entries: samples.entries(items), items })
 
   const open = (gpu: Gpu, sharePct: number) => executor.open({ id: nextId(gpu), gpu, sharePct, priority: 0 })
 
@@ -146,7 +153,7 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     const leftBytes = freeBytes === undefined || opened.length === 1 ? undefined : (yield* opened[0]!.stats).freeDeviceBytes
     const partBytes = freeBytes === undefined || leftBytes === undefined ? undefined : Math.max(0, freeBytes - leftBytes) / opened.length
     return opened.map((handle, i) => ({
-      sharePct: sharesPct[i]!, handle, residentBytes: before[i]!.residentBytes, run: runner(handle, model, samples),
+      sharePct: sharesPct[i]!, handle, residentBytes: before[i]!.residentBytes, batchOf: batchesOf(model, samples),
       report: partBytes === undefined ? reports[i]! : { ...reports[i]!, memoryBytes: Math.ceil(partBytes) }
     }))
   })
@@ -158,10 +165,10 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     readonly report: LoadReport
     /** Before the model was loaded. */
     readonly residentBytes: number | undefined
-    readonly run: ReturnType<typeof runner>
+    readonly batchOf: (items: number) => Batch
   }
 
-  const measure = Effect.fnUntraced(function*(request: ProfileRequest, { handle, report, residentBytes, run, sharePct }: Prepared, budgetMs: number) {
+  const measure = Effect.fnUntraced(function*(request: ProfileRequest, { batchOf, handle, report, residentBytes, sharePct }: Prepared, budgetMs: number) {
     const { gpu, model } = request
     const isBusy = request.beside === undefined ? options.busyNeighbour ?? gpu.isolation === "threads" : request.beside !== "nothing"
     const beside = request.beside === undefined || request.beside === "nothing" ? undefined : request.beside
@@ -172,14 +179,14 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
       const samples = yield* samplesFor(other.model, gpu)
       const handle = yield* open(gpu, besidePct)
       yield* handle.load(other.model, beside === undefined ? warmBatches(other) : [beside.batch])
-      return { handle, run: runner(handle, other.model, samples) }
+      return { handle, batchOf: batchesOf(other.model, samples) }
     })
 
     let size = beside?.batch ?? 1
     const startedMs = yield* Clock.currentTimeMillis
     const samples = yield* Effect.gen(function*() {
       if (neighbour !== undefined) {
-        yield* Effect.forkScoped(Effect.repeat(Effect.suspend(() => neighbour.run(size)), { while: (end) => end.ok }))
+        yield* Effect.forkScoped(Effect.repeat(Effect.suspend(() => runBatch(neighbour.handle, neighbour.batchOf(size))), { while: (end) => end.ok }))
       }
       return yield* measureShare({
         maxBatch: model.maxBatch,
@@ -191,7 +198,7 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
         run: (items) =>
           Effect.suspend(() => {
             size = beside?.batch ?? items
-            return run(items)
+            return runBatch(handle, batchOf(items))
           }),
         failed: ({ error }): GletExited | ModelLoadFailed =>
           error._tag === "GletExited"
@@ -199,8 +206,9 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
             : new ModelLoadFailed({ model: model.name, glet: handle.spec.id, reason: "warm-up-failed", detail: error.detail })
       })
     }).pipe(Effect.scoped)
+    const points = samples.map(({ batch, durationsMs }) => pointOf(sharePct, batch, durationsMs))
     return {
-      points: samples.map(({ batch, durationsMs }) => pointOf(sharePct, batch, durationsMs)),
+      points: neighbour === undefined && measuresOverlap(request, sharePct) ? yield* withFollowed(handle, points, batchOf, budgetMs) : points,
       spentMs: (yield* Clock.currentTimeMillis) - startedMs,
       loadMs: report.loadMs,
       memoryBytes: Math.max(report.memoryBytes, yield* growthBytes(handle, neighbour?.handle, residentBytes))

@@ -38,6 +38,8 @@ export interface ModelRoute {
   readonly preemptMs?: number
   /** Predicted 99th percentile of a batch, by its items; [0] is not used. Nondecreasing, finite. */
   readonly latencyMs: Float64Array
+  /** What a batch that comes to the idle glet takes longer (`LatencyModel.overlapMs`), by its items; 0 where absent. */
+  readonly overlapMs?: Float64Array
   /** Median over 99th percentile of the planned batch. */
   readonly typicalRatio: number
   /** By which factor `latencyMs` is longer than what is expected: the plan's head-room. Default: 1. */

@@ -13,6 +13,7 @@ import type { Plan } from "../core/Plan.js"
 import { gletsOf } from "../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../core/PlanProblem.js"
 import { meanPartOf } from "./BurstHeadroom.js"
+import { overlapAllowanceMs } from "./OverlapAllowance.js"
 import type { LearnedInterference } from "./LearnedInterference.js"
 import type { withLearned } from "./LearnedInterference.js"
 import type { NoSuccessor } from "./PlanSuccession.js"
@@ -47,7 +48,7 @@ export interface PlanBasisOptions {
 /** The basis for the rates now estimated. @since 0.1.0 @category constructors */
 export const makePlanBasis = ({ gpus, latencyOf, learned, models, options, profiled, rateOf, wayMs }: PlanBasisOptions): PlanBasis => {
   const meanParts = new Map(models.map((model) => [model.name, meanPartOf(profiled, gpus, model)]))
-  const demands = demandsOf(models, rateOf, ({ name }) => meanParts.get(name)!, wayMs)
+  const demands = demandsOf(models, rateOf, ({ name }) => meanParts.get(name)!, (model) => wayMs + overlapAllowanceMs(profiled, gpus, model, model.sloMs ?? Infinity))
   return {
     problem: { gpus, options, latency: latencyOf(profiled, learned), demands },
     profiled, learned, meanParts, asked: new Map(demands.map(({ model, rateRps }) => [model, rateRps]))

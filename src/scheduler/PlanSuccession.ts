@@ -23,18 +23,18 @@ const mostOnTheWay = 1 / 4
 
 /**
  * What a plan is asked for at the given rates (items per second): head-room for bursts included, in the order of names. `meanPart` is `rateToPlanFor`'s.
- * What a batch takes besides its execution (`wayMs`) is no part of what profiles tell, so plans leave it free.
+ * What a batch takes besides its execution (`wayMs`, by model) is no part of what plans count, so they leave it free.
  * @since 0.1.0
  * @category planning
  */
 export const demandsOf = (
-  models: Iterable<Model>, rateOf: (model: ModelName) => number, meanPart: (model: Model) => number = () => 1, wayMs = 0
+  models: Iterable<Model>, rateOf: (model: ModelName) => number, meanPart: (model: Model) => number = () => 1, wayMs: (model: Model) => number = () => 0
 ): ReadonlyArray<Demand> =>
   [...models].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map((model) => {
     const { maxBatch, name, serviceClass } = model
     const isBestEffort = serviceClass === "best-effort"
     const sloMs = isBestEffort ? Infinity : model.sloMs ?? Infinity
-    return { model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model)), sloMs: sloMs - Math.min(wayMs, mostOnTheWay * sloMs) }
+    return { model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model)), sloMs: sloMs - Math.min(wayMs(model), mostOnTheWay * sloMs) }
   })
 
 /** Why there is no successor: the plan stays as it is. @since 0.1.0 @category planning */

@@ -12,6 +12,9 @@
  * replaced by the closest monotone one (weighted by the number of executions measured), over batches first, then over shares; what little
  * still contradicts is raised, never lowered. A measured curve that is monotone is left as it is.
  *
+ * **Batches that follow each other.** A point is one batch by itself. Where it was also measured how long one takes between others (`followedMs`),
+ * latencies are shorter by the difference, which is what its copies take; that depends on what is copied, so what one share showed holds for all.
+ *
  * @since 0.1.0
  */
 import type { Gpu, Isolation } from "../core/Gpu.js"
@@ -175,9 +178,38 @@ const valuesAt = (curve: Curve, sharePct: number, upTo: number): Float64Array =>
 interface Measured {
   readonly p99: Curve
   readonly p50: Curve
+  /** What copies take of a batch by itself, by batch. */
+  readonly overlap: Overlap
   readonly memoryBytes: number
   readonly workloadType: WorkloadType | undefined
 }
+
+interface Overlap {
+  /** Ascending. */
+  readonly batches: ReadonlyArray<number>
+  readonly valuesMs: ReadonlyArray<number>
+}
+
+/** Copies are never more than this part of what a batch by itself takes: more is an error of measuring. */
+const mostOverlap = 0.5
+
+/** By batch the least that any share showed; nondecreasing, for larger batches copy more. */
+const overlapOf = (points: ReadonlyArray<ProfilePoint>): Overlap => {
+  const least = new Map<number, number>()
+  for (const { batch, followedMs, p50Ms } of points) {
+    if (followedMs === undefined) continue
+    least.set(batch, Math.min(least.get(batch) ?? Infinity, Math.max(0, Math.min(p50Ms - followedMs, mostOverlap * p50Ms))))
+  }
+  const batches = ascending(least.keys())
+  return { batches, valuesMs: nondecreasing(batches.map((batch) => least.get(batch)!), batches.map(() => 1)) }
+}
+
+/** As measured at the batch, between its neighbours, or of the largest known. */
+const overlapAt = ({ batches, valuesMs }: Overlap, batch: number): number =>
+  batches.length === 0 ? 0 : interpolate(batches, valuesMs, Math.min(batch, batches.at(-1)!))
+
+/** A point's time where batches follow each other. */
+const followed = (overlap: Overlap, ms: number, { batch }: ProfilePoint): number => ms - Math.min(overlapAt(overlap, batch), mostOverlap * ms)
 
 /**
  * A latency model of profiles by GPU type and model. Models and types without a profile are unknown: `Infinity`.
@@ -192,10 +224,12 @@ export const make = (
   for (const [gpuType, models] of profiles) {
     const measured = new Map<ModelName, Measured>()
     for (const [model, profile] of models) {
+      const overlap = overlapOf(profile.points)
       measured.set(model, {
-        p99: makeCurve(profile.points, (point) => point.p99Ms),
+        overlap,
+        p99: makeCurve(profile.points, (point) => followed(overlap, point.p99Ms, point)),
         // A median above the 99th percentile is a slip of the clock or of rounding.
-        p50: makeCurve(profile.points, (point) => Math.min(point.p50Ms, point.p99Ms)),
+        p50: makeCurve(profile.points, (point) => followed(overlap, Math.min(point.p50Ms, point.p99Ms), point)),
         memoryBytes: profile.memoryBytes,
         workloadType: profile.workloadType
       })
@@ -265,6 +299,10 @@ export const make = (
     latencyMs,
     latenciesMs,
     typicalMs,
+    overlapMs: (gpuType, model, batch) => {
+      const measured = find(gpuType, model)
+      return measured === undefined ? 0 : overlapAt(measured.overlap, batch)
+    },
     slowdown,
     interference,
     memoryBytes: (gpuType, model) => find(gpuType, model)?.memoryBytes ?? Infinity,

@@ -136,7 +136,7 @@ export const withPreemption = (hardware: Hardware, preemptMs: number | undefined
 /** The same hardware where models go by other names. @since 0.1.0 @category hardware */
 export const aliased = (hardware: Hardware, profileOf: (model: ModelName) => ModelName): Hardware => {
   const { latency } = hardware
-  const { interference, latenciesMs } = latency
+  const { interference, latenciesMs, overlapMs } = latency
   const real = (execution: Execution): Execution => ({ ...execution, model: profileOf(execution.model) })
   return {
     ...hardware,
@@ -145,6 +145,7 @@ export const aliased = (hardware: Hardware, profileOf: (model: ModelName) => Mod
       typicalMs: (execution) => latency.typicalMs(real(execution)),
       slowdown: (execution, neighbours) => latency.slowdown(real(execution), neighbours.map((group) => group.map(real))),
       ...(latenciesMs === undefined ? {} : { latenciesMs: (type, model, sharePct, upTo) => latenciesMs(type, profileOf(model), sharePct, upTo) }),
+      ...(overlapMs === undefined ? {} : { overlapMs: (type, model, batch) => overlapMs(type, profileOf(model), batch) }),
       ...(interference === undefined ? {} : {
         interference: {
           ...interference,

@@ -76,6 +76,27 @@ describe("Profiler", () => {
       assert.deepStrictEqual(seen.at(-1), [8, 8])
     }).pipe(Effect.provide(layerOf(linear))))
 
+  it.live("tells on the largest share what batches take that follow each other, where copies have engines of their own", () => {
+    const copying: ModelProfile = {
+      ...steady("copying", [[50, 1, 1], [50, 4, 2], [100, 1, 0.6], [100, 4, 1.2]]),
+      points: [[50, 1, 1, 0.1], [50, 4, 2, 0.4], [100, 1, 0.6, 0.1], [100, 4, 1.2, 0.4]].map(([sharePct, batch, ms, copyMs]) =>
+        ({ sharePct: sharePct!, batch: batch!, meanMs: ms!, p50Ms: ms!, p90Ms: ms!, p99Ms: ms!, count: 10, followedMs: ms! - copyMs! })) as never
+    }
+    const profile = replayed(copying)
+    const found = (isolation: Gpu["isolation"]) =>
+      Effect.flatMap(Profiler, (profiler) => profiler.profile({ model: named("copying", 4), gpu: { ...gpuOf(profile), isolation }, budgetMs: 200 }))
+    return Effect.gen(function*() {
+      const { points } = yield* found("mps")
+      for (const { batch, followedMs, p50Ms, sharePct } of points) {
+        const at = copying.points.find((point) => point.batch === batch && point.sharePct === sharePct)
+        if (at !== undefined) assert.closeTo(p50Ms, at.p50Ms, 1e-6)
+        if (sharePct === 50) assert.isUndefined(followedMs)
+        else if (at !== undefined) assert.closeTo(followedMs!, at.followedMs!, 0.02)
+      }
+      assert.isTrue((yield* found("threads")).points.every(({ followedMs }) => followedMs === undefined))
+    }).pipe(Effect.provide(layerOf(profile)))
+  })
+
   it.live("measures the whole of a device that is shared by turns, and divides for the other shares", () => {
     const layer = ProfilerLive.layer().pipe(Layer.provide(Layer.map(
       Layer.provide(Emulated.layer({ profiles: [linear] }), Emulated.layerInventory(linear, { count: 1, sharesPct: [50, 100] })),
@@ -99,7 +120,9 @@ describe("Profiler", () => {
   })
 
   const counted = (profile: Profile, failsBeside: boolean) => {
+    /** `running`: glets that run something. */
     const state = { open: 0, mostOpen: 0, running: 0, mostRunning: 0, loads: 0 }
+    const batches = new Map<string, number>()
     // Of a device of ten gigabytes, each load takes one; what a load sees go is what all take that load beside it.
     const gigabyte = 2 ** 30
     const layer = ProfilerLive.layer().pipe(Layer.provide(Layer.map(
@@ -114,20 +137,24 @@ describe("Profiler", () => {
             Effect.zipRight(executor.open(spec)),
             Effect.map((handle) => ({
               ...handle,
-              load: (model, batches) =>
+              load: (model, warm) =>
                 Effect.suspend(() => {
                   state.loads += 1
                   assert.strictEqual(state.running, 0, "loads while another share is measured")
                   return failsBeside && state.open > 1
                     ? Effect.fail(new ModelLoadFailed({ model: model.name, glet: spec.id, reason: "no-memory", detail: "no room beside others" }))
-                    : Effect.map(Effect.zipLeft(handle.load(model, batches), Effect.yieldNow()), (report) => ({ ...report, memoryBytes: state.loads * gigabyte }))
+                    : Effect.map(Effect.zipLeft(handle.load(model, warm), Effect.yieldNow()), (report) => ({ ...report, memoryBytes: state.loads * gigabyte }))
                 }),
               stats: Effect.map(handle.stats, (stats) => ({ ...stats, freeDeviceBytes: (10 - state.loads) * gigabyte })),
               start: (batch, onEnd) => {
-                state.running += 1
-                state.mostRunning = Math.max(state.mostRunning, state.running)
+                const change = (by: number) => {
+                  batches.set(spec.id, (batches.get(spec.id) ?? 0) + by)
+                  state.running = [...batches.values()].filter((count) => count > 0).length
+                  state.mostRunning = Math.max(state.mostRunning, state.running)
+                }
+                change(1)
                 handle.start(batch, (end) => {
-                  state.running -= 1
+                  change(-1)
                   onEnd(end)
                 })
               }

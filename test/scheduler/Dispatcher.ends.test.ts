@@ -132,3 +132,37 @@ describe("what is lost", () => {
     assert.strictEqual(outcome(dispatcher.offer(2, request(a), ignore).end), "ModelNotFound")
   })
 })
+
+describe("what a batch took", () => {
+  const overlapMs = Float64Array.from(latency, () => 2)
+  /** Mean of measured over predicted, of batches that come to the idle glet and of those that follow. */
+  const ratioOf = (options: Parameters<typeof route>[2], isFollowing: boolean, tookMs: number): number => {
+    const dispatcher = exact([a], [glet("gpu/0", [route(a, latency, { typicalRatio: 1, planBatch: 1, batchLimit: 1, ...options })])])
+    dispatcher.gletReady(g0, 2)
+    let now = 0
+    const next = () => {
+      dispatcher.offer(now, request(a, { timeoutMs: 1e6 }), ignore)
+      return dispatcher.pull(now, g0)!
+    }
+    let running = next()
+    dispatcher.view.takeMeasured()
+    for (let i = 0; i < 20; i++) {
+      const behind = isFollowing ? next() : undefined
+      assert.strictEqual(behind !== undefined, isFollowing)
+      now += tookMs
+      // The first followed none.
+      dispatcher.batchEnded(now, running, done(tookMs))
+      if (i === 0) dispatcher.view.takeMeasured()
+      running = behind ?? next()
+    }
+    return dispatcher.view.takeMeasured()[0]!.works[0]!.ratio
+  }
+
+  it("is held against the prediction without the copies of one that came to the idle glet", () => {
+    const ms = latency[1]!
+    assert.approximately(ratioOf({ overlapMs }, false, ms + 2), 1, 1e-9)
+    assert.approximately(ratioOf({ overlapMs }, true, ms), 1, 1e-9)
+    assert.approximately(ratioOf({ overlapMs }, true, ms + 2), (ms + 2) / ms, 1e-9)
+    assert.approximately(ratioOf({}, false, ms + 2), (ms + 2) / ms, 1e-9)
+  })
+})

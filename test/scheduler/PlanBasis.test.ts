@@ -4,6 +4,7 @@ import { emptyPlan } from "../../src/core/Plan.js"
 import type { PlanAttempt } from "../../src/scheduler/PlanBasis.js"
 import { planLeavingTime } from "../../src/scheduler/PlanBasis.js"
 import { demandsOf } from "../../src/scheduler/PlanSuccession.js"
+import { overlapAllowanceMs } from "../../src/scheduler/OverlapAllowance.js"
 import { makeModel } from "./harness.js"
 
 const model = makeModel("a", { sloMs: 8 })
@@ -61,9 +62,23 @@ describe("plans that leave time for the way", () => {
   })
 
   it("are asked for objectives that are shorter by it, by a quarter at most, at the same rates", () => {
-    const shorter = (wayMs: number) => demandsOf([model], () => 100, () => 1, wayMs)[0]!
+    const shorter = (wayMs: number) => demandsOf([model], () => 100, () => 1, () => wayMs)[0]!
     assert.deepStrictEqual([0, 0.5, 2, 5].map((wayMs) => shorter(wayMs).sloMs), [8, 7.5, 6, 6])
     assert.strictEqual(shorter(0.5).rateRps, demands[0]!.rateRps)
-    assert.strictEqual(demandsOf([makeModel("b")], () => 1, () => 1, 3)[0]!.sloMs, Infinity)
+    assert.strictEqual(demandsOf([makeModel("b")], () => 1, () => 1, () => 3)[0]!.sloMs, Infinity)
+  })
+})
+
+describe("the allowance for copies", () => {
+  const gpus = [{ type: "t", sharesPct: [50, 100] }] as never
+  const latency = { latencyMs: ({ batch, sharePct }: { readonly batch: number; readonly sharePct: number }) => (100 * batch) / sharePct, overlapMs: (_: string, __: unknown, batch: number) => 0.1 * batch } as never
+
+  it("is that of the largest batch that the objective allows on the whole GPU", () => {
+    const of = (sloMs: number, maxBatch = 32) => overlapAllowanceMs(latency, gpus, makeModel("a", { maxBatch }), sloMs)
+    assert.approximately(of(Infinity), 3.2, 1e-12)
+    assert.approximately(of(20), 0.8, 1e-12)
+    assert.approximately(of(20, 4), 0.4, 1e-12)
+    assert.strictEqual(of(1), 0)
+    assert.strictEqual(overlapAllowanceMs({ latencyMs: () => 1 } as never, gpus, makeModel("a"), 20), 0)
   })
 })

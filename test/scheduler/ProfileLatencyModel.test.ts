@@ -56,6 +56,27 @@ describe("ProfileLatencyModel", () => {
     assert.strictEqual(bumpy.latencyMs(at(100, 8)), 9)
   })
 
+  it("counts batches as they take where they follow each other, by what the share showed that it was measured on", () => {
+    const copying = (followed: ReadonlyArray<number | undefined>) =>
+      modelOf([point(50, 1, 10, 9), point(50, 8, 40, 36), ...([[1, 6], [8, 20]] as const).map(([batch, ms], i) => {
+        const followedMs = followed[i]
+        return followedMs === undefined ? point(100, batch, ms) : { ...point(100, batch, ms), followedMs }
+      })])
+    const found = copying([4.9, 15])
+    // 5.4 alone at the median, 4.9 between others; 18 and 15.
+    assert.approximately(found.latencyMs(at(100, 1)), 5.5, 1e-9)
+    assert.approximately(found.typicalMs(at(100, 8)), 15, 1e-9)
+    assert.approximately(found.latencyMs(at(50, 8)), 37, 1e-9)
+    assert.approximately(found.typicalMs(at(50, 1)), 8.5, 1e-9)
+    assert.deepStrictEqual([1, 8, 100].map((batch) => Math.round(found.overlapMs!("cpu", model, batch) * 1e6) / 1e6), [0.5, 3, 3])
+    assert.approximately(found.overlapMs!("cpu", model, 4.5), 1.75, 1e-9)
+    // Nothing measured, and what cannot be.
+    assert.strictEqual(copying([undefined, undefined]).latencyMs(at(100, 8)), 20)
+    assert.strictEqual(copying([undefined, undefined]).overlapMs!("cpu", model, 8), 0)
+    assert.strictEqual(copying([5.4, 30]).latencyMs(at(100, 8)), 20)
+    assert.approximately(copying([5.4, 1]).latencyMs(at(100, 8)), 11, 1e-9)
+  })
+
   const noisy = fc.array(
     fc.record({
       sharePct: fc.constantFrom(10, 25, 50, 75, 100),

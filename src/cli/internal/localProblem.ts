@@ -8,6 +8,7 @@ import type { ModelProfile, ProfileError } from "../../core/Profile.js"
 import { ProfileStore } from "../../core/Profile.js"
 import * as ProfileLatencyModel from "../../scheduler/ProfileLatencyModel.js"
 import { meanPartOf } from "../../scheduler/BurstHeadroom.js"
+import { overlapAllowanceMs } from "../../scheduler/OverlapAllowance.js"
 import { demandsOf } from "../../scheduler/PlanSuccession.js"
 import type { RepositoryError } from "../../server/repository/RepositoryError.js"
 import { CliError } from "../CliError.js"
@@ -43,7 +44,7 @@ export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliErro
     const rates = new Map(models.map(({ expectedRateRps, name }) => [name, expectedRateRps]))
     return {
       gpus,
-      demands: demandsOf(models, (name) => rates.get(name) ?? 0, (model) => meanPartOf(latency, gpus, model)),
+      demands: demandsOf(models, (name) => rates.get(name) ?? 0, (model) => meanPartOf(latency, gpus, model), (model) => overlapAllowanceMs(latency, gpus, model, model.sloMs ?? Infinity)),
       latency,
       options: defaultPlanOptions
     }

@@ -2,8 +2,6 @@
 import * as Effect from "effect/Effect"
 import type { Batch, BatchEnd, GletHandle } from "../Executor.js"
 
-/** Batches that each glet has on its way, where its depth allows: as a server under load keeps them, so that copies overlap executions. */
-const outstanding = 2
 /** Executions of each that count, however long they take: the time that was asked for is then exceeded, up to `mostTimes` of it. */
 const fewest = 8
 const mostTimes = 10
@@ -46,7 +44,8 @@ export const runTogether = (
         })
       }
       for (const [i, { handle }] of companions.entries()) {
-        for (let n = 0; n < Math.min(outstanding, handle.depth); n++) start(i)
+        // As a server under load does, so that copies overlap executions.
+        for (let n = 0; n < handle.depth; n++) start(i)
       }
       return Effect.sync(() => {
         isOver = true

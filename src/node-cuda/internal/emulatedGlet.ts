@@ -135,7 +135,9 @@ export const makeEmulatedGlet = ({ latency, neighbours, preemptible, random, spe
     const writingMs = performance.now()
     writeZeros(next)
     const writtenMs = performance.now() - writingMs
-    computing.begin(beganMs, next.execution, quantileMs(next.distribution, random()), (endMs, computedMs) => {
+    const { batch, gpuType, model } = next.execution
+    const aloneMs = quantileMs(next.distribution, random()) + (beganMs > next.queuedMs ? 0 : latency.overlapMs?.(gpuType, model, batch) ?? 0)
+    computing.begin(beganMs, next.execution, aloneMs, (endMs, computedMs) => {
       freeMs = endMs
       current = undefined
       batches++

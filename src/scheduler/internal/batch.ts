@@ -5,6 +5,7 @@ import type { InferRequest } from "../../core/Request.js"
 
 interface RouteOfBatch {
   readonly glet: unknown
+  readonly overlapMs: (items: number) => number
 }
 
 export class BatchOf<R extends RouteOfBatch, T> implements Batch {
@@ -30,5 +31,15 @@ export class BatchOf<R extends RouteOfBatch, T> implements Batch {
 
   get glet(): R["glet"] {
     return this.route.glet
+  }
+
+  /** Of one that ended: whether another ran when it came to the glet. */
+  get isFollowing(): boolean {
+    return this.startMs > this.pulledMs
+  }
+
+  /** Of one that ended: what it took longer, in ms, because it did not follow another. */
+  get overlapMs(): number {
+    return this.isFollowing ? 0 : this.route.overlapMs(this.items)
   }
 }

@@ -27,8 +27,9 @@ export class BatchEnds {
     lanes.forgetGlet(glet)
     if (end.ok) {
       const executionMs = end.inputMs + end.inferMs + end.outputMs
-      route.observe(nowMs, batch.items, executionMs, serviceMs)
-      glet.observeOverhead(Math.max(0, serviceMs - executionMs), batch.startMs > batch.pulledMs)
+      // Predictions are of batches that follow others: what copies add to one that does not says nothing of how right they are.
+      route.observe(nowMs, batch.items, executionMs - Math.min(batch.overlapMs, executionMs / 2), serviceMs)
+      glet.observeOverhead(Math.max(0, serviceMs - executionMs), batch.isFollowing)
       this.answer(nowMs, batch, end)
     } else if (end.error._tag === "BatchFailed") {
       retries.batchFailed(nowMs, batch, end.error.detail)

@@ -102,6 +102,12 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     return this.tabulated(items) / (this.spec.headroom ?? 1)
   }
 
+  /** What a batch of so many items takes longer where the glet was idle when it came, in ms. */
+  overlapMs(items: number): number {
+    const { overlapMs } = this.spec
+    return overlapMs === undefined ? 0 : overlapMs[Math.min(items, overlapMs.length - 1)]!
+  }
+
   doubt(): void {
     this.ratio.doubt()
     this.glet.doubtOverhead()

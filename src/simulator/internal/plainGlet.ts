@@ -47,7 +47,7 @@ export class PlainGlet extends SimulatedGlet {
     this.beganMs = Math.max(this.cameMs[0]!, this.freeMs)
     const known = this.lookUp(this.batches[0]!)
     this.running = known ?? undefined
-    this.durationMs = known === null ? NaN : this.draw(known) * this.slowdown(known)
+    this.durationMs = known === null ? NaN : this.draw(known, this.beganMs > this.cameMs[0]!) * this.slowdown(known)
     const wayBackMs = this.input.costs.overheadMs / 2
     this.host.schedule(this, this.beganMs + (known === null ? 0 : this.durationMs) + wayBackMs, EventKind.batchEnd)
   }

@@ -41,7 +41,7 @@ abstract class TimedGlet extends SimulatedGlet {
         this.end(nowMs, NaN)
       } else {
         this.hasBegun = true
-        this.begins(nowMs, known)
+        this.begins(nowMs, known, nowMs > this.cameMs[next]!)
       }
     }
   }
@@ -56,7 +56,8 @@ abstract class TimedGlet extends SimulatedGlet {
     this.idle(nowMs)
   }
 
-  protected abstract begins(nowMs: number, known: Known): void
+  /** `isFollowing`: it waited for the one before. */
+  protected abstract begins(nowMs: number, known: Known, isFollowing: boolean): void
 
   /** How long the batch begun took, where it has ended. */
   protected abstract ends(nowMs: number): number | undefined
@@ -94,7 +95,7 @@ export class ClaimingGlet extends TimedGlet {
     this.host.schedule(this, this.endMs, EventKind.gletTurn)
   }
 
-  protected begins(nowMs: number, known: Known): void {
+  protected begins(nowMs: number, known: Known, isFollowing: boolean): void {
     if (!this.claims) {
       this.claims = true
       this.gpu.claim(nowMs, this.place.sharePct)
@@ -102,7 +103,7 @@ export class ClaimingGlet extends TimedGlet {
     this.heldMs = this.gpu.heldMs(nowMs)
     this.heldUntilMs = nowMs + this.heldMs
     this.running = known
-    this.endMs = this.heldUntilMs + this.draw(known) * this.slowdown(known)
+    this.endMs = this.heldUntilMs + this.draw(known, isFollowing) * this.slowdown(known)
     this.host.schedule(this, this.endMs, EventKind.gletTurn)
   }
 
@@ -144,9 +145,9 @@ export class YieldingGlet extends TimedGlet {
     return this.endedBusyMs + (this.begun === undefined ? 0 : this.batch.busyMs(nowMs))
   }
 
-  protected begins(nowMs: number, known: Known): void {
+  protected begins(nowMs: number, known: Known, isFollowing: boolean): void {
     this.begun = known
-    this.batch.begin(nowMs, this.draw(known))
+    this.batch.begin(nowMs, this.draw(known, isFollowing))
   }
 
   protected ends(nowMs: number): number | undefined {

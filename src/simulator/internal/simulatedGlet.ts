@@ -21,6 +21,8 @@ export interface Known {
   readonly execution: Execution
   readonly group: ReadonlyArray<Execution>
   readonly distribution: LatencyDistribution
+  /** What it takes longer where it does not follow another. */
+  readonly overlapMs: number
   readonly effect: Effect
 }
 
@@ -106,9 +108,9 @@ export abstract class SimulatedGlet {
 
   protected abstract stop(nowMs: number): void
 
-  /** How long a batch takes alone, drawn. */
-  protected draw({ distribution }: Known): number {
-    return quantileMs(distribution, this.random())
+  /** How long a batch takes without neighbours, drawn; `isFollowing`: it waited for the one before. */
+  protected draw({ distribution, overlapMs }: Known, isFollowing: boolean): number {
+    return quantileMs(distribution, this.random()) + (isFollowing ? 0 : overlapMs)
   }
 
   /** By which factor what computes beside it slows it down now. */
@@ -137,6 +139,7 @@ export abstract class SimulatedGlet {
     if (found !== undefined) return found
     const execution: Execution = { gpuType: this.input.gpus[this.place.gpu]!.type, model: model.name, sharePct: this.place.sharePct, batch }
     const distribution = this.input.distribution(execution)
-    return sizes[batch] = distribution === undefined ? null : { execution, group: [execution], distribution, effect: effectOf(this.input, execution) }
+    const overlapMs = this.input.latency.overlapMs?.(execution.gpuType, model.name, batch) ?? 0
+    return sizes[batch] = distribution === undefined ? null : { execution, group: [execution], distribution, overlapMs, effect: effectOf(this.input, execution) }
   }
 }
