@@ -97,6 +97,24 @@ describe("Simulation", () => {
     }
   })
 
+  it("a batch that comes to an idle glet takes the time of its copies longer, one that waited for another does not", () => {
+    const [serviceMs, overlapMs] = [4, 1]
+    for (const preemptMs of [undefined, 0.2]) {
+      const at = (rate: number) => {
+        const model = modelOf("m", { maxBatch: 1, sloMs: 1e6, expectedRateRps: 250 })
+        const exact = { ...latencyFor([model]), latencyMs: () => serviceMs, typicalMs: () => serviceMs, overlapMs: () => overlapMs }
+        const report = simulate(inputOf([model], [open(model.name, [rate], { distribution: "uniform", seed: 1 })], {
+          latency: exact, distribution: () => ({ lowestMs: serviceMs, p50Ms: serviceMs, p90Ms: serviceMs, p99Ms: serviceMs }),
+          replans: false, durationMs: 10_000, gpu: { sharesPct: [100], units: 1, ...(preemptMs === undefined ? {} : { preemptMs }) }, costs: { overheadMs: 0, openMs: 0, loadMs: () => 0, planningMs: 0 }
+        }))
+        return (1000 * report.gpus.busyGpuSeconds) / report.models[0]!.offered
+      }
+      assert.approximately(at(50), serviceMs + overlapMs, 0.01)
+      // Twice as many as there is time for: all but the first follow another.
+      assert.approximately(at(500), serviceMs, 0.01)
+    }
+  })
+
   it("keeps SLOs with room to spare, and at twice the capacity answers about as much as the GPU can", () => {
     const at = (rate: number) => {
       const model = modelOf("m", { expectedRateRps: rate, sloMs: 60 })
