@@ -74,6 +74,11 @@ export interface PlanOptions {
    * they run in larger batches. Default true.
    */
   readonly gather?: boolean
+  /**
+   * The part of every objective that `demands` already leave free for what nobody measures, 0 to 1: planners need not know, batches are formed by it
+   * (`ModelRoute.sparedMs`). Default 0.
+   */
+  readonly sparedPart?: number
   /** Planner `static`: the glets there are. */
   readonly fixedGlets?: ReadonlyArray<FixedGlet>
   /** Planners `elastic` and `elastic-int`: try every way to cut the GPUs in two first. */

@@ -40,6 +40,11 @@ export interface ModelRoute {
   readonly latencyMs: Float64Array
   /** What a batch that comes to the idle glet takes longer (`LatencyModel.overlapMs`), by its items; 0 where absent. */
   readonly overlapMs?: Float64Array
+  /**
+   * So much of the objective the plan leaves free, in ms, for what nobody measures: where batches can be formed so that requests end by so much before their
+   * deadlines, they are. Default: 0.
+   */
+  readonly sparedMs?: number
   /** Median over 99th percentile of the planned batch. */
   readonly typicalRatio: number
   /** By which factor `latencyMs` is longer than what is expected: the plan's head-room. Default: 1. */

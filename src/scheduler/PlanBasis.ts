@@ -30,6 +30,14 @@ export interface PlanBasis {
   readonly meanParts: ReadonlyMap<ModelName, number>
 }
 
+/** What a plan leaves free of objectives. @since 0.1.0 @category planning */
+export interface Leaving {
+  /** What a batch takes besides its execution, almost always, ms. */
+  readonly wayMs: number
+  /** At least this part of every objective. */
+  readonly part: number
+}
+
 /** @since 0.1.0 @category planning */
 export interface PlanBasisOptions {
   readonly models: ReadonlyArray<Model>
@@ -39,18 +47,19 @@ export interface PlanBasisOptions {
   readonly rateOf: (model: ModelName) => number
   readonly profiled: LatencyModel
   readonly learned: LearnedInterference
-  /** What a batch takes besides its execution, almost always, ms: objectives are shorter by it. */
-  readonly wayMs: number
+  readonly leaving: Leaving
   /** Whoever plans again and again keeps a `withLearnedOnce`. */
   readonly latencyOf: typeof withLearned
 }
 
 /** The basis for the rates now estimated. @since 0.1.0 @category constructors */
-export const makePlanBasis = ({ gpus, latencyOf, learned, models, options, profiled, rateOf, wayMs }: PlanBasisOptions): PlanBasis => {
+export const makePlanBasis = ({ gpus, latencyOf, learned, leaving: { part, wayMs }, models, options, profiled, rateOf }: PlanBasisOptions): PlanBasis => {
   const meanParts = new Map(models.map((model) => [model.name, meanPartOf(profiled, gpus, model)]))
-  const demands = demandsOf(models, rateOf, ({ name }) => meanParts.get(name)!, (model) => wayMs + overlapAllowanceMs(profiled, gpus, model, model.sloMs ?? Infinity))
+  const demands = demandsOf(models, rateOf, ({ name }) => meanParts.get(name)!, {
+    part, wayMs: (model) => wayMs + overlapAllowanceMs(profiled, gpus, model, model.sloMs ?? Infinity)
+  })
   return {
-    problem: { gpus, options, latency: latencyOf(profiled, learned), demands },
+    problem: { gpus, options: part > 0 ? { ...options, sparedPart: part } : options, latency: latencyOf(profiled, learned), demands },
     profiled, learned, meanParts, asked: new Map(demands.map(({ model, rateRps }) => [model, rateRps]))
   }
 }
@@ -83,15 +92,36 @@ const explainedBy = (attempt: PlanAttempt, { plan: other }: PlanAttempt): PlanAt
 /** Rates are sums of floating-point numbers. */
 const nearlyAll = 1 - 1e-6
 
+/** By how much all rates could grow under a plan that was made for that; 0 for others, and where best-effort work has a use for what is left. */
+const growthOf = ({ basis, plan }: PlanAttempt): number => {
+  if (Either.isLeft(plan) || plan.right.objective !== "headroom" || plan.right.shortfalls.length > 0) return 0
+  return basis.problem.demands.some(({ serviceClass }) => serviceClass === "best-effort") ? 0 : plan.right.headroom ?? 0
+}
+
 /**
- * The plan to deploy, asked for by the time that it leaves free for the way, ms; whoever runs this makes the plans. One that carries less than was asked
- * for is made again without that time: to be late now and then is better than to leave a model out.
+ * Where rates could grow by this factor, some of that is given for answers that come earlier: half of each objective is left free, or a quarter, if rates can still
+ * grow by the other factor. An objective that is used up to the last is missed whenever a client, a network or a host is late.
+ */
+const roomyGrowth = 1.2
+const leastGrowth = 1.1
+const roomyParts = [1 / 2, 1 / 4]
+
+/**
+ * The plan to deploy, asked for by what it leaves free of objectives; whoever runs this makes the plans. One that carries less than was asked for is made
+ * again without the time for the way: to be late now and then is better than to leave a model out.
  * @since 0.1.0
  * @category planning
  */
-export function* planLeavingTime(wayMs: number): Generator<number, PlanAttempt, PlanAttempt> {
-  const first = yield wayMs
+export function* planLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt, PlanAttempt> {
+  const first = yield { wayMs, part: 0 }
+  if (growthOf(first) >= roomyGrowth) {
+    for (const part of roomyParts) {
+      const roomy = yield { wayMs, part }
+      if (growthOf(roomy) >= leastGrowth) return roomy
+    }
+    return first
+  }
   if (wayMs === 0 || carriedPart(first) >= nearlyAll) return first
-  const second = yield 0
+  const second = yield { wayMs: 0, part: 0 }
   return Either.isLeft(first.plan) || carriedPart(second) > carriedPart(first) + 1e-9 ? second : explainedBy(first, second)
 }

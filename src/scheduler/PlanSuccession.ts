@@ -21,20 +21,33 @@ import { routesOfPlan, warmBatches } from "./RoutesOfPlan.js"
 /** The part of an objective that what batches take besides their execution may have at most: with more, hardly a plan would be left. */
 const mostOnTheWay = 1 / 4
 
+/** What plans leave free of objectives. @since 0.1.0 @category planning */
+export interface Allowance {
+  /** What a batch takes besides its execution, in ms: no part of what plans count. */
+  readonly wayMs: (model: Model) => number
+  /** At least this part of every objective, for what nobody here measures: a client, a network or a host that is late. */
+  readonly part: number
+}
+
+/** @since 0.1.0 @category planning */
+export const noAllowance: Allowance = { wayMs: () => 0, part: 0 }
+
+const planningSloMs = (sloMs: number, model: Model, { part, wayMs }: Allowance): number =>
+  sloMs === Infinity ? Infinity : sloMs - Math.max(part * sloMs, Math.min(wayMs(model), mostOnTheWay * sloMs))
+
 /**
  * What a plan is asked for at the given rates (items per second): head-room for bursts included, in the order of names. `meanPart` is `rateToPlanFor`'s.
- * What a batch takes besides its execution (`wayMs`, by model) is no part of what plans count, so they leave it free.
  * @since 0.1.0
  * @category planning
  */
 export const demandsOf = (
-  models: Iterable<Model>, rateOf: (model: ModelName) => number, meanPart: (model: Model) => number = () => 1, wayMs: (model: Model) => number = () => 0
+  models: Iterable<Model>, rateOf: (model: ModelName) => number, meanPart: (model: Model) => number = () => 1, allowance: Allowance = noAllowance
 ): ReadonlyArray<Demand> =>
   [...models].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map((model) => {
     const { maxBatch, name, serviceClass } = model
     const isBestEffort = serviceClass === "best-effort"
     const sloMs = isBestEffort ? Infinity : model.sloMs ?? Infinity
-    return { model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model)), sloMs: sloMs - Math.min(wayMs(model), mostOnTheWay * sloMs) }
+    return { model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model)), sloMs: planningSloMs(sloMs, model, allowance) }
   })
 
 /** Why there is no successor: the plan stays as it is. @since 0.1.0 @category planning */

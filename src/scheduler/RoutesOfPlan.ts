@@ -74,6 +74,7 @@ const smallest = (values: ReadonlyArray<number>): number => values.reduce((least
 const routesOfGlet = (
   problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, models: ReadonlyMap<ModelName, Model>
 ): ReadonlyArray<ModelRoute> => {
+  const { sparedPart = 0 } = problem.options
   const blockingMs = glet.bestEffort.reduce((most, work) => Math.max(most, work.blockingMs), 0)
   const routes: Array<ModelRoute> = []
   const add = (
@@ -85,6 +86,7 @@ const routesOfGlet = (
     if (latencyMs.length < 2) return
     routes.push({
       model, ...route, latencyMs, typicalRatio, headroom: problem.options.latencyHeadroom, planBatch: work.batch,
+      ...(sparedPart > 0 && model.sloMs !== undefined ? { sparedMs: sparedPart * model.sloMs } : {}),
       ...(overlapMs === undefined ? {} : { overlapMs }),
       batchLimit: largestEfficient(typicalMs, work.batch, largestWithin(latencyMs, work.batch, limitMs))
     })

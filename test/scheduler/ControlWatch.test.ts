@@ -19,7 +19,7 @@ const [a, b] = [makeModel("a", { sloMs: 50 }), makeModel("b", { sloMs: 50 })]
 const gpu = gpuOf(0, { isolation: "green" })
 const profiled = latencyOf([a, b].map(({ name }) => ({ name, fixedMs: 2, itemMs: 0.5, usefulPct: 100, largestBatch: 16, memoryBytes: mb })))
 const basis = makePlanBasis({
-  models: [b, a], gpus: [gpu], options: defaultPlanOptions, rateOf: () => 100, profiled, learned: nothingLearned, wayMs: 0, latencyOf: withLearned
+  models: [b, a], gpus: [gpu], options: defaultPlanOptions, rateOf: () => 100, profiled, learned: nothingLearned, leaving: { wayMs: 0, part: 0 }, latencyOf: withLearned
 })
 const plan: Plan = {
   ...emptyPlan, generation: 1,

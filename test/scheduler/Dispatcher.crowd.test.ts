@@ -45,6 +45,38 @@ describe("a glet that many models share", () => {
     assert.isFalse(follows(10 * wayMs, 2))
   })
 
+  it("lets a lax model neither follow nor go first nor grow where that would use up what the plan spares a short objective", () => {
+    /** Whether the lax one is given behind a batch that runs; which goes first of two that wait; and how large the lax batch is then. */
+    const forms = (sparedMs: number, shortSloMs = 10) => {
+      const short = makeModel("short", { sloMs: shortSloMs, maxBatch: 8 })
+      const make = () => {
+        const dispatcher = new Dispatcher({ answerMs: 0, overheadMs: 0, maxQueued: 100 })
+        for (const model of [short, lax]) dispatcher.setModel(model)
+        dispatcher.setRoutes([glet(g0, [
+          route(short, linear(1, 0, 8), { typicalRatio: 1, ...(sparedMs > 0 ? { sparedMs } : {}) }), route(lax, linear(2, 0.25, 8), { typicalRatio: 1, planBatch: 1 })
+        ])])
+        dispatcher.gletReady(g0, 3)
+        return dispatcher
+      }
+      const busy = make()
+      offer(busy, 0, lax)
+      busy.pull(0, g0)
+      offer(busy, 0, lax)
+      const follows = busy.pull(0, g0) !== undefined
+      const waiting = make()
+      for (let i = 0; i < 8; i++) offer(waiting, 0, lax)
+      offer(waiting, 0, short)
+      const first = waiting.pull(0, g0)!
+      return { follows, first: first.model.name as string, items: first.items }
+    }
+    // What has not come yet would end 5.5 ms after it did, and what waits behind eight 5 ms.
+    assert.deepStrictEqual(forms(0), { follows: true, first: "lax", items: 8 })
+    assert.deepStrictEqual(forms(4), { follows: true, first: "lax", items: 8 })
+    assert.deepStrictEqual(forms(5), { follows: false, first: "lax", items: 8 })
+    assert.deepStrictEqual(forms(6), { follows: false, first: "short", items: 1 })
+    assert.isTrue(forms(40, 60).follows, "objectives that are alike spare each other nothing")
+  })
+
   it("lets those go first of whom one would miss behind a lax batch that can wait for all of them, and not otherwise", () => {
     let laxFirst = 0
     let laxLater = 0

@@ -27,7 +27,8 @@ const run = (wayMs: number, parts: ReadonlyArray<number | undefined>) => {
   const made = parts.map(attempt)
   let step = search.next()
   while (step.done !== true) {
-    asked.push(step.value)
+    asked.push(step.value.wayMs)
+    assert.strictEqual(step.value.part, 0)
     step = search.next(made[asked.length - 1]!)
   }
   const { basis } = step.value
@@ -62,10 +63,42 @@ describe("plans that leave time for the way", () => {
   })
 
   it("are asked for objectives that are shorter by it, by a quarter at most, at the same rates", () => {
-    const shorter = (wayMs: number) => demandsOf([model], () => 100, () => 1, () => wayMs)[0]!
+    const shorter = (wayMs: number, part = 0) => demandsOf([model], () => 100, () => 1, { wayMs: () => wayMs, part })[0]!
     assert.deepStrictEqual([0, 0.5, 2, 5].map((wayMs) => shorter(wayMs).sloMs), [8, 7.5, 6, 6])
+    assert.deepStrictEqual([0, 0.5, 5].map((wayMs) => shorter(wayMs, 0.5).sloMs), [4, 4, 4])
+    assert.strictEqual(shorter(2, 0.1).sloMs, 6)
     assert.strictEqual(shorter(0.5).rateRps, demands[0]!.rateRps)
-    assert.strictEqual(demandsOf([makeModel("b")], () => 1, () => 1, () => 3)[0]!.sloMs, Infinity)
+    assert.strictEqual(demandsOf([makeModel("b")], () => 1, () => 1, { wayMs: () => 3, part: 0.5 })[0]!.sloMs, Infinity)
+  })
+})
+
+describe("plans that leave half or a quarter of objectives free", () => {
+  /** Under which all rates could grow so many times. */
+  const growing = (headroom: number | undefined, serviceClass = "latency-critical"): PlanAttempt => ({
+    basis: { problem: { demands: [...demands, { ...demands[0]!, serviceClass }] } } as never,
+    plan: Either.right({ ...(attempt(1).plan as Either.Right<never, PlanAttempt["plan"] extends Either.Either<infer A, unknown> ? A : never>).right, ...(headroom === undefined ? {} : { objective: "headroom", headroom }) })
+  })
+  /** What was left of objectives, and which attempt was taken. */
+  const search = (...attempts: ReadonlyArray<PlanAttempt>) => {
+    const search = planLeavingTime(0.5)
+    const parts: Array<number> = []
+    let step = search.next()
+    while (step.done !== true) {
+      assert.strictEqual(step.value.wayMs, 0.5)
+      parts.push(step.value.part)
+      step = search.next(attempts[parts.length - 1]!)
+    }
+    return { parts, taken: attempts.indexOf(step.value) }
+  }
+
+  it("are taken where rates could grow by a fifth without, and by a tenth nonetheless", () => {
+    assert.deepStrictEqual(search(growing(1.2), growing(1.1)), { parts: [0, 0.5], taken: 1 })
+    assert.deepStrictEqual(search(growing(9), growing(1.05), growing(1.2)), { parts: [0, 0.5, 0.25], taken: 2 })
+    assert.deepStrictEqual(search(growing(9), attempt(undefined), growing(1.05)), { parts: [0, 0.5, 0.25], taken: 0 })
+  })
+
+  it("are not made where there is no such room, or something else to do with it", () => {
+    for (const first of [growing(1.15), growing(undefined), growing(9, "best-effort")]) assert.deepStrictEqual(search(first), { parts: [0], taken: 0 })
   })
 })
 

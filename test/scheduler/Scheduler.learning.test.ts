@@ -6,7 +6,7 @@ import { defaultInterferenceWatch } from "../../src/scheduler/InterferenceWatch.
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
 import { critical, load, observed, pass, register, withScheduler } from "./service.js"
 
-const model = critical("one", { sloMs: 50, expectedRateRps: 1200, maxBatch: 16 })
+const model = critical("one", { sloMs: 150, expectedRateRps: 2200, maxBatch: 16 })
 
 /** Serves for `forMs`, then counts for a second: the part of requests in time, glets, and why plans were made. */
 const serve = (learning: typeof defaultInterferenceWatch | undefined, forMs: number) => {
@@ -25,8 +25,8 @@ const serve = (learning: typeof defaultInterferenceWatch | undefined, forMs: num
       }
     })
     yield* register(model)
-    yield* load(model, 1200, forMs, 1)
-    const { ends, within } = yield* load(model, 1200, 1000, 2)
+    yield* load(model, 2200, forMs, 1)
+    const { ends, within } = yield* load(model, 2200, 1000, 2)
     // What still runs ends.
     yield* pass(1000)
     return { kept: within / ends.length, glets: gletsOf(yield* scheduler.plan).length, reasons }

@@ -34,7 +34,7 @@ const anotherCanMake = (nowMs: number, ticket: Ticket, here: GletLane, behind = 
 const canWaitFor = (startMs: number, full: Route, fullQueue: Queue, part: Route, partQueue: Queue): boolean => {
   if (partQueue.items >= part.steadyBatch) return false
   const fullMs = full.safeOverheadMs + full.safeMs(Math.min(fullQueue.items, full.batchLimit))
-  return startMs + fullMs + part.safeOverheadMs + part.safeMs(partQueue.items) <= partQueue.head!.deadlineMs
+  return startMs + fullMs + part.safeOverheadMs + part.safeMs(partQueue.items) <= partQueue.head!.deadlineMs - part.sparedFrom(full)
 }
 
 interface Waiting {
@@ -245,7 +245,7 @@ export class BatchForming {
     return this.gate.budgetMs(state)
   }
 
-  /** Latest end of a batch of `chosen` for which every other model's first request still makes its deadline, where it could at all. */
+  /** Latest end of a batch of `chosen` for which every other model's first request still makes its deadline, less what its plan spares, where it could at all. */
   private latestForOthersMs(startMs: number, glet: GletLane, chosen: Route, head: Ticket, budgetMs: number): number {
     let latest = startMs + chosen.safeOverheadMs + budgetMs
     if (glet.critical.length < 2) return latest
@@ -255,7 +255,7 @@ export class BatchForming {
       for (const queue of other.lane.queues) {
         const waiting = queue.head
         if (waiting === undefined) continue
-        const mustEndMs = waiting.deadlineMs - other.safeOverheadMs - other.safeMs(waiting.request.items)
+        const mustEndMs = waiting.deadlineMs - other.sparedFrom(chosen) - other.safeOverheadMs - other.safeMs(waiting.request.items)
         if (mustEndMs >= soonestMs && mustEndMs < latest) latest = mustEndMs
       }
     }

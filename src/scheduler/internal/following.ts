@@ -2,7 +2,7 @@
  * Which batches may be given to a glet behind one that still runs there. Only full ones: a smaller one would close the door on those who arrive
  * meanwhile; or, where several models share the glet, any behind executions that are hardly longer than the way to the runner and back: else the glet would
  * idle for as long as it computes. Only on the glet of its model that would end it soonest: bound to another it would wait there while that one is free. And only where a
- * request of another model that arrives right after it would still make its SLO.
+ * request of another model that arrives right after it would still make its SLO, with what the plan leaves free of that.
  *
  * Full is what the plan runs at once. Most often nothing is, which `mayHoldFollower` tells without a look at any request.
  */
@@ -56,7 +56,7 @@ export const mayFollow = (nowMs: number, startMs: number, route: Route, queue: Q
   const endMs = startMs - nowMs + route.safeMs(items)
   for (const other of glet.critical) {
     if (other === route) continue
-    if (endMs + other.safeMs(other.spec.planBatch) + 2 * glet.overheadMs > (other.lane.model.sloMs ?? Infinity)) return false
+    if (endMs + other.safeMs(other.spec.planBatch) + 2 * glet.overheadMs + other.sparedFrom(route) > (other.lane.model.sloMs ?? Infinity)) return false
   }
   return true
 }

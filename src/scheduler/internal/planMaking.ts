@@ -7,7 +7,7 @@ import type { Plan } from "../../core/Plan.js"
 import type { PlanOptions, PlanProblem } from "../../core/PlanProblem.js"
 import type { LearnedInterference } from "../LearnedInterference.js"
 import { withLearnedOnce } from "../LearnedInterference.js"
-import type { PlanAttempt, PlanBasis } from "../PlanBasis.js"
+import type { Leaving, PlanAttempt, PlanBasis } from "../PlanBasis.js"
 import { makePlanBasis, planLeavingTime } from "../PlanBasis.js"
 import type { PlannerAlgorithm } from "../Planner.js"
 import type { NoSuccessor } from "../PlanSuccession.js"
@@ -66,8 +66,8 @@ export class PlanMaking {
       const learned = this.options.learned()
       const profiled = this.latencyOf(profiles, gpus)
       const models = entries.map(({ model }) => model)
-      const attempt = (wayMs: number): Effect.Effect<PlanAttempt> => {
-        const basis = makePlanBasis({ models, gpus, options, rateOf, profiled, learned, wayMs, latencyOf: this.learnedOf })
+      const attempt = (leaving: Leaving): Effect.Effect<PlanAttempt> => {
+        const basis = makePlanBasis({ models, gpus, options, rateOf, profiled, learned, leaving, latencyOf: this.learnedOf })
         const { problem } = basis
         return Effect.map(this.ask(problem, profiles, learned, current), (answer) => ({
           basis, plan: Either.flatMap(answer, (plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber }))

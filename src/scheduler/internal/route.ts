@@ -15,6 +15,9 @@ const unusedMs = 100
 /** A glet whose other models take all of its time is still one that a model may have to go to. */
 const leastLeft = 0.01
 
+/** Objectives up to so many times each other are alike. */
+const alike = 2
+
 /** Time constant of a route's utilisation, in ms. */
 const utilizationMs = 500
 
@@ -127,6 +130,15 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   /** What few batches exceed besides their execution, in ms. */
   get safeOverheadMs(): number {
     return this.bounded(this.glet.safeOverheadMs)
+  }
+
+  /**
+   * By so much before their deadlines its requests are to end where batches of `other` could hold them up, in ms. Among models of like objectives nobody gives
+   * up anything for another: each would wait for the others in smaller batches.
+   */
+  sparedFrom({ lane: { model } }: { readonly lane: LaneOfRoute }): number {
+    const { sparedMs = 0 } = this.spec
+    return sparedMs > 0 && (model.sloMs ?? Infinity) > alike * (this.lane.model.sloMs ?? Infinity) ? sparedMs : 0
   }
 
   /** Largest batch of at most `limit` items that almost surely ends within `budgetMs`; 0 where none does. */

@@ -9,7 +9,7 @@ import type { Dispatcher } from "../../scheduler/Dispatcher.js"
 import { makeInterferenceWatch } from "../../scheduler/InterferenceWatch.js"
 import { withLearnedOnce } from "../../scheduler/LearnedInterference.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
-import type { PlanAttempt, PlanBasis } from "../../scheduler/PlanBasis.js"
+import type { Leaving, PlanAttempt, PlanBasis } from "../../scheduler/PlanBasis.js"
 import { makePlanBasis, planLeavingTime } from "../../scheduler/PlanBasis.js"
 import type { Rollout } from "../../scheduler/PlanSuccession.js"
 import { modelsLost, nextNumber, rollOut, succeedPlan } from "../../scheduler/PlanSuccession.js"
@@ -131,9 +131,9 @@ export class Planning {
 
   private make(nowMs: number, reason: string): boolean {
     const { gpus, latency: profiled, models, planner, planOptions: options } = this.input
-    const attempt = (wayMs: number): PlanAttempt => {
+    const attempt = (leaving: Leaving): PlanAttempt => {
       const basis = makePlanBasis({
-        models, gpus, options, profiled, learned: this.interference.learned, latencyOf: this.latencyOf, wayMs,
+        models, gpus, options, profiled, learned: this.interference.learned, latencyOf: this.latencyOf, leaving,
         rateOf: (model) => LoadWatch.watchedRps(this.load, model)
       })
       return { basis, plan: succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber }) }
