@@ -18,6 +18,8 @@ import { labelOf, vectorOfNodes } from "../src/core/WorkloadType.js"
 import { trace } from "../src/node-cuda/NodeTrace.js"
 import type { Observation } from "../src/scheduler/InterferenceFit.js"
 import { fitInterference, predictSlowdown } from "../src/scheduler/InterferenceFit.js"
+import { errorsOf } from "./lib/heldOut.js"
+import { leastSquares } from "./lib/leastSquares.js"
 
 const [pairsFile, zoo, utilFile] = process.argv.slice(2).filter((arg, i, all) => !arg.startsWith("--") && all[i - 1] !== "--write")
 if (pairsFile === undefined || zoo === undefined || utilFile === undefined) throw new Error("usage: interference PAIRS.csv ZOO UTIL.csv")
@@ -71,23 +73,6 @@ const features = (model: string, peer: string): ReadonlyArray<number> => {
   const [peerL2, peerDram] = utilisation.get(peer)!
   return [l2 / 200, peerL2 / 200, dram / 200, peerDram / 200, 1]
 }
-const leastSquares = (rows: ReadonlyArray<ReadonlyArray<number>>, values: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const n = rows[0]!.length
-  const a = Array.from({ length: n }, (_, i) => [
-    ...Array.from({ length: n }, (_, j) => rows.reduce((sum, row) => sum + row[i]! * row[j]!, i === j ? 1e-9 : 0)), rows.reduce((sum, row, r) => sum + row[i]! * values[r]!, 0)
-  ])
-  for (let i = 0; i < n; i++) {
-    const pivot = a.slice(i).reduce((best, row, k) => (Math.abs(row[i]!) > Math.abs(a[best]![i]!) ? i + k : best), i)
-    ;[a[i], a[pivot]] = [a[pivot]!, a[i]!]
-    for (let k = 0; k < n; k++) {
-      if (k === i) continue
-      const factor = a[k]![i]! / a[i]![i]!
-      for (let j = i; j <= n; j++) a[k]![j]! -= factor * a[i]![j]!
-    }
-  }
-  return a.map((row, i) => row[n]! / row[i]!)
-}
-
 type Predict = (model: string, peer: string) => number
 const forms: ReadonlyArray<readonly [string, (kept: typeof all) => Predict]> = [
   ["types", (kept) => {
@@ -111,12 +96,11 @@ const holdOuts: ReadonlyArray<readonly [string, ReadonlyArray<(pair: readonly [s
   ["a model held out", models.map((a) => ([m, p]: readonly [string, string]) => m === a || p === a)]
 ]
 const rows = holdOuts.flatMap(([what, folds]) => forms.map(([form, fit]) => {
-  const errors = folds.flatMap((isHeld) => {
+  const ratios = folds.flatMap((isHeld) => {
     const predict = fit(all.filter((pair) => !isHeld(pair)))
-    return all.filter(isHeld).map(([model, peer]) => Math.abs(predict(model, peer) / slowdown(model, peer) - 1))
-  }).sort((a, b) => a - b)
-  const at = (part: number): number => Number((100 * errors[Math.min(errors.length - 1, Math.floor(part * errors.length))]!).toFixed(2))
-  return { what, form, predictions: errors.length, "median %": at(0.5), "p90 %": at(0.9), "largest %": at(1), "within 8 %": Number(mean(errors.map((error) => (error <= 0.08 ? 1 : 0))).toFixed(3)) }
+    return all.filter(isHeld).map(([model, peer]) => predict(model, peer) / slowdown(model, peer))
+  })
+  return { what, form, ...errorsOf(ratios) }
 }))
 if (process.argv.includes("--json")) console.log(JSON.stringify({ bench: "interference", rows }))
 else {

@@ -50,11 +50,14 @@ export const noInterference: InterferenceOptions = { memory: 0, compute: 0, pres
 
 /**
  * `presence` of GPUs whose glets run at once and were never measured beside each other: clocks, caches and memory are shared whatever the isolation, and
- * launches too in one process; without reserved SMs these as well. About the median of what models suffered on an H100 (bench/results/h100/corun.jsonl).
+ * launches too in one process; without reserved SMs these as well. Under MPS it is the mean over 400 co-runs of ten models on an H200 (0.28 in least
+ * squares, bench/results/h200/coruns-mps.json): it is short by more than 8 % of every tenth, all of models of a tenth of a millisecond but two, and on an H100
+ * of three in ten glets (median 0.4, bench/results/h100/corun.jsonl); serving learns the rest (`InterferenceWatch`). Green contexts
+ * and streams are about the median there.
  * @since 0.1.0
  * @category interference
  */
-export const unmeasuredPresence: ReadonlyMap<Isolation, number> = new Map<Isolation, number>([["mps", 0.4], ["green", 0.6], ["stream", 1]])
+export const unmeasuredPresence: ReadonlyMap<Isolation, number> = new Map<Isolation, number>([["mps", 0.3], ["green", 0.6], ["stream", 1]])
 
 /** What predictions take in beyond the profile of the model alone. @since 0.1.0 @category models */
 export interface ProfileLatencyOptions {
@@ -263,6 +266,14 @@ export const make = (
 
   const assumed = (gpuType: string): InterferenceOptions => options.interference?.get(gpuType) ?? options.unmeasured?.get(gpuType) ?? noInterference
 
+  /** What an execution does to others: its presence, its memory traffic, its arithmetic. */
+  const presses = (execution: Execution): readonly [number, number, number] => {
+    const fit = fits.get(execution.gpuType)
+    if (fit !== undefined) return pressureOf(fit, typed(execution))
+    const part = execution.sharePct / 100
+    const { type } = typed(execution)
+    return [part, part * type.memory, part * type.compute]
+  }
   /** What an execution suffers from the presence, the memory traffic and the arithmetic of neighbours. */
   const suffers = (execution: Execution): readonly [number, number, number] => {
     const fit = fits.get(execution.gpuType)
@@ -278,7 +289,7 @@ export const make = (
       // The worst that one of a glet's executions does; one runs at a time.
       let worst = 0
       for (const other of group) {
-        const [presence, memory, compute] = pressureOf(typed(other))
+        const [presence, memory, compute] = presses(other)
         worst = Math.max(worst, byPresence * presence + byMemory * memory + byCompute * compute)
       }
       total += worst
@@ -291,7 +302,7 @@ export const make = (
     resources: 3,
     // Offsets differ by batch only where a model was measured with several.
     isPerBatch: [...profiles].some(([gpuType, models]) => fits.has(gpuType) && [...models.values()].some(({ coRuns = [] }) => new Set(coRuns.map(({ batch }) => batch)).size > 1)),
-    pressure: (execution) => pressureOf(typed(execution)),
+    pressure: presses,
     sensitivity: (execution) => ({ base: 0, by: suffers(execution) })
   }
 

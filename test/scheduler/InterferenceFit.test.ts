@@ -4,7 +4,7 @@ import { unsafeModelName } from "../../src/core/Ids.js"
 import type { Execution } from "../../src/core/LatencyModel.js"
 import type { CoRun, ModelProfile, WorkloadType } from "../../src/core/Profile.js"
 import type { InterferenceCoefficients, Observation, Typed } from "../../src/scheduler/InterferenceFit.js"
-import { fitInterference, offsetKey, predictSlowdown } from "../../src/scheduler/InterferenceFit.js"
+import { defaultForm, fitInterference, offsetKey, predictSlowdown, unknownType } from "../../src/scheduler/InterferenceFit.js"
 import * as ProfileLatencyModel from "../../src/scheduler/ProfileLatencyModel.js"
 import { random } from "./harness.js"
 
@@ -19,8 +19,12 @@ const world = (seed: number, models: number) => {
     const memory = draw() * (1 - compute)
     return { compute, memory, other: 1 - compute - memory }
   })
+  const modelOffsets = new Map(types.map((_, i): [string, number] => [name(i), 0.1 + 0.3 * draw()]))
   const truth: InterferenceCoefficients = {
-    meanOffset: 0.2, modelOffsets: new Map(), offsets: new Map(types.map((type, i) => [offsetKey(typedOf(i, type).execution), 0.1 + 0.3 * draw()])),
+    meanOffset: 0.2, modelOffsets, offsets: new Map(types.map((type, i) => [offsetKey(typedOf(i, type).execution), modelOffsets.get(name(i))!])),
+    // What models cause, on average 1.
+    pressures: new Map(types.map((_, i): [string, number] => [name(i), 1 + (i % 2 === 0 ? -0.2 : 0.2) * (i === models - 1 && models % 2 === 1 ? 0 : 1)])),
+    ownPower: defaultForm.ownPower, neighbourPower: defaultForm.neighbourPower,
     memory: 0.1 * draw(), memoryOnMemory: draw(), compute: 0.1 * draw(), computeOnCompute: 0.5 * draw()
   }
   const observe = (victim: number, neighbours: ReadonlyArray<number>, sharePct: number, noise: number): Observation => {
@@ -43,6 +47,30 @@ describe("fitInterference", () => {
         assert.closeTo(predicted / real, 1, 0.02 + noise)
       }
     }), { numRuns: 50 })
+  })
+
+  it("predicts other shares from halves, by the shares of both", () => {
+    const { all, observe, truth, types } = world(5, 6)
+    const fit = fitInterference(all.map(([i, j]) => observe(i, [j], 50, 0)))!
+    for (const [own, theirs] of [[20, 80], [80, 20], [10, 10]] as const) {
+      for (const [i, j] of all) {
+        const [victim, neighbour] = [typedOf(i, types[i]!, own), typedOf(j, types[j]!, theirs)]
+        assert.closeTo(predictSlowdown(fit, victim, [neighbour]) / predictSlowdown(truth, victim, [neighbour]), 1, 0.02)
+      }
+    }
+  })
+
+  it("knows who costs others much, and counts whom it does not know as their mean", () => {
+    const causes = [0.6, 0.9, 1.1, 1.4]
+    const untyped = (i: number): Typed => typedOf(i, unknownType)
+    const fit = fitInterference(causes.flatMap((_, i) => causes.map((cause, j) => ({ victim: untyped(i), neighbours: [untyped(j)], slowdown: 1 + 0.15 * cause * (1 + i) }))))!
+    const caused = causes.map((_, i) => fit.pressures.get(name(i))!)
+    assert.closeTo(caused.reduce((sum, each) => sum + each, 0) / caused.length, 1, 1e-9)
+    caused.forEach((each, i) => assert.closeTo(each, causes[i]!, 0.05))
+    const beside = (i: number): number => predictSlowdown(fit, untyped(0), [untyped(i)])
+    const mean = causes.reduce((sum, _, i) => sum + beside(i), 0) / causes.length
+    assert.closeTo(beside(99), mean, 1e-9)
+    assert.closeTo(predictSlowdown(fit, untyped(99), [untyped(98)]), 1 + fit.meanOffset / 2, 1e-9)
   })
 
   it("takes in co-runs of several neighbours", () => {
