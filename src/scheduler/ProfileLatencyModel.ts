@@ -69,17 +69,19 @@ export interface ProfileLatencyOptions {
   readonly gletMemoryBytes?: ReadonlyMap<string, number>
 }
 
-/** The co-runs of one GPU type with the types of who took part; those with models that are not known are left out. */
-const observationsOf = (models: ReadonlyMap<ModelName, ModelProfile>): ReadonlyArray<Observation> =>
-  [...models.values()].flatMap(({ coRuns = [], model, workloadType }) =>
-    coRuns.flatMap(({ batch, neighbours, sharePct, slowdown }): ReadonlyArray<Observation> =>
-      neighbours.every((neighbour) => models.has(neighbour.model))
-        ? [{
-          victim: { execution: { model, batch, sharePct }, type: workloadType ?? unknownType },
-          neighbours: neighbours.map((execution) => ({ execution, type: models.get(execution.model)!.workloadType ?? unknownType })),
-          slowdown
-        }]
-        : []))
+/**
+ * The co-runs of one GPU type with the types of who took part. Neighbours that are not known here, of a profile that says more than what is served or has
+ * other names for it, still say what the model suffers: the fit tells what each of them causes.
+ */
+const observationsOf = (models: ReadonlyMap<ModelName, ModelProfile>): ReadonlyArray<Observation> => {
+  const typeOf = (model: ModelName): WorkloadType => models.get(model)?.workloadType ?? unknownType
+  return [...models.values()].flatMap(({ coRuns = [], model }) =>
+    coRuns.map(({ batch, neighbours, sharePct, slowdown }): Observation => ({
+      victim: { execution: { model, batch, sharePct }, type: typeOf(model) },
+      neighbours: neighbours.map((execution) => ({ execution, type: typeOf(execution.model) })),
+      slowdown
+    })))
+}
 
 /** What was measured, by GPU type and model. @since 0.1.0 @category models */
 export type ProfilesByType = ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>>

@@ -51,4 +51,15 @@ describe("co-runs of ten models under MPS on an H200", () => {
     })
     assert.isAtLeast(partOf(within), 0.95)
   })
+
+  it("say what a model suffers where none of those that it was measured beside is served", () => {
+    const resnet = profile.models.find(({ model }) => model === "resnet50")!
+    const renamed = { ...resnet, model: unsafeModelName("ours") }
+    const { latency } = profileHardware({ ...profile, models: [renamed] })
+    const beside = (resnet.coRuns ?? []).filter(({ batch, sharePct }) => batch === 32 && sharePct === 50).map(({ slowdown }) => slowdown)
+    const mean = beside.reduce((sum, each) => sum + each, 0) / beside.length
+    const run = { gpuType: profile.gpuType, sharePct: 50, batch: 32 }
+    assert.strictEqual(latency.interference?.isAssumed, false)
+    assert.closeTo(latency.slowdown({ ...run, model: renamed.model }, [[{ ...run, model: unsafeModelName("another") }]]), mean, 0.02)
+  })
 })
