@@ -5,6 +5,7 @@ import { Executor, GpuInventory, makeSlotLayout, Profiler, unsafeModelName } fro
 import { defaultPlanner, Planner, Scheduler, SchedulerLive } from "glet-orion/scheduler"
 import { describeProvider, probeCapabilities, Profiler as ProfilerLive, WebGpuExecutor, WebGpuInventory } from "glet-orion/webgpu"
 
+/** @type {import("glet-orion/core").Model} */
 const model = {
   name: unsafeModelName("lenet"),
   version: 1,
@@ -26,7 +27,7 @@ export const program = Effect.gen(function*() {
   yield* scheduler.register(model, new Map([[gpu.type, profile]]))
 
   const place = makeSlotLayout(model.signature).placement(1, [])
-  const slot = arena.allocate(place.totalBytes)
+  const slot = yield* Effect.fromNullable(arena.allocate(place.totalBytes))
   new Float32Array(slot.bytes.buffer, slot.bytes.byteOffset + place.inputOffsets[0], 784).fill(0.5)
   const arrivedAtMs = scheduler.nowMs()
   const { times } = yield* scheduler.submit({ model: model.name, slot, items: 1, bindings: [], arrivedAtMs })
@@ -35,7 +36,12 @@ export const program = Effect.gen(function*() {
   return { on: describeProvider(yield* probeCapabilities), latencyMs: times.endedMs - times.arrivedMs, logits }
 })
 
-/** `options`: where onnxruntime-web is, if the bundler does not say. */
+/**
+ * Where onnxruntime-web is, if the bundler does not say.
+ * @typedef {Parameters<typeof WebGpuExecutor.layer>[0]} Options
+ */
+
+/** @param {Options} [options] */
 export const layers = (options) =>
   SchedulerLive.layer().pipe(
     Layer.provideMerge(ProfilerLive.layer()),
@@ -44,4 +50,5 @@ export const layers = (options) =>
     Layer.provide(Layer.succeed(Planner, defaultPlanner))
   )
 
+/** @param {Options} [options] */
 export const run = (options) => Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layers(options))))

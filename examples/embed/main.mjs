@@ -12,7 +12,7 @@ const directory = fileURLToPath(new URL("../../resource/demo", import.meta.url))
 const program = Effect.gen(function*() {
   const catalog = yield* ModelCatalog.ModelCatalog
   yield* catalog.settled
-  const { layout, model } = catalog.find("lenet-digits")
+  const { layout, model } = yield* Effect.fromNullable(catalog.find("lenet-digits"))
   const place = layout.placement(1, [])
   const slot = yield* Effect.acquireRelease(
     Executor.pipe(Effect.flatMap(({ arena }) => Effect.fromNullable(arena.allocate(place.totalBytes)))),

@@ -79,6 +79,9 @@ export const defaultSchedulerOptions: SchedulerOptions = {
   defer: undefined
 }
 
+/** Of what led to a plan, so much is said in words. */
+const shownReasons = 3
+
 /**
  * Makes the scheduler. It runs until the scope closes: then glets are drained and closed; end it with `drain` first to answer all requests.
  * @since 0.1.0
@@ -168,8 +171,9 @@ export const make = (
       // The plan before took them along.
       if (served.length === 0) return
       const reasons = [...new Set(served.map(({ reason }) => reason))]
+      const reason = `${reasons.slice(0, shownReasons).join(", ")}${reasons.length > shownReasons ? ` and ${reasons.length - shownReasons} more` : ""}`
       yield* Effect.ensuring(
-        deployment.deploy(reasons.slice(0, 3).join(", ")),
+        deployment.deploy(reason),
         Effect.sync(() => {
           load = LoadWatch.notePlan(load, nowMs())
           for (const { done } of served) if (done !== undefined) Deferred.unsafeDone(done, Effect.void)

@@ -75,7 +75,8 @@ describe("glet batch", () => {
     assertEchoes(answersIn(output, "deep/one.json"), 7, 1)
 
     const again = await glet.run(["batch", "--model", "echo", "--input", path.join(glet.folder, "mixed"), "--output", output, "--server", url, "--json"])
-    assert.deepInclude(JSON.parse(again.stdout), { answered: 0, answeredBefore: 83, complete: true })
+    assert.deepInclude(JSON.parse(again.stdout), { answered: 0, answeredBefore: 83, failed: 0, failedBefore: 2, complete: true })
+    assert.strictEqual(again.code, 1, "what has an error is not answered for being asked again")
     assert.strictEqual(answersIn(output, "a.jsonl").length, 52)
 
     fs.appendFileSync(input, `${request(99)}\n`)

@@ -85,4 +85,21 @@ describe("lines", () => {
       }
       assert.include(problem, "line 3 has more than 1000 characters")
     }))
+
+  it("say how many of their answers are errors, wherever a line begins", () => {
+    const { input, output } = makeFolder()
+    fs.writeFileSync(path.join(input, "a.jsonl"), "")
+    const [file] = filesOf(input, output)
+    const error = JSON.stringify({ error: "no", status: 400 })
+    const answer = JSON.stringify({ model_name: "m", error: "in a name", outputs: [] })
+    // Lengths that put the beginnings of lines on both sides of every boundary at which a file is read in pieces.
+    fs.mkdirSync(output)
+    for (const padding of [0, 4, 15, 20]) {
+      const filler = `${JSON.stringify({ model_name: "x".repeat((1 << 20) - answer.length - error.length - 40 + padding) })}`
+      fs.writeFileSync(path.join(output, file!.output), [answer, error, filler, error, error, answer, error, ""].join("\n") + error.slice(0, 12))
+      const answers = openAnswers(output, file!)
+      answers.close()
+      assert.deepStrictEqual([answers.done, answers.failed], [7, 4], String(padding))
+    }
+  })
 })

@@ -115,6 +115,17 @@ describe("Scheduler", () => {
       }))
     })))
 
+  it.live("says of a plan for many changes that there are more than it names", () =>
+    withScheduler({}, Effect.scoped(Effect.gen(function*() {
+      const reasons: Array<string> = []
+      yield* observed({ planDeployed: ({ reason }) => reasons.push(reason) })
+      yield* register(...["a", "b", "c"].map((name) => critical(name, { expectedRateRps: 1 })))
+      yield* register(...["d", "e", "f", "g", "h"].map((name) => critical(name, { expectedRateRps: 1 })))
+      assert.deepStrictEqual(reasons, [
+        "model a registered, model b registered, model c registered", "model d registered, model e registered, model f registered and 2 more"
+      ])
+    }))))
+
   it.live("keeps the old model where its replacement cannot be loaded", () =>
     withScheduler({ executor: { failLoad: (model) => (model.version === 2 ? "invalid-model" : undefined) } }, Effect.gen(function*() {
       const a = critical("a")

@@ -23,8 +23,9 @@ interface Counts {
   /** Answered by this run, errors included. */
   answered: number
   failed: number
-  /** Answered by earlier runs. */
+  /** Answered by earlier runs, and how many of those with an error. */
   before: number
+  failedBefore: number
   /** Of input files that are done, and about those of the one at hand. */
   bytes: number
   inFile: number
@@ -80,7 +81,7 @@ export const handle = (args: BatchArgs): Effect.Effect<void, CliError> =>
     yield* callServer(target, `v2/models/${encodeURIComponent(args.model)}`, Schema.Struct({ name: Schema.String }))
     yield* enterJob(args.output, args.model, listed.files)
 
-    const counts: Counts = { answered: 0, failed: 0, before: 0, bytes: 0, inFile: 0 }
+    const counts: Counts = { answered: 0, failed: 0, before: 0, failedBefore: 0, bytes: 0, inFile: 0 }
     const totalBytes = listed.files.reduce((sum, { bytes }) => sum + bytes, 0)
     const startMs = performance.now()
     const seconds = (): number => (performance.now() - startMs) / 1000
@@ -107,12 +108,14 @@ export const handle = (args: BatchArgs): Effect.Effect<void, CliError> =>
         counts.inFile += step.read
       } else if (step.kind === "begin") {
         counts.before += step.answers.done
+        counts.failedBefore += step.answers.failed
       } else {
         step.answers.close()
         counts.bytes += step.file.bytes
         counts.inFile = 0
       }
-      show()
+      // What was read already says nothing of how far it is.
+      if (step.kind !== "begin") show()
     }
     // Answers in the order of requests: those, and no more than are in flight, are all that is held.
     const run = Stream.fromAsyncIterable(stepsOf(listed.files, args.output), (error) => inputError(`files cannot be read or written: ${reasonOf(error)}`)).pipe(
@@ -126,11 +129,11 @@ export const handle = (args: BatchArgs): Effect.Effect<void, CliError> =>
     const report = (complete: boolean): void => {
       progress.clear()
       const elapsed = seconds()
-      const { answered, before, failed } = counts
+      const { answered, before, failed, failedBefore } = counts
       if (args.json) {
         out(JSON.stringify({
           apiVersion: "glet/v1alpha1", kind: "BatchReport", server: urlOf(target), model: args.model, output: args.output, complete,
-          answered, failed, answeredBefore: before, seconds: elapsed, requestsPerSecond: answered / elapsed
+          answered, failed, answeredBefore: before, failedBefore, seconds: elapsed, requestsPerSecond: answered / elapsed
         }))
       } else {
         const parts = [before === 0 ? "" : ` (${before} before)`, failed === 0 ? "" : `, ${failed} of them with an error`]
@@ -141,5 +144,7 @@ export const handle = (args: BatchArgs): Effect.Effect<void, CliError> =>
     yield* run.pipe(
       Effect.onExit((exit) => Effect.sync(() => report(exit._tag === "Success")))
     )
-    if (counts.failed > 0) return yield* new CliError({ reason: "failed", problem: `${counts.failed} requests have an error as their answer`, hint: `see the lines with "error" in ${args.output}` })
+    // Those of earlier runs too: who gives the command again until it succeeds is not to take them for answers.
+    const failed = counts.failed + counts.failedBefore
+    if (failed > 0) return yield* new CliError({ reason: "failed", problem: `${failed} requests have an error as their answer`, hint: `see the lines with "error" in ${args.output}` })
   }).pipe(Effect.scoped)
