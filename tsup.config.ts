@@ -21,6 +21,7 @@ export default defineConfig([
       simulator: "src/simulator/index.ts",
       "node-cuda": "src/node-cuda/index.ts",
       server: "src/server/index.ts",
+      edge: "src/edge/index.ts",
       webgpu: "src/webgpu/index.ts",
       "webgpu-node": "src/webgpu/NodeWorkers.ts"
     },

@@ -22,6 +22,7 @@ const manifest = JSON.parse(fs.readFileSync(path.join(packageRoot, "package.json
   readonly bin: Record<string, string>
   readonly dependencies: Record<string, string>
   readonly peerDependencies: Record<string, string>
+  readonly devDependencies: Record<string, string>
 }
 
 const newest = (folder: string): number =>
@@ -49,6 +50,13 @@ describe("the peer onnxruntime-web", () => {
   })
 })
 
+describe("the peer effect", () => {
+  it("is tested in the least version that is let in: an application's must be the same module as ours", () => {
+    assert.strictEqual(manifest.peerDependencies["effect"], `^${manifest.devDependencies["effect"]}`)
+    assert.notProperty(manifest.dependencies, "effect")
+  })
+})
+
 describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
   const user = fs.mkdtempSync(path.join(os.tmpdir(), "glet-user-"))
   const modules = path.join(user, "node_modules")
@@ -61,7 +69,7 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     packed = (JSON.parse(stdout) as [typeof packed])[0]
     fs.mkdirSync(here, { recursive: true })
     await run("tar", ["xzf", path.join(user, packed.filename), "-C", here, "--strip-components", "1"])
-    for (const name of Object.keys(manifest.dependencies)) {
+    for (const name of [...Object.keys(manifest.dependencies), "effect"]) {
       fs.mkdirSync(path.dirname(path.join(modules, name)), { recursive: true })
       fs.symlinkSync(path.join(packageRoot, "node_modules", name), path.join(modules, name))
     }
@@ -121,6 +129,23 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     assert.include(found.text, installRuntime)
     assert.strictEqual((await fetch(found[1]!)).status, 200)
     assert.strictEqual((await fetch(new URL(`/${runtimePath("ort.wasm.min.mjs")}`, found[1]!))).status, 404)
+  }, 180_000)
+
+  it("has types that strict applications take, as the examples are", async () => {
+    for (const name of ["@types/node", "undici-types"]) {
+      fs.mkdirSync(path.dirname(path.join(modules, name)), { recursive: true })
+      fs.symlinkSync(path.join(packageRoot, "node_modules", name), path.join(modules, name))
+    }
+    // As they stand in an application: not in the package, whose name would lead to its own files without these declarations.
+    fs.cpSync(path.join(here, "examples/embed/main.mjs"), path.join(user, "embed.mjs"))
+    fs.cpSync(path.join(here, "examples/browser/main.js"), path.join(user, "browser.js"))
+    const parts = Object.keys(manifest.exports).filter((part) => !/worker$|json$/.test(part))
+    fs.writeFileSync(path.join(user, "all.ts"), parts.map((part, i) => `export * as part${i} from "glet-orion${part.slice(1)}"\n`).join(""))
+    const checked = await run(process.execPath, [
+      path.join(packageRoot, "node_modules/typescript/bin/tsc"), "--noEmit", "--allowJs", "--checkJs", "--strict", "--exactOptionalPropertyTypes",
+      "--target", "es2022", "--lib", "es2023,dom", "--module", "nodenext", "--types", "node", "embed.mjs", "browser.js", "all.ts"
+    ], { cwd: user }).catch((error: { readonly stdout: string }) => error)
+    assert.strictEqual(checked.stdout, "")
   }, 180_000)
 
   it("serves, plans by what was measured, and measures its server", async () => {
