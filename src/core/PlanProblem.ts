@@ -19,6 +19,8 @@ export interface Demand {
   /** In ms; `Infinity` for best-effort models. */
   readonly sloMs: number
   readonly maxBatch: number
+  /** How many items come together with a request, by item; 1 where it is left out. They run together: `orion` plans for no smaller batches. */
+  readonly itemsPerRequest?: number
 }
 
 /**

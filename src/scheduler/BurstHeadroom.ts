@@ -18,25 +18,29 @@ const leastHeadroom = 0.1
 const lateOfBursts = 0.01
 
 /**
- * The least service rate, items per second, with which a queue of Poisson arrivals holds up only `lateOfBursts` of them for longer than half the SLO:
- * their effective bandwidth. The other half is for the execution, which under the duty rules may take as long. A queue served at a rate m has a tail
- * exp(-t w), w the wait and t the root of r (exp(t / m) - 1) = t (Lundberg's exponent). With t = 2 ln(1 / p) / SLO that is m = t / ln(1 + t / r): about
- * r + t / 2 where many requests come within an SLO, many times r where few do.
+ * The least service rate, items per second, with which a queue of Poisson arrivals of k items each holds up only `lateOfBursts` of them for longer than
+ * half the SLO: their effective bandwidth. The other half is for the execution, which under the duty rules may take as long. A queue served at a rate m has
+ * a tail exp(-t w), w the wait and t the root of r / k (exp(t k / m) - 1) = t (Lundberg's exponent). With t = 2 ln(1 / p) / SLO that is
+ * m = k t / ln(1 + k t / r): about r + k t / 2 where many requests come within an SLO, many times r where few do.
  */
-const effectiveBandwidth = (rateRps: number, sloMs: number): number => {
-  const exponent = (2000 * Math.log(1 / lateOfBursts)) / sloMs
+const effectiveBandwidth = (rateRps: number, sloMs: number, itemsPerRequest: number): number => {
+  const exponent = (2000 * itemsPerRequest * Math.log(1 / lateOfBursts)) / sloMs
   return exponent > 0 && rateRps > 0 ? exponent / Math.log1p(exponent / rateRps) : rateRps
 }
 
 /**
  * The rate to plan for in items per second, the larger of two:
  *
- * - the 99th percentile of the arrivals of one second if they come by a Poisson process of `rateRps`. By Cornish and Fisher's expansion,
- *   r + z √r + (z² - 1) / 6: within one item of the exact count everywhere, and unlike it continuous and strictly increasing, so that a small change of
- *   the rate is a small change of the plan (gpulet §2, R99). A model that gets nothing at all is planned for 0.7 items/s;
+ * - the 99th percentile of the arrivals of one second if requests come by a Poisson process, `rateRps` items in all and `itemsPerRequest` = k with each. By
+ *   Cornish and Fisher's expansion, r + z √(r k) + k (z² - 1) / 6: within one request of the exact count everywhere, and unlike it continuous and strictly
+ *   increasing, so that a small change of the rate is a small change of the plan (gpulet §2, R99). A model that gets nothing at all is planned for 0.7
+ *   requests/s;
  * - of a tenth more than the rate, for it is an estimate, what keeps all but one in a hundred from waiting longer than half of `sloMs` for those before
  *   them: a short SLO leaves no time to work a burst off. Plans count executions at their 99th percentile, and queues see their mean: `meanPart` is the
  *   mean over the 99th percentile (see `meanPartOf`).
+ *
+ * Requests of different sizes burst as much as such of one size, E[k²] / E[k]: the mean size by item. The variance of a second's arrivals is the same, and
+ * for the waits it is near (`RequestSize` estimates it).
  *
  * @example
  * ```ts
@@ -45,13 +49,15 @@ const effectiveBandwidth = (rateRps: number, sloMs: number): number => {
  * rateToPlanFor(100) // 124.0
  * rateToPlanFor(10_000) // 11_000
  * rateToPlanFor(1000, 5) // 1872.9: five requests come within the SLO on average, and often nine
+ * rateToPlanFor(1000, 5, 1, 4) // 3610.1: as many items, of which four come at once
  * ```
  * @since 0.1.0
  * @category rates
  */
-export const rateToPlanFor = (rateRps: number, sloMs = Infinity, meanPart = 1): number => {
+export const rateToPlanFor = (rateRps: number, sloMs = Infinity, meanPart = 1, itemsPerRequest = 1): number => {
   const rate = rateRps > 0 ? rateRps : 0
-  return Math.max(rate + z99 * Math.sqrt(rate) + skew, meanPart * effectiveBandwidth((1 + leastHeadroom) * rate, sloMs))
+  const items = itemsPerRequest > 1 ? itemsPerRequest : 1
+  return Math.max(rate + z99 * Math.sqrt(rate * items) + skew * items, meanPart * effectiveBandwidth((1 + leastHeadroom) * rate, sloMs, items))
 }
 
 /**

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type { ModelName } from "../core/Ids.js"
 import type { Plan } from "../core/Plan.js"
 import type { DispatcherView } from "./DispatcherView.js"
 import type { InterferenceWatch, InterferenceWatchOptions } from "./InterferenceWatch.js"
@@ -12,6 +13,9 @@ import type { LoadView, LoadWatch } from "./LoadWatch.js"
 import { watchLoad } from "./LoadWatch.js"
 import type { PlanBasis } from "./PlanBasis.js"
 import type { ReplanOptions } from "./ReplanPolicy.js"
+import type { ArrivedItems } from "./RequestSize.js"
+
+const nothingArrived: ArrivedItems = { items: 0, together: 0 }
 
 /** Where both begin: `makeLoadWatch`, `makeInterferenceWatch`. @since 0.1.0 @category replanning */
 export interface ControlWatch {
@@ -42,7 +46,11 @@ export interface ControlView {
 export const watchControl = (
   { interference, load }: ControlWatch, { basis, dispatcher, models, nowMs, options: { learning, replan }, plan }: ControlView
 ): ControlWatch & { readonly reason: string | undefined } => {
-  const arrivals = watchLoad(load, { nowMs, models, plan, basis, options: replan, arrivedItems: (model) => dispatcher.countersOf(model)?.arrivedItems ?? 0 })
+  const arrived = (model: ModelName): ArrivedItems => {
+    const counters = dispatcher.countersOf(model)
+    return counters === undefined ? nothingArrived : { items: counters.arrivedItems, together: counters.arrivedTogether }
+  }
+  const arrivals = watchLoad(load, { nowMs, models, plan, basis, arrived, options: replan })
   // A plan that is due anyway takes what was learned along: until then what is measured adds up.
   if (arrivals.reason !== undefined || learning === undefined || basis === undefined) return { load: arrivals.watch, interference, reason: arrivals.reason }
   const executions = watchInterference(interference, {

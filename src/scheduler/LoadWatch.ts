@@ -13,22 +13,28 @@ import type { PlanBasis } from "./PlanBasis.js"
 import * as RateEstimator from "./RateEstimator.js"
 import type { ModelLoad, ReplanOptions, ReplanState } from "./ReplanPolicy.js"
 import { decideReplan, plannedAt } from "./ReplanPolicy.js"
+import type { ArrivedItems, RequestSize } from "./RequestSize.js"
+import { itemsPerRequest, observeSize, unseenSize } from "./RequestSize.js"
 
 /** What is remembered of arrivals and plans, to say when to plan again. @since 0.1.0 @category replanning */
 export interface LoadWatch {
   readonly estimator: RateEstimator.RateEstimator
   readonly replan: ReplanState
-  /** Items that had arrived at the last look. */
-  readonly counted: ReadonlyMap<ModelName, number>
+  readonly sizes: ReadonlyMap<ModelName, RequestSize>
+  /** What had arrived at the last look. */
+  readonly counted: ReadonlyMap<ModelName, ArrivedItems>
 }
 
 /** A watch that knows no model. @since 0.1.0 @category constructors */
 export const makeLoadWatch = (nowMs: number): LoadWatch => ({
-  estimator: RateEstimator.makeRateEstimator(), replan: plannedAt(nowMs), counted: new Map()
+  estimator: RateEstimator.makeRateEstimator(), replan: plannedAt(nowMs), sizes: new Map(), counted: new Map()
 })
 
 /** Estimated arrivals in items per second. @since 0.1.0 @category replanning */
-export const watchedRps = (watch: LoadWatch, model: ModelName): number => RateEstimator.estimateRps(watch.estimator, model)
+export const watchedRps = (watch: LoadWatch, model: ModelName): number => RateEstimator.estimateRps(watch.estimator, model, watchedItemsPerRequest(watch, model))
+
+/** How many items of a model come at once, by estimate: 1 before any was seen. @since 0.1.0 @category replanning */
+export const watchedItemsPerRequest = (watch: LoadWatch, model: ModelName): number => itemsPerRequest(watch.sizes.get(model) ?? unseenSize)
 
 /** A model is new: until it was seen, its rate is what was announced. @since 0.1.0 @category replanning */
 export const expectLoad = (watch: LoadWatch, model: Model): LoadWatch => expectRate(watch, model.name, model.expectedRateRps)
@@ -38,17 +44,19 @@ export const expectRate = (watch: LoadWatch, model: ModelName, rateRps: number):
   ...watch, estimator: RateEstimator.expectRate(watch.estimator, model, rateRps)
 })
 
-/** Counts of this model begin again; its estimate stays. @since 0.1.0 @category replanning */
+/** Counts of this model begin again; its estimates stay. @since 0.1.0 @category replanning */
 export const forgetCount = (watch: LoadWatch, model: ModelName): LoadWatch => {
   const counted = new Map(watch.counted)
   counted.delete(model)
   return { ...watch, counted }
 }
 
-/** Forgets the rate of a model that is gone. @since 0.1.0 @category replanning */
-export const forgetRate = (watch: LoadWatch, model: ModelName): LoadWatch => ({
-  ...watch, estimator: RateEstimator.forgetRate(watch.estimator, model)
-})
+/** Forgets the load of a model that is gone. @since 0.1.0 @category replanning */
+export const forgetLoad = (watch: LoadWatch, model: ModelName): LoadWatch => {
+  const sizes = new Map(watch.sizes)
+  sizes.delete(model)
+  return { ...watch, sizes, estimator: RateEstimator.forgetRate(watch.estimator, model) }
+}
 
 /** A plan was made, whatever came of it. @since 0.1.0 @category replanning */
 export const notePlan = (watch: LoadWatch, nowMs: number): LoadWatch => ({ ...watch, replan: plannedAt(nowMs) })
@@ -58,8 +66,8 @@ export interface LoadView {
   readonly nowMs: number
   /** `plannable`: false for what no plan can take in, e.g. a model that cannot be loaded. */
   readonly models: Iterable<{ readonly model: Model; readonly plannable: boolean }>
-  /** Items that arrived since the model was registered. */
-  readonly arrivedItems: (model: ModelName) => number
+  /** What arrived since the model was registered. */
+  readonly arrived: (model: ModelName) => ArrivedItems
   /** The deployed plan, and what it was asked for; undefined before the first. */
   readonly plan: Plan
   readonly basis: Pick<PlanBasis, "asked" | "meanParts"> | undefined
@@ -75,12 +83,18 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: L
   const models = [...view.models]
   const counts = new Map<ModelName, number>()
   const counted = new Map(watch.counted)
+  const sizes = new Map(watch.sizes)
+  const elapsedMs = view.nowMs - (watch.estimator.atMs ?? view.nowMs)
   for (const { model: { name } } of models) {
-    const arrived = view.arrivedItems(name)
-    const before = counted.get(name) ?? 0
+    const arrived = view.arrived(name)
+    const before = counted.get(name)
     // A replaced model counts from zero again.
-    counts.set(name, arrived >= before ? arrived - before : arrived)
+    const since = before !== undefined && arrived.items >= before.items
+      ? { items: arrived.items - before.items, together: arrived.together - before.together }
+      : arrived
+    counts.set(name, since.items)
     counted.set(name, arrived)
+    sizes.set(name, observeSize(sizes.get(name) ?? unseenSize, elapsedMs, since))
   }
   const estimator = RateEstimator.observe(watch.estimator, view.nowMs, counts)
   const capacityRps = new Map<ModelName, number>()
@@ -91,11 +105,12 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: L
   for (const { model: { name, serviceClass, sloMs }, plannable } of models) {
     const askedRps = view.basis?.asked.get(name)
     if (serviceClass === "best-effort" || !plannable || askedRps === undefined) continue
-    const rateRps = RateEstimator.estimateRps(estimator, name)
+    const together = itemsPerRequest(sizes.get(name)!)
+    const rateRps = RateEstimator.estimateRps(estimator, name, together)
     // By the mean part that what was asked was computed with.
-    const neededRps = rateToPlanFor(rateRps, sloMs, view.basis?.meanParts.get(name))
+    const neededRps = rateToPlanFor(rateRps, sloMs, view.basis?.meanParts.get(name), together)
     loads.push({ model: name, rateRps, neededRps, askedRps, capacityRps: capacityRps.get(name) ?? 0 })
   }
   const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
-  return { watch: { estimator, replan: state, counted }, reason }
+  return { watch: { estimator, replan: state, sizes, counted }, reason }
 }

@@ -11,12 +11,12 @@ import type { LatencyModel } from "../core/LatencyModel.js"
 import type { Model } from "../core/Model.js"
 import type { Plan } from "../core/Plan.js"
 import { gletsOf } from "../core/Plan.js"
-import type { PlanOptions, PlanProblem } from "../core/PlanProblem.js"
+import type { Demand, PlanOptions, PlanProblem } from "../core/PlanProblem.js"
 import { meanPartOf } from "./BurstHeadroom.js"
 import { overlapAllowanceMs } from "./OverlapAllowance.js"
 import type { LearnedInterference } from "./LearnedInterference.js"
 import type { withLearned } from "./LearnedInterference.js"
-import type { NoSuccessor } from "./PlanSuccession.js"
+import type { DemandOptions, NoSuccessor } from "./PlanSuccession.js"
 import { demandsOf } from "./PlanSuccession.js"
 
 /** @since 0.1.0 @category planning */
@@ -27,6 +27,8 @@ export interface PlanBasis {
   readonly learned: LearnedInterference
   /** Items per second asked for, head-room included, and `rateToPlanFor`'s mean part by which that was computed. */
   readonly asked: ReadonlyMap<ModelName, number>
+  /** Of that, what would be asked for if items came one by one: without the rest, requests of several may be late when many come at once. */
+  readonly needed: ReadonlyMap<ModelName, number>
   readonly meanParts: ReadonlyMap<ModelName, number>
 }
 
@@ -45,6 +47,8 @@ export interface PlanBasisOptions {
   readonly options: PlanOptions
   /** Estimated arrivals, items per second. */
   readonly rateOf: (model: ModelName) => number
+  /** How many of them come at once; one where it is left out. */
+  readonly itemsPerRequest?: (model: ModelName) => number
   readonly profiled: LatencyModel
   readonly learned: LearnedInterference
   readonly leaving: Leaving
@@ -53,14 +57,20 @@ export interface PlanBasisOptions {
 }
 
 /** The basis for the rates now estimated. @since 0.1.0 @category constructors */
-export const makePlanBasis = ({ gpus, latencyOf, learned, leaving: { part, wayMs }, models, options, profiled, rateOf }: PlanBasisOptions): PlanBasis => {
+export const makePlanBasis = (
+  { gpus, itemsPerRequest, latencyOf, learned, leaving: { part, wayMs }, models, options, profiled, rateOf }: PlanBasisOptions
+): PlanBasis => {
   const meanParts = new Map(models.map((model) => [model.name, meanPartOf(profiled, gpus, model)]))
-  const demands = demandsOf(models, rateOf, ({ name }) => meanParts.get(name)!, {
-    part, wayMs: (model) => wayMs + overlapAllowanceMs(profiled, gpus, model, model.sloMs ?? Infinity)
-  })
+  const single: DemandOptions = {
+    meanPart: ({ name }) => meanParts.get(name)!,
+    allowance: { part, wayMs: (model) => wayMs + overlapAllowanceMs(profiled, gpus, model, model.sloMs ?? Infinity) }
+  }
+  const demands = demandsOf(models, rateOf, itemsPerRequest === undefined ? single : { ...single, itemsPerRequest })
+  const ratesOf = (asked: ReadonlyArray<Demand>): ReadonlyMap<ModelName, number> => new Map(asked.map(({ model, rateRps }) => [model, rateRps]))
   return {
     problem: { gpus, options: part > 0 ? { ...options, sparedPart: part } : options, latency: latencyOf(profiled, learned), demands },
-    profiled, learned, meanParts, asked: new Map(demands.map(({ model, rateRps }) => [model, rateRps]))
+    profiled, learned, meanParts,
+    asked: ratesOf(demands), needed: ratesOf(demandsOf(models, rateOf, single))
   }
 }
 
@@ -70,14 +80,16 @@ export interface PlanAttempt {
   readonly plan: Either.Either<Plan, NoSuccessor>
 }
 
-/** The least part of what a model asks for that the plan carries; 0 without a plan. */
+/** The least part of what a model needs that the plan carries; 0 without a plan. */
 const carriedPart = ({ basis, plan }: PlanAttempt): number => {
   if (Either.isLeft(plan)) return 0
   const carried = new Map<ModelName, number>()
   for (const { glet } of gletsOf(plan.right)) {
     for (const { capacityRps, model } of glet.assignments) carried.set(model, (carried.get(model) ?? 0) + capacityRps)
   }
-  return basis.problem.demands.reduce((least, { model, rateRps }) => (rateRps > 0 ? Math.min(least, (carried.get(model) ?? 0) / rateRps) : least), 1)
+  let least = 1
+  for (const [model, neededRps] of basis.needed) if (neededRps > 0) least = Math.min(least, (carried.get(model) ?? 0) / neededRps)
+  return least
 }
 
 /** The plan, with what the other says of models that both leave short: that of whole objectives is what people know of. */
@@ -107,8 +119,9 @@ const leastGrowth = 1.1
 const roomyParts = [1 / 2, 1 / 4]
 
 /**
- * The plan to deploy, asked for by what it leaves free of objectives; whoever runs this makes the plans. One that carries less than was asked for is made
- * again without the time for the way: to be late now and then is better than to leave a model out.
+ * The plan to deploy, asked for by what it leaves free of objectives; whoever runs this makes the plans. One that carries less than needed is made again
+ * without the time for the way: to be late now and then is better than to leave a model out. Not so one that only lacks room for requests of several
+ * items: some of them are late when many come at once, of those of the other many are all the time.
  * @since 0.1.0
  * @category planning
  */

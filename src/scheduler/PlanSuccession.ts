@@ -36,18 +36,36 @@ const planningSloMs = (sloMs: number, model: Model, { part, wayMs }: Allowance):
   sloMs === Infinity ? Infinity : sloMs - Math.max(part * sloMs, Math.min(wayMs(model), mostOnTheWay * sloMs))
 
 /**
- * What a plan is asked for at the given rates (items per second): head-room for bursts included, in the order of names. `meanPart` is `rateToPlanFor`'s.
+ * What is known of models besides their rates, and what to leave free. `meanPart` and `itemsPerRequest` are `rateToPlanFor`'s, each 1 where it is left out.
+ * @since 0.1.0
+ * @category planning
+ */
+export interface DemandOptions {
+  readonly meanPart?: (model: Model) => number
+  readonly itemsPerRequest?: (model: ModelName) => number
+  readonly allowance?: Allowance
+}
+
+const one = (): number => 1
+
+/**
+ * What a plan is asked for at the given rates (items per second): head-room for bursts included, in the order of names.
  * @since 0.1.0
  * @category planning
  */
 export const demandsOf = (
-  models: Iterable<Model>, rateOf: (model: ModelName) => number, meanPart: (model: Model) => number = () => 1, allowance: Allowance = noAllowance
+  models: Iterable<Model>, rateOf: (model: ModelName) => number, { allowance = noAllowance, itemsPerRequest = one, meanPart = one }: DemandOptions = {}
 ): ReadonlyArray<Demand> =>
   [...models].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map((model) => {
     const { maxBatch, name, serviceClass } = model
     const isBestEffort = serviceClass === "best-effort"
     const sloMs = isBestEffort ? Infinity : model.sloMs ?? Infinity
-    return { model: name, serviceClass, maxBatch, rateRps: isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model)), sloMs: planningSloMs(sloMs, model, allowance) }
+    const together = itemsPerRequest(name)
+    const rateRps = isBestEffort ? 0 : rateToPlanFor(rateOf(name), sloMs, meanPart(model), together)
+    return {
+      model: name, serviceClass, maxBatch, rateRps, sloMs: planningSloMs(sloMs, model, allowance),
+      ...(together > 1 && !isBestEffort ? { itemsPerRequest: together } : {})
+    }
   })
 
 /** Why there is no successor: the plan stays as it is. @since 0.1.0 @category planning */

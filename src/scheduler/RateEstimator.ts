@@ -46,8 +46,8 @@ export interface RateEstimator {
 const stepRatio = 1.2
 const stepScatters = 3
 
-/** An average of this time constant T over Poisson arrivals scatters as the count of a window of 2 T. */
-const scatterRps = (rps: number, timeConstantMs: number): number => Math.sqrt(rps / ((2 * timeConstantMs) / 1000))
+/** An average of this time constant T over Poisson arrivals, k items each, scatters as the count of a window of 2 T. */
+const scatterRps = (rps: number, timeConstantMs: number, itemsPerRequest: number): number => Math.sqrt((rps * itemsPerRequest) / ((2 * timeConstantMs) / 1000))
 
 /** Below this many items per second a decaying average is zero. */
 const negligibleRps = 1e-3
@@ -104,17 +104,18 @@ export const observe = (estimator: RateEstimator, nowMs: number, counts: Readonl
 }
 
 /**
- * Estimated arrivals of a model in items per second; 0 for one that is not known.
+ * Estimated arrivals of a model in items per second; 0 for one that is not known. `itemsPerRequest` is `rateToPlanFor`'s: items that come together scatter
+ * more.
  * @since 0.1.0
  * @category rates
  */
-export const estimateRps = (estimator: RateEstimator, model: ModelName): number => {
+export const estimateRps = (estimator: RateEstimator, model: ModelName, itemsPerRequest = 1): number => {
   const rate = estimator.rates.get(model)
   if (rate === undefined) return 0
   const { fastRps, quickRps, slowRps } = rate
   const { fastMs, quickMs } = estimator.options
-  const certainRps = Math.max(slowRps, fastRps - scatterRps(fastRps, fastMs))
-  const isStep = (rps: number, timeConstantMs: number): boolean => rps - stepScatters * scatterRps(rps, timeConstantMs) >= stepRatio * slowRps
+  const certainRps = Math.max(slowRps, fastRps - scatterRps(fastRps, fastMs, itemsPerRequest))
+  const isStep = (rps: number, timeConstantMs: number): boolean => rps - stepScatters * scatterRps(rps, timeConstantMs, itemsPerRequest) >= stepRatio * slowRps
   // As it is: that it is a little low soon after the step, and may be high by chance, is about the same.
   return isStep(fastRps, fastMs) || isStep(quickRps, quickMs) ? Math.max(certainRps, quickRps) : certainRps
 }

@@ -115,6 +115,7 @@ export const make = (
     let interference = makeInterferenceWatch(nowMs())
 
     const rateOf = (model: ModelName): number => LoadWatch.watchedRps(load, model)
+    const itemsPerRequest = (model: ModelName): number => LoadWatch.watchedItemsPerRequest(load, model)
     const onChange = (): void => {
       for (const follower of followers) follower.unsafeOpen()
     }
@@ -152,7 +153,7 @@ export const make = (
       get planThread() {
         return planThread?.knows(planner) === true ? planThread : undefined
       },
-      path, nowMs, rateOf, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs,
+      path, nowMs, rateOf, itemsPerRequest, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs,
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onGivenUp: (error) => {
         runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))
@@ -212,7 +213,7 @@ export const make = (
     yield* forkLoop("control", control)
     yield* forkLoop("sweeping", sweeping)
 
-    const status = makeStatus({ executor: executor.name, deployment, dispatcher: dispatcher.view, path, nowMs, rateOf, draining: () => draining })
+    const status = makeStatus({ executor: executor.name, deployment, dispatcher: dispatcher.view, path, nowMs, rateOf, itemsPerRequest, draining: () => draining })
 
     return {
       nowMs,
@@ -263,7 +264,7 @@ export const make = (
           load = LoadWatch.forgetCount(load, name)
           return requestPlanAndWait(`model ${name} unregistered`)
         }).pipe(Effect.zipRight(Effect.sync(() => {
-          if (!deployment.registrations.registry.has(name)) load = LoadWatch.forgetRate(load, name)
+          if (!deployment.registrations.registry.has(name)) load = LoadWatch.forgetLoad(load, name)
         }))),
       readiness: (name) => deployment.readiness(name),
       plan: Effect.sync(() => deployment.plan),

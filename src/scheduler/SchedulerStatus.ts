@@ -69,6 +69,8 @@ export const ModelStatus = Schema.Struct({
   detail: Schema.String,
   /** Estimated arrivals, items per second. */
   rateRps: Schema.NonNegative,
+  /** How many of them come together with a request, by estimate, where that is more than one. */
+  itemsPerRequest: Schema.optionalWith(Schema.NonNegative, { exact: true }),
   /** What the deployed plan carries, items per second. */
   plannedRps: Schema.NonNegative,
   /** Latency-critical: by how much best-effort work may delay it now, as measured SLOs allow, ms. */

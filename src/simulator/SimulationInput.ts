@@ -32,11 +32,11 @@ export interface Application {
 
 /**
  * Who asks. `arrivals` is asked once per request; an open loop does not wait for answers. A closed loop of `clients` asks again `thinkMs` after
- * each answer.
+ * each answer. Each request of a model brings `items`, one where it is left out; steps of applications bring one.
  * @since 0.1.0
  * @category input
  */
-export type Load = { readonly target: ModelName | Application } & (
+export type Load = { readonly target: ModelName | Application; readonly items?: number } & (
   | { readonly kind: "open"; readonly arrivals: ArrivalSchedule }
   | { readonly kind: "closed"; readonly clients: number; readonly thinkMs: number }
 )

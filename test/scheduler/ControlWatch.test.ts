@@ -39,7 +39,7 @@ const run = (rps: number, toMs: number, view: Partial<ControlView> = {}) => {
   let nowMs = 0
   let taken = 0
   const dispatcher: ControlView["dispatcher"] = {
-    countersOf: () => ({ arrivedItems: (rps * nowMs) / 1000 }) as never,
+    countersOf: () => ({ arrivedItems: (rps * nowMs) / 1000, arrivedTogether: (rps * nowMs) / 1000 }) as never,
     outcomesOf: () => ({ ended: rps * nowMs, kept: 0 }),
     takeMeasured: () => {
       taken++
@@ -92,6 +92,13 @@ describe("makePlanBasis", () => {
     for (const { model, rateRps, sloMs } of basis.problem.demands) {
       assert.strictEqual(basis.meanParts.get(model), 0.8)
       assert.strictEqual(rateRps, rateToPlanFor(100, sloMs, 0.8))
+      assert.strictEqual(basis.needed.get(model), rateRps)
+      const together = makePlanBasis({
+        models: [b, a], gpus: [gpu], options: defaultPlanOptions, rateOf: () => 100, itemsPerRequest: () => 4, profiled, learned: nothingLearned, leaving: { wayMs: 0, part: 0 }, latencyOf: withLearned
+      })
+      assert.strictEqual(together.asked.get(model), rateToPlanFor(100, sloMs, 0.8, 4))
+      assert.strictEqual(together.needed.get(model), rateRps)
+      assert.strictEqual(together.problem.demands.find((demand) => demand.model === model)!.itemsPerRequest, 4)
       assert.strictEqual(basis.asked.get(model), rateRps)
     }
   })

@@ -147,6 +147,8 @@ describe("wouldRefuse", () => {
     const after = dispatcher.view.countersOf(model!.name)!
     assert.strictEqual(after.dropped["queue-full"], droppedBefore + 1)
     assert.approximately(after.arrivedItems - before.arrivedItems, 4, 1e-3)
+    assert.strictEqual(before.arrivedTogether, 16_000)
+    assert.approximately(after.arrivedTogether - before.arrivedTogether, 16, 1e-3)
   })
 })
 

@@ -2,15 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { emptyPlan } from "../../src/core/Plan.js"
 import { rateToPlanFor } from "../../src/scheduler/BurstHeadroom.js"
 import type { LoadWatch } from "../../src/scheduler/LoadWatch.js"
-import { expectLoad, forgetCount, forgetRate, makeLoadWatch, notePlan, watchedRps, watchLoad } from "../../src/scheduler/LoadWatch.js"
+import { expectLoad, forgetCount, forgetLoad, makeLoadWatch, notePlan, watchedItemsPerRequest, watchedRps, watchLoad } from "../../src/scheduler/LoadWatch.js"
 import { defaultReplanOptions } from "../../src/scheduler/ReplanPolicy.js"
+import { makeRandom } from "../../src/core/internal/random.js"
 import { makeModel } from "./harness.js"
 
 const model = makeModel("m", { sloMs: 50, expectedRateRps: 100 })
 const idle = makeModel("idle", { serviceClass: "best-effort" })
 
 /** Looks every 200 ms while `rps` arrive; answers the watch, what arrived, and the reasons given. */
-const run = (watch: LoadWatch, arrived: number, fromMs: number, toMs: number, rps: number, options: { readonly askedRps?: number; readonly plannable?: boolean } = {}) => {
+const run = (watch: LoadWatch, arrived: number, fromMs: number, toMs: number, rps: number, options: { readonly askedRps?: number; readonly plannable?: boolean; readonly itemsPerRequest?: number } = {}) => {
   const reasons: Array<string> = []
   const basis = options.askedRps === undefined ? undefined : { asked: new Map([[model.name, options.askedRps]]), meanParts: new Map() }
   for (let nowMs = fromMs; nowMs <= toMs; nowMs += 200) {
@@ -18,7 +19,7 @@ const run = (watch: LoadWatch, arrived: number, fromMs: number, toMs: number, rp
     const seen = watchLoad(watch, {
       nowMs, basis, plan: emptyPlan, options: defaultReplanOptions,
       models: [{ model, plannable: options.plannable ?? true }, { model: idle, plannable: true }],
-      arrivedItems: (name) => (name === model.name ? arrived : 0)
+      arrived: (name) => (name === model.name ? { items: arrived, together: (options.itemsPerRequest ?? 1) * arrived } : { items: 0, together: 0 })
     })
     watch = seen.watch
     if (seen.reason !== undefined) reasons.push(seen.reason)
@@ -49,6 +50,51 @@ describe("LoadWatch", () => {
     assert.closeTo(watchedRps(after.watch, model.name), 100, 5)
     const forgotten = run(forgetCount(before.watch, model.name), 0, 10_200, 20_000, 100)
     assert.closeTo(watchedRps(forgotten.watch, model.name), 100, 5)
-    assert.strictEqual(watchedRps(forgetRate(before.watch, model.name), model.name), 0)
+    assert.strictEqual(watchedRps(forgetLoad(before.watch, model.name), model.name), 0)
+  })
+
+  it("asks for a plan where requests bring more items than was planned for, though no more arrive, and knows it as long as the model is there", () => {
+    const asked = rateToPlanFor(100, model.sloMs)
+    const together = run(expectLoad(makeLoadWatch(0), model), 0, 0, 20_000, 100, { askedRps: asked, itemsPerRequest: 8 })
+    assert.match(together.reasons[0]!, new RegExp(`planned for ${asked.toFixed(1)}`))
+    assert.strictEqual(watchedItemsPerRequest(together.watch, model.name), 8)
+    assert.deepStrictEqual(run(together.watch, together.arrived, 20_200, 30_000, 100, { askedRps: rateToPlanFor(100, model.sloMs, 1, 8), itemsPerRequest: 8 }).reasons, [])
+    assert.strictEqual(watchedItemsPerRequest(forgetCount(together.watch, model.name), model.name), 8)
+    assert.strictEqual(watchedItemsPerRequest(forgetLoad(together.watch, model.name), model.name), 1)
+  })
+
+  it("makes no more plans for a steady load of several items a request than one that is blind for that", () => {
+    /** Plans of ten minutes; each is asked for what is needed when it is made, and has a tenth of room. */
+    const plansMade = (seed: number, requestsPerSecond: number, sizes: ReadonlyArray<number>, isBlind: boolean): number => {
+      const random = makeRandom(seed)
+      const meanSize = sizes.reduce((sum, size) => sum + size, 0) / sizes.length
+      let watch = expectLoad(makeLoadWatch(0), { ...model, expectedRateRps: requestsPerSecond * meanSize })
+      let [items, together, plans, nextMs, askedRps] = [0, 0, 0, 0, 0]
+      for (let nowMs = 0; nowMs <= 600_000; nowMs += 200) {
+        for (; nextMs <= nowMs; nextMs -= (1000 / requestsPerSecond) * Math.log(1 - random())) {
+          const size = sizes[Math.floor(random() * sizes.length)]!
+          items += size
+          together += isBlind ? size : size * size
+        }
+        const needed = (): number => rateToPlanFor(watchedRps(watch, model.name), model.sloMs, 1, watchedItemsPerRequest(watch, model.name))
+        if (nowMs === 0) askedRps = needed()
+        const seen = watchLoad(watch, {
+          nowMs, plan: emptyPlan, options: { ...defaultReplanOptions, upRatio: 0.1 }, models: [{ model, plannable: true }],
+          basis: { asked: new Map([[model.name, askedRps]]), meanParts: new Map() }, arrived: () => ({ items, together })
+        })
+        watch = seen.watch
+        if (seen.reason === undefined) continue
+        plans += 1
+        askedRps = needed()
+        watch = notePlan(watch, nowMs)
+      }
+      return plans
+    }
+    for (const [requestsPerSecond, sizes] of [[200, [4]], [50, [3]], [20, [1, 2, 8]], [100, [1, 1, 1, 1, 1, 1, 1, 32]]] as const) {
+      const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
+      const sum = (isBlind: boolean): number => seeds.reduce((total, seed) => total + plansMade(seed, requestsPerSecond, sizes, isBlind), 0)
+      // The first takes in what requests bring.
+      assert.isAtMost(sum(false), sum(true) + seeds.length, `${requestsPerSecond}/s of ${sizes.join()}`)
+    }
   })
 })

@@ -9,14 +9,16 @@ import { makeModel } from "./harness.js"
 
 const model = makeModel("a", { sloMs: 8 })
 const demands = demandsOf([model], () => 100)
+/** What single items need; what else is asked for is room for requests of several. */
+const needed = new Map([[model.name, 110]])
 /** A plan that carries so much of what was asked for; undefined: there is none. */
 const attempt = (part: number | undefined): PlanAttempt => ({
-  basis: { problem: { demands } } as never,
+  basis: { problem: { demands }, needed } as never,
   plan: part === undefined
     ? Either.left({ detail: "no room", culprits: [] })
     : Either.right({
       ...emptyPlan,
-      gpus: [{ gpu: "g", type: "t", glets: [{ id: "g/0", assignments: [{ model: model.name, capacityRps: part * demands[0]!.rateRps }] }] }] as never
+      gpus: [{ gpu: "g", type: "t", glets: [{ id: "g/0", assignments: [{ model: model.name, capacityRps: part * 110 }] }] }] as never
     })
 })
 
@@ -36,7 +38,8 @@ const run = (wayMs: number, parts: ReadonlyArray<number | undefined>) => {
 }
 
 describe("plans that leave time for the way", () => {
-  it("are made once where they carry all that was asked for, or there is no time to leave", () => {
+  it("are made once where they carry all that single items need, however much room for larger requests was asked for, or there is no time to leave", () => {
+    assert.isAbove(demands[0]!.rateRps, 2 * 110)
     assert.deepStrictEqual(run(0.5, [1]), { asked: [0.5], taken: 0 })
     assert.deepStrictEqual(run(0, [0.3]), { asked: [0], taken: 0 })
     assert.deepStrictEqual(run(0, [undefined]), { asked: [0], taken: 0 })
@@ -52,7 +55,7 @@ describe("plans that leave time for the way", () => {
 
   it("say of what they leave short what is so with the whole objectives", () => {
     const short = (reason: string): PlanAttempt => ({
-      basis: { problem: { demands } } as never, plan: Either.right({ ...emptyPlan, shortfalls: [{ model: model.name, askedRps: 100, plannedRps: 0, reason }] })
+      basis: { problem: { demands }, needed } as never, plan: Either.right({ ...emptyPlan, shortfalls: [{ model: model.name, askedRps: 100, plannedRps: 0, reason }] })
     })
     const search = planLeavingTime(2)
     search.next()
@@ -63,19 +66,19 @@ describe("plans that leave time for the way", () => {
   })
 
   it("are asked for objectives that are shorter by it, by a quarter at most, at the same rates", () => {
-    const shorter = (wayMs: number, part = 0) => demandsOf([model], () => 100, () => 1, { wayMs: () => wayMs, part })[0]!
+    const shorter = (wayMs: number, part = 0) => demandsOf([model], () => 100, { allowance: { wayMs: () => wayMs, part } })[0]!
     assert.deepStrictEqual([0, 0.5, 2, 5].map((wayMs) => shorter(wayMs).sloMs), [8, 7.5, 6, 6])
     assert.deepStrictEqual([0, 0.5, 5].map((wayMs) => shorter(wayMs, 0.5).sloMs), [4, 4, 4])
     assert.strictEqual(shorter(2, 0.1).sloMs, 6)
     assert.strictEqual(shorter(0.5).rateRps, demands[0]!.rateRps)
-    assert.strictEqual(demandsOf([makeModel("b")], () => 1, () => 1, { wayMs: () => 3, part: 0.5 })[0]!.sloMs, Infinity)
+    assert.strictEqual(demandsOf([makeModel("b")], () => 1, { allowance: { wayMs: () => 3, part: 0.5 } })[0]!.sloMs, Infinity)
   })
 })
 
 describe("plans that leave half or a quarter of objectives free", () => {
   /** Under which all rates could grow so many times. */
   const growing = (headroom: number | undefined, serviceClass = "latency-critical"): PlanAttempt => ({
-    basis: { problem: { demands: [...demands, { ...demands[0]!, serviceClass }] } } as never,
+    basis: { problem: { demands: [...demands, { ...demands[0]!, serviceClass }] }, needed } as never,
     plan: Either.right({ ...(attempt(1).plan as Either.Right<never, PlanAttempt["plan"] extends Either.Either<infer A, unknown> ? A : never>).right, ...(headroom === undefined ? {} : { objective: "headroom", headroom }) })
   })
   /** What was left of objectives, and which attempt was taken. */

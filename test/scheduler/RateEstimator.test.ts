@@ -97,6 +97,14 @@ describe("RateEstimator", () => {
     }
   })
 
+  it("takes more for chance where several items come together", () => {
+    // Half a second of twice the rate, which four scatters of single items do not explain, and one of requests of 16 does.
+    const burst = feed(started(100), 0, 500, 140, 50).estimator
+    assert.isAbove(estimateRps(burst, model), 105)
+    assert.isBelow(estimateRps(burst, model, 16), 105)
+    assert.strictEqual(estimateRps(burst, model, 1), estimateRps(burst, model))
+  })
+
   it("is the same for one long interval as for many short ones of equal rate", () => {
     const long = observe(started(10), 5_000, new Map([[model, 500]]))
     const short = feed(started(10), 0, 5_000, 100, 100).estimator
@@ -180,6 +188,44 @@ describe("rateToPlanFor", () => {
         if (waitMs > sloMs / 2) late += 1
       }
       assert.isAtMost(late / count, 0.0105, `${rate}/s within ${sloMs} ms`)
+    }
+  })
+
+  it("asks the same for single items as where nothing is said, and more the more come together", () => {
+    fc.assert(fc.property(
+      fc.double({ min: 0.01, max: 20_000, noNaN: true }), fc.double({ min: 0.1, max: 10_000, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.double({ min: 1, max: 64, noNaN: true }), fc.double({ min: 0.01, max: 8, noNaN: true }),
+      (rate, sloMs, meanPart, items, more) => {
+        assert.strictEqual(rateToPlanFor(rate, sloMs, meanPart, 1), rateToPlanFor(rate, sloMs, meanPart))
+        assert.isAtLeast(rateToPlanFor(rate, sloMs, meanPart, items + more), rateToPlanFor(rate, sloMs, meanPart, items))
+        assert.isAbove(rateToPlanFor(rate, sloMs, 1, items + more), Math.max(rateToPlanFor(rate, Infinity, 1, items), 1.1 * rate))
+        // Requests of k items are what single ones are, a k-th as often and k times as large.
+        const scaled = items * rateToPlanFor(rate / items, sloMs, meanPart)
+        assert.approximately(rateToPlanFor(rate, sloMs, meanPart, items) / scaled, 1, 1e-9)
+      }
+    ))
+    assert.strictEqual(rateToPlanFor(100, 50, 1, NaN), rateToPlanFor(100, 50))
+    assert.strictEqual(rateToPlanFor(100, 50, 1, 0), rateToPlanFor(100, 50))
+  })
+
+  it("leaves one in a hundred requests of several items waiting for more than half the SLO, or hardly more where sizes differ", () => {
+    // Lindley's recursion with compound arrivals; the wait of a request is that of its first item.
+    for (const [rate, sloMs, sizes, most] of [
+      [800, 6.6, [4], 0.0105], [3000, 22, [16], 0.0105], [400, 50, [2], 0.0105], [1000, 10, [1, 2, 3, 4, 5, 6, 7, 8], 0.0105], [2000, 40, [1, 1, 1, 1, 1, 1, 1, 32], 0.0105]
+    ] as const) {
+      const random = makeRandom(11)
+      const sum = (values: ReadonlyArray<number>): number => values.reduce((total, value) => total + value, 0)
+      const together = sum(sizes.map((size) => size * size)) / sum(sizes)
+      const requestsPerMs = rate / 1000 / (sum(sizes) / sizes.length)
+      const itemMs = 1000 / rateToPlanFor(rate / 1.1, sloMs, 1, together)
+      let [waitMs, late] = [0, 0]
+      const count = 300_000
+      for (let i = 0; i < count; i++) {
+        const size = sizes[Math.floor(random() * sizes.length)]!
+        waitMs = Math.max(0, waitMs + size * itemMs + Math.log(1 - random()) / requestsPerMs)
+        if (waitMs > sloMs / 2) late += 1
+      }
+      assert.isAtMost(late / count, most, `${rate}/s of ${sizes.join()} within ${sloMs} ms`)
     }
   })
 

@@ -44,6 +44,19 @@ describe("Scheduler", () => {
       for (const entry of work) assert.isAtMost(entry.measured.p50Ms, 1.1 * entry.predictedMs)
     })))
 
+  it.live("estimates how many items come at once, and says it", () =>
+    withScheduler({}, Effect.gen(function*() {
+      const a = critical("a", { expectedRateRps: 800 })
+      yield* register(a)
+      const modelStatus = Effect.map((yield* Scheduler).status, ({ models }) => models[0]!)
+      assert.isUndefined((yield* modelStatus).itemsPerRequest, "before any request was seen")
+      for (let ms = 0; ms < 4000; ms += 5) {
+        yield* offer(request(a, { items: 4 }))
+        yield* pass(5)
+      }
+      assert.strictEqual((yield* modelStatus).itemsPerRequest, 4)
+    })))
+
   it.live("plans again within a second of a step in the rate, and no request fails because of it", () =>
     withScheduler({ gpus: 2 }, Effect.gen(function*() {
       const a = critical("a", { expectedRateRps: 20 })

@@ -25,12 +25,16 @@ const glets = (value: Status, colour: boolean): string => {
   return [table(["glet", "share", "units", "state", "busy", "model", "batch", "mean", "predicted ms", "p50 ms", "p99 ms", "batches"], rows, { align: "lrrlrlrrrrrr", colour }), ...details].join("\n")
 }
 
+/** The rate, and how many items come together where that is more than one. */
+const arriving = ({ itemsPerRequest = 1, rateRps }: Status["models"][number]): string =>
+  Math.round(itemsPerRequest) > 1 ? `${rps(rateRps)}, ${Math.round(itemsPerRequest)} at once` : rps(rateRps)
+
 const models = (value: Status, colour: boolean): string => {
   const rows = value.models.map((model) => {
     const dropped = model.dropped.reduce((sum, drop) => sum + drop.count, 0)
     const ended = model.answered + dropped + model.failed
     return [
-      model.model, model.state, model.sloMs === undefined ? "-" : ms(model.sloMs), rps(model.rateRps), rps(model.plannedRps), String(model.queued),
+      model.model, model.state, model.sloMs === undefined ? "-" : ms(model.sloMs), arriving(model), rps(model.plannedRps), String(model.queued),
       String(model.answered), model.sloMs === undefined || ended === 0 ? "-" : percent(model.withinSlo / ended), measured(model.latency.p50Ms), measured(model.latency.p99Ms),
       dropped === 0 ? "-" : model.dropped.filter((drop) => drop.count > 0).map((drop) => `${drop.count} ${drop.reason}`).join(", "), String(model.failed)
     ]

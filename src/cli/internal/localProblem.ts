@@ -44,8 +44,9 @@ export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliErro
     const rates = new Map(models.map(({ expectedRateRps, name }) => [name, expectedRateRps]))
     return {
       gpus,
-      demands: demandsOf(models, (name) => rates.get(name) ?? 0, (model) => meanPartOf(latency, gpus, model), {
-        part: 0, wayMs: (model) => overlapAllowanceMs(latency, gpus, model, model.sloMs ?? Infinity)
+      demands: demandsOf(models, (name) => rates.get(name) ?? 0, {
+        meanPart: (model) => meanPartOf(latency, gpus, model),
+        allowance: { part: 0, wayMs: (model) => overlapAllowanceMs(latency, gpus, model, model.sloMs ?? Infinity) }
       }),
       latency,
       options: defaultPlanOptions

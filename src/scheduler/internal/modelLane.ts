@@ -11,6 +11,8 @@ import { goesBefore, RequestQueue } from "./requestQueue.js"
 export interface LaneCounters {
   /** Items offered, refused ones included: what the rate is estimated from. Not whole where requests were refused unread. */
   arrivedItems: number
+  /** The same items, each counted as often as its request has items: over `arrivedItems`, how many come at once. */
+  arrivedTogether: number
   answered: number
   withinSlo: number
   failed: number
@@ -20,7 +22,7 @@ export interface LaneCounters {
 
 const keyOf = (bindings: ReadonlyArray<number>): string => (bindings.length === 0 ? "" : bindings.join(","))
 
-/** Weight of one request in the mean of items. */
+/** Weight of one request in the means of items and of their squares. */
 const itemsWeight = 1 / 64
 const missedPart = 0.01
 const marginStep = 0.01
@@ -70,12 +72,13 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
   /** Why there are no routes. */
   unavailable: { readonly reason: UnavailableReason; readonly detail: string } = { reason: "no-glet", detail: "" }
   readonly counters: LaneCounters = {
-    arrivedItems: 0, answered: 0, withinSlo: 0, failed: 0, canceled: 0,
+    arrivedItems: 0, arrivedTogether: 0, answered: 0, withinSlo: 0, failed: 0, canceled: 0,
     dropped: { "queue-full": 0, "deadline-unreachable": 0, expired: 0, "memory-full": 0 }
   }
   /** Also of bindings that nobody waits with now. */
   private readonly byKey = new Map<string, RequestQueue<T>>()
   private meanItems = 1
+  private meanSquare = 1
 
   readonly refusals: Refusals
   /** By how much best-effort work may delay it, if it is latency-critical. */
@@ -130,13 +133,17 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
 
   /** Counts a request that was offered. */
   countArrival(items: number): void {
+    const square = items * items
     this.counters.arrivedItems += items
+    this.counters.arrivedTogether += square
     this.meanItems += itemsWeight * (items - this.meanItems)
+    this.meanSquare += itemsWeight * (square - this.meanSquare)
   }
 
   /** Counts a request that nobody read as what requests of this model are on average: the rate must not depend on how they are refused. */
   countUnreadArrival(): void {
     this.counters.arrivedItems += this.meanItems
+    this.counters.arrivedTogether += this.meanSquare
   }
 
   /** Answers the queue in which it waits. */

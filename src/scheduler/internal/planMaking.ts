@@ -27,6 +27,7 @@ export interface PlanMakingOptions {
   readonly latencyModel: MakeLatencyModel
   readonly nowMs: () => number
   readonly rateOf: (model: ModelName) => number
+  readonly itemsPerRequest: (model: ModelName) => number
   /** What serving taught of interference so far, and of what a batch takes besides its execution, ms. */
   readonly learned: () => LearnedInterference
   readonly wayMs: () => number
@@ -59,7 +60,7 @@ export class PlanMaking {
   /** Left: why there is none. */
   make({ current, gpus, nextGletNumber, registrations, stayable }: Situation): Effect.Effect<Either.Either<Planned, NoSuccessor>> {
     return Effect.suspend(() => {
-      const { nowMs, planOptions: options, planner, rateOf } = this.options
+      const { itemsPerRequest, nowMs, planOptions: options, planner, rateOf } = this.options
       const startMs = nowMs()
       const entries = plannable(registrations)
       const profiles = profilesOf(entries)
@@ -67,7 +68,7 @@ export class PlanMaking {
       const profiled = this.latencyOf(profiles, gpus)
       const models = entries.map(({ model }) => model)
       const attempt = (leaving: Leaving): Effect.Effect<PlanAttempt> => {
-        const basis = makePlanBasis({ models, gpus, options, rateOf, profiled, learned, leaving, latencyOf: this.learnedOf })
+        const basis = makePlanBasis({ models, gpus, options, rateOf, itemsPerRequest, profiled, learned, leaving, latencyOf: this.learnedOf })
         const { problem } = basis
         return Effect.map(this.ask(problem, profiles, learned, current), (answer) => ({
           basis, plan: Either.flatMap(answer, (plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber }))

@@ -20,6 +20,7 @@ interface StatusSources {
   readonly nowMs: () => number
   readonly draining: () => boolean
   readonly rateOf: (model: Model["name"]) => number
+  readonly itemsPerRequest: (model: Model["name"]) => number
 }
 
 const nothing: LatencySummary = { count: 0, p50Ms: 0, p90Ms: 0, p99Ms: 0 }
@@ -68,7 +69,8 @@ const droppedOf = ({ dropped }: LaneState): ModelStatus["dropped"] =>
   (Object.entries(dropped) as Array<[DropReason, number]>).map(([reason, count]) => ({ reason, count }))
 
 const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
-  const { deployment, dispatcher, nowMs, path, rateOf } = sources
+  const { deployment, dispatcher, itemsPerRequest, nowMs, path, rateOf } = sources
+  const together = itemsPerRequest(model.name)
   const readiness = deployment.readiness(model.name) ?? { state: "waiting" }
   const counters = dispatcher.countersOf(model.name)
   const fill = dispatcher.fillCountersOf(model.name)
@@ -83,6 +85,7 @@ const modelStatus = (sources: StatusSources, model: Model): ModelStatus => {
     state: readiness.state,
     detail: readiness.state === "failed" ? readiness.reason : deployment.registrations.registry.get(model.name)?.note ?? "",
     rateRps: rateOf(model.name), plannedRps,
+    ...(together > 1 ? { itemsPerRequest: together } : {}),
     ...(bound === undefined ? {} : { delayBoundMs: bound * model.sloMs! }),
     queued: counters?.queued ?? 0, inFlight: counters?.inFlight ?? 0, answered: counters?.answered ?? 0,
     withinSlo: counters?.withinSlo ?? 0, failed: counters?.failed ?? 0, canceled: counters?.canceled ?? 0,

@@ -42,8 +42,8 @@ export class Clients {
       application, runApplication(application, new StreamStatistics(application.sloMs), (model) => indexOf.get(model)!)
     ]))
     this.applications = [...applications.values()]
-    this.requests = loads.map(({ target }, load) =>
-      isModel(target) ? new SimulatedRequest(target, indexOf.get(target)!, load, undefined, 0, undefined) : applications.get(target)!)
+    this.requests = loads.map(({ items, target }, load) =>
+      isModel(target) ? new SimulatedRequest(target, indexOf.get(target)!, load, undefined, 0, undefined, items) : applications.get(target)!)
   }
 
   /** The first arrivals of all. */

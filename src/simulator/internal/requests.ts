@@ -13,7 +13,6 @@ const noBindings: ReadonlyArray<number> = []
 /** One load's request of a model. All of a load's plain requests are the same object: the dispatcher only reads them. */
 export class SimulatedRequest implements InferRequest {
   readonly slot = noSlot
-  readonly items = 1
   readonly bindings = noBindings
   readonly timeoutMs?: number
 
@@ -26,7 +25,8 @@ export class SimulatedRequest implements InferRequest {
     /** The application's request whose step this is. */
     readonly whole: ApplicationRequest | undefined,
     readonly step: number,
-    timeoutMs: number | undefined
+    timeoutMs: number | undefined,
+    readonly items = 1
   ) {
     if (timeoutMs !== undefined) this.timeoutMs = timeoutMs
   }
