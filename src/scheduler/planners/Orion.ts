@@ -35,6 +35,7 @@ import { copyToSpares } from "../internal/search/spare.js"
 import { carryMost, shortageOf } from "../internal/search/shortage.js"
 import { headroomLimit, nearEnough } from "../internal/search/tidy.js"
 import { growGlets } from "../internal/spareCapacity.js"
+import { withWholeRequests } from "../internal/wholeRequests.js"
 import type { Culprit, PlannerAlgorithm } from "../Planner.js"
 import { Infeasible } from "../Planner.js"
 import { joinedGlets, withBestEffort } from "./internal/bestEffortPlaces.js"
@@ -190,7 +191,8 @@ const planOn = (problem: PlanProblem, current: Plan | undefined, regroup: Regrou
 /**
  * Where best-effort work that gives way lies over latency-critical glets, coarser cuts are planned too, and the plan is taken beside which most of it is done.
  */
-const planWith = (regroup: Regroup | undefined): PlannerAlgorithm["plan"] => (problem, current) => {
+const planWith = (regroup: Regroup | undefined): PlannerAlgorithm["plan"] => (asked, current) => {
+  const problem = withWholeRequests(asked)
   const finest = planOn(problem, current, regroup)
   if (Either.isLeft(finest) || !mayBeCoarser(problem, finest.right)) return finest
   const coarser = coarserCuts(problem).flatMap((cut) => Option.toArray(Either.getRight(planOn(cut, current, regroup))))
