@@ -4,7 +4,7 @@ import * as path from "node:path"
 import { decodePlan } from "../../src/core/Plan.js"
 import * as Effect from "effect/Effect"
 import type { Glet } from "./support/glet.js"
-import { buildGlet } from "./support/glet.js"
+import { buildGlet, root } from "./support/glet.js"
 
 let glet: Glet
 beforeAll(async () => {
@@ -41,6 +41,19 @@ describe("glet plan", () => {
     fs.writeFileSync(path.join(glet.folder, "problem.json"), JSON.stringify({ ...problem(), profiles: ["g.json"] }))
     const again = await glet.run(["plan", "--problem", path.join(glet.folder, "problem.json"), "--json"])
     assert.strictEqual(again.stdout, stdout)
+  })
+
+  it("plans the problem of its own help, by a profile that comes along", async () => {
+    const { stdout: help } = await glet.run(["plan", "--help"])
+    const example = /^A problem\n([^]*?^ {2}\}$)/m.exec(help)![1]!
+    // As from the package's folder.
+    fs.symlinkSync(path.join(root, "resource"), path.join(glet.folder, "resource"))
+    const { code, stderr, stdout } = await glet.run(["plan", "--problem", "-", "--json"], { input: example })
+    assert.strictEqual(code, 0, stderr)
+    const plan = await Effect.runPromise(decodePlan(stdout))
+    assert.deepStrictEqual(plan.shortfalls, [])
+    const glets = plan.gpus.flatMap((gpu) => gpu.glets)
+    assert.isTrue(glets.some(({ assignments }) => assignments.length > 0) && glets.some(({ bestEffort }) => bestEffort.length > 0))
   })
 
   it("where there is no plan: exit code 3 and the culprits; --degrade plans what fits", async () => {

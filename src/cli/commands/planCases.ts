@@ -18,6 +18,7 @@ import type { PlanOptions } from "../../core/PlanProblem.js"
 import { parseCase } from "../../scheduler/original/Cases.js"
 import type { PlannerAlgorithm } from "../../scheduler/Planner.js"
 import { defaultPlanner } from "../../scheduler/DefaultPlanner.js"
+import { counted } from "../../core/internal/counted.js"
 import { CliError, usageError } from "../CliError.js"
 import { checkWritable, reasonOf } from "../internal/files.js"
 import { linesOf } from "../internal/lines.js"
@@ -117,7 +118,7 @@ export const planCases = (args: CasesArgs): Effect.Effect<void, unknown> =>
             write(`${JSON.stringify(answer)}\n`)
             results.get(planner.name)!.push({ min_gpus: answer.min_gpus, lower_bound: answer.lower_bound, solve_ms: answer.solve_ms })
           }
-          progress.show(`${seen.size} sets planned`)
+          progress.show(`${counted(seen.size, "set")} planned`)
         })
       ),
       Effect.ensuring(Effect.sync(progress.clear))
