@@ -12,8 +12,9 @@ describe("examples/embed", () => {
   it("has under 40 lines and answers a request", async () => {
     const source = path.join(root, "examples", "embed", "main.mjs")
     assert.isBelow(fs.readFileSync(source, "utf8").trimEnd().split("\n").length, 40)
-    // As an application would run it, but with the library from source: the same two levels below the root, for its folder of models.
-    const folder = fs.mkdtempSync(path.join(root, "examples", ".embed-test-"))
+    // As an application would run it, but with the library from source: the same two levels below the root, for its folder of models. Not among the
+    // examples: the package, which another test makes meanwhile, would have it.
+    const folder = fs.mkdtempSync(path.join(root, "node_modules", ".embed-test-"))
     try {
       const outfile = path.join(folder, "main.mjs")
       await build({
