@@ -24,8 +24,8 @@ interface Item {
 }
 
 /** The GPU with one glet more; undefined where they do not all carry their rates. `placed`: the glets of `state`. */
-const beside = (solver: GpuSolver, { glets: known, kind }: GpuState, placed: ReadonlyArray<Item>, added: LooseGlet): GpuState | undefined => {
-  const wanted = [...placed.map(({ glet }) => glet), added]
+export const beside = (solver: GpuSolver, { glets: known, kind }: GpuState, placed: ReadonlyArray<LooseGlet>, added: LooseGlet): GpuState | undefined => {
+  const wanted = [...placed, added]
   const glets: Array<GletState> = [...known, { share: added.share, models: added.models, batches: added.models.map(() => 1) }]
   for (let round = 0; round < rounds; round++) {
     for (let at = round === 0 ? known.length : 0; at < wanted.length; at++) {
@@ -43,7 +43,7 @@ const beside = (solver: GpuSolver, { glets: known, kind }: GpuState, placed: Rea
 }
 
 /** Sums of shares that can be made of so many glets of each. */
-const sumsOf = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>): Uint8Array => {
+export const sumsOf = (sharesPct: ReadonlyArray<number>, counts: ReadonlyArray<number>): Uint8Array => {
   const isSum = new Uint8Array(101)
   isSum[0] = 1
   sharesPct.forEach((pct, share) => {
@@ -135,7 +135,7 @@ export const assemble = (space: SearchSpace, solver: GpuSolver, glets: ReadonlyA
         for (let look = 0; look < 2 * bucket.length && refused.size < looks && placed === undefined; look++) {
           const item = bucket[middle + (look % 2 === 0 ? -1 : 1) * ((look + 1) >> 1)]
           if (item === undefined || item.bytes > state.freeBytes || refused.has(item.glet)) continue
-          const next = beside(solver, state, items, item.glet)
+          const next = beside(solver, state, items.map(({ glet }) => glet), item.glet)
           if (next === undefined) {
             refused.add(item.glet)
             continue

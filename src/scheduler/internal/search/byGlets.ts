@@ -3,6 +3,7 @@
  * together of all of them.
  */
 import { annealGlets } from "./annealGlets.js"
+import { arrange } from "./arrange.js"
 import type { Filling } from "./assemble.js"
 import { assemble, fillings, isCrowded } from "./assemble.js"
 import { cutPrices } from "./cutPrices.js"
@@ -10,9 +11,11 @@ import type { GpuSolver, GpuState } from "./gpuState.js"
 import type { LooseGlet, LooseGlets, LoosePrices } from "./looseGlets.js"
 import { makeLooseGlets } from "./looseGlets.js"
 import { packGlets } from "./packGlets.js"
+import { remix } from "./remix.js"
 import type { Regroup } from "./regroup.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { slowingsOf } from "./slowing.js"
+import { areSums } from "./tolerance.js"
 
 interface ByGletsRequest {
   /** Items per second, by model. */
@@ -46,6 +49,8 @@ const leastMemory = 0.01
 const mostMemory = 0.6
 /** Memory is not scarce while no more of it is used for each GPU's worth of share. */
 const plentyOfMemory = 0.75
+/** Rounds before which saturated glets go to other shares; of several kinds that changes nothing. */
+const remixedBefore = [2, 5]
 /** By what a kind becomes dearer of which there are too few, and how often that is tried. */
 const dearer = 1.1
 const mostTries = 5
@@ -108,6 +113,9 @@ const split = ({ kinds, models }: SearchSpace, loose: LooseGlets, target: Float6
   return { whole, rest }
 }
 
+/** How GPUs are put together: all at once, or one after the other. */
+type Way = "arranged" | Filling
+
 /** What GPUs cost together. */
 export const costOf = ({ kinds }: SearchSpace, states: ReadonlyArray<GpuState>): number => states.reduce((sum, { kind }) => sum + kinds[kind]!.cost, 0)
 
@@ -128,7 +136,7 @@ const wholeCost = (space: SearchSpace, glets: ReadonlyArray<LooseGlet>): number 
  * is moved to the front.
  */
 const assembleBest = (
-  space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, order: Array<Filling>, below: number, random: () => number
+  space: SearchSpace, solver: GpuSolver, glets: ReadonlyArray<LooseGlet>, order: Array<Way>, below: number, random: () => number
 ): ReadonlyArray<GpuState> | undefined => {
   const least = wholeCost(space, glets)
   const ways = isCrowded(space, glets) ? order : order.filter((filling) => filling !== "even")
@@ -139,12 +147,13 @@ const assembleBest = (
   for (let i = 0; i < assemblies && Math.min(cost, below) > least + 1e-9; i++) {
     // What is far from it will not get there by chance.
     if (i >= ways.length && cost > below + smallest) break
-    const states = assemble(space, solver, glets, ways[i % ways.length]!, random)
+    const way = ways[i % ways.length]!
+    const states = way === "arranged" ? arrange(space, solver, glets, random) : assemble(space, solver, glets, way, random)
     if (states === undefined) return undefined
     if (costOf(space, states) >= cost - 1e-9) continue
     best = states
     cost = costOf(space, states)
-    winner = ways[i % ways.length]!
+    winner = way
   }
   order.unshift(...order.splice(order.indexOf(winner), 1))
   return cost < below - 1e-9 ? best : undefined
@@ -194,7 +203,7 @@ const run = (
 ): Made | undefined => {
   const { available, random, steps, target } = request
   const { kinds } = space
-  const order = [...fillings]
+  const order: Array<Way> = areSums(space) ? ["arranged", ...fillings] : [...fillings]
   const scarcity = kinds.map(() => 1)
   const memory = kinds.map(() => leastMemory)
   let parts = kinds.map(({ sharesPct }) => Float64Array.from(sharesPct, (pct) => pct / 100))
@@ -226,9 +235,9 @@ const run = (
   for (let attempt = 0; attempt < mostTries; attempt++) {
     const made: Split | undefined = attempt === 0 && begun !== undefined ? begun : split(space, loose, target, isShared)
     if (made === undefined) return undefined
-    let rest = made.rest
+    let { rest, whole } = made
     const reprice = (): void => {
-      follow([...made.whole, ...rest])
+      follow([...whole, ...rest])
       rest = rest.map(loose.repriced)
     }
     if (made === begun) {
@@ -243,17 +252,23 @@ const run = (
       const temperature = (round: number): number => hot * (cold / hot) ** (round / rounds)
       for (let round = 0; round < rounds && rest.length > 0; round++) {
         if (round > 0) reprice()
+        const mixed = kinds.length === 1 && remixedBefore.includes(round) && whole.length > 0 ? remix(space, loose, whole, rest, scarcity) : undefined
+        if (mixed !== undefined) {
+          whole = mixed.whole
+          rest = [...rest, ...mixed.left]
+          reprice()
+        }
         rest = annealGlets(space, loose, rest, { steps: Math.ceil(steps / rounds), hot: temperature(round), cold: temperature(round + 1), random })
       }
     }
-    let states = assembleBest(space, solver, [...made.whole, ...rest], order, below, random)
+    let states = assembleBest(space, solver, [...whole, ...rest], order, below, random)
     const costNow = (): number => (states !== undefined && isThere(states) ? costOf(space, states) : below)
     // GPUs are whole: of several kinds what is asked for is made to fit into whole numbers of each.
     if (kinds.length > 1 && rest.length > 0) {
-      const wholePcts = pctsOf(space, made.whole)
+      const wholePcts = pctsOf(space, whole)
       const tried: Array<ReadonlyArray<number>> = []
-      for (let i = 0; i < (attempt === 0 && wholeCost(space, [...made.whole, ...rest]) <= manyWhole ? mostMixes : mixesLater); i++) {
-        const mix = nextMix(space, pctsOf(space, [...made.whole, ...rest]), available, costNow(), tried)
+      for (let i = 0; i < (attempt === 0 && wholeCost(space, [...whole, ...rest]) <= manyWhole ? mostMixes : mixesLater); i++) {
+        const mix = nextMix(space, pctsOf(space, [...whole, ...rest]), available, costNow(), tried)
         if (mix === undefined) break
         tried.push(mix)
         const limitsPct = mix.map((count, kind) => 100 * count - wholePcts[kind]!)
@@ -263,7 +278,7 @@ const run = (
           const over = pctsOf(space, glets).reduce((sum, pct, kind) => sum + kinds[kind]!.cost * Math.max(0, pct - limitsPct[kind]!), 0)
           if (over === 0 || over > nearMissPct) break
         }
-        const other = assembleBest(space, solver, [...made.whole, ...glets], order, costNow(), random)
+        const other = assembleBest(space, solver, [...whole, ...glets], order, costNow(), random)
         if (other === undefined || !isThere(other)) continue
         states = other
         rest = glets
@@ -272,7 +287,7 @@ const run = (
     if (states === undefined) return undefined
     const end = states
     const isShort = kinds.map((_, kind) => countOf(end, kind) > available[kind]!)
-    if (!isShort.includes(true)) return { states, glets: { whole: made.whole, rest } }
+    if (!isShort.includes(true)) return { states, glets: { whole, rest } }
     if (!isShort.includes(false)) return undefined
     isShort.forEach((short, kind) => {
       if (short) scarcity[kind]! *= dearer
