@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as ort from "onnxruntime-node"
+import { commandHere } from "../../src/cli/internal/commandHere.js"
+import { renderResult, summaryOf } from "../../src/cli/demo/demoReport.js"
 import { argmax, Digits, lenetInput, resizeBilinear } from "../../src/cli/demo/digits.js"
 import { resourcePath } from "../../src/cli/internal/packageFiles.js"
 
@@ -32,5 +34,16 @@ describe("digits", () => {
     reference.forEach((row, i) => row.forEach((value, j) => assert.closeTo(values[i * 10 + j]!, value, 2e-4, `image ${i}, class ${j}`)))
     const right = digits.labels.filter((label, i) => argmax([...values.subarray(i * 10, i * 10 + 10)]) === label).length
     assert.isAtLeast(right / count, 0.99)
+  })
+})
+
+describe("what to do next", () => {
+  it("is given as it works where the demo was run", () => {
+    assert.deepStrictEqual([{ npm_command: "run" }, { npm_command: "run-script" }, { npm_command: "exec" }, {}].map(commandHere), [
+      "npm run -s glet --", "npm run -s glet --", "npx glet", "glet"
+    ])
+    const latencyCritical = { count: 1, meanMs: 1, p50Ms: 1, p90Ms: 1, p95Ms: 1, p99Ms: 1, p999Ms: 1, maxMs: 1 }
+    const result = { kind: "result" as const, streams: [], right: 1, checked: 1, latencyCritical, sendLagP99Ms: 0 }
+    assert.include(renderResult(result, summaryOf(result, 1, "orion"), false, "npx glet"), "\n  npx glet serve --models DIR")
   })
 })

@@ -12,6 +12,7 @@ import { demoStreams, digitsModel, loadSeconds } from "../demo/demoLoad.js"
 import type { DemoLine, DemoTask } from "../demo/DemoTask.js"
 import { DemoLine as DemoLineSchema } from "../demo/DemoTask.js"
 import { renderResult, summaryOf } from "../demo/demoReport.js"
+import { commandHere } from "../internal/commandHere.js"
 import { resourcePath } from "../internal/packageFiles.js"
 import { renderPlan } from "../internal/planTable.js"
 import { callServer, targetOf } from "../internal/serverClient.js"
@@ -111,7 +112,7 @@ export const handle = (args: ParsedArgs<typeof demo>): Effect.Effect<void, CliEr
     progress.clear()
     const after = yield* callServer(target, "glet/v1alpha1/status", SchedulerStatus)
     const summary = summaryOf(result, gletsOf(after.plan).length, after.plan.planner)
-    say(`\n${renderResult(result, summary, colour)}`)
+    say(`\n${renderResult(result, summary, colour, commandHere(process.env))}`)
     if (args.json) out(JSON.stringify(summary))
     if (result.checked === 0) return yield* new CliError({ reason: "failed", problem: "no digit was answered" })
     if (summary.accuracy < 0.99) return yield* new CliError({ reason: "failed", problem: `only ${percent(summary.accuracy)} of the digits were read right` })

@@ -44,8 +44,14 @@ export const summaryOf = (result: Result, glets: number, planner: string): DemoS
 const reasons = (stream: StreamResult): string =>
   Object.entries({ ...stream.dropped, ...stream.failed }).map(([reason, n]) => `${n} ${reason}`).join(", ") || "-"
 
-/** @since 0.1.0 @category demo */
-export const renderResult = (result: Result, summary: DemoSummary, colour: boolean): string => {
+const next = [
+  ["serve --models DIR", "serve your own .onnx files (--help says how)"],
+  ["bench MODEL --rate 100", "send them load"],
+  ["status", "predicted against measured, per glet"]
+] as const
+
+/** `command`: what to begin a command line with. @since 0.1.0 @category demo */
+export const renderResult = (result: Result, summary: DemoSummary, colour: boolean, command: string): string => {
   const rows = result.streams.map((stream) => [
     stream.model,
     stream.sloMs === null ? "best effort" : ms(stream.sloMs),
@@ -61,8 +67,6 @@ export const renderResult = (result: Result, summary: DemoSummary, colour: boole
     `${bold("SLO kept", colour)}: ${percent(summary.sloKept)} of ${summary.requests} latency-critical requests, ${summary.dropped} dropped`,
     "",
     "Next:",
-    "  glet serve --models DIR          serve your own .onnx files (glet serve --help)",
-    "  glet bench MODEL --rate 100      send them load",
-    "  glet status                      predicted against measured, per glet"
+    ...next.map(([rest, does]) => `  ${command} ${rest.padEnd(26)}  ${does}`)
   ].join("\n")
 }
