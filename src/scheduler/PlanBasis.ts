@@ -114,8 +114,8 @@ const growthOf = ({ basis, plan }: PlanAttempt): number => {
  * Where rates could grow by this factor, some of that is given for answers that come earlier: half of each objective is left free, or a quarter, if rates can still
  * grow by the other factor. An objective that is used up to the last is missed whenever a client, a network or a host is late.
  */
-const roomyGrowth = 1.2
-const leastGrowth = 1.1
+const roomyGrowth = 1.3
+const leastGrowth = 1.15
 const roomyParts = [1 / 2, 1 / 4]
 
 /**

@@ -59,6 +59,15 @@ export const noInterference: InterferenceOptions = { memory: 0, compute: 0, pres
  */
 export const unmeasuredPresence: ReadonlyMap<Isolation, number> = new Map<Isolation, number>([["mps", 0.3], ["green", 0.6], ["stream", 1]])
 
+/**
+ * What each further glet at work costs at the 99th percentile, as a part of the time alone, beyond what fits to medians of steady co-runs say: servers run
+ * batches of changing sizes, and caps keep glets from more SMs, not from each other's. Four to seven glets of one H200 in service took 1.1 to 1.5 times what the fit
+ * let expect at full load, two 0.9 to 1.1 times (bench/results/h200/gpu-suite.json).
+ * @since 0.1.0
+ * @category interference
+ */
+export const crowding = 0.05
+
 /** What predictions take in beyond the profile of the model alone. @since 0.1.0 @category models */
 export interface ProfileLatencyOptions {
   /** By GPU type, before what profiles say; types that are not named have the fit to their profiles' co-runs, else `unmeasured`. */
@@ -284,15 +293,17 @@ export const make = (
     const { type } = typed(execution)
     return [presence, memory * type.memory, compute * type.compute]
   }
+  const crowdingOf = ({ gpuType }: Execution): number => (fits.has(gpuType) ? crowding : 0)
   const slowdown = (execution: Execution, neighbours: ReadonlyArray<ReadonlyArray<Execution>>): number => {
     const [byPresence, byMemory, byCompute] = suffers(execution)
+    const base = crowdingOf(execution)
     let total = 1
     for (const group of neighbours) {
       // The worst that one of a glet's executions does; one runs at a time.
       let worst = 0
       for (const other of group) {
         const [presence, memory, compute] = presses(other)
-        worst = Math.max(worst, byPresence * presence + byMemory * memory + byCompute * compute)
+        worst = Math.max(worst, base + byPresence * presence + byMemory * memory + byCompute * compute)
       }
       total += worst
     }
@@ -305,7 +316,7 @@ export const make = (
     // Offsets differ by batch only where a model was measured with several.
     isPerBatch: [...profiles].some(([gpuType, models]) => fits.has(gpuType) && [...models.values()].some(({ coRuns = [] }) => new Set(coRuns.map(({ batch }) => batch)).size > 1)),
     pressure: presses,
-    sensitivity: (execution) => ({ base: 0, by: suffers(execution) })
+    sensitivity: (execution) => ({ base: crowdingOf(execution), by: suffers(execution) })
   }
 
   return {

@@ -178,6 +178,7 @@ describe("interference", () => {
     const coRuns: NonNullable<ModelProfile["coRuns"]> = [{ batch: 1, sharePct: 50, neighbours: [{ model: names.untyped, batch: 1, sharePct: 50 }], slowdown: 1.1, count: 100 }]
     const measured: ModelProfile = { ...profileOf([point(50, 1, 1)], undefined, names.untyped), coRuns }
     const latency = ProfileLatencyModel.makeFor(new Map([["gpu", new Map([[names.untyped, measured]])]]), [{ type: "gpu", isolation: "green" }])
-    assert.approximately(latency.slowdown(run("untyped"), [[run("untyped")]]), 1.1, 0.01)
+    assert.approximately(latency.slowdown(run("untyped"), [[run("untyped")]]), 1.1 + ProfileLatencyModel.crowding, 0.01)
+    assert.strictEqual(latency.interference!.sensitivity(run("untyped")).base, ProfileLatencyModel.crowding)
   })
 })
