@@ -134,7 +134,7 @@ const buildAndShrink = (space: SearchSpace, solver: GpuSolver, { bound, directio
     // More effort is better spent on all glets at once than on more steps.
     regroup: again,
     steps: Math.round((isFew || again !== undefined ? Math.sqrt(effort) : effort) * steps),
-    runs: isFew ? Math.max(1, Math.round(fewModelsRuns * (again === undefined ? Math.sqrt(effort) : 1))) : 1
+    runs: isFew ? Math.max(1, Math.round(fewModelsRuns * (again === undefined || space.kinds.length === 1 ? Math.sqrt(effort) : 1))) : 1
   })
   // What is made of glets is hardly ever bettered.
   const isSettled = assembled !== undefined && asked > handful
