@@ -22,7 +22,7 @@ export interface Execution {
  */
 export interface LinearInterference {
   readonly combine: "sum" | "largest"
-  /** What neighbours cost was never measured on these GPUs, by co-runs or otherwise: it is assumed. Default: false. */
+  /** What several neighbours cost together was never measured on these GPUs: it is assumed, or made of what pairs cost. Default: false. */
   readonly isAssumed?: boolean
   /** Number of resources. */
   readonly resources: number

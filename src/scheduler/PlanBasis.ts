@@ -38,6 +38,8 @@ export interface Leaving {
   readonly wayMs: number
   /** At least this part of every objective. */
   readonly part: number
+  /** Whether rates have room for items that come several at once. Default: true. */
+  readonly bursts?: boolean
 }
 
 /** @since 0.1.0 @category planning */
@@ -58,19 +60,21 @@ export interface PlanBasisOptions {
 
 /** The basis for the rates now estimated. @since 0.1.0 @category constructors */
 export const makePlanBasis = (
-  { gpus, itemsPerRequest, latencyOf, learned, leaving: { part, wayMs }, models, options, profiled, rateOf }: PlanBasisOptions
+  { gpus, itemsPerRequest, latencyOf, learned, leaving: { bursts = true, part, wayMs }, models, options, profiled, rateOf }: PlanBasisOptions
 ): PlanBasis => {
   const meanParts = new Map(models.map((model) => [model.name, meanPartOf(profiled, gpus, model)]))
   const single: DemandOptions = {
     meanPart: ({ name }) => meanParts.get(name)!,
     allowance: { part, wayMs: (model) => wayMs + overlapAllowanceMs(profiled, gpus, model, model.sloMs ?? Infinity) }
   }
-  const demands = demandsOf(models, rateOf, itemsPerRequest === undefined ? single : { ...single, itemsPerRequest })
+  const bursting = demandsOf(models, rateOf, itemsPerRequest === undefined ? single : { ...single, itemsPerRequest })
+  const singly = demandsOf(models, rateOf, single)
+  const demands = bursts ? bursting : bursting.map((demand, i) => ({ ...demand, rateRps: singly[i]!.rateRps }))
   const ratesOf = (asked: ReadonlyArray<Demand>): ReadonlyMap<ModelName, number> => new Map(asked.map(({ model, rateRps }) => [model, rateRps]))
   return {
     problem: { gpus, options: part > 0 ? { ...options, sparedPart: part } : options, latency: latencyOf(profiled, learned), demands },
     profiled, learned, meanParts,
-    asked: ratesOf(demands), needed: ratesOf(demandsOf(models, rateOf, single))
+    asked: ratesOf(bursting), needed: ratesOf(singly)
   }
 }
 
@@ -80,15 +84,15 @@ export interface PlanAttempt {
   readonly plan: Either.Either<Plan, NoSuccessor>
 }
 
-/** The least part of what a model needs that the plan carries; 0 without a plan. */
-const carriedPart = ({ basis, plan }: PlanAttempt): number => {
+/** The least part of what a model needs that the plan carries, or of what was asked for; 0 without a plan. */
+const carriedPart = ({ basis, plan }: PlanAttempt, of: ReadonlyMap<ModelName, number> = basis.needed): number => {
   if (Either.isLeft(plan)) return 0
   const carried = new Map<ModelName, number>()
   for (const { glet } of gletsOf(plan.right)) {
     for (const { capacityRps, model } of glet.assignments) carried.set(model, (carried.get(model) ?? 0) + capacityRps)
   }
   let least = 1
-  for (const [model, neededRps] of basis.needed) if (neededRps > 0) least = Math.min(least, (carried.get(model) ?? 0) / neededRps)
+  for (const [model, neededRps] of of) if (neededRps > 0) least = Math.min(least, (carried.get(model) ?? 0) / neededRps)
   return least
 }
 
@@ -121,7 +125,8 @@ const roomyParts = [1 / 2, 1 / 4]
 /**
  * The plan to deploy, asked for by what it leaves free of objectives; whoever runs this makes the plans. One that carries less than needed is made again
  * without the time for the way: to be late now and then is better than to leave a model out. Not so one that only lacks room for requests of several
- * items: some of them are late when many come at once, of those of the other many are all the time.
+ * items: some of them are late when many come at once, of those of the other many are all the time. It is made for the items one by one, if all of those fit:
+ * each model would have a corner of its own else, too small for its bursts, where they can share what there is.
  * @since 0.1.0
  * @category planning
  */
@@ -133,6 +138,10 @@ export function* planLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt,
       if (growthOf(roomy) >= leastGrowth) return roomy
     }
     return first
+  }
+  if (carriedPart(first, first.basis.asked) < nearlyAll && first.basis.problem.demands.some(({ itemsPerRequest = 1 }) => itemsPerRequest > 1)) {
+    const singly = yield { wayMs, part: 0, bursts: false }
+    if (carriedPart(singly) >= nearlyAll) return singly
   }
   if (wayMs === 0 || carriedPart(first) >= nearlyAll) return first
   const second = yield { wayMs: 0, part: 0 }

@@ -92,6 +92,10 @@ const observationsOf = (models: ReadonlyMap<ModelName, ModelProfile>): ReadonlyA
     })))
 }
 
+/** Whether no co-run was of more than two glets. */
+const isOfPairs = (models: ReadonlyMap<ModelName, ModelProfile>): boolean =>
+  [...models.values()].every(({ coRuns = [] }) => coRuns.every(({ neighbours }) => neighbours.length < 2))
+
 /** What was measured, by GPU type and model. @since 0.1.0 @category models */
 export type ProfilesByType = ReadonlyMap<string, ReadonlyMap<ModelName, ModelProfile>>
 
@@ -311,7 +315,8 @@ export const make = (
   }
   const interference: LinearInterference = {
     combine: "sum",
-    isAssumed: [...profiles.keys()].some((gpuType) => !fits.has(gpuType) && options.interference?.has(gpuType) !== true && options.unmeasured?.has(gpuType) === true),
+    isAssumed: [...profiles].some(([gpuType, models]) =>
+      options.interference?.has(gpuType) !== true && (fits.has(gpuType) ? isOfPairs(models) : options.unmeasured?.has(gpuType) === true)),
     resources: 3,
     // Offsets differ by batch only where a model was measured with several.
     isPerBatch: [...profiles].some(([gpuType, models]) => fits.has(gpuType) && [...models.values()].some(({ coRuns = [] }) => new Set(coRuns.map(({ batch }) => batch)).size > 1)),

@@ -75,6 +75,31 @@ describe("plans that leave time for the way", () => {
   })
 })
 
+describe("plans for requests of several items", () => {
+  /** Carries so much of what items one by one need, where four come at once and twice as much is asked for. */
+  const carrying = (part: number | undefined): PlanAttempt => {
+    const { basis, plan } = attempt(part)
+    return { plan, basis: { ...basis, asked: new Map([...needed].map(([name, rate]) => [name, 2 * rate])), problem: { demands: demands.map((each) => ({ ...each, itemsPerRequest: 4 })) } } as never }
+  }
+  const search = (...attempts: ReadonlyArray<PlanAttempt>) => {
+    const search = planLeavingTime(0.5)
+    const bursts: Array<boolean | undefined> = []
+    let step = search.next()
+    while (step.done !== true) {
+      bursts.push(step.value.bursts)
+      step = search.next(attempts[bursts.length - 1]!)
+    }
+    return { bursts, taken: attempts.indexOf(step.value) }
+  }
+
+  it("are made for items one by one where there is no room for their bursts, if there is for those", () => {
+    assert.deepStrictEqual(search(carrying(2)), { bursts: [undefined], taken: 0 })
+    assert.deepStrictEqual(search(carrying(1.2), carrying(1)), { bursts: [undefined, false], taken: 1 })
+    assert.deepStrictEqual(search(carrying(1.2), carrying(0.9)), { bursts: [undefined, false], taken: 0 })
+    assert.deepStrictEqual(search(carrying(0.6), carrying(0.9), carrying(0.8)), { bursts: [undefined, false, undefined], taken: 2 })
+  })
+})
+
 describe("plans that leave half or a quarter of objectives free", () => {
   /** Under which all rates could grow so many times. */
   const growing = (headroom: number | undefined, serviceClass = "latency-critical"): PlanAttempt => ({

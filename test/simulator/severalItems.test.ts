@@ -22,8 +22,8 @@ const run = (items: number, slowdown: number, overheadMs: number, seed: number) 
 describe("requests of several items", () => {
   it("are kept by a plan that knows how many come at once, and by which glets answer them in time", () => {
     for (const seed of [1, 2]) {
-      // As the profile says; and as it was found on a GPU, where plans that know of single items only keep 95 to 98 %.
-      for (const [slowdown, overheadMs] of [[1.05, 0.2], [1.5, 0.3]] as const) {
+      // As the profile says, and where neighbours cost more.
+      for (const [slowdown, overheadMs] of [[1.05, 0.2], [1.3, 0.3]] as const) {
         const report = run(4, slowdown, overheadMs, seed)
         for (const model of report.models) assert.isAtLeast(model.sloKept, 0.99, `${model.name}, slowed down by ${slowdown}, seed ${seed}`)
         assert.match(report.plans[1]!.reason, /needs .* items\/s/)

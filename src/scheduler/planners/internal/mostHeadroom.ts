@@ -19,8 +19,8 @@ import type { SearchSpace } from "../../internal/search/searchSpace.js"
 import { headroomLimit, nearEnough, tidy } from "../../internal/search/tidy.js"
 
 /**
- * The same where what glets do to each other is assumed: what one glet does is known, and a part more from several is a hope. On H200s one glet carried 1.1 to
- * 1.4 times what was simulated, for two of its batches overlap, and five glets 0.96 times (bench/gpu/README.md).
+ * The same where what several glets do to each other is assumed, or made of what pairs do: what one glet does is known, and a part more from several is a hope.
+ * On an H200 one glet carried 15.9 times scen2, as simulated, and six, simulated as well to carry 16.4, 13.3 times (bench/gpu/README.md).
  */
 const nearEnoughAssumed = 0.8
 
