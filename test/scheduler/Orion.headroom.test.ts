@@ -79,10 +79,10 @@ describe("orion with head-room", () => {
   })
 
   it("has one glet where several were assumed, not measured, to carry a little more, and several where they carry much more", () => {
-    const planned = (usefulPct: number, isAssumed: boolean) => {
+    const planned = (usefulPct: number, isAssumed: boolean, rate = 400) => {
       const specs = ["a", "b"].map((name) => ({ name, fixedMs: 0.2, itemMs: 0.5, usefulPct, largestBatch: 32, memoryBytes: 500 * mb }))
       const latency = latencyOf(specs, { slowdownPerNeighbour: 0.01 })
-      const problem = problemOf(gpusOf(1), ["a", "b"].map((name) => demandOf(name, 400, 100)), { ...latency, interference: { ...latency.interference!, isAssumed } }, { whenShort: "degrade" })
+      const problem = problemOf(gpusOf(1), ["a", "b"].map((name) => demandOf(name, rate, 100)), { ...latency, interference: { ...latency.interference!, isAssumed } }, { whenShort: "degrade" })
       const plan = Either.getOrThrow(orion.plan(problem))
       assert.deepStrictEqual(validatePlan(plan, problem), [])
       return { glets: gletsOf(plan).length, headroom: plan.headroom! }
@@ -92,6 +92,15 @@ describe("orion with head-room", () => {
     assert.strictEqual(assumed.glets, 1)
     assert.isAtLeast(assumed.headroom, 0.8 * measured.headroom)
     assert.isAbove(planned(60, true).glets, 1)
+    // Where not all is carried that is asked for, less is given up for it.
+    for (const usefulPct of [99, 95, 60]) {
+      const [short, shortAssumed] = [planned(usefulPct, false, 4000), planned(usefulPct, true, 4000)]
+      assert.isBelow(short.headroom, 1)
+      assert.isAtLeast(shortAssumed.headroom, 0.95 * short.headroom)
+      assert.isAtMost(shortAssumed.glets, short.glets)
+      if (usefulPct === 99) assert.isTrue(shortAssumed.glets === 1 && short.glets > 1, `${shortAssumed.glets} and ${short.glets} glets`)
+      else if (usefulPct === 60) assert.isAbove(shortAssumed.glets, 1)
+    }
   })
 
   it("ends, and names who has no place, where not all models have one", () => {

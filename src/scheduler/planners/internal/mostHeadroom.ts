@@ -10,7 +10,7 @@ import { climb } from "../../internal/search/climb.js"
 import type { Direction } from "../../internal/search/direction.js"
 import { directionOf, scaled } from "../../internal/search/direction.js"
 import { attemptSteps, climbAttempts } from "../../internal/search/fewest.js"
-import type { GpuSolver } from "../../internal/search/gpuState.js"
+import type { GpuSolver, GpuState } from "../../internal/search/gpuState.js"
 import type { Structure } from "../../internal/search/keep.js"
 import { factorOf } from "../../internal/search/keep.js"
 import { onGpus } from "../../internal/search/onGpus.js"
@@ -23,6 +23,10 @@ import { headroomLimit, nearEnough, tidy } from "../../internal/search/tidy.js"
  * On an H200 one glet carried 15.9 times scen2, as simulated, and six, simulated as well to carry 16.4, 13.3 times (bench/gpu/README.md).
  */
 const nearEnoughAssumed = 0.8
+/** Likewise where the GPUs do not carry all that is asked for, which has room for bursts; there little is given up for it, and nothing for no glet less. */
+const nearEnoughShort = 0.96
+/** Halvings of what lies between that and all. */
+const shortRounds = 4
 
 /**
  * Of an attempt for head-room, whatever the effort: between some GPUs and few models a good plan takes a tenth of a second, and is worth percents. On fewer
@@ -55,6 +59,24 @@ interface MostHeadroom {
 
 const cheapestFirst = (costs: Float64Array, models: ReadonlyArray<number>): ReadonlyArray<number> => [...models].sort((a, b) => costs[a]! - costs[b]! || a - b)
 
+const gletsOf = (states: ReadonlyArray<GpuState>): number => states.reduce((sum, { glets }) => sum + glets.length, 0)
+
+/** What carries nearly all of `length` on as few glets as it takes for that, and of those what carries most. */
+const mostWithFewest = (tidied: (length: number) => ReadonlyArray<GpuState>, length: number): ReadonlyArray<GpuState> => {
+  const all = tidied(length)
+  let found = tidied(nearEnoughShort * length)
+  const fewest = gletsOf(found)
+  if (fewest >= gletsOf(all)) return all
+  let [carried, tooMuch] = [nearEnoughShort, 1]
+  for (let round = 0; round < shortRounds; round++) {
+    const middle = (carried + tooMuch) / 2
+    const tried = tidied(middle * length)
+    if (gletsOf(tried) <= fewest) [found, carried] = [tried, middle]
+    else tooMuch = middle
+  }
+  return found
+}
+
 interface Found {
   readonly direction: Direction
   readonly climbed: Climbed
@@ -83,8 +105,12 @@ const search = (space: SearchSpace, solver: GpuSolver, { bound, effort, models, 
 
   const finish = ({ climbed, direction }: Found, placed: ReadonlyArray<number>): MostHeadroom => {
     const length = Math.min(climbed.length, headroomLimit * direction.length)
-    const wanted = Math.max(Math.min(length, direction.length), length * (latency.interference?.isAssumed === true ? nearEnoughAssumed : nearEnough))
-    const states = onGpus(space, tidy(space, solver, climbed.states, scaled(direction.unit, wanted)))
+    const isAssumed = latency.interference?.isAssumed === true
+    const tidied = (wanted: number): ReadonlyArray<GpuState> => tidy(space, solver, climbed.states, scaled(direction.unit, wanted))
+    const tidiest = length >= direction.length
+      ? tidied(Math.max(direction.length, length * (isAssumed ? nearEnoughAssumed : nearEnough)))
+      : isAssumed ? mostWithFewest(tidied, length) : tidied(length)
+    const states = onGpus(space, tidiest)
     return {
       homeless: models.filter((model) => !placed.includes(model)),
       direction,
