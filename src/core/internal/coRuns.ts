@@ -13,6 +13,7 @@ import { ModelLoadFailed } from "../ExecutorError.js"
 import type { Model } from "../Model.js"
 import type { Neighbour } from "../Profile.js"
 import type { CoRunRequest, MeasuredCoRun } from "../Profiler.js"
+import { median } from "./latencyStatistics.js"
 import type { Companion } from "./runTogether.js"
 import { runTogether } from "./runTogether.js"
 import type { SampleRequests } from "./sampleInputs.js"
@@ -42,8 +43,6 @@ const placed = (group: Group): ReadonlyArray<{ readonly member: Neighbour; reado
     return { member, key: gletKey(member, copy) }
   })
 }
-
-const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
 const failureOf = (companions: ReadonlyArray<Companion>) => ({ error }: Extract<BatchEnd, { readonly ok: false }>): GletExited | ModelLoadFailed => {
   if (error._tag === "GletExited") return error

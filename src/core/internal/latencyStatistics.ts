@@ -15,6 +15,9 @@ const isolatedFactor = 3
 /** Finer than any clock; profiles hold positive durations only. */
 const leastMs = 1e-4
 
+/** The value in the middle; of an even number the upper one. */
+export const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
+
 /** The smallest value that a part `q` of the ascending values does not exceed. */
 const orderStatistic = (ascending: ReadonlyArray<number>, q: number): number =>
   ascending[Math.max(0, Math.ceil(q * ascending.length) - 1)]!

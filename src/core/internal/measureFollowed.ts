@@ -3,14 +3,13 @@ import * as Effect from "effect/Effect"
 import type { Batch, GletHandle } from "../Executor.js"
 import type { GletExited } from "../ExecutorError.js"
 import type { ProfilePoint } from "../Profile.js"
+import { median } from "./latencyStatistics.js"
 import { runTogether } from "./runTogether.js"
 
 /** Of the time that the share's batches by themselves have. */
 const budgetPart = 1 / 4
 /** The first executions of a set of buffers are slow, until its kernels are recorded; a glet has some sets. */
 const uncounted = 12
-
-const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
 /** The points with `followedMs`, at most their median; one whose batch fails stays as it is. */
 export const withFollowed = (

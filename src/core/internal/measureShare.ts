@@ -9,7 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { BatchEnd } from "../Executor.js"
 import { firstBatches, nextBatch } from "./batchSizes.js"
-import { isolatedFrom } from "./latencyStatistics.js"
+import { isolatedFrom, median } from "./latencyStatistics.js"
 
 /** Executions of one size before it counts as measured. */
 const fewestSamples = 3
@@ -40,8 +40,6 @@ export interface MeasureOptions<E> {
 
 /** Durations in ms by batch size, ascending. */
 export type Samples = ReadonlyArray<{ readonly batch: number; readonly durationsMs: ReadonlyArray<number> }>
-
-const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
 export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run, useful, warmRuns = 1 }: MeasureOptions<E>): Effect.Effect<Samples, E> =>
   Effect.gen(function*() {
