@@ -12,11 +12,13 @@ import type { Model } from "../core/Model.js"
 const executionPart = 1 / 2
 
 /**
- * What the largest batch that `sloMs` allows on a whole GPU takes longer by itself, in ms: of the GPU type where that is most.
+ * What the largest batch that the model's objective allows on a whole GPU takes longer by itself, in ms: of the GPU type where that is most.
  * @since 0.1.0
  * @category planning
  */
-export const overlapAllowanceMs = (latency: LatencyModel, gpus: Iterable<Gpu>, { maxBatch, name }: Pick<Model, "name" | "maxBatch">, sloMs: number): number => {
+export const overlapAllowanceMs = (
+  latency: LatencyModel, gpus: Iterable<Gpu>, { maxBatch, name, sloMs = Infinity }: Pick<Model, "name" | "maxBatch" | "sloMs">
+): number => {
   const { overlapMs } = latency
   if (overlapMs === undefined) return 0
   const seen = new Set<string>()

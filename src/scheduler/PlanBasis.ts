@@ -65,7 +65,7 @@ export const makePlanBasis = (
   const meanParts = new Map(models.map((model) => [model.name, meanPartOf(profiled, gpus, model)]))
   const single: DemandOptions = {
     meanPart: ({ name }) => meanParts.get(name)!,
-    allowance: { part, wayMs: (model) => wayMs + overlapAllowanceMs(profiled, gpus, model, model.sloMs ?? Infinity) }
+    allowance: { part, wayMs: (model) => wayMs + overlapAllowanceMs(profiled, gpus, model) }
   }
   const bursting = demandsOf(models, rateOf, itemsPerRequest === undefined ? single : { ...single, itemsPerRequest })
   const singly = demandsOf(models, rateOf, single)

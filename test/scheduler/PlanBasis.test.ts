@@ -135,11 +135,11 @@ describe("the allowance for copies", () => {
   const latency = { latencyMs: ({ batch, sharePct }: { readonly batch: number; readonly sharePct: number }) => (100 * batch) / sharePct, overlapMs: (_: string, __: unknown, batch: number) => 0.1 * batch } as never
 
   it("is that of the largest batch that the objective allows on the whole GPU", () => {
-    const of = (sloMs: number, maxBatch = 32) => overlapAllowanceMs(latency, gpus, makeModel("a", { maxBatch }), sloMs)
+    const of = (sloMs: number, maxBatch = 32) => overlapAllowanceMs(latency, gpus, makeModel("a", { maxBatch, sloMs }))
     assert.approximately(of(Infinity), 3.2, 1e-12)
     assert.approximately(of(20), 0.8, 1e-12)
     assert.approximately(of(20, 4), 0.4, 1e-12)
     assert.strictEqual(of(1), 0)
-    assert.strictEqual(overlapAllowanceMs({ latencyMs: () => 1 } as never, gpus, makeModel("a"), 20), 0)
+    assert.strictEqual(overlapAllowanceMs({ latencyMs: () => 1 } as never, gpus, makeModel("a")), 0)
   })
 })

@@ -46,7 +46,7 @@ export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliErro
       gpus,
       demands: demandsOf(models, (name) => rates.get(name) ?? 0, {
         meanPart: (model) => meanPartOf(latency, gpus, model),
-        allowance: { part: 0, wayMs: (model) => overlapAllowanceMs(latency, gpus, model, model.sloMs ?? Infinity) }
+        allowance: { part: 0, wayMs: (model) => overlapAllowanceMs(latency, gpus, model) }
       }),
       latency,
       options: defaultPlanOptions

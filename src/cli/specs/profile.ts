@@ -20,7 +20,7 @@ export const profile = commandSpec({
     budget: { kind: "integer", placeholder: "MS", default: 2000, min: 10, max: 600_000, description: "Time for each model." },
     force: { kind: "boolean", description: "Measure again what has a profile." },
     types: { kind: "boolean", description: "Also measure what limits each model: arithmetic, memory, or neither." },
-    pairs: { kind: "boolean", description: "Also measure how each model slows each other one down, beside it on half of the GPU." },
+    pairs: { kind: "boolean", description: "Also measure how models slow each other down, two at a time." },
     svg: { kind: "text", placeholder: "FILE", description: "Draw the types under the device's roofline; with --types." },
     output: { kind: "text", placeholder: "FILE", description: "Also write all profiles to one file; - is stdout." },
     maxBatch: backend.maxBatch,
