@@ -54,6 +54,16 @@ export default defineConfig([
     noExternal: [/.*/],
     external: ["koffi", "onnxruntime-node", "onnxruntime-common"]
   })),
+  // A thread of the bench's client.
+  {
+    ...common,
+    entry: { "load-thread": "src/cli/load/threadMain.ts" },
+    outDir: "dist/bin",
+    splitting: false,
+    clean: false,
+    sourcemap: false,
+    noExternal: [/.*/]
+  },
   // The worker of a glet in browsers and Deno, as `new Worker` wants it: one file beside webgpu.js. onnxruntime-web is found by whoever runs it.
   {
     ...common,

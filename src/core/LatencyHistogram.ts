@@ -21,11 +21,19 @@ export interface LatencySummary {
   readonly maxMs: number
 }
 
+/** What a histogram holds, as it passes between threads. @since 0.1.0 @category histogram */
+export interface LatencyCounts {
+  readonly buckets: Uint32Array
+  readonly count: number
+  readonly sumMs: number
+  readonly maxMs: number
+}
+
 /** A histogram with logarithmic buckets; count, mean and extremes are exact. @since 0.1.0 @category histogram */
-export class LatencyHistogram {
-  private readonly buckets = new Uint32Array(bucketCount)
-  private sumMs = 0
-  private maxMs = 0
+export class LatencyHistogram implements LatencyCounts {
+  readonly buckets = new Uint32Array(bucketCount)
+  sumMs = 0
+  maxMs = 0
   count = 0
 
   /** Counts one latency in ms; negative ones count as 0. */
@@ -50,7 +58,7 @@ export class LatencyHistogram {
   }
 
   /** Adds what another histogram counted. */
-  merge(other: LatencyHistogram): void {
+  merge(other: LatencyCounts): void {
     for (let i = 0; i < bucketCount; i++) this.buckets[i]! += other.buckets[i]!
     this.count += other.count
     this.sumMs += other.sumMs

@@ -63,11 +63,14 @@ describe("glet bench, whose server goes away", () => {
     fs.writeFileSync(scenario, JSON.stringify({
       apiVersion: "glet/v1alpha1", kind: "Scenario", models: [{ name: "m", sloMs: 5000 }], loads: [{ model: "m", arrivals: { process: "uniform", rateRps: 200 } }]
     }))
-    const played = await benchWhile(20, ["--scenario", scenario, "--duration", "0.3"])
-    assert.strictEqual(played.code, 1, played.stderr)
-    assert.match(played.stderr, wentAway)
-    const { loads } = JSON.parse(played.stdout) as { readonly loads: ReadonlyArray<{ readonly requests: number; readonly answered: number }> }
-    assert.isTrue(loads[0]!.answered < loads[0]!.requests, played.stdout)
+    for (const threads of ["1", "2"]) {
+      const played = await benchWhile(20, ["--scenario", scenario, "--duration", "0.3", "--threads", threads])
+      assert.strictEqual(played.code, 1, played.stderr)
+      assert.match(played.stderr, wentAway)
+      const { loads } = JSON.parse(played.stdout) as { readonly loads: ReadonlyArray<{ readonly requests: number; readonly answered: number }> }
+      assert.strictEqual(loads[0]!.requests, 59)
+      assert.isTrue(loads[0]!.answered < 59, played.stdout)
+    }
     const sought = await benchWhile(20, ["--scenario", scenario, "--duration", "0.3", "--find-peak"])
     assert.strictEqual(sought.code, 1, sought.stderr)
     assert.strictEqual(sought.stdout, "")

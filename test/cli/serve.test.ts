@@ -69,12 +69,16 @@ describe("glet serve", () => {
       applications: [{ name: "both", sloMs: 5000, steps: [{ id: "digit", model: "lenet-digits" }, { id: "rank", model: "ranking-batch", after: ["digit"] }] }],
       loads: [{ application: "both", arrivals: poisson(20) }, { model: "ranking-batch", arrivals: poisson(10) }]
     }))
-    const played = await glet.run(["bench", "--scenario", scenario, "--load-factor", "2", "--duration", "1.5", "--warm-up", "0.3", "--json", ...at])
-    assert.strictEqual(played.code, 0, played.stderr)
-    const { loads, missed } = JSON.parse(played.stdout) as { readonly missed: number; readonly loads: ReadonlyArray<{ readonly name: string; readonly requests: number; readonly answered: number }> }
-    assert.deepStrictEqual(loads.map(({ name }) => name), ["both", "ranking-batch"])
-    for (const { answered, requests } of loads) assert.isTrue(requests > 0 && answered === requests)
-    assert.strictEqual(missed, 0)
+    const asked = await Promise.all(["1", "3"].map(async (threads) => {
+      const played = await glet.run(["bench", "--scenario", scenario, "--load-factor", "2", "--duration", "1.5", "--warm-up", "0.3", "--threads", threads, "--json", ...at])
+      assert.strictEqual(played.code, 0, played.stderr)
+      const { loads, missed } = JSON.parse(played.stdout) as { readonly missed: number; readonly loads: ReadonlyArray<{ readonly name: string; readonly requests: number; readonly answered: number }> }
+      assert.deepStrictEqual(loads.map(({ name }) => name), ["both", "ranking-batch"])
+      for (const { answered, requests } of loads) assert.isTrue(requests > 0 && answered === requests)
+      assert.strictEqual(missed, 0)
+      return loads.map(({ requests }) => requests)
+    }))
+    assert.deepStrictEqual(asked[1], asked[0], "the same requests, however many threads send them")
 
     fs.writeFileSync(path.join(glet.folder, "rates"), "40\n80\n")
     const csv = await glet.run([

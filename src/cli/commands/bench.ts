@@ -11,7 +11,8 @@ import { makeSchedule, makeTrace, parseRates, parseTrace } from "../../simulator
 import { makeReport, renderCsv, renderReport, warnings } from "../load/BenchReport.js"
 import type { InferBody } from "../load/InferRequests.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
-import { runUntilSignal } from "../load/runUntilSignal.js"
+import { runLoad } from "../load/LoadGenerator.js"
+import { untilSignal } from "../load/untilSignal.js"
 import { checkServers } from "../load/silence.js"
 import type { Target } from "../load/HttpConnection.js"
 import type { bench } from "../specs/bench.js"
@@ -100,11 +101,12 @@ const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
       ? warmUpMs + args.duration * 1000
       : args.n !== undefined ? Infinity : args.rateFile !== undefined ? Math.max(ratesRps.length * periodMs, warmUpMs) : warmUpMs + 10_000
     const progress = makeProgress(5000)
-    const result = yield* runUntilSignal({
+    const result = yield* untilSignal((signal) => runLoad({
       target,
       connections,
       timeoutMs: args.timeout * 1000,
       precise: true,
+      signal,
       windowMs: ratesRps.length === 1 ? Infinity : periodMs,
       onTick: (elapsedMs, [stats]) =>
         progress.show(`${(elapsedMs / 1000).toFixed(0)} s: ${elapsedMs < warmUpMs ? "warming up" : `${stats!.requests} requests, ${stats!.latency.count} answered`}`)
@@ -116,7 +118,7 @@ const benchModel = (args: ModelBenchArgs): Effect.Effect<void, CliError> =>
       warmUpMs,
       endMs,
       maxRequests: args.n ?? Infinity
-    }])
+    }]))
     progress.clear()
     const report = makeReport({
       server: urlOf(target), model: args.positional, batch: args.batch,

@@ -10,6 +10,7 @@ import { bold, colourOut, ms, out, percent, rps, table } from "../internal/termi
 import type { Target } from "../load/HttpConnection.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
 import type { Played } from "../load/playScenario.js"
+import { usualThreads } from "../load/LoadThreads.js"
 import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
 import { checkServers } from "../load/silence.js"
 import { closedLoads } from "../load/ScenarioLoad.js"
@@ -31,7 +32,7 @@ const playedTable = ({ loads }: Pick<Played, "loads">): string =>
 const requestsOf = (target: Target, scenario: Scenario, args: ScenarioBenchArgs) =>
   Effect.forEach(scenario.models, ({ name }) =>
     requestBodies(target, name, { batch: args.batch, shapes: new Map(), format: args.body, seed: args.seed }).pipe(
-      Effect.map((bodies) => [name as string, bodies.map((body) => makeHttpRequest(target, name, body))] as const),
+      Effect.map((bodies) => [name as string, { requests: bodies.map((body) => makeHttpRequest(target, name, body)) }] as const),
       Effect.mapError((error) => error.reason === "refused" ? new CliError({ reason: "refused", problem: error.problem, hint: `the scenario's models must be served by their names, as "${name}" is here` }) : error)
     )).pipe(Effect.map((entries) => new Map(entries)))
 
@@ -52,7 +53,7 @@ export const benchScenario = (args: ScenarioBenchArgs): Effect.Effect<void, unkn
     const play = ({ factor, replication }: PeakTry) =>
       playScenario(scenario, {
         target, connections: args.connections ?? defaultConnections, timeoutMs: 1000 * args.timeout,
-        factor, seed: args.seed + replication, warmUpMs, durationMs, requestsFor: (model) => ({ requests: requests.get(model)! })
+        threads: args.threads ?? usualThreads(), factor, seed: args.seed + replication, warmUpMs, durationMs, requests
       })
 
     const server = urlOf(target)

@@ -6,6 +6,7 @@ import * as path from "node:path"
 import { suggest } from "../../core/internal/suggest.js"
 import * as ProfileStoreFile from "../../node-cuda/ProfileStoreFile.js"
 import { findPlanner } from "../../scheduler/PlannerRegistry.js"
+import type { GletStatus } from "../../scheduler/SchedulerStatus.js"
 import { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
 import type { Hardware } from "../../simulator/Hardware.js"
 import type { PeakTry } from "../../simulator/PeakLoad.js"
@@ -29,6 +30,7 @@ import { readHardware, readScenario } from "../internal/simulationFiles.js"
 import { colourOut, note, out, table } from "../internal/terminal.js"
 import { makeHttpRequest } from "../load/InferRequests.js"
 import type { Played } from "../load/playScenario.js"
+import { usualThreads } from "../load/LoadThreads.js"
 import { findPeakInRealTime, playScenario } from "../load/playScenario.js"
 import type { bench } from "../specs/bench.js"
 
@@ -42,14 +44,26 @@ const limit = 0.01
 /** A load that was missed while glets came or went is played again, for the plan that it brought about. */
 const playsOfALoad = 2
 
-/** Predicted against measured, of a glet's batches while the highest load was played. */
+/** Predicted against measured, of a glet's batches of the minute that ended when a load had been played. */
 interface Prediction {
   readonly glet: string
   readonly model: string
   readonly batch: number
+  readonly meanBatch: number
+  readonly count: number
   readonly predictedMs: number
+  readonly p50Ms: number
   readonly p99Ms: number
 }
+
+/** Fewer executions have no 99th percentile. */
+const leastExecutions = 100
+
+const predictionsOf = (glets: ReadonlyArray<GletStatus>): ReadonlyArray<Prediction> =>
+  glets.flatMap(({ assignments, id }) =>
+    assignments.filter(({ measured }) => measured.count >= leastExecutions).map(({ batch, meanBatch, measured, model, predictedMs }) => ({
+      glet: String(id), model: String(model), batch, meanBatch, count: measured.count, predictedMs, p50Ms: measured.p50Ms, p99Ms: measured.p99Ms
+    })))
 
 /** A line of the suite's results. */
 interface SuiteResult {
@@ -114,28 +128,29 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
     const playOnce = ({ factor, replication }: PeakTry) =>
       playScenario(scenario, {
         target: served.targets[0]!, connections, timeoutMs: 1000 * args.timeout, factor, seed: args.seed + replication,
-        warmUpMs: 1000 * args.warmUp, durationMs: 1000 * (args.duration ?? defaultDurationS), requestsFor: (model) => requests.get(model)!
+        warmUpMs: 1000 * args.warmUp, durationMs: 1000 * (args.duration ?? defaultDurationS), threads: args.threads ?? usualThreads(), requests
       })
     const all: Array<Played> = []
+    const gletsAfter = new Map<Played, ReadonlyArray<GletStatus>>()
     const play = (asked: PeakTry) =>
       playSteadily({ play: playOnce(asked), layout, limit, most: playsOfALoad, settleMs: 30_000, lookMs: 200 }).pipe(
-        Effect.map((plays) => {
+        Effect.zipWith(status, (plays, statuses) => {
           all.push(...plays)
+          gletsAfter.set(plays.at(-1)!, statuses.flatMap(({ glets }) => glets))
           return plays.at(-1)!
         })
       )
     const { best, peak } = yield* findPeakInRealTime(play, { limit, replications: 1, precision: args.precision / 100, startFactor, firstStep: 1.3 })
     const beyond = system.measuresSaturation === true && saturatedScenarios.includes(name) && peak.factor > 0 ? yield* play({ factor: saturation * peak.factor, replication: 0 }) : undefined
     const statuses = yield* status
-    const glets = statuses.flatMap((status) => status.glets)
+    const glets = best === undefined ? [] : gletsAfter.get(best)!
     return {
       scenario: name, system: system.name, simulated, factor: peak.factor, beyond, plan: statuses[0]!.plan,
       goodputRps: goodputOf(best),
       trials: peak.trials.map(({ factor, violation }) => ({ factor, violation })), best,
       plays: all.map(({ loadFactor, missed, sendLagP99Ms }) => ({ factor: loadFactor, missed, sendLagP99Ms })),
       glets: glets.length,
-      predictions: glets.flatMap(({ assignments, id }) =>
-        assignments.flatMap(({ batch, measured, model, predictedMs }) => (measured.count < 100 ? [] : [{ glet: String(id), model: String(model), batch, predictedMs, p99Ms: measured.p99Ms }])))
+      predictions: predictionsOf(glets)
     }
   }).pipe(Effect.scoped)
 

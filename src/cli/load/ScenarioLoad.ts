@@ -3,14 +3,23 @@
  *
  * @since 0.1.0
  */
+import type { ArrivalSchedule } from "../../simulator/ArrivalSchedule.js"
 import type { Scenario } from "../../simulator/Scenario.js"
 import { arrivalsOfLoad } from "../../simulator/ScenarioInput.js"
 import type { Target } from "./HttpConnection.js"
 import type { LoadResult, LoadStream } from "./LoadGenerator.js"
 import type { StatsReport } from "./StreamStats.js"
 
+/** A part of all requests: every `of`-th, from the one of number `index` on. @since 0.1.0 @category scenarios */
+export interface Share {
+  readonly index: number
+  readonly of: number
+}
+
 /** @since 0.1.0 @category scenarios */
 export interface ScenarioLoadOptions {
+  /** All where it is left out. */
+  readonly share?: Share
   readonly factor: number
   readonly seed: number
   readonly warmUpMs: number
@@ -37,11 +46,21 @@ const targetOfLoad = (scenario: Scenario, { application, model }: Scenario["load
     ? scenario.applications.find(({ name }) => name === application)!
     : { name: model, sloMs: scenario.models.find(({ name }) => name === model)?.sloMs, steps: [{ id: model, model, after: [] }] }
 
+const shareOf = (schedule: ArrivalSchedule, { index, of }: Share): ArrivalSchedule => {
+  let skip = index
+  return () => {
+    for (; skip > 0; skip--) schedule()
+    skip = of - 1
+    return schedule()
+  }
+}
+
 /** The streams of a scenario, in the order of its loads. @since 0.1.0 @category scenarios */
 export const scenarioStreams = (scenario: Scenario, options: ScenarioLoadOptions): ReadonlyArray<LoadStream> =>
   scenario.loads.flatMap((load, i) => {
-    const schedule = arrivalsOfLoad(load.arrivals, i, options.factor, options.seed)
-    if (schedule === undefined) return []
+    const all = arrivalsOfLoad(load.arrivals, i, options.factor, options.seed)
+    if (all === undefined) return []
+    const schedule = options.share === undefined ? all : shareOf(all, options.share)
     const { sloMs, steps } = targetOfLoad(scenario, load)
     return [{
       steps: steps.map(({ after, model }) => ({ ...options.requestsFor(model), after: after.map((id) => steps.findIndex((step) => step.id === id)) })),

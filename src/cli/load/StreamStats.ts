@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { LatencySummary } from "../../core/LatencyHistogram.js"
+import type { LatencyCounts, LatencySummary } from "../../core/LatencyHistogram.js"
 import { LatencyHistogram } from "../../core/LatencyHistogram.js"
 
 /** How a request ended, seen from the client. @since 0.1.0 @category stats */
@@ -27,9 +27,9 @@ export interface StatsReport {
 // Reasons come from the server: no more of them than this are told apart.
 const maxReasons = 32
 
-const count = (counts: Map<string, number>, reason: string): void => {
+const count = (counts: Map<string, number>, reason: string, n = 1): void => {
   const key = counts.has(reason) || counts.size < maxReasons ? reason : "other"
-  counts.set(key, (counts.get(key) ?? 0) + 1)
+  counts.set(key, (counts.get(key) ?? 0) + n)
 }
 
 const total = (counts: ReadonlyMap<string, number>): number => {
@@ -38,8 +38,16 @@ const total = (counts: ReadonlyMap<string, number>): number => {
   return sum
 }
 
+/** What was counted, as it passes between threads. @since 0.1.0 @category stats */
+export interface StreamCounts {
+  readonly latency: LatencyCounts
+  readonly dropped: ReadonlyMap<string, number>
+  readonly failed: ReadonlyMap<string, number>
+  readonly withinSlo: number
+}
+
 /** Counters of one stream or one window of it. @since 0.1.0 @category stats */
-export class StreamStats {
+export class StreamStats implements StreamCounts {
   readonly latency = new LatencyHistogram()
   readonly dropped = new Map<string, number>()
   readonly failed = new Map<string, number>()
@@ -58,6 +66,14 @@ export class StreamStats {
       case "failed":
         return count(this.failed, outcome.reason)
     }
+  }
+
+  /** Adds what was counted elsewhere of the same stream. */
+  merge({ dropped, failed, latency, withinSlo }: StreamCounts): void {
+    this.latency.merge(latency)
+    for (const [reason, n] of dropped) count(this.dropped, reason, n)
+    for (const [reason, n] of failed) count(this.failed, reason, n)
+    this.withinSlo += withinSlo
   }
 
   get requests(): number {

@@ -11,7 +11,9 @@ import { CliError } from "../CliError.js"
 import { makeProgress, ms, note, percent } from "../internal/terminal.js"
 import type { Target } from "./HttpConnection.js"
 import type { Silence } from "./ServerPool.js"
-import { runUntilSignal } from "./runUntilSignal.js"
+import { runLoad } from "./LoadGenerator.js"
+import { runThreads } from "./LoadThreads.js"
+import { untilSignal } from "./untilSignal.js"
 import type { LoadReport, ScenarioLoadOptions } from "./ScenarioLoad.js"
 import { loadReports, scenarioStreams, worstMissed } from "./ScenarioLoad.js"
 
@@ -30,22 +32,38 @@ export interface Played {
 }
 
 /** @since 0.1.0 @category scenarios */
-export interface PlayOptions extends ScenarioLoadOptions {
+export interface PlayOptions extends Omit<ScenarioLoadOptions, "share" | "requestsFor"> {
   readonly target: Target
   readonly connections: number
   readonly timeoutMs: number
+  /** Threads that send. */
+  readonly threads: number
+  /** Whole HTTP requests by model, and where it is served if not with the others. */
+  readonly requests: ReadonlyMap<string, ReturnType<ScenarioLoadOptions["requestsFor"]>>
 }
 
 /** Plays a scenario once; says on stderr where the client was the limit. @since 0.1.0 @category scenarios */
 export const playScenario = (scenario: Scenario, options: PlayOptions): Effect.Effect<Played, CliError> =>
   Effect.suspend(() => {
-    const { connections, durationMs, factor, target, timeoutMs } = options
+    const { connections, durationMs, factor, requests, target, threads, timeoutMs } = options
     const progress = makeProgress(5000)
-    return runUntilSignal({
-      target, connections, timeoutMs, precise: true, windowMs: Infinity,
-      onTick: (elapsedMs, stats) =>
-        progress.show(`${factor.toPrecision(3)} times the load, ${(elapsedMs / 1000).toFixed(0)} s: ${stats.reduce((sum, stream) => sum + stream.requests, 0)} requests ended`)
-    }, scenarioStreams(scenario, options)).pipe(
+    const show = (elapsedMs: number, ended: number): void =>
+      progress.show(`${factor.toPrecision(3)} times the load, ${(elapsedMs / 1000).toFixed(0)} s: ${ended} requests ended`)
+    const streams = scenarioStreams(scenario, { ...options, requestsFor: (model) => requests.get(model)! })
+    const playing = threads === 1
+      ? untilSignal((signal) =>
+        runLoad({
+          target, connections, timeoutMs, precise: true, windowMs: Infinity, signal,
+          onTick: (elapsedMs, stats) => show(elapsedMs, stats.reduce((sum, stream) => sum + stream.requests, 0))
+        }, streams)
+      )
+      : untilSignal((signal) =>
+        runThreads({
+          scenario, threads, factor, requests, signal, seed: options.seed, warmUpMs: options.warmUpMs, durationMs, options: { target, connections, timeoutMs },
+          slosMs: streams.map(({ sloMs }) => sloMs), onProgress: show
+        })
+      )
+    return playing.pipe(
       Effect.ensuring(Effect.sync(() => progress.clear())),
       Effect.flatMap((result) => {
         if (result.elapsedMs < 0.9 * durationMs) return Effect.fail(new CliError({ reason: "failed", problem: "it was ended before it was measured" }))

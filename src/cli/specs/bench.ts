@@ -39,6 +39,7 @@ export const bench = commandSpec({
     seed,
     warmUp: { kind: "number", placeholder: "S", default: 1, min: 0, max: 3600, description: "Seconds of load before counting." },
     connections: { kind: "integer", placeholder: "N", min: 1, max: 10_000, description: "Most requests in flight; more wait, on the clock (default: 64; 1024 with --scenario)." },
+    threads: { kind: "integer", placeholder: "N", min: 1, max: 64, description: "Threads that send, with --scenario and --gpu-suite (default: one for four processors, four at most)." },
     timeout: { kind: "number", placeholder: "S", default: 30, min: 0.01, max: 3600, description: "A request without an answer for this long has failed." },
     slo: { kind: "number", placeholder: "MS", min: 0.001, max: 1e9, description: "Objective to count by (default: the model's own)." },
     deadline: { kind: "number", placeholder: "MS", min: 0.001, max: 86_400_000, description: "Limit that each request brings (its `timeout`), after which it is dropped instead of at the model's objective." },

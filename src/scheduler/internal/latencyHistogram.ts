@@ -1,7 +1,7 @@
-/** Latencies of the last minute in buckets of equal ratio: bounded memory, percentiles within 2.5 %. */
+/** Latencies of the last minute in buckets of equal ratio: bounded memory, percentiles within 0.6 %. */
 import type { LatencySummary } from "../SchedulerStatus.js"
 
-const perOctave = 16
+const perOctave = 64
 const smallestMs = 0.01
 const octaves = 24
 const buckets = perOctave * octaves
@@ -12,7 +12,8 @@ const slotMs = 10_000
 export const windowMs = slots * slotMs
 
 export class LatencyHistogram {
-  private readonly counts = new Uint32Array(buckets * slots)
+  /** Only of times in which something was recorded: most of many models are idle. */
+  private readonly counts: Array<Uint32Array | undefined> = new Array<undefined>(slots).fill(undefined)
   private readonly sums = new Float64Array(slots)
   private readonly weights = new Float64Array(slots)
   private epoch = -Infinity
@@ -21,9 +22,9 @@ export class LatencyHistogram {
   record(nowMs: number, latencyMs: number, weight: number): void {
     this.advance(nowMs)
     const slot = this.epoch % slots
+    const counts = (this.counts[slot] ??= new Uint32Array(buckets))
     const bucket = Math.min(Math.max(Math.floor(Math.log2(latencyMs / smallestMs) * perOctave), 0), buckets - 1)
-    const at = slot * buckets + bucket
-    this.counts[at] = this.counts[at]! + 1
+    counts[bucket] = counts[bucket]! + 1
     this.sums[slot] = this.sums[slot]! + latencyMs
     this.weights[slot] = this.weights[slot]! + weight
   }
@@ -32,9 +33,12 @@ export class LatencyHistogram {
     this.advance(nowMs)
     const merged = new Uint32Array(buckets)
     let count = 0
-    for (let i = 0; i < this.counts.length; i++) {
-      merged[i % buckets] = merged[i % buckets]! + this.counts[i]!
-      count += this.counts[i]!
+    for (const counts of this.counts) {
+      if (counts === undefined) continue
+      for (let i = 0; i < buckets; i++) {
+        merged[i] = merged[i]! + counts[i]!
+        count += counts[i]!
+      }
     }
     const percentile = (part: number): number => {
       let seen = 0
@@ -64,7 +68,7 @@ export class LatencyHistogram {
     if (epoch <= this.epoch) return
     for (let next = Math.max(this.epoch + 1, epoch - slots + 1); next <= epoch; next++) {
       const slot = next % slots
-      this.counts.fill(0, slot * buckets, (slot + 1) * buckets)
+      this.counts[slot] = undefined
       this.sums[slot] = 0
       this.weights[slot] = 0
     }

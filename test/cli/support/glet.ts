@@ -42,7 +42,7 @@ const buildInto = async (bin: string): Promise<void> => {
   }
   await build({ ...options, entryPoints: { glet: path.join(root, "src/cli/main.ts"), manyRuns: path.join(root, "test/cli/support/manyRuns.ts") }, outdir: bin, splitting: true })
   await build({
-    ...options, entryPoints: { runner: path.join(root, "src/node-cuda/runner/main.ts"), front: path.join(root, "src/front/main.ts") }, outdir: bin
+    ...options, entryPoints: { runner: path.join(root, "src/node-cuda/runner/main.ts"), front: path.join(root, "src/front/main.ts"), "load-thread": path.join(root, "src/cli/load/threadMain.ts") }, outdir: bin
   })
 }
 
