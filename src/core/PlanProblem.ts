@@ -39,7 +39,10 @@ export interface FixedGlet {
 /** What a plan may do, whatever the models are. @since 0.1.0 @category planning */
 export interface PlanOptions {
   readonly dutyRule: DutyRule
-  /** Multiplies every predicted latency; >= 1. */
+  /**
+   * Multiplies every predicted latency; >= 1. What serving adds to what a profile saw: other models' batches before and after, copies beside, pauses of the
+   * host. 99th percentiles of glets that had an H200 for themselves were 1.04 to 1.19 times the profile's (bench/results/h200/gpu-suite.json).
+   */
   readonly latencyHeadroom: number
   /** Whether glets of one GPU slow each other down in the prediction. */
   readonly interference: boolean

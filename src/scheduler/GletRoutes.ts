@@ -47,8 +47,6 @@ export interface ModelRoute {
   readonly sparedMs?: number
   /** Median over 99th percentile of the planned batch. */
   readonly typicalRatio: number
-  /** By which factor `latencyMs` is longer than what is expected: the plan's head-room. Default: 1. */
-  readonly headroom?: number
 }
 
 /** What a glet runs. @since 0.1.0 @category dispatching */

@@ -289,10 +289,22 @@ export const make = (
     const { type } = typed(execution)
     return [part, part * type.memory, part * type.compute]
   }
+  /**
+   * The part of an execution's 99th percentile that neighbours slow down, where co-runs were measured: those are of medians. What a slow execution takes beyond the
+   * median is the host's doing, which comes on top: of tenths of a millisecond it is most.
+   */
+  const slowedPart = (execution: Execution): number => {
+    const tailMs = latencyMs(execution)
+    return tailMs < Infinity ? typicalMs(execution) / tailMs : 1
+  }
   /** What an execution suffers from the presence, the memory traffic and the arithmetic of neighbours. */
   const suffers = (execution: Execution): readonly [number, number, number] => {
     const fit = fits.get(execution.gpuType)
-    if (fit !== undefined) return sensitivityOf(fit, typed(execution))
+    if (fit !== undefined) {
+      const part = slowedPart(execution)
+      const [presence, memory, compute] = sensitivityOf(fit, typed(execution))
+      return [part * presence, part * memory, part * compute]
+    }
     const { compute, memory, presence } = assumed(execution.gpuType)
     const { type } = typed(execution)
     return [presence, memory * type.memory, compute * type.compute]
@@ -318,8 +330,8 @@ export const make = (
     isAssumed: [...profiles].some(([gpuType, models]) =>
       options.interference?.has(gpuType) !== true && (fits.has(gpuType) ? isOfPairs(models) : options.unmeasured?.has(gpuType) === true)),
     resources: 3,
-    // Offsets differ by batch only where a model was measured with several.
-    isPerBatch: [...profiles].some(([gpuType, models]) => fits.has(gpuType) && [...models.values()].some(({ coRuns = [] }) => new Set(coRuns.map(({ batch }) => batch)).size > 1)),
+    // By the part that neighbours slow down.
+    isPerBatch: fits.size > 0,
     pressure: presses,
     sensitivity: (execution) => ({ base: crowdingOf(execution), by: suffers(execution) })
   }

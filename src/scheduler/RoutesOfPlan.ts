@@ -85,7 +85,7 @@ const routesOfGlet = (
     const { latencyMs, overlapMs, typicalMs, typicalRatio } = tabulate(problem, gpu, glet, work, model.maxBatch)
     if (latencyMs.length < 2) return
     routes.push({
-      model, ...route, latencyMs, typicalRatio, headroom: problem.options.latencyHeadroom, planBatch: work.batch,
+      model, ...route, latencyMs, typicalRatio, planBatch: work.batch,
       ...(sparedPart > 0 && model.sloMs !== undefined ? { sparedMs: sparedPart * model.sloMs } : {}),
       ...(overlapMs === undefined ? {} : { overlapMs }),
       batchLimit: largestEfficient(typicalMs, work.batch, largestWithin(latencyMs, work.batch, limitMs))

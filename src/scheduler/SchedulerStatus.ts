@@ -25,7 +25,7 @@ export type LatencySummary = typeof LatencySummary.Type
 export const AssignmentStatus = Schema.Struct({
   model: ModelName,
   batch: Schema.Int,
-  /** 99th percentile that profile and neighbours let expect of the batches that ran, or of one of the planned size where none did; without the plan's head-room. */
+  /** 99th percentile that profile and neighbours let expect of the batches that ran, or of one of the planned size where none did, as plans count it. */
   predictedMs: Schema.NonNegative,
   /** Of whole executions (gather, run, scatter) since the glet was opened or over the last minute. */
   measured: LatencySummary,

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FC from "effect/FastCheck"
@@ -17,6 +18,7 @@ import { makeSlotLayout } from "../../src/core/SlotLayout.js"
 import { makeHeapArena } from "../../src/core/TensorArena.js"
 import * as Emulated from "../../src/node-cuda/Emulated.js"
 import * as TestClock from "effect/TestClock"
+import type { Samples } from "../../src/core/internal/measureShare.js"
 import { measureShare } from "../../src/core/internal/measureShare.js"
 import { firstBatches, nextBatch } from "../../src/core/internal/batchSizes.js"
 import { pointOf } from "../../src/core/internal/latencyStatistics.js"
@@ -468,6 +470,25 @@ describe("sizes of a share", () => {
       assert.isBelow(two!.durationsMs.length, 20)
       assert.strictEqual(four!.durationsMs.length, 20)
       assert.strictEqual(pointOf(100, 4, four!.durationsMs).p99Ms, 4)
+    }))
+
+  it.effect("are run again where a pause of the host took two of some dozens in a row, not where it comes again and again", () =>
+    Effect.gen(function*() {
+      const measure = (isSlow: (run: number) => boolean) => {
+        let runs = 0
+        return measureShare({
+          maxBatch: 1, budgetMs: 90, batches: [1], failed: (end) => end,
+          run: () => {
+            const ms = isSlow(++runs) ? 3 : 0.5
+            return Effect.as(TestClock.adjust(Duration.micros(BigInt(1000 * ms))), { ok: true, inputMs: 0, inferMs: ms, outputMs: 0, outputBindings: undefined, overflow: undefined } as const)
+          }
+        })
+      }
+      const p99Of = ([one]: Samples): number => pointOf(100, 1, one!.durationsMs).p99Ms
+      const paused = yield* measure((run) => run === 40 || run === 41)
+      assert.isAtLeast(paused[0]!.durationsMs.length, 200)
+      assert.strictEqual(p99Of(paused), 0.5)
+      assert.strictEqual(p99Of(yield* measure((run) => run % 30 === 0)), 3)
     }))
 })
 

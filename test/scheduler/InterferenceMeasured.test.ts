@@ -48,7 +48,10 @@ describe("co-runs of ten models under MPS on an H200", () => {
     assert.strictEqual(latency.interference?.isAssumed, true, "of more than two glets nothing was measured")
     const within = pairs.map(({ neighbours, slowdown, victim }) => {
       const run = ({ execution }: Typed) => ({ ...execution, gpuType: profile.gpuType })
-      return isWithin(0.08, latency.slowdown(run(victim), neighbours.map((neighbour) => [run(neighbour)])), slowdown)
+      // Medians were measured; what lies between median and 99th percentile is not slowed down.
+      const medians = latency.latencyMs(run(victim)) / latency.typicalMs(run(victim))
+      const tails = latency.slowdown(run(victim), neighbours.map((neighbour) => [run(neighbour)])) - ProfileLatencyModel.crowding
+      return isWithin(0.08, 1 + medians * (tails - 1), slowdown)
     })
     assert.isAtLeast(partOf(within), 0.95)
   })

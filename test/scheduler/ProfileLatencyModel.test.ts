@@ -178,7 +178,18 @@ describe("interference", () => {
     const coRuns: NonNullable<ModelProfile["coRuns"]> = [{ batch: 1, sharePct: 50, neighbours: [{ model: names.untyped, batch: 1, sharePct: 50 }], slowdown: 1.1, count: 100 }]
     const measured: ModelProfile = { ...profileOf([point(50, 1, 1)], undefined, names.untyped), coRuns }
     const latency = ProfileLatencyModel.makeFor(new Map([["gpu", new Map([[names.untyped, measured]])]]), [{ type: "gpu", isolation: "green" }])
-    assert.approximately(latency.slowdown(run("untyped"), [[run("untyped")]]), 1.1 + ProfileLatencyModel.crowding, 0.01)
+    // Medians are nine tenths of what this profile's 99th percentiles are, and only they are slowed down.
+    assert.approximately(latency.slowdown(run("untyped"), [[run("untyped")]]), 1 + 0.9 * 0.1 + ProfileLatencyModel.crowding, 0.01)
     assert.strictEqual(latency.interference!.sensitivity(run("untyped")).base, ProfileLatencyModel.crowding)
+  })
+
+  it("slows down what the GPU does, not the pauses of the host that are the tail of a short execution", () => {
+    const coRuns: NonNullable<ModelProfile["coRuns"]> = [{ batch: 1, sharePct: 50, neighbours: [{ model: names.untyped, batch: 1, sharePct: 50 }], slowdown: 2, count: 100 }]
+    const longMs = (p50Ms: number, p99Ms: number): number => {
+      const latency = ProfileLatencyModel.makeFor(new Map([["gpu", new Map([[names.untyped, { ...profileOf([point(50, 1, p99Ms, p50Ms)], undefined, names.untyped), coRuns }]])]]), [{ type: "gpu", isolation: "green" }])
+      return p99Ms * (latency.slowdown(run("untyped"), [[run("untyped")]]) - ProfileLatencyModel.crowding)
+    }
+    assert.approximately(longMs(1, 1), 2, 0.01)
+    assert.approximately(longMs(0.1, 0.3), 0.4, 0.01)
   })
 })

@@ -22,7 +22,8 @@ export const median = (values: ReadonlyArray<number>): number => [...values].sor
 const orderStatistic = (ascending: ReadonlyArray<number>, q: number): number =>
   ascending[Math.max(0, Math.ceil(q * ascending.length) - 1)]!
 
-const tail = (ascending: ReadonlyArray<number>): number => {
+/** The 99th percentile of ascending durations, as far as they tell. */
+export const tail = (ascending: ReadonlyArray<number>): number => {
   const count = ascending.length
   if (count >= fewest) return orderStatistic(ascending, 0.99)
   const slowest = ascending[count - 1]!

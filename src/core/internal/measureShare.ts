@@ -2,14 +2,14 @@
  * Measures one model on one open glet within a given time: first up the batch sizes, a few executions each, as far as the time carries, or further where
  * batches are of use; then
  * all of them again in rounds, so that a slow moment of the machine falls on all sizes alike. After the first round, when the medians have
- * settled, come a few sizes where the curve bends. Last, sizes that were run a few times and once far slower, which says nothing of how often that
- * happens, are run again, for half of the time more at most.
+ * settled, come a few sizes where the curve bends. Last, sizes of which a few runs were far slower, which says little of how often that
+ * happens, are run again, for half of the time more at most: a pause of the host takes a few runs in a row.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { BatchEnd } from "../Executor.js"
 import { firstBatches, nextBatch } from "./batchSizes.js"
-import { isolatedFrom, median } from "./latencyStatistics.js"
+import { isolatedFrom, median, tail } from "./latencyStatistics.js"
 
 /** Executions of one size before it counts as measured. */
 const fewestSamples = 3
@@ -20,8 +20,19 @@ const rounds = 4
 const mostBends = 3
 /** Relative deviation from a straight line above which another size is measured there; noise makes smaller ones. */
 const bendTolerance = 0.15
-/** A slowest execution that takes so many times the median is doubted where there are few others. */
+/** A tail that takes so many times the median is doubted where there are few executions. */
 const doubtfulFactor = 1.5
+/** From so many executions on a tail is a tail. */
+const settledFrom = 300
+
+/** How many executions would tell whether the slow ones among these are a tail; as many as there are where none is doubted. */
+const wantedCount = (durationsMs: ReadonlyArray<number>): number => {
+  const { length } = durationsMs
+  const ascending = [...durationsMs].sort((a, b) => a - b)
+  const limitMs = doubtfulFactor * ascending[length >> 1]!
+  if (length < isolatedFrom && ascending[length - 1]! > limitMs) return isolatedFrom
+  return length < settledFrom && tail(ascending) > limitMs ? settledFrom : length
+}
 
 export interface MeasureOptions<E> {
   readonly maxBatch: number
@@ -108,9 +119,10 @@ export const measureShare = <E>({ batches, budgetMs, failed, maxBatch, run, usef
     const lastMs = (yield* now) + budgetMs / 2
     for (const batch of ascending()) {
       const durations = measured.get(batch)!
-      if (durations.length >= isolatedFrom || Math.max(...durations) <= doubtfulFactor * median(durations) || (yield* now) >= lastMs) continue
-      const end = yield* sample(batch, isolatedFrom - durations.length, lastMs)
-      if (end !== undefined) return yield* Effect.fail(failed(end))
+      for (let wanted = wantedCount(durations); wanted > durations.length && (yield* now) < lastMs; wanted = wantedCount(durations)) {
+        const end = yield* sample(batch, wanted - durations.length, lastMs)
+        if (end !== undefined) return yield* Effect.fail(failed(end))
+      }
     }
     return ascending().map((batch) => ({ batch, durationsMs: measured.get(batch)! }))
   })

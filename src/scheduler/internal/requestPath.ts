@@ -211,7 +211,7 @@ export class RequestPath {
     if (end.ok) {
       const { expected, measured } = this.executionsOf(id, batch.model.name)
       measured.record(now, executionMs, batch.items)
-      expected.record(now, batch.route.expectedMs(batch.items) + batch.overlapMs, batch.items)
+      expected.record(now, batch.route.profiledMs(batch.items) + batch.overlapMs, batch.items)
     }
     for (const observer of this.observers) {
       if (observer.batchEnded === undefined) continue

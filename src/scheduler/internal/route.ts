@@ -95,14 +95,9 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     return this.tabulated(items) * this.ratio.upperValue
   }
 
-  /** The profile's own prediction. */
+  /** What plans count with, in ms: profile, neighbours and the plan's head-room. */
   profiledMs(items: number): number {
     return this.tabulated(items)
-  }
-
-  /** What profile and neighbours let expect of a batch at the 99th percentile, in ms: the profile's own prediction without the plan's head-room. */
-  expectedMs(items: number): number {
-    return this.tabulated(items) / (this.spec.headroom ?? 1)
   }
 
   /** What a batch of so many items takes longer where the glet was idle when it came, in ms. */

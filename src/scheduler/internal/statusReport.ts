@@ -29,14 +29,14 @@ const nothing: LatencySummary = { count: 0, p50Ms: 0, p90Ms: 0, p99Ms: 0 }
 const statsTimeoutMs = 250
 
 const assignments = (
-  planned: PlannedGlet, headroom: number, executions: ReadonlyMap<string, ExecutionTimes> | undefined, nowMs: number
+  planned: PlannedGlet, executions: ReadonlyMap<string, ExecutionTimes> | undefined, nowMs: number
 ): Array<AssignmentStatus> => {
   const status = (work: { readonly model: Model["name"]; readonly batch: number }, plannedMs: number): AssignmentStatus => {
     const times = executions?.get(work.model)
     const measured = times?.measured.summary(nowMs) ?? nothing
     const ran = times !== undefined && measured.count > 0
     return {
-      model: work.model, batch: work.batch, predictedMs: ran ? times.expected.summary(nowMs).p99Ms : plannedMs / headroom, measured,
+      model: work.model, batch: work.batch, predictedMs: ran ? times.expected.summary(nowMs).p99Ms : plannedMs, measured,
       meanBatch: ran ? times.measured.weight(nowMs) / measured.count : 0
     }
   }
@@ -46,7 +46,7 @@ const assignments = (
   ]
 }
 
-const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: PlannedGlet | undefined, headroom: number): Effect.Effect<GletStatus> =>
+const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: PlannedGlet | undefined): Effect.Effect<GletStatus> =>
   Effect.gen(function*() {
     const stats = glet.handle === undefined ? Option.none() : yield* Effect.timeoutOption(glet.handle.stats, statsTimeoutMs)
     const nowMs = sources.nowMs()
@@ -61,7 +61,7 @@ const gletStatus = (sources: StatusSources, glet: SupervisedGlet, planned: Plann
       ...(pid === undefined ? {} : { pid }),
       ...(units === undefined ? {} : { units }),
       busyRatio: Math.min(1, busyMs / Math.min(windowMs, Math.max(1, nowMs - glet.openedAtMs))),
-      assignments: planned === undefined ? [] : assignments(planned, headroom, executions, nowMs)
+      assignments: planned === undefined ? [] : assignments(planned, executions, nowMs)
     }
   })
 
@@ -104,9 +104,7 @@ export const makeStatus = (sources: StatusSources): Effect.Effect<SchedulerStatu
   Effect.gen(function*() {
     const { deployment, draining, executor } = sources
     const planned = new Map(gletsOf(deployment.plan).map(({ glet }) => [glet.id, glet]))
-    const glets = yield* Effect.forEach(deployment.fleet.glets, (glet) => gletStatus(sources, glet, planned.get(glet.spec.id), deployment.basis?.problem.options.latencyHeadroom ?? 1), {
-      concurrency: "unbounded"
-    })
+    const glets = yield* Effect.forEach(deployment.fleet.glets, (glet) => gletStatus(sources, glet, planned.get(glet.spec.id)), { concurrency: "unbounded" })
     return {
       apiVersion: "glet/v1alpha1", kind: "Status", draining: draining(), executor, plan: deployment.plan, glets,
       models: [...deployment.registrations.registry.values()].map(({ model }) => modelStatus(sources, model))
