@@ -115,11 +115,10 @@ const growthOf = ({ basis, plan }: PlanAttempt): number => {
 }
 
 /**
- * Where rates could grow by this factor, some of that is given for answers that come earlier: half of each objective is left free, or a quarter, if rates can still
- * grow by the other factor. An objective that is used up to the last is missed whenever a client, a network or a host is late.
+ * Where all fits, answers come earlier: half of each objective is left free, or a quarter, if rates can still grow by this factor. An objective that is used up to
+ * the last is missed whenever a client, a network or a host is late, and where models of a glet come in bursts.
  */
-const roomyGrowth = 1.3
-const leastGrowth = 1.15
+const leastGrowth = 1.05
 const roomyParts = [1 / 2, 1 / 4]
 
 /**
@@ -132,7 +131,7 @@ const roomyParts = [1 / 2, 1 / 4]
  */
 export function* planLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt, PlanAttempt> {
   const first = yield { wayMs, part: 0 }
-  if (growthOf(first) >= roomyGrowth) {
+  if (growthOf(first) >= 1) {
     for (const part of roomyParts) {
       const roomy = yield { wayMs, part }
       if (growthOf(roomy) >= leastGrowth) return roomy
