@@ -37,6 +37,11 @@ export interface InterferenceWatchOptions {
   readonly missedHalfLifeMs: number
   /** Part of an execution's time that is noise of the profile. */
   readonly noise: number
+  /**
+   * What an execution takes longer by the host's doing, ms. Beside the tenths of a millisecond of a LeNet that was taken for 130 % by neighbours: batches that
+   * follow each other without a gap, as profiles have them, are spared it.
+   */
+  readonly noiseMs: number
   /** Bounds of an offset. */
   readonly least: number
   readonly largest: number
@@ -48,7 +53,7 @@ export interface InterferenceWatchOptions {
 
 /** @since 0.1.0 @category learning */
 export const defaultInterferenceWatch: InterferenceWatchOptions = {
-  lookMs: 2000, halfLifeMs: 300_000, carried: 0.2, prior: 0.1, leastExecutions: 5, missed: 0.01, missedHalfLifeMs: 10_000, noise: 0.05, least: -0.5, largest: 4, step: 0.1,
+  lookMs: 2000, halfLifeMs: 300_000, carried: 0.2, prior: 0.1, leastExecutions: 5, missed: 0.01, missedHalfLifeMs: 10_000, noise: 0.05, noiseMs: 0.05, least: -0.5, largest: 4, step: 0.1,
   minIntervalMs: 10_000
 }
 
@@ -214,7 +219,8 @@ const residualsOf = (
         }
       }
       const excess = work.ratio - 1 - explained
-      const residual = Math.sign(excess) * Math.max(0, Math.abs(excess) - options.noise)
+      const noise = options.noise + options.noiseMs / profiled.typicalMs(own)
+      const residual = Math.sign(excess) * Math.max(0, Math.abs(excess) - noise)
       return presence > 0 && Number.isFinite(residual) ? [{ gpuType: gpu.type, model: work.model, presence, residual }] : []
     }))
 

@@ -64,6 +64,20 @@ describe("watchInterference", () => {
     }))
   })
 
+  it("does not put down to neighbours what the host adds to an execution of hundredths of a millisecond", () => {
+    const options = defaultInterferenceWatch
+    // Each execution takes 0.04 ms longer than in a profile, whatever runs beside it.
+    const learnedWhere = (fixedMs: number): number => {
+      const profiled = latencyOf([a, b, c].map((name) => ({ name, fixedMs, itemMs: 0, usefulPct: 100, largestBatch: 16, memoryBytes: mb })), {})
+      const ownMs = profiled.typicalMs({ gpuType: gpu.type, model: a, sharePct: 50, batch: 8 })
+      const measured = lookAt(0, [1, 1], 2000).map(({ glet, works }) => ({ glet, works: works.map((work) => ({ ...work, ratio: (ownMs + 0.04) / ownMs })) }))
+      return learnedOf(lookOften(0, [1, 1], 50, { measured: () => measured, basis: { ...basis, profiled }, options }).watch)
+    }
+    assert.strictEqual(learnedWhere(0.05), 0)
+    assert.strictEqual(learnedWhere(2), 0)
+    assert.isAbove(learnedOf(lookOften(0.8, [1, 1], 50, { options }).watch), 0.5)
+  })
+
   it("stays within its bounds, and says nothing of few executions or of GPUs that nothing shares", () => {
     assert.strictEqual(learnedOf(lookOften(1000, [1, 1], 50).watch), defaultInterferenceWatch.largest)
     const few = (loss: number) => lookAt(loss, [1, 1], 2000).map(({ glet, works }) => ({ glet, works: works.map((work) => ({ ...work, executions: 4 })) }))

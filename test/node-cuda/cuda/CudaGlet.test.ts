@@ -295,6 +295,34 @@ describe("CudaGlet", () => {
     assert.strictEqual(fake.calls.get("launchAsync"), launched + 20)
   })
 
+  it("lets another thread put copies on a stream that take long, and fails the batch whose copies fail there", async () => {
+    let isBroken = false
+    const { arena, fake, glet } = await open({
+      copyMs: 0.2,
+      onCall: (call) => {
+        if (isBroken && call === "copiedAllIn") throw new CudaError("cuMemcpyBatchAsync", 1, "CUDA_ERROR_INVALID_VALUE")
+      }
+    })
+    const contract = convolution()
+    const { model } = await load(glet, contract, [1, 4, 8])
+    // Batches of each size in turn: they overtake nothing, and their answers are right.
+    await runMany(arena, [[contract, model]], 90, 3)
+    const before = fake.calls.get("copyAllIn")
+    const apart = fake.calls.get("copyAllInAsync") ?? 0
+    assert.isAbove(apart, 0)
+    await runMany(arena, [[contract, model]], 20, 4)
+    assert.strictEqual(fake.calls.get("copyAllIn"), before)
+    assert.isAbove(fake.calls.get("copyAllInAsync") ?? 0, apart)
+
+    isBroken = true
+    const request = prepare(arena, contract, 1, 1)
+    const end = await new Promise<RunEnd>((resolve) => model.run({ items: 1, bindings: [], offsets: [request.slot.offset], entryItems: [1] }, resolve))
+    assert.isFalse(end.ok)
+    assert.include(end.ok ? "" : end.detail, "cuMemcpyBatchAsync failed with CUDA_ERROR_INVALID_VALUE")
+    isBroken = false
+    await runAndCheck(model, [prepare(arena, contract, 1, 2)])
+  })
+
   it("says what does not load, and leaves nothing behind", async () => {
     const { fake, glet } = await open()
     const { model } = convolution()

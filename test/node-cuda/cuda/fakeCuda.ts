@@ -31,6 +31,8 @@ export interface FakeOptions {
   readonly runMs?: (nhwc: boolean) => number
   /** Milliseconds the launch of a graph holds its thread, by the same clock. */
   readonly launchMs?: number
+  /** How long putting copies on a stream holds the thread. */
+  readonly copyMs?: number
   /** `CudaRuntime.moveFromBytes`; by default all small tensors are the mover's. */
   readonly moveFromBytes?: number
   /** What an executable graph computes in place of what was recorded. */
@@ -214,7 +216,21 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       called("copyOut")
       put(stream, move(to, from, bytes))
     },
-    copyAllIn: copies(true, "copyAllIn"),
+    copyAllIn: (list, stream) => {
+      clockMs += options.copyMs ?? 0
+      copies(true, "copyAllIn")(list, stream)
+    },
+    copyAllInAsync: (list, stream, done) => {
+      called("copyAllInAsync")
+      setImmediate(() => {
+        try {
+          copies(true, "copiedAllIn")(list, stream)
+        } catch (error) {
+          return done(error as CudaError)
+        }
+        done(undefined)
+      })
+    },
     copyAllOut: copies(false, "copyAllOut"),
     openMover: () => {
       called("openMover")

@@ -63,6 +63,9 @@ export interface BatchSize {
   /** Shortest launch of its graph by the JavaScript thread, in ms, of so many. */
   launchMs: number
   launches: number
+  /** Shortest time that putting the copies of its inputs on a stream held the thread, in ms, of so many. */
+  copyMs: number
+  copied: number
   /** Batches of this size so far. */
   uses: number
   /** Duration of late, in ms, from when the GPU could begin; Infinity until known. */
@@ -102,6 +105,8 @@ export const makeBatchSize = (layout: SlotLayout, key: string, items: number, bi
     made: 0,
     launchMs: Infinity,
     launches: 0,
+    copyMs: Infinity,
+    copied: 0,
     uses: 0,
     typicalMs: Infinity
   }

@@ -95,6 +95,8 @@ export interface CudaDriver {
   readonly copyIn: (to: DevicePointer, from: number, bytes: number, stream: Handle) => void
   readonly copyOut: (to: number, from: DevicePointer, bytes: number, stream: Handle) => void
   readonly copyAllIn: (list: CopyList, stream: Handle) => void
+  /** The same on another thread: each piece takes the driver microseconds. The list must stay as it is until then; `done` may be called at once. */
+  readonly copyAllInAsync: (list: CopyList, stream: Handle, done: (error: CudaError | undefined) => void) => void
   readonly copyAllOut: (list: CopyList, stream: Handle) => void
   /** Makes it, and tries it. Throws where it does not work. */
   readonly openMover: () => Mover

@@ -1,13 +1,15 @@
 /** The stream on which all kernels of one model run, one batch after the other: as a graph, or launched one by one. */
 import { LoadFailure } from "../../../core/internal/loadFailure.js"
-import type { BufferSet } from "./BufferSets.js"
+import type { BatchSize, BufferSet } from "./BufferSets.js"
 import type { Handle, WaitCondition } from "./CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import { settled } from "./CudaRuntime.js"
 import { PreemptionPoints, stepMs } from "./PreemptionPoints.js"
 
-/** Graphs whose launch takes longer are launched by another thread, which costs some 0.02 ms and leaves this one free. */
-const inlineLaunchMs = 0.1
+/** Graphs whose launch takes longer are launched by another thread, which costs some 0.03 ms of this one and leaves it free. */
+const inlineLaunchMs = 0.05
+/** Graphs whose launch takes longer have so many kernels that two of them fill the driver's queue. */
+const heavyLaunchMs = 0.1
 /** The first launches of a graph are slow for reasons of their own. */
 const judgedLaunches = 12
 /** Trial runs of a size; the median counts. */
@@ -23,9 +25,13 @@ export class ModelStream {
     private readonly giveWay: WaitCondition | undefined
   ) {}
 
-  /** Whether its launches fill the driver's queue: kernels one by one, or a graph so large that another thread launches it. */
+  /** Whether its launches fill the driver's queue: kernels one by one, or a large graph. */
   isHeavy({ graph, size }: BufferSet): boolean {
-    return graph === undefined || (size.launches >= judgedLaunches && size.launchMs > inlineLaunchMs)
+    return graph === undefined || this.takes(size, heavyLaunchMs)
+  }
+
+  private takes({ launchMs, launches }: BatchSize, moreThanMs: number): boolean {
+    return launches >= judgedLaunches && launchMs > moreThanMs
   }
 
   /** Starts the computation of a set; `onStarted` may be called at once. */
@@ -45,7 +51,7 @@ export class ModelStream {
       size.session!.runAsync(set.values, this.isSynchronized ? null : unsynchronized, onStarted)
       return
     }
-    if (this.isHeavy(set)) {
+    if (this.takes(size, inlineLaunchMs)) {
       driver.launchAsync(graph.executable, this.handle, (error) => {
         if (error?.isFatal === true) onFatal(error)
         onStarted(error?.message)

@@ -340,6 +340,15 @@ export const openLibcuda = (): CudaDriver => {
     copyIn: (to, from, bytes, stream) => check("cuMemcpyHtoDAsync", f.cuMemcpyHtoDAsync(to, from, bytes, stream) as number),
     copyOut: (to, from, bytes, stream) => check("cuMemcpyDtoHAsync", f.cuMemcpyDtoHAsync(to, from, bytes, stream) as number),
     copyAllIn: (list, stream) => copyAll(list, list.device, list.host, f.cuMemcpyHtoDAsync, "cuMemcpyHtoDAsync", stream),
+    copyAllInAsync: (list, stream, done) => {
+      if (copyBatch === undefined || list.count < 2) {
+        driver.copyAllIn(list, stream)
+        return done(undefined)
+      }
+      copyBatch.async(list.device, list.host, list.bytes, list.count, attributes, firstOnly, 1, failedAt, stream, (error: unknown, code: number) => {
+        done(error === null || error === undefined ? code === success ? undefined : errorOf("cuMemcpyBatchAsync", code) : new CudaError("cuMemcpyBatchAsync", 1, String(error)))
+      })
+    },
     copyAllOut: (list, stream) => copyAll(list, list.host, list.device, f.cuMemcpyDtoHAsync, "cuMemcpyDtoHAsync", stream),
     openMover: () => {
       const mover = loadMover()
