@@ -65,3 +65,14 @@ export const imageModel = async () => {
   })
   return placed("image", "image", 250, (file) => fs.writeFileSync(file, model))
 }
+
+/** [batch,3,224,224] -> the same, where no value is below 0: an image goes in and another comes out. */
+export const paintedModel = async () => {
+  const onnx = await onnxWriter()
+  const model = onnx.makeModel({
+    inputs: [{ name: "image", shape: ["batch", 3, 224, 224] }],
+    outputs: [{ name: "painted", shape: ["batch", 3, 224, 224] }],
+    nodes: [onnx.relu("image", "painted")]
+  })
+  return placed("painted", "image", 250, (file) => fs.writeFileSync(file, model))
+}

@@ -30,22 +30,38 @@ export const binaryRequest = (model, input, shape, data) => {
   )
 }
 
+/** Files of shared-memory objects, removed at exit. */
+const files = new Set()
+process.once("exit", () => files.forEach((file) => fs.rmSync(file, { force: true })))
+
 /**
  * FP32 inputs of one shape in a shared-memory object, as POSIX's shm_open makes it on Linux, and the requests that name them there. `register` is
- * the request that makes the object known; it is removed at exit.
+ * the request that makes the object known, `region` its name; it is removed at exit. Where `output` names one of as many bytes, it goes into the same
+ * object behind the inputs, and `outputOf` reads it.
  */
-export const sharedRequests = (model, input, shape, tensors) => {
-  const key = `glet-bench-${process.pid}`
+export const sharedRequests = (model, input, shape, tensors, output) => {
+  const key = `glet-bench-${process.pid}-${files.size}`
   const file = `/dev/shm/${key}`
-  fs.writeFileSync(file, Buffer.concat(tensors.map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))))
-  process.once("exit", () => fs.rmSync(file, { force: true }))
   const size = tensors[0].byteLength
+  const inputs = Buffer.concat(tensors.map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)))
+  const byteSize = inputs.length * (output === undefined ? 1 : 2)
+  fs.writeFileSync(file, Buffer.concat([inputs, Buffer.alloc(byteSize - inputs.length)]))
+  files.add(file)
+  const region = `inputs-${files.size}`
+  const shared = (i) => ({ shared_memory_region: region, shared_memory_offset: i * size, shared_memory_byte_size: size })
   return {
-    register: { path: "/v2/systemsharedmemory/region/inputs/register", body: { key: `/${key}`, offset: 0, byte_size: size * tensors.length } },
-    requests: tensors.map((_, i) => {
-      const parameters = { shared_memory_region: "inputs", shared_memory_offset: i * size, shared_memory_byte_size: size }
-      return post(model, ["Content-Type: application/json"], Buffer.from(JSON.stringify({ inputs: [{ name: input, shape, datatype: "FP32", parameters }] })))
-    })
+    region,
+    file,
+    register: { path: `/v2/systemsharedmemory/region/${region}/register`, body: { key: `/${key}`, offset: 0, byte_size: byteSize } },
+    requests: tensors.map((_, i) =>
+      post(model, ["Content-Type: application/json"], Buffer.from(JSON.stringify({
+        inputs: [{ name: input, shape, datatype: "FP32", parameters: shared(i) }],
+        ...(output === undefined ? {} : { outputs: [{ name: output, parameters: shared(tensors.length + i) }] })
+      })))),
+    outputOf: (i) => {
+      const bytes = fs.readFileSync(file).subarray((tensors.length + i) * size, (tensors.length + i + 1) * size)
+      return new Float32Array(bytes.buffer, bytes.byteOffset, size / 4)
+    }
   }
 }
 

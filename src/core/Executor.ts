@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { ClientMemory, DirectTensor } from "./ClientMemory.js"
 import type { ExecutorError, GletExited, GletOpenFailed, ModelLoadFailed } from "./ExecutorError.js"
 import type { Gpu } from "./Gpu.js"
 import type { GletId } from "./Ids.js"
@@ -33,6 +34,8 @@ export interface BatchEntry {
   readonly items: number
   /** Equal for all entries of a batch. */
   readonly bindings: ReadonlyArray<number>
+  /** Tensors in clients' memory; only where the executor has `clientMemory`. */
+  readonly direct?: ReadonlyArray<DirectTensor> | undefined
 }
 
 /** Requests of one model that run together. @since 0.1.0 @category executor */
@@ -55,6 +58,8 @@ export type BatchEnd =
     readonly outputBindings: ReadonlyArray<ReadonlyArray<number>> | undefined
     /** Per entry, outputs that had no room in the slot, by output index; undefined where all had. */
     readonly overflow: ReadonlyArray<ReadonlyArray<Uint8Array | undefined>> | undefined
+    /** By entry, why tensors in a client's memory could not be read or written; absent where all could. */
+    readonly directProblems?: ReadonlyMap<number, string> | undefined
   }
   | {
     readonly ok: false
@@ -130,6 +135,8 @@ export class Executor extends Context.Tag("glet/core/Executor")<Executor, {
   readonly name: string
   /** Memory that all its glets can read and write. */
   readonly arena: TensorArena
+  /** Set where all its glets can read and write memory of clients themselves. */
+  readonly clientMemory?: ClientMemory
   /** Opens a glet; closing the scope drains and closes it. */
   readonly open: (spec: GletSpec) => Effect.Effect<GletHandle, GletOpenFailed, Scope.Scope>
 }>() {}

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import type { DirectTensor } from "./ClientMemory.js"
 import type { RequestError } from "./RequestError.js"
 import type { ModelName } from "./Ids.js"
 import type { TensorSlot } from "./TensorArena.js"
@@ -33,6 +34,8 @@ export interface InferRequest {
   readonly serviceClass?: "best-effort"
   /** Monotonic ms when the whole request was there, where the caller knows it: a slow uplink does not use up the SLO. */
   readonly arrivedAtMs?: number
+  /** Tensors in clients' memory, which the slot has room for all the same. Their regions are held until the request ends. */
+  readonly direct?: ReadonlyArray<DirectTensor>
   /** Echoed in logs. */
   readonly id?: string
 }
@@ -55,6 +58,8 @@ export interface InferResult {
   readonly outputBindings: ReadonlyArray<number>
   /** Outputs that did not fit the slot, by output index; undefined where all stand in the slot. */
   readonly overflow: ReadonlyArray<Uint8Array | undefined> | undefined
+  /** Why tensors in its client's memory could not be read, or not written: then there is no answer, and it is the client's doing. */
+  readonly directProblem?: string | undefined
 }
 
 /** How a request ends. @since 0.1.0 @category requests */

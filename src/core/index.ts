@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * from "./ClientMemory.js"
 export * from "./EdgeStatus.js"
 export * from "./Executor.js"
 export * from "./ExecutorError.js"

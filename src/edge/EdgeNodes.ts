@@ -137,8 +137,10 @@ export const layer = (options: EdgeNodesOptions): Layer.Layer<EdgeNodes | EdgeRe
   Layer.scopedContext(Effect.gen(function*() {
     const local = yield* Executor
     const nodes = yield* Effect.acquireRelease(Effect.sync(() => make(options)), (made) => made.close)
+    // Memory of clients on this host is nothing that a node could reach.
+    const { clientMemory: _, ...rest } = local
     const executor = Executor.of({
-      ...local,
+      ...rest,
       open: (spec) => {
         if (!isEdgeGpu(spec.gpu.id)) return local.open(spec)
         const link = nodes.links().find(({ gpu }) => gpu.id === spec.gpu.id)

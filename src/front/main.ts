@@ -44,10 +44,11 @@ const onMessage = (message: ToFront): void => {
     case "model": return models.put(message.number, message.line, message.model)
     case "forget": return models.forget(message.model)
     case "register": {
-      const problem = regions?.register(message.region, new Map(Object.entries(message.body)), message.object)
+      const problem = regions?.register(message.region, new Map(Object.entries(message.body)), message.object, message.glets)
       if (problem !== undefined) process.stderr.write(`shared memory ${message.region}: ${problem.message}\n`)
       return
     }
+    case "direct": return regions?.setDirect(message.number, message.isDirect)
     case "unregister": return regions?.unregister(message.region ?? undefined)
     case "ping": return
   }

@@ -30,6 +30,7 @@ export const make = (options: CpuExecutorOptions = {}): Effect.Effect<Executor["
   makeRunnerExecutor(options, {
     name: "cpu",
     startTimeoutMs: 15_000,
+    reachesClientsByDefault: true,
     place: ({ gpu }): Effect.Effect<Placement, GletRefusal> =>
       gpu.isolation === "threads"
         ? Effect.succeed({ sharedKey: gpu.id, poolThreads: poolThreads(gpu.units) })

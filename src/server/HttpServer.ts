@@ -90,14 +90,22 @@ export const make = (
   Effect.gen(function*() {
     const scheduler = yield* Scheduler
     const catalog = yield* ModelCatalog
-    const { arena } = yield* Executor
+    const { arena, clientMemory, name: executor } = yield* Executor
     const metrics = yield* Metrics.Metrics
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const stopped = yield* Deferred.make<void>()
     if (config.requestLog !== "") yield* RequestLog.observe(config.requestLog)
-    const regions = config.sharedMemory
-      ? yield* Effect.acquireRelease(Effect.sync(() => new SharedRegions()), (all) => Effect.sync(() => all.unregister()))
-      : undefined
+    // Known once they are up; nobody asks before.
+    let fronts: Fronts.Fronts | undefined
+    const wantsDirect = config.sharedMemoryDirect === "on" || (config.sharedMemoryDirect === "auto" && clientMemory?.isDefault === true)
+    if (config.sharedMemory && config.sharedMemoryDirect === "on" && clientMemory === undefined) {
+      yield* Effect.logWarning(`glets of executor ${executor} cannot read memory of clients themselves; tensors are copied from it`)
+    }
+    const openRegions = Effect.sync(() => new SharedRegions({
+      memory: wantsDirect ? clientMemory : undefined,
+      onDirect: (number, isDirect) => void (fronts && runFork(fronts.tell({ type: "direct", number, isDirect })))
+    }))
+    const regions = config.sharedMemory ? yield* Effect.acquireRelease(openRegions, (all) => Effect.sync(() => all.unregister())) : undefined
     const context: InferContext = {
       config,
       catalog,
@@ -111,8 +119,6 @@ export const make = (
       draining: false
     }
     const count = yield* frontCount(config, arena)
-    // Known once they are up; nobody asks before.
-    let fronts: Fronts.Fronts | undefined
     const app = yield* Routes.make({
       compatTritonErrors: config.compatTritonErrors,
       responded: metrics.responded,

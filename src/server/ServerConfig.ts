@@ -49,6 +49,8 @@ export const ServerConfig = Schema.Struct({
   compatTritonErrors: Schema.Boolean,
   /** Clients on this host may register shared memory (Linux). */
   sharedMemory: Schema.Boolean,
+  /** Whether glets read and write large tensors in that memory themselves; `auto`: where that has been measured to help. */
+  sharedMemoryDirect: Schema.Literal("auto", "on", "off").annotations({ message: () => ({ message: "expected auto, on or off", override: true }) }),
   /** File for the request log; none where empty. */
   requestLog: Schema.String,
   /** Processes that read and answer requests; 0: the agent does it itself; `auto`: as the cores allow. */
@@ -89,6 +91,7 @@ export const settings: ReadonlyArray<Setting> = [
   setting("gzipMinBytes", 16 * 1024, "GLET_GZIP_MIN_BYTES", "smallest response that is compressed for clients that ask"),
   setting("compatTritonErrors", false, "GLET_COMPAT_TRITON_ERRORS", "answer dropped requests with 503 instead of 429"),
   setting("sharedMemory", false, "GLET_SHARED_MEMORY", "clients on this host may pass tensors in shared memory"),
+  setting("sharedMemoryDirect", "auto", "GLET_SHARED_MEMORY_DIRECT", "glets read and write large tensors in clients' shared memory themselves; auto: on a CPU"),
   setting("requestLog", "", "GLET_REQUEST_LOG", "file for the request log; none where empty"),
   setting("fronts", 0, "GLET_FRONTS", "processes that read and answer requests; 0: the server's own; auto: as the cores allow")
 ]

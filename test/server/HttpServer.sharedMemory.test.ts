@@ -3,22 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
+import type { ClientObject } from "../../src/core/ClientMemory.js"
+import type { InferRequest } from "../../src/core/Request.js"
 import { call } from "../support/http.js"
+import type { Fakes } from "../support/fakeServices.js"
 import { digits, freed, places } from "../support/server.js"
-
-const prefix = `glet-test-${process.pid}-`
-let objects = 0
-
-/** A shared-memory object of so many bytes, removed at the end. */
-const makeObject = (byteLength: number) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const key = `${prefix}${objects++}`
-      fs.writeFileSync(`/dev/shm/${key}`, Buffer.alloc(byteLength))
-      return { key: `/${key}`, file: `/dev/shm/${key}` }
-    }),
-    ({ file }) => Effect.sync(() => fs.rmSync(file, { force: true, recursive: true }))
-  )
+import { bytesAt, makeObject } from "../support/sharedObject.js"
 
 const system = "/v2/systemsharedmemory"
 const register = (port: number, name: string, body: unknown) => call(port, { path: `${system}/region/${name}/register`, body: JSON.stringify(body) })
@@ -38,6 +28,20 @@ const imageRequest = (region: string, out: string) => ({
   inputs: [{ name: "pixels", shape: [1, 3, 224, 224], datatype: "FP32", parameters: shared(region, imageBytes) }],
   outputs: [{ name: "out_pixels", parameters: shared(out, imageBytes, 64) }]
 })
+
+/** Glets that know every region that is registered, and reach it once they are told to. */
+const reachingGlets = (fakes: Fakes, isDefault = true) => {
+  const known: Array<{ readonly object: ClientObject; readonly reach: (isDirect: boolean) => void; released: boolean }> = []
+  fakes.clientMemory = {
+    isDefault,
+    open: (object, reach) => {
+      const one = { object, reach, released: false }
+      known.push(one)
+      return { number: known.length, release: () => one.released = true }
+    }
+  }
+  return known
+}
 
 describe.skipIf(process.platform !== "linux").each(places)("system shared memory, read $where", ({ makeFakes, startServer }) => {
   it.scopedLive("inputs are read from regions and outputs written into them, small and large", () =>
@@ -106,7 +110,7 @@ describe.skipIf(process.platform !== "linux").each(places)("system shared memory
         for (const [body, field] of [
           [{ byte_size: 8 }, "key"], [{ key: 7, byte_size: 8 }, "key"], [{ key: "/../../etc/passwd", byte_size: 8 }, "key"],
           [{ key: "..", byte_size: 8 }, "key"], [{ key: "/a/b", byte_size: 8 }, "key"], [{ key: "a\u0000b", byte_size: 8 }, "key"],
-          [{ key: `/${prefix}none`, byte_size: 8 }, "key"], [{ key: link.key, byte_size: 8 }, "key"], [{ key: folder.key, byte_size: 8 }, "key"],
+          [{ key: `${object.key}-none`, byte_size: 8 }, "key"], [{ key: link.key, byte_size: 8 }, "key"], [{ key: folder.key, byte_size: 8 }, "key"],
           [{ key: object.key }, "byte_size"], [{ key: object.key, byte_size: 0 }, "byte_size"], [{ key: object.key, byte_size: -1 }, "byte_size"],
           [{ key: object.key, byte_size: 101 }, "byte_size"], [{ key: object.key, byte_size: 60, offset: 41 }, "byte_size"],
           [{ key: object.key, byte_size: 8, offset: 1.5 }, "offset"], [{ key: object.key, byte_size: 9e15, offset: 9e15 }, "byte_size"]
@@ -225,6 +229,141 @@ describe.skipIf(process.platform !== "linux").each(places)("system shared memory
         }
       })
       yield* Effect.promise(() => freed(fakes))
+    }))
+
+  const pixels = Buffer.from(Float32Array.from({ length: imageBytes / 4 }, (_, i) => i % 1000).buffer)
+  /** Asks until a request comes, or does not, with tensors for glets: fronts hear of it a moment later. */
+  const askUntil = async (fakes: Fakes, port: number, what: string, holds: (request: InferRequest) => boolean) => {
+    for (let i = 0; i < 200; i++) {
+      const answer = await infer(port, "image", imageRequest("image", "out"))
+      assert.strictEqual(answer.status, 200)
+      if (holds(fakes.seen.at(-1)!)) return
+      await sleep(10)
+    }
+    assert.fail(`never: ${what}`)
+  }
+
+  it.scopedLive("large tensors are left to glets that reach them, as long as they do; others are copied", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const known = reachingGlets(fakes)
+      const { port } = yield* startServer(fakes, { sharedMemory: true })
+      const image = yield* makeObject(imageBytes + 100)
+      const out = yield* makeObject(imageBytes + 64)
+      const small = yield* makeObject(64)
+      fs.writeFileSync(image.file, Buffer.concat([Buffer.alloc(100), pixels]))
+      yield* Effect.promise(async () => {
+        await register(port, "image", { key: image.key, offset: 100, byte_size: imageBytes })
+        await register(port, "out", { key: out.key, byte_size: imageBytes + 64 })
+        await register(port, "in", { key: small.key, byte_size: 64 })
+        assert.deepStrictEqual(known.map(({ object }) => [object.name, object.endBytes, object.isWritable, object.inode]), [
+          [image.key, imageBytes + 100, true, fs.statSync(image.file).ino], [out.key, imageBytes + 64, true, fs.statSync(out.file).ino], [small.key, 64, true, fs.statSync(small.file).ino]
+        ])
+        assert.isTrue(known.every(({ object }) => fs.statSync(object.path).ino === object.inode))
+        assert.deepInclude(await status(port), { name: "image", key: image.key, offset: 100, byte_size: imageBytes, direct: false })
+
+        assert.strictEqual((await infer(port, "image", imageRequest("image", "out"))).status, 200)
+        assert.isUndefined(fakes.seen.at(-1)!.direct)
+        assert.isTrue(bytesAt(out.file, 64, imageBytes).equals(pixels))
+
+        for (const { reach } of known) reach(true)
+        await askUntil(fakes, port, "tensors are left to glets", ({ direct }) => direct?.length === 2)
+        assert.deepStrictEqual(fakes.seen.at(-1)!.direct, [
+          { side: "inputs", index: 0, region: 1, position: 100 }, { side: "outputs", index: 0, region: 2, position: 64 }
+        ])
+        assert.deepInclude(await status(port), { name: "image", key: image.key, offset: 100, byte_size: imageBytes, direct: true })
+        // Neither is copied: what stands in the slot is none of its business.
+        fs.writeFileSync(out.file, Buffer.alloc(imageBytes + 64, 7))
+        fs.writeFileSync(image.file, Buffer.alloc(imageBytes + 100, 9))
+        let seen = Buffer.alloc(0)
+        fakes.behaviour = ({ slot }, answer) => {
+          seen = Buffer.from(slot.bytes)
+          setImmediate(answer)
+        }
+        const answer = await infer(port, "image", imageRequest("image", "out"))
+        assert.deepStrictEqual(answer.json.outputs, [{
+          name: "out_pixels", datatype: "FP32", shape: [1, 3, 224, 224],
+          parameters: { shared_memory_region: "out", shared_memory_offset: 64, shared_memory_byte_size: imageBytes }
+        }] as never)
+        assert.isFalse(seen.subarray(0, imageBytes).every((byte) => byte === 9))
+        assert.isTrue(fs.readFileSync(out.file).every((byte) => byte === 7))
+
+        fs.writeFileSync(small.file, Buffer.concat([Buffer.alloc(8), Buffer.from(Float32Array.of(1, 2, 3, 4, 5, 6).buffer), Buffer.alloc(32)]))
+        assert.deepStrictEqual((await infer(port, "digits", smallRequest())).json.outputs[0]!.data, [1, 2, 3, 4, 5, 6])
+        assert.isUndefined(fakes.seen.at(-1)!.direct)
+        // Too little room for an output is seen before anybody writes there.
+        const narrow = { ...imageRequest("image", "out"), outputs: [{ name: "out_pixels", parameters: shared("out", imageBytes - 4) }] }
+        assert.include((await infer(port, "image", narrow)).json.error, "outputs[0].parameters.shared_memory_byte_size")
+
+        for (const { reach } of known) reach(false)
+        await askUntil(fakes, port, "tensors are copied again", ({ direct }) => direct === undefined)
+        fs.writeFileSync(image.file, Buffer.concat([Buffer.alloc(100), pixels]))
+        assert.strictEqual((await infer(port, "image", imageRequest("image", "out"))).status, 200)
+        assert.isTrue(bytesAt(out.file, 64, imageBytes).equals(pixels))
+      })
+      yield* Effect.promise(() => freed(fakes))
+    }))
+
+  it.scopedLive("glets forget a region once it is unregistered and the last request in it has ended", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const known = reachingGlets(fakes)
+      const { port } = yield* startServer(fakes, { sharedMemory: true })
+      const image = yield* makeObject(imageBytes)
+      const out = yield* makeObject(imageBytes + 64)
+      yield* Effect.promise(async () => {
+        await register(port, "image", { key: image.key, byte_size: imageBytes })
+        await register(port, "out", { key: out.key, byte_size: imageBytes + 64 })
+        for (const { reach } of known) reach(true)
+        await askUntil(fakes, port, "tensors are left to glets", ({ direct }) => direct?.length === 2)
+        let answerIt = () => {}
+        fakes.behaviour = (_, answer) => { answerIt = answer }
+        const answer = infer(port, "image", imageRequest("image", "out"))
+        while (fakes.pending.size === 0) await sleep(5)
+        await call(port, { path: `${system}/unregister`, method: "POST", body: "" })
+        assert.deepStrictEqual(known.map(({ released }) => released), [false, false])
+        // Nobody is told of what was unregistered.
+        known[0]!.reach(false)
+        answerIt()
+        assert.strictEqual((await answer).status, 200)
+        for (let i = 0; i < 200 && !known.every(({ released }) => released); i++) await sleep(10)
+        assert.deepStrictEqual(known.map(({ released }) => released), [true, true])
+        fakes.behaviour = (_, then) => setImmediate(then)
+        assert.strictEqual((await infer(port, "image", imageRequest("image", "out"))).status, 400)
+
+        // With nobody in it, at once.
+        await register(port, "image", { key: image.key, byte_size: imageBytes })
+        await call(port, { path: `${system}/region/image/unregister`, method: "POST", body: "" })
+        assert.isTrue(known[2]!.released)
+      })
+      yield* Effect.promise(() => freed(fakes))
+    }))
+
+  it.scopedLive("what glets could not move is a 400 that says why, and off means copying", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const known = reachingGlets(fakes)
+      const { port } = yield* startServer(fakes, { sharedMemory: true })
+      const image = yield* makeObject(imageBytes)
+      const out = yield* makeObject(imageBytes + 64)
+      yield* Effect.promise(async () => {
+        await register(port, "image", { key: image.key, byte_size: imageBytes })
+        await register(port, "out", { key: out.key, byte_size: imageBytes + 64 })
+        for (const { reach } of known) reach(true)
+        await askUntil(fakes, port, "tensors are left to glets", ({ direct }) => direct?.length === 2)
+        fakes.directProblem = "is shorter than when it was registered"
+        const answer = await infer(port, "image", imageRequest("image", "out"))
+        assert.strictEqual(answer.status, 400)
+        assert.strictEqual(answer.json.error, "shared_memory_region: is shorter than when it was registered")
+      })
+      yield* Effect.promise(() => freed(fakes))
+      for (const [sharedMemoryDirect, isDefault, isUsed] of [["off", true, false], ["auto", false, false], ["on", false, true]] as const) {
+        const others = makeFakes()
+        const knownToOthers = reachingGlets(others, isDefault)
+        const server = yield* startServer(others, { sharedMemory: true, sharedMemoryDirect })
+        yield* Effect.promise(() => register(server.port, "image", { key: image.key, byte_size: imageBytes }))
+        assert.strictEqual(knownToOthers.length, isUsed ? 1 : 0)
+      }
     }))
 
   it.scopedLive("is off unless it is asked for, and CUDA's is not there", () =>

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { ClientMemory } from "../../src/core/ClientMemory.js"
 import { Executor } from "../../src/core/Executor.js"
 import { type Gpu, type GpuInventory, layerStatic } from "../../src/core/Gpu.js"
 import type { GletId, GpuId, ModelName } from "../../src/core/Ids.js"
@@ -56,6 +57,10 @@ export interface Fakes {
   /** How requests are dropped before they are read, while set. */
   refusal: DropReason | undefined
   readonly arena: TensorArena
+  /** The executor's, where a test gives it one. */
+  clientMemory: ClientMemory | undefined
+  /** Why tensors in clients' memory could not be moved, while set. */
+  directProblem: string | undefined
   readonly broken: Array<CatalogIndexEntry>
   drained: boolean
   /** Models are still loaded. */
@@ -65,7 +70,7 @@ export interface Fakes {
 }
 
 /** What a model that copies would answer; `times` in ms of the given arrival. */
-const answerOf = (request: InferRequest, layout: SlotLayout): RequestEnd => {
+const answerOf = (request: InferRequest, layout: SlotLayout, directProblem: string | undefined): RequestEnd => {
   const placement = layout.placement(request.items, request.bindings)
   const { bytes } = request.slot
   const overflow: Array<Uint8Array | undefined> = []
@@ -88,7 +93,8 @@ const answerOf = (request: InferRequest, layout: SlotLayout): RequestEnd => {
       times: { arrivedMs: at, queuedMs: at, batchClosedMs: at + 1, startedMs: at + 1, endedMs: at + 3 },
       batchItems: request.items,
       outputBindings,
-      overflow: overflow.length === 0 ? undefined : overflow
+      overflow: overflow.length === 0 ? undefined : overflow,
+      directProblem
     }
   }
 }
@@ -100,6 +106,8 @@ export const makeFakes = (arenaBytes = 64 * 1024 * 1024, arena = makeHeapArena(a
   behaviour: (_, answer) => setImmediate(answer),
   refusal: undefined,
   arena,
+  clientMemory: undefined,
+  directProblem: undefined,
   broken: [],
   starting: false,
   drained: false,
@@ -151,7 +159,7 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
       }
       onEnd(end)
     }
-    fakes.behaviour(request, (error) => finish(error === undefined ? answerOf(request, entry.layout) : { ok: false, error }))
+    fakes.behaviour(request, (error) => finish(error === undefined ? answerOf(request, entry.layout, fakes.directProblem) : { ok: false, error }))
     return () => {
       if (!fakes.pending.delete(request)) return
       fakes.canceled++
@@ -263,7 +271,9 @@ export const fakeLayer = (
   return Layer.mergeAll(
     Layer.succeed(Scheduler, schedulerOf(fakes, entries)),
     Layer.succeed(ModelCatalog, catalogOf(fakes, entries)),
-    Layer.succeed(Executor, { name: "fake", arena: fakes.arena, open: () => Effect.die("not used by the server") }),
+    Layer.succeed(Executor, {
+      name: "fake", arena: fakes.arena, open: () => Effect.die("not used by the server"), ...(fakes.clientMemory === undefined ? {} : { clientMemory: fakes.clientMemory })
+    }),
     layerStatic([gpu], Effect.succeed([{ gpu: gpu.id, utilizationRatio: 0.5, memoryUsedBytes: 10, memoryTotalBytes: 100 }]))
   )
 }

@@ -42,6 +42,7 @@ export const resolveServerConfig = (args: {
   readonly requestLog: string | undefined
   readonly compatTritonErrors: boolean
   readonly sharedMemory: boolean
+  readonly sharedMemoryDirect: ServerConfig["sharedMemoryDirect"] | undefined
   readonly fronts: string | undefined
 }): Effect.Effect<ResolvedConfig, CliError | ServerConfigError> =>
   Effect.gen(function*() {
@@ -52,6 +53,7 @@ export const resolveServerConfig = (args: {
       ...(args.requestLog === undefined ? {} : { requestLog: args.requestLog }),
       ...(args.compatTritonErrors ? { compatTritonErrors: true } : {}),
       ...(args.sharedMemory ? { sharedMemory: true } : {}),
+      ...(args.sharedMemoryDirect === undefined ? {} : { sharedMemoryDirect: args.sharedMemoryDirect }),
       ...(args.fronts === undefined ? {} : { fronts: yield* frontsOf(args.fronts) })
     }
     const env = new Map(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))

@@ -11,5 +11,5 @@ export const config = commandSpec({
     { line: "glet config show --config glet.json --json", does: "With a file, as JSON." }
   ],
   positional: { name: "ACTION", description: "What to do.", required: true, choices: ["show"] },
-  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, compatTritonErrors: serve.flags.compatTritonErrors, sharedMemory: serve.flags.sharedMemory, fronts: serve.flags.fronts, json }
+  flags: { config: serve.flags.config, port: serve.flags.port, host: serve.flags.host, requestLog: serve.flags.requestLog, compatTritonErrors: serve.flags.compatTritonErrors, sharedMemory: serve.flags.sharedMemory, sharedMemoryDirect: serve.flags.sharedMemoryDirect, fronts: serve.flags.fronts, json }
 })

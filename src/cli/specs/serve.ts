@@ -34,6 +34,7 @@ export const serve = commandSpec({
     requestLog: { kind: "text", placeholder: "FILE", description: "Append one line per request." },
     compatTritonErrors: { kind: "boolean", description: "Answer dropped requests with 503, as Triton does, instead of 429." },
     sharedMemory: { kind: "boolean", description: "Let clients on this host pass tensors in shared memory (Linux)." },
+    sharedMemoryDirect: { kind: "choice", choices: ["auto", "on", "off"], description: "With --shared-memory: whether glets read and write large tensors there themselves, instead of having them copied (default: auto, on with --executor cpu)." },
     fronts: { kind: "text", placeholder: "N|auto", description: "Processes that read and answer requests, for hosts with cores to spare; auto: one per four cores, at most 8 (default: auto with --executor cuda, else 0, none but the server's own)." },
     config: { kind: "text", placeholder: "FILE", description: "JSON file with settings; flags and GLET_* variables win." },
     json

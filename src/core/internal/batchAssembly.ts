@@ -3,6 +3,7 @@ import type { SlotLayout, SlotPlacement } from "../SlotLayout.js"
 import { boundShape } from "../SlotLayout.js"
 import { bytesPerElement } from "../ElementSize.js"
 import type { TensorSpec } from "../Tensor.js"
+import type { DirectParts } from "./directParts.js"
 
 /** A batch as an engine gets it: slots by their place in one piece of memory. */
 export interface RunBatch {
@@ -13,6 +14,8 @@ export interface RunBatch {
   readonly offsets: ReadonlyArray<number>
   /** Items of each entry; they add up to `items`. */
   readonly entryItems: ReadonlyArray<number>
+  /** Tensors that stand in clients' memory instead of in the slots; undefined where there are none. */
+  readonly direct?: DirectParts | undefined
 }
 
 /** Largest sum of outputs beside the slots that one batch may give: they are copied to the heap. */
@@ -44,7 +47,7 @@ const copyPiece = (from: Uint8Array, start: number, to: Uint8Array, at: number, 
   for (let i = 0; i < bytes; i++) to[at + i] = from[start + i]!
 }
 
-/** Copies the entries' inputs into `target`, which is laid out as one slot of `size` items, of which the batch's are the first. */
+/** Copies the entries' inputs, from their slots or from clients' memory, into `target`, which is laid out as one slot of `size` items, of which the batch's are the first. */
 export const gather = (
   layout: SlotLayout,
   memory: Uint8Array,
@@ -60,13 +63,16 @@ export const gather = (
     const items = batch.entryItems[i]!
     if (own === undefined || items !== ownItems) own = layout.placement(ownItems = items, batch.bindings)
     for (let j = 0; j < inputOffsets.length; j++) {
-      copyPiece(memory, batch.offsets[i]! + own.inputOffsets[j]!, target, inputOffsets[j]! + (inputBytes[j]! / size) * before, own.inputBytes[j]!)
+      const to = inputOffsets[j]! + (inputBytes[j]! / size) * before
+      const direct = batch.direct?.find("inputs", i, j)
+      if (direct === undefined) copyPiece(memory, batch.offsets[i]! + own.inputOffsets[j]!, target, to, own.inputBytes[j]!)
+      else batch.direct!.load(direct, target.subarray(to, to + own.inputBytes[j]!))
     }
     before += items
   }
 }
 
-/** Copies outputs with room in the slots from `source`, laid out as one slot of `size` items, of which the batch's are the first. */
+/** Copies outputs with room in the slots, there or to clients' memory, from `source`, laid out as one slot of `size` items, of which the batch's are the first. */
 export const scatter = (
   layout: SlotLayout,
   memory: Uint8Array,
@@ -82,7 +88,10 @@ export const scatter = (
     const items = batch.entryItems[i]!
     if (own === undefined || items !== ownItems) own = layout.placement(ownItems = items, batch.bindings)
     for (let j = 0; j < outputOffsets.length; j++) {
-      copyPiece(source, outputOffsets[j]! + (outputBytes[j]! / size) * before, memory, batch.offsets[i]! + own.outputOffsets[j]!, own.outputBytes[j]!)
+      const from = outputOffsets[j]! + (outputBytes[j]! / size) * before
+      const direct = batch.direct?.find("outputs", i, j)
+      if (direct === undefined) copyPiece(source, from, memory, batch.offsets[i]! + own.outputOffsets[j]!, own.outputBytes[j]!)
+      else batch.direct!.store(direct, source.subarray(from, from + own.outputBytes[j]!))
     }
     before += items
   }

@@ -5,6 +5,7 @@
  * to stderr and exits at once: the agent then fails what is in flight and opens the glets anew.
  */
 import type { ClaimsPlace } from "./claims.js"
+import type { ClientObject } from "../../core/ClientMemory.js"
 import type { LoadFailureReason } from "../../core/internal/loadFailure.js"
 import type { ModelSignature } from "../../core/Model.js"
 
@@ -53,6 +54,12 @@ export interface Ready {
   readonly cuda?: CudaReady
 }
 
+/** Of its own accord, with id 0: a client's memory that it reached as cheaply as its own is not the client's any more, which has shrunk it. */
+export interface RegionLost {
+  readonly type: "region-lost"
+  readonly region: number
+}
+
 /** What the driver says in the runner, so that what was asked for can be compared with what was given. */
 export interface CudaReady {
   /** e.g. `NVIDIA H200`. */
@@ -98,6 +105,10 @@ export type ControlRequest =
     readonly warmBatches: ReadonlyArray<number>
   }
   | { readonly type: "unload"; readonly glet: number; readonly model: number }
+  /** A client's memory that run frames may name by this number from here on. */
+  | { readonly type: "region"; readonly region: number; readonly object: ClientObject }
+  /** None does any more; batches that do may still run. */
+  | { readonly type: "forget-region"; readonly region: number }
   | { readonly type: "stats" }
   /** Closes all glets and exits. */
   | { readonly type: "drain" }
@@ -114,5 +125,15 @@ export interface Loaded {
 }
 
 export type ControlReply =
-  | { readonly ok: true; readonly opened?: Opened; readonly loaded?: Loaded; readonly residentBytes?: number; readonly freeDeviceBytes?: number }
+  | {
+    readonly ok: true
+    readonly opened?: Opened
+    readonly loaded?: Loaded
+    /** To a region: whether its tensors are worth naming in run frames; they may be in any case. */
+    readonly isDirect?: boolean
+    /** Why they are not. */
+    readonly note?: string
+    readonly residentBytes?: number
+    readonly freeDeviceBytes?: number
+  }
   | { readonly ok: false; readonly reason?: LoadFailureReason | OpenFailureReason; readonly detail: string }

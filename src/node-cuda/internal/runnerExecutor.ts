@@ -1,6 +1,7 @@
 /** An executor whose glets live in runner processes: what the CPU's and CUDA's have in common. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { Executor, GletHandle, GletSpec } from "../../core/Executor.js"
 import { GletOpenFailed } from "../../core/ExecutorError.js"
@@ -10,6 +11,7 @@ import type { DeviceSettings, EngineName, Opened, Ready } from "./control.js"
 import type { GpuId } from "../../core/Ids.js"
 import { lendChannel } from "../../link/lendChannel.js"
 import { openMemory } from "./executorMemory.js"
+import { RunnerRegions } from "./runnerRegions.js"
 import type { GletRefusal } from "./runnerGlet.js"
 import { openRunnerGlet } from "./runnerGlet.js"
 import type { RunnerExit } from "./runnerLink.js"
@@ -62,6 +64,8 @@ interface RunnerBackend {
   readonly place: (spec: GletSpec) => Effect.Effect<Placement, GletRefusal>
   /** Appended to what a load reports. */
   readonly note?: (opened: Opened, spec: GletSpec) => string
+  /** `ClientMemory.isDefault`; false where absent. */
+  readonly reachesClientsByDefault?: boolean
 }
 
 interface HostedRunner {
@@ -89,6 +93,8 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
     if (memory.problem !== undefined) {
       yield* Effect.logWarning(`memory cannot be shared with runners, tensors go over sockets: ${memory.problem}`)
     }
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    const regions = new RunnerRegions(backend.reachesClientsByDefault === true, (note) => runFork(Effect.logInfo(note)))
     const runners = new Map<string, HostedRunner>()
     /** One start at a time per key, so that GPUs do not wait for each other. */
     const starting = new Map<string, Effect.Semaphore>()
@@ -132,6 +138,7 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
         if (process.ready.fallback !== undefined) {
           yield* Effect.logWarning(`the C API of onnxruntime does not load, onnxruntime-node's own runs models: ${process.ready.fallback}`)
         }
+        yield* Effect.acquireRelease(Effect.sync(() => regions.add(process.link)), () => Effect.sync(() => regions.remove(process.link)))
         for (const note of process.ready.cuda?.notes ?? []) yield* Effect.logWarning(note)
         if (watch !== undefined) yield* watch(process)
         return process
@@ -194,5 +201,7 @@ export const makeRunnerExecutor = (options: RunnerExecutorOptions, backend: Runn
         )
       )
     }
-    return { name: backend.name, arena: memory.arena, open }
+    // Elsewhere nobody has found out what a file that shrinks does.
+    const reachesClients = shared && process.platform === "linux"
+    return { name: backend.name, arena: memory.arena, open, ...(reachesClients ? { clientMemory: regions } : {}) }
   })

@@ -6,7 +6,8 @@ import type { Duplex } from "node:stream"
 import type { Batch, BatchEnd } from "../../core/Executor.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { BusyPoll } from "./busyPoll.js"
-import type { ControlReply, ControlRequest, Ready } from "./control.js"
+import type { ControlReply, ControlRequest, Ready, RegionLost } from "./control.js"
+import { directBytes, readProblems, writeDirect } from "./directCodec.js"
 import type { FrameSink } from "../../link/frameReader.js"
 import { type AgentChannel, agentChannel, type ChannelPlace } from "../../link/channel.js"
 import { makeFrameReader, MalformedFrame } from "../../link/frameReader.js"
@@ -14,7 +15,7 @@ import { FrameWriter } from "../../link/frameWriter.js"
 import { Numbered } from "../../link/numbered.js"
 import { PollChoice } from "./pollChoice.js"
 import { addOutputParts, inputPartBytes } from "./slotParts.js"
-import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "./wire.js"
+import { directFlag, endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "./wire.js"
 
 /** How a process ended. */
 export interface RunnerExit {
@@ -65,6 +66,8 @@ export class RunnerLink implements FrameSink {
   heard = 0
   /** Batches that it has ended. */
   ended = 0
+  /** Told of a client's memory that it does not reach directly any more. */
+  onRegionLost: (region: number) => void = () => undefined
 
   constructor(
     stream: Duplex,
@@ -153,13 +156,14 @@ export class RunnerLink implements FrameSink {
     if (polled) this.poll.expect()
     else this.poll.rest()
 
-    const at = this.writer.begin(FrameKind.run, id, runHeadBytes + 8 * entries.length + 4 * bindings.length, payloadBytes)
+    const direct = directBytes(entries)
+    const at = this.writer.begin(FrameKind.run, id, runHeadBytes + 8 * entries.length + 4 * bindings.length + direct, payloadBytes)
     const { buffer } = this.writer
     buffer.writeUInt32LE(model.number, at)
     buffer.writeUInt32LE(batch.items, at + 4)
     buffer.writeUInt32LE(entries.length, at + 8)
     buffer.writeUInt32LE(bindings.length, at + 12)
-    buffer.writeUInt32LE(polled ? pollFlag : 0, at + 16)
+    buffer.writeUInt32LE((polled ? pollFlag : 0) | (direct > 0 ? directFlag : 0), at + 16)
     let next = at + runHeadBytes
     for (const entry of entries) {
       buffer.writeUInt32LE(entry.slot.offset / offsetUnit, next)
@@ -167,6 +171,7 @@ export class RunnerLink implements FrameSink {
       next += 8
     }
     for (const value of bindings) next = buffer.writeInt32LE(value, next)
+    if (direct > 0) writeDirect(buffer, next, entries)
     if (this.shared) return
     for (const entry of entries) {
       this.writer.payload(entry.slot.bytes.subarray(0, inputPartBytes(layout, entry.items, bindings)))
@@ -191,9 +196,10 @@ export class RunnerLink implements FrameSink {
     this.heard++
     if (kind === FrameKind.end) return this.takeEnd(id, bytes, start, end, payloadBytes)
     if (kind !== FrameKind.control) throw new MalformedFrame(`a runner sent a frame of kind ${kind}`)
-    const message = JSON.parse(bytes.toString("utf8", start, end)) as Ready | ControlReply
+    const message = JSON.parse(bytes.toString("utf8", start, end)) as Ready | RegionLost | ControlReply
     if ("type" in message) {
-      this.onReady(message)
+      if (message.type === "ready") this.onReady(message)
+      else this.onRegionLost(message.region)
       return nowhere
     }
     const onReply = this.replies.get(id)
@@ -215,7 +221,8 @@ export class RunnerLink implements FrameSink {
     if (flight === undefined) throw new MalformedFrame(`a runner ended batch ${id}, which is not in flight`)
     const { batch, layout } = flight
     const head = start + endHeadBytes
-    if (bytes.readUInt32LE(start) !== okFlag) {
+    const flags = bytes.readUInt32LE(start)
+    if ((flags & okFlag) === 0) {
       this.finish(id, { ok: false, error: { _tag: "BatchFailed", detail: bytes.toString("utf8", head, end) } })
       return nowhere
     }
@@ -236,8 +243,8 @@ export class RunnerLink implements FrameSink {
       })
     }
     let overflow: ReadonlyArray<ReadonlyArray<Uint8Array | undefined>> | undefined
+    let at = head + 4 * symbols
     if (columns > 0) {
-      let at = head + 4 * symbols
       overflow = batch.entries.map(() =>
         Array.from({ length: columns }, () => {
           const length = bytes.readUInt32LE(at)
@@ -249,13 +256,15 @@ export class RunnerLink implements FrameSink {
         })
       )
     }
+    const directProblems = (flags & directFlag) === 0 ? undefined : readProblems(bytes, at, end)
     const done: BatchEnd = {
       ok: true,
       inputMs: bytes.readFloatLE(start + 12),
       inferMs: bytes.readFloatLE(start + 16),
       outputMs: bytes.readFloatLE(start + 20),
       outputBindings,
-      overflow
+      overflow,
+      directProblems
     }
     if (payloadBytes > 0) {
       // The slots stay ours until `onEnd`: the outputs go straight into them.

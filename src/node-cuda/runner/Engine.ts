@@ -3,6 +3,7 @@
  */
 import type { RunBatch } from "../../core/internal/batchAssembly.js"
 import type { ModelSignature } from "../../core/Model.js"
+import type { LockFile } from "./ClientRegions.js"
 import type { CudaReady, EngineName, Loaded, Opened, OpenFailureReason } from "../internal/control.js"
 
 /** How it ended. Outputs with room in their slots stand there. */
@@ -67,6 +68,11 @@ export interface Engine {
   readonly cuda?: CudaReady
   /** Memory of the device that nobody has, of an engine on CUDA. */
   readonly freeDeviceBytes?: () => number
+  /**
+   * How it reaches tensors in clients' memory that batches name (`RunBatch.direct`): through files, as it gathers and scatters, or by a device where `lock`
+   * had it do so. Where absent it gets none, and the slots have all.
+   */
+  readonly clientMemory?: { readonly by: "files" } | { readonly by: "device"; readonly lock: LockFile }
   /** Rejects with `OpenFailure`. */
   readonly openGlet: (request: GletRequest) => Promise<EngineGlet>
 }

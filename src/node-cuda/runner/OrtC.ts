@@ -186,7 +186,7 @@ class OrtCGlet implements EngineGlet {
     const start = performance.now()
     try {
       const offset = batch.offsets[0]!
-      if (batch.offsets.length === 1 && layout.placement(batch.items, batch.bindings).totalBytes >= bindSlotFromBytes) {
+      if (batch.direct === undefined && batch.offsets.length === 1 && layout.placement(batch.items, batch.bindings).totalBytes >= bindSlotFromBytes) {
         job.buffers = pool.onSlot(batch.items, batch.bindings, this.memory.address + BigInt(offset))
       } else {
         const buffers = pool.take(batch.items, batch.bindings)
@@ -298,5 +298,5 @@ const note = ({ timing }: BatchBuffers, inferMs: number): void => {
 export const makeOrtC = (memory: SegmentMemory): Engine => {
   const ort = loadOrt()
   const glets: GletsOfProcess = { open: 0, busy: 0 }
-  return { name: "ort-c", openGlet: ({ units }) => Promise.resolve(new OrtCGlet(ort, memory, units, glets)) }
+  return { name: "ort-c", clientMemory: { by: "files" }, openGlet: ({ units }) => Promise.resolve(new OrtCGlet(ort, memory, units, glets)) }
 }

@@ -1,15 +1,19 @@
 /** A runner's one connection: takes frames from the agent, drives the engine, answers. */
+import type { ClientObject, DirectTensor } from "../../core/ClientMemory.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
 import { BusyPoll } from "../internal/busyPoll.js"
-import type { ControlReply, ControlRequest } from "../internal/control.js"
+import type { ControlReply, ControlRequest, RegionLost } from "../internal/control.js"
 import { MalformedFrame } from "../../link/frameReader.js"
 import type { FrameSink } from "../../link/frameReader.js"
 import type { ByteSink } from "../../link/channel.js"
 import { FrameWriter } from "../../link/frameWriter.js"
 import { addOutputParts, inputPartBytes } from "../internal/slotParts.js"
-import { endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "../internal/wire.js"
+import { problemBytes, readDirect } from "../internal/directCodec.js"
+import { directFlag, endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "../internal/wire.js"
 import { batchProblem } from "../../core/internal/batchAssembly.js"
+import { ClientRegions } from "./ClientRegions.js"
+import { DirectBatch } from "./directBatch.js"
 import type { Engine, EngineGlet, EngineModel, RunEnd } from "./Engine.js"
 import type { RunBatch } from "../../core/internal/batchAssembly.js"
 import { LoadFailure, textOf } from "../../core/internal/loadFailure.js"
@@ -30,6 +34,7 @@ interface RunnerGlet {
 }
 
 const nowhere: ReadonlyArray<Uint8Array> = []
+const noProblems: ReadonlyMap<number, string> = new Map()
 
 export class Runner implements FrameSink {
   private readonly writer: FrameWriter
@@ -43,6 +48,7 @@ export class Runner implements FrameSink {
   private readonly poll = new BusyPoll()
   /** Whether the agent, as of its last batch, wants this process to poll for the next. */
   private polls = false
+  private readonly regions = new ClientRegions((region) => this.send({ type: "region-lost", region } satisfies RegionLost))
 
   constructor(
     sink: ByteSink,
@@ -110,12 +116,32 @@ export class Runner implements FrameSink {
       case "close":
         await this.close(request.glet)
         return { ok: true }
+      case "region":
+        return this.openRegion(request.region, request.object)
+      case "forget-region":
+        this.regions.forget(request.region)
+        return { ok: true }
       case "stats":
         return { ok: true, residentBytes: process.memoryUsage.rss(), ...(this.engine.freeDeviceBytes === undefined ? {} : { freeDeviceBytes: this.engine.freeDeviceBytes() }) }
       case "drain":
         this.draining = true
         await Promise.all([...this.glets.keys()].map((glet) => this.close(glet)))
         return { ok: true }
+    }
+  }
+
+  /** From this call on batches may name it; the reply says whether they are better off. */
+  private async openRegion(number: number, object: ClientObject): Promise<ControlReply> {
+    const { clientMemory } = this.engine
+    const file = this.regions.open(number, object)
+    if (clientMemory === undefined) return { ok: true, isDirect: false, note: `engine ${this.engine.name} does not reach it` }
+    if (clientMemory.by === "files") return { ok: true, isDirect: true }
+    try {
+      if (!object.isWritable) throw new Error("the server's user may not write it")
+      await file.lock(clientMemory.lock)
+      return { ok: true, isDirect: file.isOnDevice() }
+    } catch (error) {
+      return { ok: true, isDirect: false, note: textOf(error) }
     }
   }
 
@@ -140,7 +166,8 @@ export class Runner implements FrameSink {
     const model = this.models.get(bytes.readUInt32LE(start))
     const entries = bytes.readUInt32LE(start + 8)
     const symbols = bytes.readUInt32LE(start + 12)
-    this.polls = (bytes.readUInt32LE(start + 16) & pollFlag) !== 0
+    const flags = bytes.readUInt32LE(start + 16)
+    this.polls = (flags & pollFlag) !== 0
     const offsets = new Array<number>(entries)
     const entryItems = new Array<number>(entries)
     let at = start + runHeadBytes
@@ -159,7 +186,8 @@ export class Runner implements FrameSink {
       return payloadBytes === 0 ? nowhere : [new Uint8Array(payloadBytes)]
     }
     if (payloadBytes === 0) {
-      this.run(id, model, batch)
+      if ((flags & directFlag) === 0) this.run(id, model, batch)
+      else this.runDirect(id, model, batch, readDirect(bytes, at + 4 * symbols))
       return nowhere
     }
     this.arriving = { id, model, batch }
@@ -168,10 +196,16 @@ export class Runner implements FrameSink {
     )
   }
 
-  private run(id: number, model: RunnerModel, batch: RunBatch): void {
+  private runDirect(id: number, model: RunnerModel, batch: RunBatch, tensors: ReadonlyArray<DirectTensor & { readonly entry: number }>): void {
+    const direct = new DirectBatch(batch, tensors, model.layout, this.regions, this.engine, this.memory)
+    this.run(id, model, direct.batch, direct)
+  }
+
+  private run(id: number, model: RunnerModel, batch: RunBatch, direct?: DirectBatch): void {
     model.inFlight++
     model.engine.run(batch, (end) => {
-      if (end.ok) this.succeed(id, model, batch, end)
+      direct?.finish(end.ok)
+      if (end.ok) this.succeed(id, model, batch, end, direct?.problems ?? noProblems)
       else this.fail(id, end.detail)
       if (--model.inFlight === 0) model.onIdle?.()
       if (this.polls) this.poll.expect()
@@ -186,7 +220,9 @@ export class Runner implements FrameSink {
     text.copy(buffer, at + endHeadBytes)
   }
 
-  private succeed(id: number, model: RunnerModel, batch: RunBatch, end: RunEnd & { readonly ok: true }): void {
+  private succeed(
+    id: number, model: RunnerModel, batch: RunBatch, end: RunEnd & { readonly ok: true }, problems: ReadonlyMap<number, string>
+  ): void {
     const { outputBindings, overflow } = end
     const entries = batch.offsets.length
     const columns = overflow === undefined ? 0 : model.layout.signature.outputs.length
@@ -198,9 +234,11 @@ export class Runner implements FrameSink {
     let payloadBytes = 0
     for (const piece of payload) payloadBytes += piece.length
 
-    const at = this.writer.begin(FrameKind.end, id, endHeadBytes + 4 * (outputBindings.length + entries * columns), payloadBytes)
+    const problemText = problems.size === 0 ? undefined : problemBytes(problems)
+    const metaBytes = endHeadBytes + 4 * (outputBindings.length + entries * columns) + (problemText?.length ?? 0)
+    const at = this.writer.begin(FrameKind.end, id, metaBytes, payloadBytes)
     const { buffer } = this.writer
-    buffer.writeUInt32LE(okFlag, at)
+    buffer.writeUInt32LE(problemText === undefined ? okFlag : okFlag | directFlag, at)
     buffer.writeUInt32LE(outputBindings.length, at + 4)
     buffer.writeUInt32LE(columns, at + 8)
     buffer.writeFloatLE(end.inputMs, at + 12)
@@ -211,6 +249,7 @@ export class Runner implements FrameSink {
     overflow?.forEach((row) => {
       for (const bytes of row) next = buffer.writeUInt32LE(bytes?.length ?? noOverflow, next)
     })
+    problemText?.copy(buffer, next)
     for (const piece of payload) this.writer.payload(piece)
   }
 }

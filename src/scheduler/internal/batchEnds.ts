@@ -69,7 +69,8 @@ export class BatchEnds {
           times: ticket.times,
           batchItems: items,
           outputBindings: end.outputBindings?.[i] ?? noBindings,
-          overflow: end.overflow?.[i]
+          overflow: end.overflow?.[i],
+          directProblem: end.directProblems?.get(i)
         }
       })
     }

@@ -16,6 +16,7 @@ import { lendChannel } from "../../link/lendChannel.js"
 import { noRestarts, recordExit } from "../../scheduler/RestartPolicy.js"
 import type { Scheduler } from "../../scheduler/Scheduler.js"
 import type { InferContext } from "../internal/inferContext.js"
+import { registerMessage, type SharedRegions } from "../internal/sharedRegions.js"
 import type { ModelCatalog } from "../ModelCatalog.js"
 import type { ServerConfig } from "../ServerConfig.js"
 import { AdmissionPage, pageBytes } from "./admissionPage.js"
@@ -38,8 +39,8 @@ interface FrontsOptions {
   readonly folder: string
   /** Path of the Unix socket where the agent answers. */
   readonly agentPath: string
-  /** Memory that clients share, as messages for a front that is new. */
-  readonly regions: () => ReadonlyArray<ToFront>
+  /** Memory that clients share, where they may. */
+  readonly regions: SharedRegions | undefined
 }
 
 export interface Fronts {
@@ -60,6 +61,10 @@ const startTimeoutMs = 15_000
 const syncInterval = "100 millis"
 /** How often what fronts answered counts less. */
 const fadeInterval = "1 second"
+
+/** Memory that clients share, for a front that is new. */
+const regionMessages = (regions: SharedRegions | undefined): ReadonlyArray<ToFront> =>
+  regions === undefined ? [] : regions.all().map((region) => registerMessage(region))
 
 /** The system's monotonic clock, which all processes share. */
 const systemMs = (): number => Number(process.hrtime.bigint()) / 1e6
@@ -128,6 +133,7 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
           segmentFd: shared.fd,
           memory: shared.memory,
           part,
+          regions: options.regions,
           scheduler,
           metrics,
           models,
@@ -138,7 +144,7 @@ export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope
         })
         yield* Effect.acquireRelease(
           Effect.sync(() => {
-            for (const message of [...models.messages, ...options.regions()]) front.peer.tell(message)
+            for (const message of [...models.messages, ...regionMessages(options.regions)]) front.peer.tell(message)
             live.add(front)
             if (draining) front.drain()
           }),

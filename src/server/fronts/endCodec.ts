@@ -16,6 +16,7 @@ import type { DropReason, RequestCanceled, RequestDropped, RequestError } from "
 import { ExecutionFailed, InvalidRequest, ModelNotFound, ModelUnavailable } from "../../core/RequestError.js"
 import { MalformedFrame } from "../../link/frameReader.js"
 import type { FrameWriter } from "../../link/frameWriter.js"
+import { directFailure } from "../internal/inferResponse.js"
 import type { AnswerEnd } from "../internal/inferContext.js"
 import { dropReasons, FrontFrame } from "./protocol.js"
 
@@ -26,7 +27,8 @@ const noBindings: ReadonlyArray<number> = []
 /** Writes an end. */
 export const writeEnd = (writer: FrameWriter, id: number, end: RequestEnd): void => {
   if (!end.ok) return writeError(writer, id, end.error)
-  const { outputBindings, overflow } = end.result
+  const { directProblem, outputBindings, overflow } = end.result
+  if (directProblem !== undefined) return writeError(writer, id, directFailure(directProblem))
   if (outputBindings.length === 0 && overflow === undefined) {
     const at = writer.begin(FrontFrame.end, id, 4, 0)
     writer.buffer.writeUInt32LE(End.answered, at)

@@ -1,5 +1,6 @@
 /** The agent's end of the link to one front: its requests go to the scheduler, their ends go back; what it counted is added up. */
 import type { Duplex } from "node:stream"
+import type { DirectTensor } from "../../core/ClientMemory.js"
 import type { ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { InferRequest, RequestEnd } from "../../core/Request.js"
@@ -10,6 +11,8 @@ import { type FrameSink, makeFrameReader, MalformedFrame } from "../../link/fram
 import { FrameWriter } from "../../link/frameWriter.js"
 import { Refusals } from "../../scheduler/internal/refusals.js"
 import type { Scheduler } from "../../scheduler/Scheduler.js"
+import { directFailure } from "../internal/inferResponse.js"
+import type { SharedRegion, SharedRegions } from "../internal/sharedRegions.js"
 import type { Metrics } from "../Metrics.js"
 import { writeBroken, writeEnd } from "./endCodec.js"
 import { readOffer } from "./offerCodec.js"
@@ -24,6 +27,8 @@ export interface FrontPeerContext {
   readonly part: LentPart
   /** Where the link's messages go, where it has a place in the memory. */
   readonly channel?: ChannelPlace | undefined
+  /** Memory of clients, where they may share it. */
+  readonly regions?: Pick<SharedRegions, "numbered"> | undefined
   /** A request of the model was offered. */
   readonly onOffered: (model: ModelName) => void
   readonly onReady: (protocol: number) => void
@@ -36,6 +41,7 @@ export interface FrontPeerContext {
 }
 
 const nowhere: ReadonlyArray<Uint8Array> = []
+const noRegions: ReadonlyArray<SharedRegion> = []
 
 export class FrontPeer implements FrameSink {
   /** Connections of clients that it has. */
@@ -118,7 +124,7 @@ export class FrontPeer implements FrameSink {
     const { memory, models, onOffered, part, scheduler } = this.context
     if (this.calls[id] !== undefined) throw new MalformedFrame(`a front offered request ${id} twice`)
     if (id > maxPending) throw new MalformedFrame(`a front offered request ${id}, which is above ${maxPending}`)
-    const { arrivedAtMs, bindings, id: name, items, number, priority, serviceClass, slot, timeoutMs } = readOffer(memory, part, bytes, start, end)
+    const { arrivedAtMs, bindings, direct, id: name, items, number, priority, serviceClass, slot, timeoutMs } = readOffer(memory, part, bytes, start, end)
     const model = models.modelOf(number)
     if (model === undefined) {
       const error = new ModelNotFound({ model: models.readAs(number)?.name ?? "" })
@@ -129,12 +135,17 @@ export class FrontPeer implements FrameSink {
     if (priority !== undefined) request.priority = priority
     if (serviceClass !== undefined) request.serviceClass = serviceClass
     if (name !== undefined) request.id = name
+    if (direct !== undefined) request.direct = direct
+    const held = this.holdRegions(direct)
+    // A front that was not waited for any longer has not heard of it.
+    if (held === undefined) return this.ended(id, { ok: false, error: directFailure("was unregistered meanwhile") })
     let isOver = false
     let isBroken = false
     try {
       const cancel = scheduler.offer(request, (end) => {
         // Its front was told already, and has given the number to another.
         if (isBroken) return
+        for (const region of held) region.release()
         if (this.calls[id] !== undefined) {
           this.calls[id] = undefined
           this.pending -= 1
@@ -149,6 +160,15 @@ export class FrontPeer implements FrameSink {
       if (!isOver) writeBroken(this.writer, id, new ExecutionFailed({ model: model.name, detail: "internal error; the server's log says more" }))
     }
     onOffered(model.name)
+  }
+
+  /** The regions that a request's tensors are in, held until it ends; undefined where one is not known any more. */
+  private holdRegions(direct: ReadonlyArray<DirectTensor> | undefined): ReadonlyArray<SharedRegion> | undefined {
+    if (direct === undefined) return noRegions
+    const regions = direct.map(({ region }) => this.context.regions?.numbered(region))
+    if (regions.includes(undefined)) return undefined
+    for (const region of regions) region!.retain()
+    return regions as ReadonlyArray<SharedRegion>
   }
 
   private hold(id: number, cancel: () => void): void {

@@ -4,9 +4,12 @@
  * ```
  * u32 model | u32 offset of the slot / 64 | u32 bytes of the slot / 64 | u32 items | u32 flags | u32 priority | f64 arrivedMs | f64 timeoutMs
  *           | u32 symbols | u32 idBytes                                                                                            48 bytes
- * + symbols x i32 value of an input symbol + idBytes of UTF-8
+ * + symbols x i32 value of an input symbol
+ * + with the flag direct: u32 count + count x (u32 side: 0 inputs, 1 outputs | u32 index | u32 region | f64 position)         20 bytes each
+ * + idBytes of UTF-8
  * ```
  */
+import type { DirectTensor } from "../../core/ClientMemory.js"
 import type { InferRequest } from "../../core/Request.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { MalformedFrame } from "../../link/frameReader.js"
@@ -18,6 +21,8 @@ const unit = 64
 const timeoutFlag = 1
 const priorityFlag = 2
 const bestEffortFlag = 4
+const directFlag = 8
+const directBytes = 20
 /** An id is for logs: so much of it is enough. */
 const maxIdBytes = 256
 
@@ -30,15 +35,17 @@ const idOf = (id: string | undefined): Buffer | undefined => {
 
 /** Writes a request of the model of that number. */
 export const writeOffer = (writer: FrameWriter, id: number, number: number, request: InferRequest): void => {
-  const { arrivedAtMs, bindings, id: name, items, priority, serviceClass, slot, timeoutMs } = request
+  const { arrivedAtMs, bindings, direct, id: name, items, priority, serviceClass, slot, timeoutMs } = request
   const nameBytes = idOf(name)
-  const at = writer.begin(FrontFrame.offer, id, headBytes + 4 * bindings.length + (nameBytes?.length ?? 0), 0)
+  const directLength = direct === undefined ? 0 : 4 + directBytes * direct.length
+  const at = writer.begin(FrontFrame.offer, id, headBytes + 4 * bindings.length + directLength + (nameBytes?.length ?? 0), 0)
   const { buffer } = writer
   buffer.writeUInt32LE(number, at)
   buffer.writeUInt32LE(slot.offset / unit, at + 4)
   buffer.writeUInt32LE(slot.bytes.length / unit, at + 8)
   buffer.writeUInt32LE(items, at + 12)
-  const flags = (timeoutMs === undefined ? 0 : timeoutFlag) | (priority === undefined ? 0 : priorityFlag) | (serviceClass === undefined ? 0 : bestEffortFlag)
+  const flags = (timeoutMs === undefined ? 0 : timeoutFlag) | (priority === undefined ? 0 : priorityFlag) |
+    (serviceClass === undefined ? 0 : bestEffortFlag) | (direct === undefined ? 0 : directFlag)
   buffer.writeUInt32LE(flags, at + 16)
   // Larger is lower, and nobody is lower than that.
   buffer.writeUInt32LE(Math.min(priority ?? 0, 0xffffffff), at + 20)
@@ -48,6 +55,15 @@ export const writeOffer = (writer: FrameWriter, id: number, number: number, requ
   buffer.writeUInt32LE(nameBytes?.length ?? 0, at + 44)
   let next = at + headBytes
   for (const value of bindings) next = buffer.writeInt32LE(value, next)
+  if (direct !== undefined) {
+    next = buffer.writeUInt32LE(direct.length, next)
+    for (const { index, position, region, side } of direct) {
+      buffer.writeUInt32LE(side === "inputs" ? 0 : 1, next)
+      buffer.writeUInt32LE(index, next + 4)
+      buffer.writeUInt32LE(region, next + 8)
+      next = buffer.writeDoubleLE(position, next + 12)
+    }
+  }
   nameBytes?.copy(buffer, next)
 }
 
@@ -61,8 +77,20 @@ interface Offer {
   readonly timeoutMs: number | undefined
   readonly priority: number | undefined
   readonly serviceClass: "best-effort" | undefined
+  readonly direct: ReadonlyArray<DirectTensor> | undefined
   readonly id: string | undefined
 }
+
+const readDirect = (bytes: Buffer, at: number, count: number): ReadonlyArray<DirectTensor> =>
+  Array.from({ length: count }, (_, i) => {
+    const from = at + directBytes * i
+    return {
+      side: bytes.readUInt32LE(from) === 0 ? "inputs" : "outputs",
+      index: bytes.readUInt32LE(from + 4),
+      region: bytes.readUInt32LE(from + 8),
+      position: bytes.readDoubleLE(from + 12)
+    }
+  })
 
 const noBindings: ReadonlyArray<number> = []
 /** Its front gives it back. */
@@ -79,13 +107,16 @@ export const readOffer = (
   const length = end - start
   const symbols = length < headBytes ? 0 : bytes.readUInt32LE(start + 40)
   const idBytes = length < headBytes ? 0 : bytes.readUInt32LE(start + 44)
-  if (length !== headBytes + 4 * symbols + idBytes) throw new MalformedFrame(`an offer has ${length} bytes`)
+  const flags = length < headBytes ? 0 : bytes.readUInt32LE(start + 16)
+  const directAt = start + headBytes + 4 * symbols
+  const hasDirect = (flags & directFlag) !== 0
+  const direct = hasDirect && directAt + 4 <= end ? bytes.readUInt32LE(directAt) : 0
+  if (length !== headBytes + 4 * symbols + (hasDirect ? 4 + directBytes * direct : 0) + idBytes) throw new MalformedFrame(`an offer has ${length} bytes`)
   const offset = bytes.readUInt32LE(start + 4) * unit
   const byteLength = bytes.readUInt32LE(start + 8) * unit
   if (offset < part.offset || offset + byteLength > part.offset + part.byteLength) {
     throw new MalformedFrame(`an offer's slot of ${byteLength} bytes at ${offset} is not in the front's part of the memory`)
   }
-  const flags = bytes.readUInt32LE(start + 16)
   const symbolsAt = start + headBytes
   return {
     number: bytes.readUInt32LE(start),
@@ -96,6 +127,7 @@ export const readOffer = (
     timeoutMs: (flags & timeoutFlag) === 0 ? undefined : bytes.readDoubleLE(start + 32),
     priority: (flags & priorityFlag) === 0 ? undefined : bytes.readUInt32LE(start + 20),
     serviceClass: (flags & bestEffortFlag) === 0 ? undefined : "best-effort",
+    direct: hasDirect ? readDirect(bytes, directAt + 4, direct) : undefined,
     id: idBytes === 0 ? undefined : bytes.toString("utf8", end - idBytes, end)
   }
 }

@@ -18,7 +18,7 @@ import type { RegionObject } from "../internal/sharedRegions.js"
 import type { ServerConfig } from "../ServerConfig.js"
 
 /** Changes with every change of the frames, of the messages or of what carries them. */
-export const protocolVersion = 3
+export const protocolVersion = 4
 
 export const FrontFrame = { control: controlKind, offer: 2, cancel: 3, refused: 4, counts: 5, end: 6 } as const
 
@@ -62,7 +62,16 @@ export type ToFront =
   | { readonly type: "model"; readonly number: number; readonly line: number; readonly model: Model }
   | { readonly type: "forget"; readonly model: string }
   /** Memory that clients share: ordered as it happened. */
-  | { readonly type: "register"; readonly region: string; readonly body: Readonly<Record<string, unknown>>; readonly object: RegionObject }
+  | {
+    readonly type: "register"
+    readonly region: string
+    readonly body: Readonly<Record<string, unknown>>
+    readonly object: RegionObject
+    /** How glets know it; absent where they do not. */
+    readonly glets?: { readonly number: number; readonly isDirect: boolean }
+  }
+  /** Glets begin, or cease, to read and write that memory themselves. */
+  | { readonly type: "direct"; readonly number: number; readonly isDirect: boolean }
   | { readonly type: "unregister"; readonly region: string | null }
   /** Only to be acknowledged. */
   | { readonly type: "ping" }

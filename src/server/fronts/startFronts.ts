@@ -75,8 +75,6 @@ export const startFronts = (
       metrics,
       folder,
       agentPath,
-      regions: () => (regions?.status() ?? []).map(({ byte_size, key, name, offset }) => ({
-        type: "register", region: name, body: { key, offset, byte_size }, object: regions!.find(name)!.object()
-      }))
+      regions
     })
   })

@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage } from "node:http"
 import { createGunzip, createInflate } from "node:zlib"
+import type { DirectTensor } from "../../core/ClientMemory.js"
 import type { InferRequest } from "../../core/Request.js"
 import { ExecutionFailed, InvalidRequest, ModelUnavailable, RequestDropped } from "../../core/RequestError.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
@@ -17,8 +18,8 @@ import type { Connection } from "./connection.js"
 import type { AnswerEnd, InferContext } from "./inferContext.js"
 import { type BodyHeaders, tooLarge } from "./inferHeaders.js"
 import type { BoundRequest } from "./boundRequest.js"
-import { bindRawRequest, fillSlot, sharedInputs } from "./inferRequest.js"
-import { type InferResponse, makeResponse } from "./inferResponse.js"
+import { bindRawRequest, directTensors, fillSlot, sharedInputs } from "./inferRequest.js"
+import { directFailure, type InferResponse, makeResponse } from "./inferResponse.js"
 import { readRequest } from "./readRequest.js"
 import { refuseUnread } from "./refuseUnread.js"
 import type { Reply } from "./reply.js"
@@ -32,7 +33,7 @@ import { copyShared, type SharedCopy, type Transfer } from "./sharedRegions.js"
 type Phase = "head" | "tensors" | "sharing" | "queued" | "done"
 
 const discard = () => {}
-
+const noDirect: ReadonlyArray<DirectTensor> = []
 
 export class InferCall {
   private phase: Phase = "head"
@@ -42,6 +43,7 @@ export class InferCall {
   private received = 0
   private request: BoundRequest | undefined
   private slot: TensorSlot | undefined
+  private direct = noDirect
   /** The binary input being copied, by position in the request, and the bytes of it that are there. */
   private tensor = 0
   private tensorBytes = 0
@@ -232,9 +234,23 @@ export class InferCall {
   private offer(arrivedAtMs = this.context.arrival.read()): void {
     if (this.phase === "done") return
     this.head.free()
-    const shared = this.request!.regions.length === 0 ? [] : sharedInputs(this.request!, this.slot!)
-    if (shared.length === 0) this.enqueue(arrivedAtMs)
-    else this.share("read", shared, () => this.enqueue(arrivedAtMs))
+    if (this.request!.regions.length === 0) return this.enqueue(arrivedAtMs)
+    this.direct = directTensors(this.request!)
+    this.readShared(arrivedAtMs)
+  }
+
+  /** Copies the inputs that glets do not read from their client's memory themselves. */
+  private readShared(arrivedAtMs: number): void {
+    const shared = sharedInputs(this.request!, this.slot!, this.direct)
+    if (shared.length === 0) return this.enqueue(arrivedAtMs)
+    this.share("read", shared, () => {
+      // A region that was unregistered meanwhile is nothing that glets know.
+      if (this.request!.regions.every(({ glets }) => glets?.isDirect === true || !this.direct.some(({ region }) => region === glets?.number))) {
+        return this.enqueue(arrivedAtMs)
+      }
+      this.direct = noDirect
+      this.readShared(arrivedAtMs)
+    })
   }
 
   private enqueue(arrivedAtMs: number): void {
@@ -247,6 +263,7 @@ export class InferCall {
     if (priority !== undefined) request.priority = priority
     if (serviceClass !== undefined) request.serviceClass = serviceClass
     if (id !== undefined) request.id = id
+    if (this.direct.length > 0) request.direct = this.direct
     const cancel = this.context.scheduler.offer(request, this.onEnd, this.compiled.model)
     if (!this.ended) this.cancel = cancel
   }
@@ -263,7 +280,9 @@ export class InferCall {
       }
       return this.fail(error)
     }
-    const response = makeResponse(this.compiled, this.request!, this.slot!, end.result)
+    const { directProblem } = end.result
+    if (directProblem !== undefined) return this.fail(directFailure(directProblem))
+    const response = makeResponse(this.compiled, this.request!, this.slot!, end.result, this.direct)
     if (response instanceof ExecutionFailed || response instanceof InvalidRequest) return this.fail(response)
     if (response.shared.length === 0) this.respond(response)
     else this.share("write", response.shared, () => this.respond(response))

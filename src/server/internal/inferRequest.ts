@@ -1,16 +1,17 @@
 /** From the JSON of an infer request to what it asks of the model: every name, type, shape and size is checked here. */
+import type { DirectTensor } from "../../core/ClientMemory.js"
 import { InvalidRequest } from "../../core/RequestError.js"
 import type { Model } from "../../core/Model.js"
 import type { SlotPlacement } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement, type TensorSpec } from "../../core/Tensor.js"
-import type { BoundInput, BoundRequest } from "./boundRequest.js"
+import type { BoundInput, BoundRequest, RequestedOutput } from "./boundRequest.js"
 import type { CompiledModel } from "./compiledModel.js"
 import type { DataRange, ScannedRequest } from "./inferScan.js"
 import { hasJsonForm, readNumbers } from "./jsonNumbers.js"
 import { invalid, isCount, isObject, type Json, notImplemented, parametersOf, type RequestProblem, shown } from "./jsonValue.js"
 import { requestedOutputs } from "./requestedOutputs.js"
-import { type SharedCopy, sharedRange, type SharedRange, type SharedRegion, type SharedRegions } from "./sharedRegions.js"
+import { directTensor, type SharedCopy, sharedRange, type SharedRange, type SharedRegion, type SharedRegions } from "./sharedRegions.js"
 import { describe, ShapeBinder } from "./shapeBinder.js"
 
 const noRegions: ReadonlyArray<SharedRegion> = []
@@ -18,10 +19,20 @@ const noRegions: ReadonlyArray<SharedRegion> = []
 const regionsOf = (tensors: ReadonlyArray<{ readonly shared: SharedRange | undefined }>): ReadonlyArray<SharedRegion> =>
   tensors.flatMap(({ shared }) => shared?.region ?? [])
 
-/** The inputs that are to be copied from their client's memory into the slot. */
-export const sharedInputs = (request: BoundRequest, slot: TensorSlot): ReadonlyArray<SharedCopy> =>
+const noDirect: ReadonlyArray<DirectTensor> = []
+
+/** The tensors that glets are to read and write in their client's memory. */
+export const directTensors = ({ inputs, items, outputs, placement, regions }: BoundRequest): ReadonlyArray<DirectTensor> => {
+  if (!regions.some(({ glets }) => glets?.isDirect === true)) return noDirect
+  const ofSide = (side: DirectTensor["side"], tensors: ReadonlyArray<BoundInput | RequestedOutput>, bytes: ReadonlyArray<number>) =>
+    tensors.flatMap(({ index, shared }) => directTensor(shared, side, index, bytes[index]!, items) ?? [])
+  return [...ofSide("inputs", inputs, placement.inputBytes), ...ofSide("outputs", outputs, placement.outputBytes)]
+}
+
+/** The inputs that are to be copied from their client's memory into the slot: all but those that are left there. */
+export const sharedInputs = (request: BoundRequest, slot: TensorSlot, direct: ReadonlyArray<DirectTensor>): ReadonlyArray<SharedCopy> =>
   request.inputs.flatMap(({ field, index, shared }) => {
-    if (shared === undefined) return []
+    if (shared === undefined || direct.some((tensor) => tensor.side === "inputs" && tensor.index === index)) return []
     const from = request.placement.inputOffsets[index]!
     return { range: shared, bytes: slot.bytes.subarray(from, from + shared.byteLength), field }
   })

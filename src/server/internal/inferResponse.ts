@@ -1,4 +1,5 @@
 /** From an ended request to the parts of its HTTP response. */
+import type { DirectTensor } from "../../core/ClientMemory.js"
 import { ExecutionFailed, InvalidRequest } from "../../core/RequestError.js"
 import type { InferResult } from "../../core/Request.js"
 import { boundShape } from "../../core/SlotLayout.js"
@@ -19,6 +20,9 @@ export interface InferResponse {
   readonly shared: ReadonlyArray<SharedCopy>
 }
 
+/** Tensors in a client's memory were not moved: its doing, since nobody else can shrink it. */
+export const directFailure = (problem: string): InvalidRequest => new InvalidRequest({ field: "shared_memory_region", problem })
+
 const noBinary: ReadonlyArray<Uint8Array> = []
 const noShared: ReadonlyArray<SharedCopy> = []
 
@@ -34,7 +38,9 @@ export const makeResponse = (
   compiled: CompiledModel,
   request: BoundRequest,
   slot: TensorSlot,
-  result: Pick<InferResult, "outputBindings" | "overflow">
+  result: Pick<InferResult, "outputBindings" | "overflow">,
+  /** Those that the glet has moved itself. */
+  direct: ReadonlyArray<DirectTensor>
 ): InferResponse | ExecutionFailed | InvalidRequest => {
   const specs = compiled.model.signature.outputs
   let json = request.id === undefined ? "{" : `{"id":${JSON.stringify(request.id)},`
@@ -66,6 +72,7 @@ export const makeResponse = (
         return new InvalidRequest({ field: `outputs[${i}].parameters.shared_memory_byte_size`, problem })
       }
       json += `"parameters":{"shared_memory_region":${JSON.stringify(region.status.name)},"shared_memory_offset":${offset},"shared_memory_byte_size":${byteLength}}}`
+      if (direct.some((tensor) => tensor.side === "outputs" && tensor.index === output.index)) continue
       shared ??= []
       shared.push({ range: output.shared, bytes, field: `outputs[${i}]` })
     } else if (output.binary) {

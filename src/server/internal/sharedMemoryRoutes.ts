@@ -5,7 +5,7 @@ import type { ToFront } from "../fronts/protocol.js"
 import { RequestRefused } from "../ServerError.js"
 import { type Endpoint, endpoint } from "./endpoint.js"
 import { json, readObject } from "./responses.js"
-import { sharedMemoryIsOff, type SharedRegions } from "./sharedRegions.js"
+import { registerMessage, sharedMemoryIsOff, type SharedRegions } from "./sharedRegions.js"
 
 const notImplemented = (subject: string, detail: string) => new RequestRefused({ reason: "not-implemented", subject, detail })
 
@@ -23,8 +23,12 @@ export const sharedMemoryRoutes = (regions: SharedRegions | undefined, tell: Tel
     const all = yield* given
     const name = yield* pathRegion
     yield* readObject
-    all.unregister(name === "" ? undefined : name)
-    yield* tell({ type: "unregister", region: name === "" ? null : name })
+    const removed = all.remove(name === "" ? undefined : name)
+    const release = Effect.sync(() => {
+      for (const region of removed) region.release()
+    })
+    // Glets know it until all have heard of it: nobody leaves tensors there any more then.
+    yield* Effect.ensuring(tell({ type: "unregister", region: name === "" ? null : name }), release)
     return json({})
   })
   const register = Effect.gen(function*() {
@@ -33,7 +37,7 @@ export const sharedMemoryRoutes = (regions: SharedRegions | undefined, tell: Tel
     const body = yield* readObject
     const problem = all.register(region, body)
     if (problem !== undefined) return yield* problem
-    yield* tell({ type: "register", region, body: Object.fromEntries(body), object: all.find(region)!.object() })
+    yield* tell(registerMessage(all.find(region)!))
     return json({})
   })
   const regionStatus = Effect.gen(function*() {

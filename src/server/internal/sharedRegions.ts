@@ -4,9 +4,10 @@
  *
  * A region is never mapped here. Its owner may shrink it at any time, and touching a page that is gone kills the process (SIGBUS), which no
  * check before can rule out. It is read and written by position through its file: that copies once, as a socket's bytes are copied once, at the
- * speed of memory, and a region that has shrunk is a short read.
+ * speed of memory, and a region that has shrunk is a short read. Where glets know the region, large tensors are left where they are.
  */
 import * as fs from "node:fs"
+import { type ClientMemory, type ClientRegion, directItemBytes, type DirectTensor } from "../../core/ClientMemory.js"
 import type { InvalidRequest } from "../../core/RequestError.js"
 import { invalid, isCount, type Json, notImplemented, type RequestProblem, shown } from "./jsonValue.js"
 
@@ -27,6 +28,8 @@ interface RegionStatus {
   readonly key: string
   readonly offset: number
   readonly byte_size: number
+  /** Whether glets read and write it themselves; absent where they never do. */
+  readonly direct?: boolean
 }
 
 /** The very object that a region is, whatever its owner has done to its name since: another process of ours opens it by this. */
@@ -36,10 +39,23 @@ export interface RegionObject {
   readonly inode: number
 }
 
+/** How glets know a region. */
+interface GletRegion {
+  readonly number: number
+  /** Whether tensors in it are to be left there. */
+  isDirect: boolean
+}
+
 export class SharedRegion {
   private users = 1
+  /** Undefined where glets do not know it. */
+  glets: GletRegion | undefined
 
-  constructor(readonly status: RegionStatus, readonly fd: number, readonly isWritable: boolean) {}
+  constructor(readonly placed: RegionStatus, readonly fd: number, readonly isWritable: boolean, private readonly onClosed: (region: SharedRegion) => void) {}
+
+  get status(): RegionStatus {
+    return this.glets === undefined ? this.placed : { ...this.placed, direct: this.glets.isDirect }
+  }
 
   object(): RegionObject {
     const { dev, ino } = fs.fstatSync(this.fd)
@@ -53,7 +69,9 @@ export class SharedRegion {
   /** The file closes with its last user. */
   release(): void {
     this.users -= 1
-    if (this.users === 0) fs.closeSync(this.fd)
+    if (this.users > 0) return
+    this.onClosed(this)
+    fs.closeSync(this.fd)
   }
 }
 
@@ -111,7 +129,7 @@ const copyAsync = (transfer: Transfer, fd: number, bytes: Uint8Array, position: 
 }
 
 const copyOne = (transfer: Transfer, { bytes, range: { offset, region } }: SharedCopy, end: CopyEnd): void => {
-  const position = region.status.offset + offset
+  const position = region.placed.offset + offset
   if (bytes.byteLength <= syncBytes) end(copySync(transfer, region.fd, bytes, position))
   else copyAsync(transfer, region.fd, bytes, position, 0, end)
 }
@@ -132,6 +150,14 @@ export const copyShared = (transfer: Transfer, copies: ReadonlyArray<SharedCopy>
   }
 }
 
+/** What makes a region known to another process of ours. */
+export const registerMessage = (region: SharedRegion) => {
+  const { byte_size, key, name, offset } = region.placed
+  return {
+    type: "register", region: name, body: { key, offset, byte_size }, object: region.object(), ...(region.glets === undefined ? {} : { glets: region.glets })
+  } as const
+}
+
 const openObject = (file: string, follow: number): { readonly fd: number; readonly isWritable: boolean } => {
   // Opening a pipe must not wait for its other end.
   const { O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
@@ -143,22 +169,51 @@ const openObject = (file: string, follow: number): { readonly fd: number; readon
   }
 }
 
+/** How glets come to know regions: by `memory`, in the process that has the executor; elsewhere by what that process tells. */
+export interface SharedRegionsOptions {
+  /** Where the objects are. */
+  readonly root?: string
+  readonly memory?: ClientMemory | undefined
+  /** Told when glets begin, or cease, to read and write a region themselves. */
+  readonly onDirect?: (number: number, isDirect: boolean) => void
+}
+
 export class SharedRegions {
   private readonly regions = new Map<string, SharedRegion>()
+  /** Those that glets know, also unregistered ones that are still in use. */
+  private readonly byNumber = new Map<number, SharedRegion>()
+  private readonly known = new Map<SharedRegion, ClientRegion>()
+  private readonly root: string
 
-  /** `root` is where the objects are. */
-  constructor(private readonly root = folder) {}
+  constructor(private readonly options: SharedRegionsOptions = {}) {
+    this.root = options.root ?? folder
+  }
 
   find(name: string): SharedRegion | undefined {
     return this.regions.get(name)
   }
 
-  status(): ReadonlyArray<RegionStatus> {
-    return [...this.regions.values()].map(({ status }) => status)
+  /** The region that glets know by this number. */
+  numbered(number: number): SharedRegion | undefined {
+    return this.byNumber.get(number)
   }
 
-  /** Makes a region known, or says what is wrong with it. `known`: the object that another process of ours has opened by its name. */
-  register(name: string, body: ReadonlyMap<string, unknown>, known?: RegionObject): InvalidRequest | undefined {
+  /** In a process without the executor: what the one with it has told of a region. */
+  setDirect(number: number, isDirect: boolean): void {
+    const glets = this.byNumber.get(number)?.glets
+    if (glets !== undefined) glets.isDirect = isDirect
+  }
+
+  all(): ReadonlyArray<SharedRegion> {
+    return [...this.regions.values()]
+  }
+
+  status(): ReadonlyArray<RegionStatus> {
+    return this.all().map(({ status }) => status)
+  }
+
+  /** Makes a region known, or says what is wrong with it. `known`: the object that another process of ours has opened by its name; `glets`: how they know it. */
+  register(name: string, body: ReadonlyMap<string, unknown>, known?: RegionObject, glets?: GletRegion): InvalidRequest | undefined {
     const key = body.get("key")
     const offset = body.get("offset") ?? 0
     const size = body.get("byte_size")
@@ -182,7 +237,7 @@ export class SharedRegions {
         : code === "EACCES" ? "the server's user may not read it" : `it cannot be opened (${code ?? String(error)})`
       return invalid("key", `${JSON.stringify(key)}: ${why}`)
     }
-    const region = new SharedRegion({ name, key, offset, byte_size: size }, opened.fd, opened.isWritable)
+    const region = new SharedRegion({ name, key, offset, byte_size: size }, opened.fd, opened.isWritable, this.onClosed)
     const stat = fs.fstatSync(opened.fd)
     if (known !== undefined && (stat.dev !== known.device || stat.ino !== known.inode)) {
       region.release()
@@ -195,17 +250,65 @@ export class SharedRegions {
         : invalid("key", `${JSON.stringify(key)} is no shared-memory object`)
     }
     this.regions.set(name, region)
+    if (glets !== undefined) this.know(region, { ...glets })
+    else this.tellGlets(region)
     return undefined
   }
 
-  /** Forgets a region, or all; requests that use it end first. Unknown names are ignored, as in Triton. */
-  unregister(name?: string): void {
-    for (const region of name === undefined ? [...this.regions.values()] : [this.regions.get(name)]) {
-      if (region === undefined) continue
-      this.regions.delete(region.status.name)
-      region.release()
+  /**
+   * Forgets a region, or all, and answers what was forgotten, for the caller to release: requests that use it end first. Unknown names are ignored,
+   * as in Triton.
+   */
+  remove(name?: string): ReadonlyArray<SharedRegion> {
+    const removed = (name === undefined ? [...this.regions.values()] : [this.regions.get(name)]).filter((region) => region !== undefined)
+    for (const region of removed) {
+      this.regions.delete(region.placed.name)
+      if (region.glets !== undefined) region.glets.isDirect = false
     }
+    return removed
   }
+
+  unregister(name?: string): void {
+    for (const region of this.remove(name)) region.release()
+  }
+
+  private know(region: SharedRegion, glets: GletRegion): void {
+    region.glets = glets
+    this.byNumber.set(glets.number, region)
+  }
+
+  private tellGlets(region: SharedRegion): void {
+    const { memory, onDirect } = this.options
+    if (memory === undefined) return
+    const { isWritable, placed } = region
+    let isDirect = false
+    const known = memory.open({ name: placed.key, ...region.object(), isWritable, endBytes: placed.offset + placed.byte_size }, (now) => {
+      isDirect = now
+      if (region.glets === undefined || this.regions.get(placed.name) !== region) return
+      region.glets.isDirect = now
+      onDirect?.(region.glets.number, now)
+    })
+    this.known.set(region, known)
+    this.know(region, { number: known.number, isDirect })
+  }
+
+  private readonly onClosed = (region: SharedRegion): void => {
+    if (region.glets !== undefined) this.byNumber.delete(region.glets.number)
+    this.known.get(region)?.release()
+    this.known.delete(region)
+  }
+}
+
+/**
+ * What to call a tensor of so many bytes that is left in its client's memory; undefined where it is to be copied. Small ones go
+ * through the slot.
+ */
+export const directTensor = (
+  range: SharedRange | undefined, side: DirectTensor["side"], index: number, bytes: number, items: number
+): DirectTensor | undefined => {
+  const glets = range?.region.glets
+  if (range === undefined || glets?.isDirect !== true || bytes < directItemBytes * items || range.byteLength < bytes) return undefined
+  return { side, index, region: glets.number, position: range.region.placed.offset + range.offset }
 }
 
 /** The range that a tensor's parameters name; undefined where they name none. */
@@ -223,8 +326,8 @@ export const sharedRange = (
   if (region === undefined) return wrong("shared_memory_region", `is no registered region, found ${shown(name)}`)
   if (!isCount(size)) return wrong("shared_memory_byte_size", `must be a whole number of bytes, found ${shown(size)}`)
   if (!isCount(offset)) return wrong("shared_memory_offset", `must be a whole number of bytes, found ${shown(offset)}`)
-  if (offset + size > region.status.byte_size) {
-    return wrong("shared_memory_byte_size", `${size} bytes from ${offset} on are more than the ${region.status.byte_size} of the region`)
+  if (offset + size > region.placed.byte_size) {
+    return wrong("shared_memory_byte_size", `${size} bytes from ${offset} on are more than the ${region.placed.byte_size} of the region`)
   }
   if (needsWrite && !region.isWritable) return wrong("shared_memory_region", "the server's user may read it but not write it")
   return { region, offset, byteLength: size }

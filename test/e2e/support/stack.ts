@@ -29,7 +29,7 @@ import { ModelCatalog } from "../../../src/server/ModelCatalog.js"
 import * as ModelCatalogLive from "../../../src/server/ModelCatalogLive.js"
 import * as PlanThreadWorker from "../../../src/server/PlanThreadWorker.js"
 import type { ModelSettings } from "../../../src/server/repository/ModelSettings.js"
-import { defaultConfig } from "../../../src/server/ServerConfig.js"
+import { defaultConfig, type ServerConfig } from "../../../src/server/ServerConfig.js"
 import { call } from "../../support/http.js"
 
 export interface StackOptions {
@@ -37,6 +37,7 @@ export interface StackOptions {
   readonly models?: Readonly<Record<string, ModelSettings>>
   readonly scheduler?: Partial<SchedulerOptions>
   readonly planner?: PlannerAlgorithm
+  readonly config?: Partial<ServerConfig>
 }
 
 export interface Stack {
@@ -73,7 +74,7 @@ const serve = <More>(
       logs.push((Array.isArray(message) ? message : [message]).map(String).join(" "))
     })
     const services = yield* Layer.build(
-      HttpServer.layer({ ...defaultConfig, port: 0 }).pipe(
+      HttpServer.layer({ ...defaultConfig, port: 0, ...options.config }).pipe(
         Layer.provideMerge(ModelCatalogLive.layer({
           directory: options.directory, overrides: new Map(Object.entries(options.models ?? {})), profileBudgetMs: 150
         })),

@@ -7,6 +7,7 @@ import { gather, scatter } from "../../../src/core/internal/batchAssembly.js"
 import type { Side } from "../../../src/node-cuda/runner/cuda/copies.js"
 import { listCopies, mostPieces } from "../../../src/node-cuda/runner/cuda/copies.js"
 import { getU64, makeCopyList, putU64 } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
+import { DirectParts } from "../../../src/core/internal/directParts.js"
 import type { RunBatch } from "../../../src/core/internal/batchAssembly.js"
 import type { TensorSpec } from "../../../src/core/Tensor.js"
 
@@ -75,6 +76,37 @@ describe("copies", () => {
       const found = new Uint8Array(set.segmentBytes)
       for (const { bytes, device, host } of list("outputs", set)) found.set(computed.subarray(device, device + bytes), host)
       assert.deepStrictEqual(found, expected)
+    }))
+  })
+
+  it("go to and from clients' memory for tensors that stand there, and for no others", () => {
+    const clientBase = 0x7f55_0000_0000
+    fc.assert(fc.property(cases, fc.constantFrom<Side>("inputs", "outputs"), fc.array(fc.nat(14), { minLength: 1, maxLength: 4 }), (one, side, chosen) => {
+      const set = setUp(one)
+      const tensors = set.layout.signature[side].length
+      const parts = [...new Set(chosen.map((n) => n % (tensors * set.batch.offsets.length)))].map((n, i) => ({
+        side, entry: Math.floor(n / tensors), index: n % tensors, position: 4096 * i + 4,
+        file: { address: clientBase, read: () => undefined, write: () => undefined }
+      }))
+      const plain = list(side, set)
+      const mixed = list(side, { ...set, batch: { ...set.batch, direct: new DirectParts(parts) } })
+      const bytesTo = (copies: ReturnType<typeof list>) => copies.flatMap(({ bytes, device, host }) => Array.from({ length: bytes }, (_, i) => [device + i, host + i] as const))
+      const expected = new Map(bytesTo(plain))
+      const found = bytesTo(mixed)
+      // Where one request fills the batch, inputs come with what stands between them.
+      const used = new Map(found)
+      assert.strictEqual(used.size, found.length, "no byte is moved twice")
+      for (const { entry, index, position } of parts) {
+        const before = set.batch.entryItems.slice(0, entry).reduce((sum, n) => sum + n, 0)
+        const [offsets, bytes] = side === "inputs" ? [set.placement.inputOffsets, set.placement.inputBytes] : [set.placement.outputOffsets, set.placement.outputBytes]
+        const perItem = bytes[index]! / set.size
+        for (let i = 0; i < perItem * set.batch.entryItems[entry]!; i++) {
+          const device = offsets[index]! + perItem * before + i
+          assert.strictEqual(used.get(device), clientBase - hostBase + position + i)
+          used.delete(device)
+        }
+      }
+      for (const [device, host] of used) assert.strictEqual(expected.get(device), host)
     }))
   })
 

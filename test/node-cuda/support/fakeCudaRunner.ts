@@ -14,6 +14,7 @@ import { makeCudaEngine } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
 import { makeOrtC } from "../../../src/node-cuda/runner/OrtC.js"
 import type { Probed } from "../../../src/node-cuda/runner/probe.js"
 import { Runner } from "../../../src/node-cuda/runner/Runner.js"
+import { CudaError } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
 import { makeFakeCuda } from "../cuda/fakeCuda.js"
 
 const folder = process.env["GLET_FAKE_NVIDIA"]!
@@ -40,6 +41,11 @@ const unitsGiven = (all: number): number => {
   return Math.floor((all * Number(process.env["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"])) / 200) * 2
 }
 
+/** A driver that has no more memory to lock than that of the segment. */
+const locksSegmentOnly = (call: string, count: number): void => {
+  if (call === "lockHost" && count > 1 && fs.existsSync(`${folder}/locks-segment-only`)) throw new CudaError("cuMemHostRegister", 2, "CUDA_ERROR_OUT_OF_MEMORY")
+}
+
 const run = (): void => {
   const settings = JSON.parse(process.argv[2]!) as RunnerSettings
   fs.writeFileSync(`${folder}/env-${process.pid}.json`, JSON.stringify(process.env))
@@ -50,7 +56,7 @@ const run = (): void => {
   const bytes = new Uint8Array(memory)
   const { isolation } = settings.device
   const engine = isolation === "stream"
-    ? makeCudaEngine({ bytes, address }, { isolation, claims: settings.claims }, makeFakeCuda().runtime())
+    ? makeCudaEngine({ bytes, address }, { isolation, claims: settings.claims }, makeFakeCuda({ onCall: locksSegmentOnly }).runtime())
     : makeOrtC({ bytes, address })
   let read: (chunk: Buffer) => void = () => undefined
   const vanish = () => process.kill(process.pid, "SIGKILL")
@@ -64,7 +70,7 @@ const run = (): void => {
     const glet = await engine.openGlet({ ...request, units: isolation === "stream" ? request.units : 1 })
     return { opened: { ...glet.opened, units: request.units }, load: (model) => glet.load(model), close: () => glet.close() }
   }
-  const runner = new Runner(sink, { name: engine.name, openGlet }, bytes, true, () => stuck || end(() => process.exit(0)))
+  const runner = new Runner(sink, { ...engine, openGlet }, bytes, true, () => stuck || end(() => process.exit(0)))
   read = makeFrameReader(runner)
   const cuda = { name: device.name, units, memoryBytes: device.memoryBytes, driverVersion: device.driverVersion }
   const ready: Ready = { type: "ready", protocol: protocolVersion, engine: engine.name, ...(fs.existsSync(`${folder}/runner-without-cuda`) ? {} : { cuda }) }

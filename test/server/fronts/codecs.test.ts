@@ -46,6 +46,9 @@ const request: fc.Arbitrary<InferRequest> = fc.record({
   timeoutMs: fc.double({ min: 0, max: 1e9, noNaN: true }),
   priority: fc.nat(0xffffffff),
   serviceClass: fc.constant("best-effort" as const),
+  direct: fc.array(fc.record({
+    side: fc.constantFrom("inputs" as const, "outputs" as const), index: fc.nat(7), region: fc.nat(0xffffffff), position: fc.maxSafeNat()
+  }), { minLength: 1, maxLength: 4 }),
   id: fc.string({ minLength: 1, maxLength: 80, unit: "grapheme-composite" })
 }, { requiredKeys: ["model", "slot", "items", "bindings", "arrivedAtMs"] })
 
@@ -58,8 +61,8 @@ describe("offers", () => {
         const sent = requests[id - 1]!
         const offer = readOffer(memory, part, bytes, start, end)
         assert.deepStrictEqual(
-          { items: offer.items, bindings: offer.bindings, at: offer.arrivedAtMs, timeout: offer.timeoutMs, priority: offer.priority, class: offer.serviceClass, number: offer.number },
-          { items: sent.items, bindings: sent.bindings, at: sent.arrivedAtMs!, timeout: sent.timeoutMs, priority: sent.priority, class: sent.serviceClass, number: 99 + id }
+          { items: offer.items, bindings: offer.bindings, at: offer.arrivedAtMs, timeout: offer.timeoutMs, priority: offer.priority, class: offer.serviceClass, direct: offer.direct, number: offer.number },
+          { items: sent.items, bindings: sent.bindings, at: sent.arrivedAtMs!, timeout: sent.timeoutMs, priority: sent.priority, class: sent.serviceClass, direct: sent.direct, number: 99 + id }
         )
         assert.strictEqual(offer.slot.offset, sent.slot.offset)
         assert.strictEqual(offer.slot.bytes.length, sent.slot.bytes.length)
@@ -73,14 +76,14 @@ describe("offers", () => {
   })
 
   it("with slots outside their front's part, or of another length, are malformed", () => {
-    const offer = (offset: number, byteLength: number, cut = 0) => {
+    const offer = (offset: number, byteLength: number, cut = 0, direct?: InferRequest["direct"]) => {
       const bytes = written((writer) => writeOffer(writer, 1, 1, {
-        model: name, items: 1, bindings: [7], slot: { offset, bytes: new Uint8Array(byteLength), release: () => {} }
+        ...(direct === undefined ? {} : { direct }), model: name, items: 1, bindings: [7], slot: { offset, bytes: new Uint8Array(byteLength), release: () => {} }
       }))
       return () => readOffer(memory, part, bytes, 16, bytes.length - cut)
     }
     offer(part.offset, part.byteLength)()
-    for (const wrong of [offer(0, 64), offer(part.offset - 64, 128), offer(part.offset, part.byteLength + 64), offer(2 ** 37, 64), offer(part.offset, 64, 1), offer(part.offset, 64, 40)]) {
+    for (const wrong of [offer(0, 64), offer(part.offset - 64, 128), offer(part.offset, part.byteLength + 64), offer(2 ** 37, 64), offer(part.offset, 64, 1), offer(part.offset, 64, 40), offer(part.offset, 64, 20, [{ side: "inputs", index: 0, region: 1, position: 0 }])]) {
       assert.throws(wrong, MalformedFrame)
     }
   })
@@ -105,6 +108,16 @@ const end: fc.Arbitrary<RequestEnd> = fc.oneof(
 )
 
 describe("ends", () => {
+  it("without an answer, since tensors in the client's memory could not be moved, are the client's mistake", () => {
+    const times = { arrivedMs: 0, queuedMs: 0, batchClosedMs: 0, startedMs: 0, endedMs: 0 }
+    const bytes = written((writer) => writeEnd(writer, 1, {
+      ok: true, result: { times, batchItems: 1, outputBindings: [], overflow: undefined, directProblem: "was shrunk" }
+    }))
+    const { end } = readEnd(model, bytes, 16, bytes.length)
+    assert(!end.ok && end.error._tag === "InvalidRequest")
+    assert.deepStrictEqual({ field: end.error.field, problem: end.error.problem }, { field: "shared_memory_region", problem: "was shrunk" })
+  })
+
   it("say the same on both sides", () => {
     fc.assert(fc.property(fc.array(end, { minLength: 1, maxLength: 5 }), fc.integer({ min: 1, max: 300 }), (ends, size) => {
       const bytes = written((writer) => ends.forEach((one, i) => writeEnd(writer, i, one)))

@@ -11,12 +11,13 @@ import { FrontPeer } from "../../../src/server/fronts/frontPeer.js"
 import { writeOffer } from "../../../src/server/fronts/offerCodec.js"
 import { FrontFrame } from "../../../src/server/fronts/protocol.js"
 import { PublishedModels } from "../../../src/server/fronts/publishedModels.js"
+import type { SharedRegion, SharedRegions } from "../../../src/server/internal/sharedRegions.js"
 import type { CatalogEntry } from "../../../src/server/ModelCatalog.js"
 import { modelOf } from "../../support/fakeServices.js"
 
 const model = modelOf({ name: "digits", batchSymbol: "n", inputs: [["x", "FP32", ["n"]]] })
 
-const setUp = () => {
+const setUp = (regions?: Pick<SharedRegions, "numbered">) => {
   const memory = new ArrayBuffer(1 << 20)
   const arena = makeSegmentArena(memory, { fd: 0 })
   const part = arena.shared!.lend(1 << 16)!
@@ -39,7 +40,7 @@ const setUp = () => {
       refusedUnread: (name, arrivedMs, { reason }) => refused.push(`${name} ${arrivedMs} ${reason}`)
     },
     metrics: { droppedAtFront: () => {}, responded: (status, count = 1) => responses.set(status, (responses.get(status) ?? 0) + count) },
-    models, memory, part,
+    models, memory, part, regions,
     onOffered: () => {}, onReady: () => {}, onTaken: () => {}, onDefect: () => {}, onMalformed: ({ message }) => malformed.push(message)
   })
   /** As the front would write it. */
@@ -50,12 +51,32 @@ const setUp = () => {
     writer.flush()
     for (const chunk of chunks) stream.emit("data", chunk)
   }
-  const offer = (id: number, number = 1, offset = part.offset) =>
-    send((writer) => writeOffer(writer, id, number, { model: model.name, items: 1, bindings: [], arrivedAtMs: 7, slot: { offset, bytes: new Uint8Array(1024), release: () => {} } }))
+  const offer = (id: number, number = 1, offset = part.offset, direct?: InferRequest["direct"]) =>
+    send((writer) => writeOffer(writer, id, number, { ...(direct === undefined ? {} : { direct }), model: model.name, items: 1, bindings: [], arrivedAtMs: 7, slot: { offset, bytes: new Uint8Array(1024), release: () => {} } }))
   return { arena, part, peer, offered, refused, responses, malformed, written, send, offer, replace: (next: CatalogEntry) => { entry = next } }
 }
 
 describe("the agent's end of a link", () => {
+  it("holds the regions of a request's tensors until it ends, and takes none in regions that glets do not know any more", () => {
+    let held = 0
+    const region = { retain: () => held++, release: () => held-- } as unknown as SharedRegion
+    const { offer, offered, peer, written } = setUp({ numbered: (number) => (number === 7 ? region : undefined) })
+    const tensor = (number: number) => ({ side: "inputs", index: 0, region: number, position: 64 }) as const
+    offer(1, 1, undefined, [tensor(7), tensor(7)])
+    assert.strictEqual(held, 2)
+    assert.deepStrictEqual(offered[0]!.request.direct, [tensor(7), tensor(7)])
+    offer(2, 1, undefined, [tensor(7), tensor(8)])
+    assert.strictEqual(held, 2)
+    assert.strictEqual(offered.length, 1)
+    peer.ask({ type: "ping" }, () => {})
+    offered[0]!.onEnd({ ok: false, error: new RequestCanceled({ model: model.name }) })
+    assert.strictEqual(held, 0)
+    return new Promise<void>((resolve) => setImmediate(() => {
+      assert.include(Buffer.concat(written).toString("latin1"), "was unregistered meanwhile")
+      resolve()
+    }))
+  })
+
   it("gives a dead front's memory back only when the last of its requests has ended", () => {
     const { offer, offered, peer } = setUp()
     offer(1)

@@ -2,6 +2,7 @@
  * What batches of one model and one size need on the GPU, made once and used again: memory laid out like a slot of so many items, OrtValues on
  * it, events, and the executable graph of the model's kernels on just this memory.
  */
+import { directItemBytes } from "../../../core/ClientMemory.js"
 import type { SlotLayout, SlotPlacement } from "../../../core/SlotLayout.js"
 import type { Ort } from "../OrtApi.js"
 import type { OrtCSession } from "../OrtCSession.js"
@@ -78,8 +79,8 @@ export interface BatchSize {
  */
 type CopiedBy = "engine" | "mover" | "host"
 
-/** Tensors whose part of one item is smaller are not for the copy engine. */
-const smallBytes = 24 << 10
+/** Tensors whose part of one item is smaller are not for the copy engine; the others may stand in clients' memory, which only that reaches. */
+const smallBytes = directItemBytes
 
 /** `moveFromBytes`: where the mover pays; undefined without one. */
 const copiedBy = (bytes: ReadonlyArray<number>, items: number, moveFromBytes: number | undefined): CopiedBy => {

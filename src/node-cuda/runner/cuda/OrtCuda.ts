@@ -15,6 +15,7 @@ import { CudaGlet } from "./CudaGlet.js"
 import type { ModelChoice } from "./CudaModel.js"
 import { CudaModel } from "./CudaModel.js"
 import type { CudaRuntime, SlotMover } from "./CudaRuntime.js"
+import { makeLockFile } from "./lockFiles.js"
 import { readySizes } from "./warmUp.js"
 import { createCudaSession, hasConvolutions } from "./cudaSession.js"
 import type { GletContext } from "./gletContext.js"
@@ -144,6 +145,7 @@ export const makeCudaEngine = (memory: SegmentMemory, { claims, isolation }: Cud
   return {
     name: "ort-c",
     cuda,
+    clientMemory: { by: "device", lock: makeLockFile(driver, runtime.onFatal) },
     freeDeviceBytes: driver.freeBytes,
     openGlet: ({ givesWay, priority, sharePct, units }) =>
       new Promise((resolve, reject) => {

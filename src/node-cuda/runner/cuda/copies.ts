@@ -1,4 +1,4 @@
-/** Which bytes a batch moves between its requests' slots and the device. Pure but for the list it fills. */
+/** Which bytes a batch moves between its requests' slots, or their clients' memory, and the device. Pure but for the list it fills. */
 import type { SlotLayout, SlotPlacement } from "../../../core/SlotLayout.js"
 import type { RunBatch } from "../../../core/internal/batchAssembly.js"
 import type { CopyList, DevicePointer } from "./CudaDriver.js"
@@ -55,7 +55,7 @@ export const listCopies = (
 ): void => {
   list.count = 0
   // Between outputs stand bytes that are not ours to write.
-  if (side === "inputs" && isWhole(batch, size)) {
+  if (side === "inputs" && batch.direct === undefined && isWhole(batch, size)) {
     const { bytes, start } = rangeOf(placement, side)
     if (bytes > 0) add(list, segmentAddress + batch.offsets[0]! + start, device + start, bytes)
     return
@@ -74,7 +74,8 @@ export const listCopies = (
         items = batch.entryItems[i]!
         ownOffset = segmentAddress + offsetsOf(layout.placement(items, batch.bindings), side)[j]!
       }
-      add(list, ownOffset + batch.offsets[i]!, at, perItem * items)
+      const direct = batch.direct?.find(side, i, j)
+      add(list, direct === undefined ? ownOffset + batch.offsets[i]! : direct.file.address! + direct.position, at, perItem * items)
       at += perItem * items
     }
   }
