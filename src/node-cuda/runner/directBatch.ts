@@ -20,6 +20,10 @@ const placeOf = (layout: SlotLayout, batch: RunBatch, { entry, index, side }: Di
   return { slotAt: batch.offsets[entry]! + offsets[index]!, bytes: bytes[index]! }
 }
 
+/** Those that a device reaches now. Each is looked at once: a batch may have many tensors in one. */
+const filesOnDevice = (parts: ReadonlyArray<PlacedPart>): ReadonlySet<RegionFile> =>
+  new Set([...new Set(parts.map(({ file }) => file))].filter((file) => file.isOnDevice()))
+
 export class DirectBatch {
   /** What the engine gets. */
   readonly batch: RunBatch
@@ -53,7 +57,8 @@ export class DirectBatch {
     }
     this.all = all
     const byFiles = engine.clientMemory?.by === "files"
-    this.onDevice = engine.clientMemory?.by === "device" ? all.filter(({ file }) => file.isOnDevice()) : []
+    const reached = engine.clientMemory?.by === "device" ? filesOnDevice(all) : undefined
+    this.onDevice = reached === undefined ? [] : all.filter(({ file }) => reached.has(file))
     const own = byFiles ? all : this.onDevice
     this.staged = new DirectParts(all.filter((part) => !own.includes(part)), this.problems)
     this.batch = own.length === 0 ? batch : { ...batch, direct: new DirectParts(own, this.problems) }
@@ -65,7 +70,8 @@ export class DirectBatch {
     if (ok) {
       for (const part of this.stagedParts("outputs")) this.staged.store(part, this.slotOf(part))
       // Shrunk meanwhile: what was read may not be what its client had there, and what was written is lost.
-      for (const { entry, file } of this.onDevice) if (!file.isOnDevice()) this.staged.fail(entry, "was shrunk by its owner while it was in use")
+      const reached = filesOnDevice(this.onDevice)
+      for (const { entry, file } of this.onDevice) if (!reached.has(file)) this.staged.fail(entry, "was shrunk by its owner while it was in use")
     }
     for (const { file } of this.all) file.release()
   }

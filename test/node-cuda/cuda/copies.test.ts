@@ -110,6 +110,18 @@ describe("copies", () => {
     }))
   })
 
+  it("never reach across clients' memories that happen to be neighbours, nor from one into the segment", () => {
+    const set = setUp({ inputs: [8], outputs: [1], entryItems: [1, 1, 1, 1], padding: 0, seed: 1 })
+    const bytes = 32
+    const file = (address: number) => ({ address, read: () => undefined, write: () => undefined })
+    const before = file(hostBase + set.batch.offsets[3]! - 3 * bytes)
+    const after = file(hostBase + set.batch.offsets[3]! - 2 * bytes)
+    const part = (entry: number, from: ReturnType<typeof file>, position: number) => ({ side: "inputs", entry, index: 0, file: from, position }) as const
+    const direct = new DirectParts([part(0, before, 0), part(1, after, 0), part(2, after, bytes)])
+    // One after the other in memory: before | after, after | slot.
+    assert.deepStrictEqual(list("inputs", { ...set, batch: { ...set.batch, direct } }).map((copy) => copy.bytes), [bytes, 2 * bytes, bytes])
+  })
+
   it("are one where a request fills the batch by itself", () => {
     const set = setUp({ inputs: [3, 5], outputs: [2], entryItems: [4], padding: 0, seed: 1 })
     assert.strictEqual(list("inputs", set).length, 1)

@@ -1,6 +1,7 @@
 /** Which bytes a batch moves between its requests' slots, or their clients' memory, and the device. Pure but for the list it fills. */
 import type { SlotLayout, SlotPlacement } from "../../../core/SlotLayout.js"
 import type { RunBatch } from "../../../core/internal/batchAssembly.js"
+import type { ClientFile } from "../../../core/internal/directParts.js"
 import type { CopyList, DevicePointer } from "./CudaDriver.js"
 import { getU64, putU64 } from "./CudaDriver.js"
 
@@ -26,10 +27,10 @@ export const isWhole = (batch: RunBatch, size: number): boolean => batch.offsets
 /** Pieces that a batch may need. */
 export const mostPieces = (layout: SlotLayout, batch: RunBatch, side: Side): number => batch.offsets.length * layout.signature[side].length
 
-/** Adds a piece, to the last one where it follows it on both sides. */
-const add = (list: CopyList, host: number, device: number, bytes: number): void => {
+/** Adds a piece, to the last one where it follows it on both sides, and may: the driver refuses a copy across two pieces of memory that were locked apart. */
+const add = (list: CopyList, host: number, device: number, bytes: number, mayJoin: boolean): void => {
   const last = list.count - 1
-  if (last >= 0) {
+  if (last >= 0 && mayJoin) {
     const before = getU64(list.bytes, last)
     if (getU64(list.host, last) + before === host && getU64(list.device, last) + before === device) {
       putU64(list.bytes, last, before + bytes)
@@ -57,12 +58,14 @@ export const listCopies = (
   // Between outputs stand bytes that are not ours to write.
   if (side === "inputs" && batch.direct === undefined && isWhole(batch, size)) {
     const { bytes, start } = rangeOf(placement, side)
-    if (bytes > 0) add(list, segmentAddress + batch.offsets[0]! + start, device + start, bytes)
+    if (bytes > 0) add(list, segmentAddress + batch.offsets[0]! + start, device + start, bytes, false)
     return
   }
   const tensors = layout.signature[side].length
   const offsets = offsetsOf(placement, side)
   const bytes = bytesOf(placement, side)
+  /** Of the piece before: a client's memory, or the segment. */
+  let source: ClientFile | undefined
   for (let j = 0; j < tensors; j++) {
     const perItem = bytes[j]! / size
     if (perItem === 0) continue
@@ -75,7 +78,9 @@ export const listCopies = (
         ownOffset = segmentAddress + offsetsOf(layout.placement(items, batch.bindings), side)[j]!
       }
       const direct = batch.direct?.find(side, i, j)
-      add(list, direct === undefined ? ownOffset + batch.offsets[i]! : direct.file.address! + direct.position, at, perItem * items)
+      const host = direct === undefined ? ownOffset + batch.offsets[i]! : direct.file.address! + direct.position
+      add(list, host, at, perItem * items, direct?.file === source)
+      source = direct?.file
       at += perItem * items
     }
   }
