@@ -45,8 +45,10 @@ export interface ModelRoute {
    * deadlines, they are. Default: 0.
    */
   readonly sparedMs?: number
-  /** Median over 99th percentile of the planned batch. */
+  /** Median of the planned batch alone over its 99th percentile. */
   readonly typicalRatio: number
+  /** Median over 99th percentile of the planned batch, neighbours counted in both. Default: 1. */
+  readonly medianRatio?: number
 }
 
 /** What a glet runs. @since 0.1.0 @category dispatching */

@@ -20,7 +20,7 @@ const tableLimit = 4096
  */
 const tabulate = (
   problem: PlanProblem, gpu: PlannedGpu, glet: PlannedGlet, work: { readonly model: ModelName; readonly batch: number }, maxBatch: number
-): { readonly latencyMs: Float64Array; readonly typicalMs: Float64Array; readonly typicalRatio: number; readonly overlapMs?: Float64Array } => {
+): { readonly latencyMs: Float64Array; readonly typicalMs: Float64Array; readonly typicalRatio: number; readonly medianRatio: number; readonly overlapMs?: Float64Array } => {
   const at = (batch: number) => ({ gpuType: gpu.type, model: work.model, sharePct: glet.sharePct, batch })
   const planned = plannedLatencyMs(problem, gpu, glet, work)
   const alone = problem.latency.latencyMs(at(work.batch))
@@ -33,10 +33,13 @@ const tabulate = (
     latencyMs.push(Math.max(latency, latencyMs[batch - 1]!))
     typicalMs.push(problem.latency.typicalMs(at(batch)))
   }
-  const typicalRatio = problem.latency.typicalMs(at(work.batch)) / planned
+  const typical = problem.latency.typicalMs(at(work.batch))
+  const typicalRatio = typical / planned
+  const medianRatio = typical / (alone * problem.options.latencyHeadroom)
   const overlapMs = latencyMs.map((_, batch) => (batch === 0 ? 0 : problem.latency.overlapMs?.(gpu.type, work.model, batch) ?? 0))
   return {
-    latencyMs: Float64Array.from(latencyMs), typicalMs: Float64Array.from(typicalMs), typicalRatio: typicalRatio > 0 && typicalRatio <= 1 ? typicalRatio : 1,
+    latencyMs: Float64Array.from(latencyMs), typicalMs: Float64Array.from(typicalMs),
+    typicalRatio: typicalRatio > 0 && typicalRatio <= 1 ? typicalRatio : 1, medianRatio: medianRatio > 0 && medianRatio <= 1 ? medianRatio : 1,
     ...(overlapMs.some((ms) => ms > 0) ? { overlapMs: Float64Array.from(overlapMs) } : {})
   }
 }
@@ -82,10 +85,10 @@ const routesOfGlet = (
   ): void => {
     const model = models.get(work.model)
     if (model === undefined) return
-    const { latencyMs, overlapMs, typicalMs, typicalRatio } = tabulate(problem, gpu, glet, work, model.maxBatch)
+    const { latencyMs, medianRatio, overlapMs, typicalMs, typicalRatio } = tabulate(problem, gpu, glet, work, model.maxBatch)
     if (latencyMs.length < 2) return
     routes.push({
-      model, ...route, latencyMs, typicalRatio, planBatch: work.batch,
+      model, ...route, latencyMs, typicalRatio, medianRatio, planBatch: work.batch,
       ...(sparedPart > 0 && model.sloMs !== undefined ? { sparedMs: sparedPart * model.sloMs } : {}),
       ...(overlapMs === undefined ? {} : { overlapMs }),
       batchLimit: largestEfficient(typicalMs, work.batch, largestWithin(latencyMs, work.batch, limitMs))

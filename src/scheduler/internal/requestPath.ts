@@ -7,13 +7,14 @@ import type { DispatchedBatch } from "../DispatchedBatch.js"
 import type { AdmissionEdge, Dispatcher } from "../Dispatcher.js"
 import type { SchedulerObserver } from "../Scheduler.js"
 import type { CrashWatch } from "./crashWatch.js"
+import { ExpectedTimes } from "./expectedTimes.js"
 import { LatencyHistogram } from "./latencyHistogram.js"
 
 /** Of the executions of a model on a glet; the weights are their items. */
 export interface ExecutionTimes {
   readonly measured: LatencyHistogram
-  /** What the plan lets expect at the 99th percentile of the very batches that ran. */
-  readonly expected: LatencyHistogram
+  /** What the plan lets expect of the very batches that ran. */
+  readonly expected: ExpectedTimes
 }
 
 interface RequestPathOptions {
@@ -211,7 +212,7 @@ export class RequestPath {
     if (end.ok) {
       const { expected, measured } = this.executionsOf(id, batch.model.name)
       measured.record(now, executionMs, batch.items)
-      expected.record(now, batch.route.profiledMs(batch.items) + batch.overlapMs, batch.items)
+      expected.record(now, batch.route.profiledMs(batch.items), batch.route.spec.medianRatio ?? 1, batch.overlapMs)
     }
     for (const observer of this.observers) {
       if (observer.batchEnded === undefined) continue
@@ -285,7 +286,7 @@ export class RequestPath {
     let models = this.executions.get(glet)
     if (models === undefined) this.executions.set(glet, models = new Map())
     let times = models.get(model)
-    if (times === undefined) models.set(model, times = { measured: new LatencyHistogram(), expected: new LatencyHistogram() })
+    if (times === undefined) models.set(model, times = { measured: new LatencyHistogram(), expected: new ExpectedTimes() })
     return times
   }
 }

@@ -36,7 +36,7 @@ const assignments = (
     const measured = times?.measured.summary(nowMs) ?? nothing
     const ran = times !== undefined && measured.count > 0
     return {
-      model: work.model, batch: work.batch, predictedMs: ran ? times.expected.summary(nowMs).p99Ms : plannedMs, measured,
+      model: work.model, batch: work.batch, predictedMs: ran ? times.expected.histogram.summary(nowMs).p99Ms : plannedMs, measured,
       meanBatch: ran ? times.measured.weight(nowMs) / measured.count : 0
     }
   }
