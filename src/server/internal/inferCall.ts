@@ -24,7 +24,7 @@ import { readRequest } from "./readRequest.js"
 import { refuseUnread } from "./refuseUnread.js"
 import type { Reply } from "./reply.js"
 import { sendError, sendResponse } from "./send.js"
-import { copyShared, type SharedCopy, type Transfer } from "./sharedRegions.js"
+import { copyShared, type SharedCopy, type Transfer } from "./sharedCopies.js"
 
 /**
  * `head`: reading JSON. `tensors`: copying binary data. `sharing`: copying from or to the client's memory. `queued`: with the scheduler. `done`:

@@ -11,7 +11,8 @@ import type { DataRange, ScannedRequest } from "./inferScan.js"
 import { hasJsonForm, readNumbers } from "./jsonNumbers.js"
 import { invalid, isCount, isObject, type Json, notImplemented, parametersOf, type RequestProblem, shown } from "./jsonValue.js"
 import { requestedOutputs } from "./requestedOutputs.js"
-import { directTensor, type SharedCopy, sharedRange, type SharedRange, type SharedRegion, type SharedRegions } from "./sharedRegions.js"
+import type { SharedCopy } from "./sharedCopies.js"
+import { directTensor, sharedRange, type SharedRange, type SharedRegion, type SharedRegions } from "./sharedRegions.js"
 import { describe, ShapeBinder } from "./shapeBinder.js"
 
 const noRegions: ReadonlyArray<SharedRegion> = []

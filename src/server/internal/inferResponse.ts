@@ -7,7 +7,7 @@ import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement } from "../../core/Tensor.js"
 import type { CompiledModel } from "./compiledModel.js"
 import type { BoundRequest } from "./boundRequest.js"
-import type { SharedCopy } from "./sharedRegions.js"
+import type { SharedCopy } from "./sharedCopies.js"
 import { tensorText } from "./tensorText.js"
 
 export interface InferResponse {

@@ -3,8 +3,8 @@
  * and its requests then say where in it a tensor is.
  *
  * A region is never mapped here. Its owner may shrink it at any time, and touching a page that is gone kills the process (SIGBUS), which no
- * check before can rule out. It is read and written by position through its file: that copies once, as a socket's bytes are copied once, at the
- * speed of memory, and a region that has shrunk is a short read. Where glets know the region, large tensors are left where they are.
+ * check before can rule out. It is read and written by position through its file (sharedCopies.ts). Where glets know the region, large tensors are
+ * left where they are.
  */
 import * as fs from "node:fs"
 import { type ClientMemory, type ClientRegion, directItemBytes, type DirectTensor } from "../../core/ClientMemory.js"
@@ -19,8 +19,6 @@ const namePattern = /^[^\u0000-\u001f]{1,256}$/
 export const sharedMemoryIsOff = "shared memory of clients is off; start the server with --shared-memory"
 /** Every region holds a file open. */
 const maxRegions = 256
-/** Up to here a copy takes less time than handing it to another thread. */
-const syncBytes = 64 * 1024
 
 /** As the status shows it. */
 interface RegionStatus {
@@ -81,73 +79,6 @@ export interface SharedRange {
   /** From the beginning of the region. */
   readonly offset: number
   readonly byteLength: number
-}
-
-/** One tensor to copy. */
-export interface SharedCopy {
-  readonly range: SharedRange
-  readonly bytes: Uint8Array
-  /** Where in the request it is. */
-  readonly field: string
-}
-
-/** Told what went wrong; for small pieces before the call returns. */
-type CopyEnd = (problem: string | undefined) => void
-
-export type Transfer = "read" | "write"
-
-const problemOf = (transfer: Transfer, error: unknown): string =>
-  `cannot be ${transfer === "read" ? "read" : "written"}: ${error instanceof Error ? error.message : String(error)}`
-
-const shrunk = "is shorter than when it was registered: its owner has shrunk it"
-
-const copySync = (transfer: Transfer, fd: number, bytes: Uint8Array, position: number): string | undefined => {
-  try {
-    for (let done = 0; done < bytes.byteLength;) {
-      const left = bytes.byteLength - done
-      const count = transfer === "read"
-        ? fs.readSync(fd, bytes, done, left, position + done)
-        : fs.writeSync(fd, bytes, done, left, position + done)
-      if (count === 0) return shrunk
-      done += count
-    }
-    return undefined
-  } catch (error) {
-    return problemOf(transfer, error)
-  }
-}
-
-const copyAsync = (transfer: Transfer, fd: number, bytes: Uint8Array, position: number, done: number, end: CopyEnd): void => {
-  const step = (error: NodeJS.ErrnoException | null, count: number): void => {
-    if (error !== null) end(problemOf(transfer, error))
-    else if (count === 0) end(shrunk)
-    else if (done + count === bytes.byteLength) end(undefined)
-    else copyAsync(transfer, fd, bytes, position, done + count, end)
-  }
-  if (transfer === "read") fs.read(fd, bytes, done, bytes.byteLength - done, position + done, step)
-  else fs.write(fd, bytes, done, bytes.byteLength - done, position + done, step)
-}
-
-const copyOne = (transfer: Transfer, { bytes, range: { offset, region } }: SharedCopy, end: CopyEnd): void => {
-  const position = region.placed.offset + offset
-  if (bytes.byteLength <= syncBytes) end(copySync(transfer, region.fd, bytes, position))
-  else copyAsync(transfer, region.fd, bytes, position, 0, end)
-}
-
-/**
- * Copies between regions and `bytes`, which are as long as their ranges or shorter. Calls back once, when nothing is being copied any more, with
- * the first that went wrong.
- */
-export const copyShared = (transfer: Transfer, copies: ReadonlyArray<SharedCopy>, end: (problem: InvalidRequest | undefined) => void): void => {
-  let left = copies.length
-  let wrong: InvalidRequest | undefined
-  for (const copy of copies) {
-    copyOne(transfer, copy, (problem) => {
-      if (problem !== undefined) wrong ??= invalid(`${copy.field}.parameters.shared_memory_region`, problem)
-      left -= 1
-      if (left === 0) end(wrong)
-    })
-  }
 }
 
 /** What makes a region known to another process of ours. */
