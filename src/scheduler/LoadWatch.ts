@@ -96,7 +96,7 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: L
     counted.set(name, arrived)
     sizes.set(name, observeSize(sizes.get(name) ?? unseenSize, elapsedMs, since))
   }
-  const estimator = RateEstimator.observe(watch.estimator, view.nowMs, counts)
+  const estimator = RateEstimator.observe(watch.estimator, view.nowMs, counts, (name) => itemsPerRequest(sizes.get(name) ?? unseenSize))
   const capacityRps = new Map<ModelName, number>()
   for (const { glet } of gletsOf(view.plan)) {
     for (const work of glet.assignments) capacityRps.set(work.model, (capacityRps.get(work.model) ?? 0) + work.capacityRps)

@@ -4,8 +4,10 @@
  * Three exponential averages per model. The slow one (10 s) is steady and forgets slowly, so a lull does not take capacity away at once. The fast
  * one (0.5 s) sees a step within a second; it counts only where it exceeds the slow one by more than the scatter of Poisson arrivals explains,
  * so that noise at low rates is not taken for load. The quick one (0.05 s) is of hardly more than the last look. Where it or the fast one exceeds the slow one
- * by far, the rate has stepped up and the fast one is still on its way: then the quick one says how high the step is, so that the plan that is made for it is
- * not for half of it.
+ * by far, the rate has stepped up and the fast one is still on its way: then the slow one begins again at what the last look saw, so that the plan that is made
+ * for the step is not for half of it, and from there is the mean since the step, until that is longer than it remembers. The last look alone would do for the
+ * first plan, but looks scatter: while the slow one was still on its way, for ten seconds and more, every look that chance made the highest so far called
+ * for another plan.
  *
  * @since 0.1.0
  */
@@ -28,6 +30,8 @@ interface ModelRate {
   readonly fastRps: number
   readonly quickRps: number
   readonly slowRps: number
+  /** What the slow one is the mean of at most, ms: the time since the last step. */
+  readonly steadyMs: number
 }
 
 /**
@@ -49,6 +53,9 @@ const stepScatters = 3
 /** An average of this time constant T over Poisson arrivals, k items each, scatters as the count of a window of 2 T. */
 const scatterRps = (rps: number, timeConstantMs: number, itemsPerRequest: number): number => Math.sqrt((rps * itemsPerRequest) / ((2 * timeConstantMs) / 1000))
 
+const isStep = ({ slowRps }: Pick<ModelRate, "slowRps">, rps: number, timeConstantMs: number, itemsPerRequest: number): boolean =>
+  rps - stepScatters * scatterRps(rps, timeConstantMs, itemsPerRequest) >= stepRatio * slowRps && rps > slowRps
+
 /** Below this many items per second a decaying average is zero. */
 const negligibleRps = 1e-3
 
@@ -62,7 +69,7 @@ export const makeRateEstimator = (options: Partial<RateEstimatorOptions> = {}): 
 /** Adds a model, or sets it anew, as if it had arrived at `expectedRps` all the time. @since 0.1.0 @category rates */
 export const expectRate = (estimator: RateEstimator, model: ModelName, expectedRps: number): RateEstimator => {
   const rps = expectedRps > 0 && Number.isFinite(expectedRps) ? expectedRps : 0
-  return { ...estimator, rates: new Map(estimator.rates).set(model, { fastRps: rps, quickRps: rps, slowRps: rps }) }
+  return { ...estimator, rates: new Map(estimator.rates).set(model, { fastRps: rps, quickRps: rps, slowRps: rps, steadyMs: Infinity }) }
 }
 
 /** Forgets a model that is gone. @since 0.1.0 @category rates */
@@ -74,48 +81,57 @@ export const forgetRate = (estimator: RateEstimator, model: ModelName): RateEsti
 
 const settle = (rps: number): number => (rps < negligibleRps ? 0 : rps)
 
+const unknown: ModelRate = { fastRps: 0, quickRps: 0, slowRps: 0, steadyMs: Infinity }
+
+const one = (): number => 1
+
 /**
  * Takes in the items that arrived per model since the last observation; a known model that is not named had none, an unknown one starts at
- * zero. The first observation only starts the time. Where the clock stood still since the last one, the items count as a pulse.
+ * zero. The first observation only starts the time. Where the clock stood still since the last one, the items count as a pulse. `itemsPerRequest` is
+ * `rateToPlanFor`'s: items that come together scatter more.
  * @since 0.1.0
  * @category rates
  */
-export const observe = (estimator: RateEstimator, nowMs: number, counts: ReadonlyMap<ModelName, number>): RateEstimator => {
-  const elapsedMs = estimator.atMs === undefined ? 0 : nowMs - estimator.atMs
+export const observe = (
+  estimator: RateEstimator, nowMs: number, counts: ReadonlyMap<ModelName, number>, itemsPerRequest: (model: ModelName) => number = one
+): RateEstimator => {
+  const elapsedMs = estimator.atMs === undefined ? 0 : Math.max(0, nowMs - estimator.atMs)
   const { fastMs, quickMs, slowMs } = estimator.options
   const rates = new Map<ModelName, ModelRate>()
   const models = new Set([...estimator.rates.keys(), ...counts.keys()])
-  const fastKept = elapsedMs > 0 ? Math.exp(-elapsedMs / fastMs) : 1
-  const quickKept = elapsedMs > 0 ? Math.exp(-elapsedMs / quickMs) : 1
-  const slowKept = elapsedMs > 0 ? Math.exp(-elapsedMs / slowMs) : 1
+  const keptAfter = (timeConstantMs: number): number => Math.exp(-elapsedMs / timeConstantMs)
   for (const model of models) {
-    const { fastRps, quickRps, slowRps } = estimator.rates.get(model) ?? { fastRps: 0, quickRps: 0, slowRps: 0 }
+    const before = estimator.rates.get(model) ?? unknown
     const count = counts.get(model) ?? 0
+    const lookRps = (1000 * count) / elapsedMs
     // An exponential average gains count / timeConstant from a pulse; spread over the interval it gains a little less.
-    const gain = (keptRatio: number, timeConstantMs: number): number =>
-      elapsedMs > 0 ? (1000 * count * (1 - keptRatio)) / elapsedMs : estimator.atMs === undefined ? 0 : (1000 * count) / timeConstantMs
-    rates.set(model, {
-      fastRps: settle(fastRps * fastKept + gain(fastKept, fastMs)),
-      quickRps: settle(quickRps * quickKept + gain(quickKept, quickMs)),
-      slowRps: settle(slowRps * slowKept + gain(slowKept, slowMs))
-    })
+    const moved = (rps: number, timeConstantMs: number, kept: number): number =>
+      settle(elapsedMs > 0 ? rps * kept + lookRps * (1 - kept) : rps + (estimator.atMs === undefined ? 0 : (1000 * count) / timeConstantMs))
+    const steadyMs = before.steadyMs + elapsedMs
+    const rate = {
+      fastRps: moved(before.fastRps, fastMs, keptAfter(fastMs)),
+      quickRps: moved(before.quickRps, quickMs, keptAfter(quickMs)),
+      slowRps: moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), before.steadyMs === Infinity ? 1 : before.steadyMs / steadyMs)),
+      steadyMs
+    }
+    const together = itemsPerRequest(model)
+    const stepped = elapsedMs > 0 && (isStep(rate, rate.fastRps, fastMs, together) || isStep(rate, rate.quickRps, quickMs, together))
+    rates.set(model, stepped
+      // It came during the look, who knows when: the next one counts more.
+      ? { ...rate, slowRps: Math.max(rate.slowRps, elapsedMs >= quickMs ? lookRps : rate.quickRps), steadyMs: elapsedMs / 2 }
+      : rate)
   }
   return { ...estimator, atMs: estimator.atMs === undefined ? nowMs : Math.max(estimator.atMs, nowMs), rates }
 }
 
 /**
- * Estimated arrivals of a model in items per second; 0 for one that is not known. `itemsPerRequest` is `rateToPlanFor`'s: items that come together scatter
- * more.
+ * Estimated arrivals of a model in items per second; 0 for one that is not known. `itemsPerRequest` as for `observe`.
  * @since 0.1.0
  * @category rates
  */
 export const estimateRps = (estimator: RateEstimator, model: ModelName, itemsPerRequest = 1): number => {
   const rate = estimator.rates.get(model)
   if (rate === undefined) return 0
-  const { fastRps, quickRps, slowRps } = rate
-  const { fastMs, quickMs } = estimator.options
-  const certainRps = Math.max(slowRps, fastRps - scatterRps(fastRps, fastMs, itemsPerRequest))
-  const isStep = (rps: number, timeConstantMs: number): boolean => rps - stepScatters * scatterRps(rps, timeConstantMs, itemsPerRequest) >= stepRatio * slowRps
-  // As it is: that it is a little low soon after the step, and may be high by chance, is about the same.
-  return isStep(fastRps, fastMs) || isStep(quickRps, quickMs) ? Math.max(certainRps, quickRps) : certainRps
+  const { fastRps, slowRps } = rate
+  return Math.max(slowRps, fastRps - scatterRps(fastRps, estimator.options.fastMs, itemsPerRequest))
 }
