@@ -111,6 +111,8 @@ export const make = (
     let waiters: Array<{ readonly reason: string; readonly done: Deferred.Deferred<void> | undefined }> = []
     const waiting = yield* Effect.makeLatch(false)
     let draining = false
+    /** A plan is in the making, or being carried out. */
+    let isPlanning = false
     let load = LoadWatch.makeLoadWatch(nowMs())
     let interference = makeInterferenceWatch(nowMs())
 
@@ -173,9 +175,11 @@ export const make = (
       if (served.length === 0) return
       const reasons = [...new Set(served.map(({ reason }) => reason))]
       const reason = `${reasons.slice(0, shownReasons).join(", ")}${reasons.length > shownReasons ? ` and ${reasons.length - shownReasons} more` : ""}`
+      isPlanning = true
       yield* Effect.ensuring(
         deployment.deploy(reason),
         Effect.sync(() => {
+          isPlanning = false
           load = LoadWatch.notePlan(load, nowMs())
           for (const { done } of served) if (done !== undefined) Deferred.unsafeDone(done, Effect.void)
         })
@@ -192,7 +196,8 @@ export const make = (
       })
       load = seen.load
       interference = seen.interference
-      if (seen.reason !== undefined && !draining && waiters.length === 0) requestPlan(seen.reason)
+      // Judged by the plan before: what the next one is asked for is not known to it.
+      if (seen.reason !== undefined && !draining && !isPlanning && waiters.length === 0) requestPlan(seen.reason)
     })
 
     /** Watches the deadlines of requests that wait; sleeps while none does. */

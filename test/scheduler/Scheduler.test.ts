@@ -91,6 +91,29 @@ describe("Scheduler", () => {
       }))
     })))
 
+  it.live("judges rates by the plan it has: none is asked for while one is being carried out", () =>
+    withScheduler({ gpus: 2, executor: { openMs: 900 } }, Effect.gen(function*() {
+      const scheduler = yield* Scheduler
+      const a = critical("a", { expectedRateRps: 20 })
+      const registering = yield* Effect.fork(scheduler.register(a, profileOf(a)))
+      yield* pass(2000)
+      yield* Fiber.join(registering)
+      const plannedMs = new Set<number>()
+      yield* Effect.fork(scheduler.usePlanner({
+        ...orion,
+        plan: (problem, current) => {
+          plannedMs.add(scheduler.nowMs())
+          return orion.plan(problem, current)
+        }
+      }))
+      yield* load(a, 20, 3000, 2)
+      plannedMs.clear()
+      yield* load(a, 1500, 3000, 3)
+      // Whatever is being opened is open by then.
+      yield* pass(3000)
+      assert.strictEqual(plannedMs.size, 1, [...plannedMs].join())
+    })))
+
   it.live("changes the plan under load without failing a request", () =>
     withScheduler({ gpus: 2 }, Effect.gen(function*() {
       const a = critical("a")
