@@ -9,6 +9,7 @@ import type { Model } from "../core/Model.js"
 import type { Plan } from "../core/Plan.js"
 import { gletsOf } from "../core/Plan.js"
 import { rateToPlanFor } from "./BurstHeadroom.js"
+import { carriedRps } from "./internal/carried.js"
 import type { PlanBasis } from "./PlanBasis.js"
 import * as RateEstimator from "./RateEstimator.js"
 import type { ModelLoad, ReplanOptions, ReplanState } from "./ReplanPolicy.js"
@@ -97,9 +98,12 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: L
     sizes.set(name, observeSize(sizes.get(name) ?? unseenSize, elapsedMs, since))
   }
   const estimator = RateEstimator.observe(watch.estimator, view.nowMs, counts, (name) => itemsPerRequest(sizes.get(name) ?? unseenSize))
-  const capacityRps = new Map<ModelName, number>()
+  const capacityRps = carriedRps(view.plan)
+  const reserved = new Map<ModelName, number>()
   for (const { glet } of gletsOf(view.plan)) {
-    for (const work of glet.assignments) capacityRps.set(work.model, (capacityRps.get(work.model) ?? 0) + work.capacityRps)
+    for (const { latencyMs, model } of glet.assignments) {
+      reserved.set(model, (reserved.get(model) ?? 0) + (glet.sharePct / 100) * (glet.dutyMs > 0 ? Math.min(1, latencyMs / glet.dutyMs) : 1))
+    }
   }
   const loads: Array<ModelLoad> = []
   for (const { model: { name, serviceClass, sloMs }, plannable } of models) {
@@ -109,7 +113,7 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: L
     const rateRps = RateEstimator.estimateRps(estimator, name, together)
     // By the mean part that what was asked was computed with.
     const neededRps = rateToPlanFor(rateRps, sloMs, view.basis?.meanParts.get(name), together)
-    loads.push({ model: name, rateRps, neededRps, askedRps, capacityRps: capacityRps.get(name) ?? 0 })
+    loads.push({ model: name, rateRps, neededRps, askedRps, capacityRps: capacityRps.get(name) ?? 0, reserved: reserved.get(name) ?? 0 })
   }
   const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
   return { watch: { estimator, replan: state, sizes, counted }, reason }

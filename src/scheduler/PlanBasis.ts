@@ -10,9 +10,11 @@ import type { ModelName } from "../core/Ids.js"
 import type { LatencyModel } from "../core/LatencyModel.js"
 import type { Model } from "../core/Model.js"
 import type { Plan } from "../core/Plan.js"
-import { gletsOf } from "../core/Plan.js"
+import { emptyPlan } from "../core/Plan.js"
 import type { Demand, PlanOptions, PlanProblem } from "../core/PlanProblem.js"
 import { meanPartOf } from "./BurstHeadroom.js"
+import { leastPart, nearlyAll } from "./internal/carried.js"
+import { standingPlan } from "./internal/standingPlan.js"
 import { overlapAllowanceMs } from "./OverlapAllowance.js"
 import type { LearnedInterference } from "./LearnedInterference.js"
 import type { withLearned } from "./LearnedInterference.js"
@@ -30,6 +32,8 @@ export interface PlanBasis {
   /** Of that, what would be asked for if items came one by one: without the rest, requests of several may be late when many come at once. */
   readonly needed: ReadonlyMap<ModelName, number>
   readonly meanParts: ReadonlyMap<ModelName, number>
+  /** Whole objectives, ms; the problem's demands leave some of them free. */
+  readonly objectives: ReadonlyMap<ModelName, number>
 }
 
 /** What a plan leaves free of objectives. @since 0.1.0 @category planning */
@@ -74,6 +78,7 @@ export const makePlanBasis = (
   return {
     problem: { gpus, options: part > 0 ? { ...options, sparedPart: part } : options, latency: latencyOf(profiled, learned), demands },
     profiled, learned, meanParts,
+    objectives: new Map(models.map(({ name, serviceClass, sloMs }) => [name, serviceClass === "best-effort" ? Infinity : sloMs ?? Infinity])),
     asked: ratesOf(bursting), needed: ratesOf(singly)
   }
 }
@@ -85,16 +90,8 @@ export interface PlanAttempt {
 }
 
 /** The least part of what a model needs that the plan carries, or of what was asked for; 0 without a plan. */
-const carriedPart = ({ basis, plan }: PlanAttempt, of: ReadonlyMap<ModelName, number> = basis.needed): number => {
-  if (Either.isLeft(plan)) return 0
-  const carried = new Map<ModelName, number>()
-  for (const { glet } of gletsOf(plan.right)) {
-    for (const { capacityRps, model } of glet.assignments) carried.set(model, (carried.get(model) ?? 0) + capacityRps)
-  }
-  let least = 1
-  for (const [model, neededRps] of of) if (neededRps > 0) least = Math.min(least, (carried.get(model) ?? 0) / neededRps)
-  return least
-}
+const carriedPart = ({ basis, plan }: PlanAttempt, of: ReadonlyMap<ModelName, number> = basis.needed): number =>
+  Either.isLeft(plan) ? 0 : leastPart(plan.right, of)
 
 /** The plan, with what the other says of models that both leave short: that of whole objectives is what people know of. */
 const explainedBy = (attempt: PlanAttempt, { plan: other }: PlanAttempt): PlanAttempt => {
@@ -104,9 +101,6 @@ const explainedBy = (attempt: PlanAttempt, { plan: other }: PlanAttempt): PlanAt
   const shortfalls = plan.right.shortfalls.map((short) => ({ ...short, reason: reasons.get(short.model) ?? short.reason }))
   return { ...attempt, plan: Either.right({ ...plan.right, shortfalls }) }
 }
-
-/** Rates are sums of floating-point numbers. */
-const nearlyAll = 1 - 1e-6
 
 /** By how much all rates could grow under a plan that was made for that; 0 for others, and where best-effort work has a use for what is left. */
 const growthOf = ({ basis, plan }: PlanAttempt): number => {
@@ -121,15 +115,17 @@ const growthOf = ({ basis, plan }: PlanAttempt): number => {
 const leastGrowth = 1.05
 const roomyParts = [1 / 2, 1 / 4]
 
-/**
- * The plan to deploy, asked for by what it leaves free of objectives; whoever runs this makes the plans. One that carries less than needed is made again
- * without the time for the way: to be late now and then is better than to leave a model out. Not so one that only lacks room for requests of several
- * items: some of them are late when many come at once, of those of the other many are all the time. It is made for the items one by one, if all of those fit:
- * each model would have a corner of its own else, too small for its bursts, where they can share what there is.
- * @since 0.1.0
- * @category planning
- */
-export function* planLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt, PlanAttempt> {
+/** Less than this part of every objective is hardly worth another plan. */
+const leastOfObjectives = 0.02
+
+/** The largest part of an objective that is left free. */
+const leftFree = ({ objectives, problem }: PlanBasis): number =>
+  problem.demands.reduce((most, { model, sloMs }) => {
+    const wholeMs = objectives.get(model) ?? Infinity
+    return wholeMs === Infinity ? most : Math.max(most, 1 - sloMs / wholeMs)
+  }, 0)
+
+function* attemptsLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt, PlanAttempt> {
   const first = yield { wayMs, part: 0 }
   if (growthOf(first) >= 1) {
     for (const part of roomyParts) {
@@ -142,7 +138,24 @@ export function* planLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt,
     const singly = yield { wayMs, part: 0, bursts: false }
     if (carriedPart(singly) >= nearlyAll) return singly
   }
-  if (wayMs === 0 || carriedPart(first) >= nearlyAll) return first
+  if (wayMs === 0 || carriedPart(first) >= nearlyAll || (carriedPart(first) > 0 && leftFree(first.basis) < leastOfObjectives)) return first
   const second = yield { wayMs: 0, part: 0 }
   return Either.isLeft(first.plan) || carriedPart(second) > carriedPart(first) + 1e-9 ? second : explainedBy(first, second)
+}
+
+/**
+ * The plan to deploy, asked for by what it leaves free of objectives; whoever runs this makes the plans. One that carries less than needed is made again
+ * without the time for the way, if that is some part of an objective: to be late now and then is better than to leave a model out. Not so one that only lacks
+ * room for requests of several items: some of them are late when many come at once, of those of the other many are all the time. It is made for the items one
+ * by one, if all of those fit: each model would have a corner of its own else, too small for its bursts, where they can share what there is.
+ *
+ * Where no plan carries all that is asked for, the deployed one stays unless another carries clearly more (`standingPlan`).
+ * @since 0.1.0
+ * @category planning
+ */
+export function* planLeavingTime(wayMs: number, deployed: Plan = emptyPlan): Generator<Leaving, PlanAttempt, PlanAttempt> {
+  const chosen = yield* attemptsLeavingTime(wayMs)
+  if (Either.isLeft(chosen.plan)) return chosen
+  const standing = standingPlan(deployed, chosen.plan.right, chosen.basis)
+  return standing === undefined ? chosen : { ...chosen, plan: Either.right(standing) }
 }

@@ -3,6 +3,9 @@
  * makes a plan grow and what makes it shrink, and a least time between two plans, which only a model that is about to exceed what its plan
  * can carry may cut short.
  *
+ * A plan that carries less than it was asked for is all that the GPUs were found to do: when all needs grow alike another one does no more. Only where some
+ * grow beyond others it is worth a new one, which takes from these for those.
+ *
  * @since 0.1.0
  */
 import type { ModelName } from "../core/Ids.js"
@@ -13,6 +16,13 @@ export interface ReplanOptions {
   readonly upRatio: number
   /** Part of the head-room between planned rate and capacity that a need may use up before a new plan is made for it. */
   readonly headroomRatio: number
+  /**
+   * Of a plan that falls short: part by which the fullest model's need over capacity must have moved away from that of all, by what was planned, for a new one. A
+   * model of half of all work that grows by a third moves by a seventh.
+   */
+  readonly mixRatio: number
+  /** How long it must stay there, ms: right after a step of all rates estimates of some are ahead of others. */
+  readonly mixAfterMs: number
   /** Part by which a need must fall below what was planned for. */
   readonly downRatio: number
   /** How long it must stay there, ms. */
@@ -27,6 +37,8 @@ export interface ReplanOptions {
 export const defaultReplanOptions: ReplanOptions = {
   upRatio: 0.05,
   headroomRatio: 0.5,
+  mixRatio: 0.15,
+  mixAfterMs: 2_000,
   // A plan for more keeps its SLOs for less: giving back can wait, and what is loading meanwhile costs those that are served.
   downRatio: 0.2,
   downAfterMs: 60_000,
@@ -45,6 +57,8 @@ export interface ModelLoad {
   readonly askedRps: number
   /** Sum of the capacities of its assignments. */
   readonly capacityRps: number
+  /** What that takes of all GPUs: by share, and of what glets have several models for, by time. */
+  readonly reserved: number
 }
 
 /** Since when rates have called for another plan. @since 0.1.0 @category replanning */
@@ -52,6 +66,8 @@ export interface ReplanState {
   readonly lastPlanMs: number
   /** Since when a model's need is below what was planned for. */
   readonly lowSinceMs: ReadonlyMap<ModelName, number>
+  /** Since when the mix has moved from what a plan that falls short was made for. */
+  readonly mixedSinceMs?: number
 }
 
 /** The state right after a plan, whatever made it. @since 0.1.0 @category constructors */
@@ -67,11 +83,47 @@ export interface ReplanDecision {
 // Needs of idle models are fractions of an item; their ratios say nothing.
 const negligibleRps = 1
 
+/** Capacities are sums of floating-point numbers. */
+const nearlyAll = 1 - 1e-6
+
+const isPlaced = ({ capacityRps }: ModelLoad): boolean => capacityRps > 0
+
+/** Whether the deployed plan leaves some model short that has a place. */
+const isShort = (loads: ReadonlyArray<ModelLoad>): boolean =>
+  loads.some((load) => isPlaced(load) && load.capacityRps < nearlyAll * load.askedRps && load.askedRps > negligibleRps)
+
+const fullest = (loads: ReadonlyArray<ModelLoad>, rps: (load: ModelLoad) => number): ModelLoad =>
+  loads.reduce((most, load) => (rps(load) / load.capacityRps > rps(most) / most.capacityRps ? load : most))
+
+/**
+ * How much fuller the fullest model is than all of them: about how many times more of its need it would get of a plan made anew, if that gave every model
+ * the same part of its need for what the GPUs now spend on all.
+ */
+const unevenness = (loads: ReadonlyArray<ModelLoad>, rps: (load: ModelLoad) => number): number => {
+  let [reserved, wanted] = [0, 0]
+  for (const load of loads) {
+    reserved += load.reserved
+    wanted += (load.reserved * rps(load)) / load.capacityRps
+  }
+  const most = fullest(loads, rps)
+  return wanted > 0 ? (rps(most) / most.capacityRps) * (reserved / wanted) : 1
+}
+
+/** The model for which the mix has moved so far from what a plan that falls short was made for that another one is worth it. */
+const outgrown = (loads: ReadonlyArray<ModelLoad>, { mixRatio }: ReplanOptions): ModelLoad | undefined => {
+  const homeless = loads.find((load) => !isPlaced(load) && load.neededRps > load.askedRps * (1 + mixRatio))
+  if (homeless !== undefined) return homeless
+  const placed = loads.filter(isPlaced)
+  const moved = unevenness(placed, ({ neededRps }) => neededRps) / unevenness(placed, ({ askedRps }) => askedRps)
+  return moved > 1 + mixRatio ? fullest(placed, ({ neededRps }) => neededRps) : undefined
+}
+
 /**
  * Decides. Call it at every estimate; equal calls give equal answers.
  *
  * Up: a need exceeds what was asked by 5 % and uses more than half of the head-room the plan has beyond that. At risk: what arrives already
- * exceeds 95 % of what the plan can carry. Down: a need was 20 % below what was asked for a minute.
+ * exceeds 95 % of what the plan can carry. Neither is a reason where the plan falls short: there it is that the mix has moved by 15 % for two
+ * seconds. Down: a need was 20 % below what was asked for a minute.
  * @since 0.1.0
  * @category replanning
  */
@@ -82,12 +134,15 @@ export const decideReplan = (
   options: ReplanOptions = defaultReplanOptions
 ): ReplanDecision => {
   const lowSinceMs = new Map<ModelName, number>()
+  const falls = isShort(loads)
+  const mixed = falls ? outgrown(loads, options) : undefined
   let risk: ModelLoad | undefined
   let up: ModelLoad | undefined
   let down: ModelLoad | undefined
   for (const load of loads) {
     const { askedRps, capacityRps, neededRps } = load
     if (neededRps > askedRps * (1 + options.upRatio)) {
+      if (falls) continue
       if (load.rateRps > capacityRps * (1 - options.upRatio)) risk ??= load
       else if (neededRps > askedRps + options.headroomRatio * Math.max(0, capacityRps - askedRps)) up ??= load
     } else if (neededRps < askedRps * (1 - options.downRatio) && askedRps - neededRps > negligibleRps) {
@@ -96,6 +151,7 @@ export const decideReplan = (
       if (nowMs - since >= options.downAfterMs) down ??= load
     }
   }
+  const mixedSinceMs = mixed === undefined ? undefined : state.mixedSinceMs ?? nowMs
   const sincePlanMs = nowMs - state.lastPlanMs
   const because = (load: ModelLoad, what: string): string =>
     `${what}: model "${load.model}" needs ${load.neededRps.toFixed(1)} items/s, planned for ${load.askedRps.toFixed(1)}`
@@ -105,8 +161,10 @@ export const decideReplan = (
     ? undefined
     : up !== undefined
     ? because(up, "rate up")
+    : mixed !== undefined && nowMs - mixedSinceMs! >= options.mixAfterMs
+    ? because(mixed, "other mix")
     : down !== undefined
     ? because(down, "rate down")
     : undefined
-  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs }, reason }
+  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, ...(mixedSinceMs === undefined ? {} : { mixedSinceMs }) }, reason }
 }

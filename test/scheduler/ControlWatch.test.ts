@@ -27,7 +27,7 @@ const plan: Plan = {
     gpu: gpu.id, type: gpu.type,
     glets: [a, b].map(({ name: model }) => ({
       id: unsafeGletId(`${gpu.id}/${model}`), sharePct: 50, priority: 0, dutyMs: 10, bestEffort: [],
-      assignments: [{ model, batch: 8, latencyMs: 5, capacityRps: 130, slackMs: 1 } as never]
+      assignments: [{ model, batch: 8, latencyMs: 5, capacityRps: 200, slackMs: 1 } as never]
     })) as never
   }]
 }

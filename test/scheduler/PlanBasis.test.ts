@@ -11,9 +11,11 @@ const model = makeModel("a", { sloMs: 8 })
 const demands = demandsOf([model], () => 100)
 /** What single items need; what else is asked for is room for requests of several. */
 const needed = new Map([[model.name, 110]])
+/** Whole, where the problem's leaves half a millisecond of it free. */
+const objectives = new Map([[model.name, 8.5]])
 /** A plan that carries so much of what was asked for; undefined: there is none. */
 const attempt = (part: number | undefined): PlanAttempt => ({
-  basis: { problem: { demands }, needed } as never,
+  basis: { problem: { demands }, needed, objectives } as never,
   plan: part === undefined
     ? Either.left({ detail: "no room", culprits: [] })
     : Either.right({
@@ -53,9 +55,20 @@ describe("plans that leave time for the way", () => {
     assert.deepStrictEqual(run(0.5, [undefined, undefined]), { asked: [0.5, 0], taken: 1 })
   })
 
+  it("are not made again where the way is hardly a part of any objective, unless one carries nothing of a model", () => {
+    const long = new Map([[model.name, 8.1]])
+    const made = (part: number | undefined): PlanAttempt => ({ ...attempt(part), basis: { ...attempt(part).basis, objectives: long } })
+    const asked = (first: PlanAttempt): number => {
+      const search = planLeavingTime(0.1)
+      search.next()
+      return search.next(first).done === true ? 1 : 2
+    }
+    assert.deepStrictEqual([made(0.6), made(0), made(undefined), attempt(0.6)].map(asked), [1, 2, 2, 2])
+  })
+
   it("say of what they leave short what is so with the whole objectives", () => {
     const short = (reason: string): PlanAttempt => ({
-      basis: { problem: { demands }, needed } as never, plan: Either.right({ ...emptyPlan, shortfalls: [{ model: model.name, askedRps: 100, plannedRps: 0, reason }] })
+      basis: { problem: { demands }, needed, objectives } as never, plan: Either.right({ ...emptyPlan, shortfalls: [{ model: model.name, askedRps: 100, plannedRps: 0, reason }] })
     })
     const search = planLeavingTime(2)
     search.next()

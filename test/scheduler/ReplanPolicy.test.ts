@@ -3,8 +3,8 @@ import { unsafeModelName } from "../../src/core/Ids.js"
 import type { ModelLoad, ReplanState } from "../../src/scheduler/ReplanPolicy.js"
 import { decideReplan, plannedAt } from "../../src/scheduler/ReplanPolicy.js"
 
-const load = (rateRps: number, neededRps: number, askedRps = 100, capacityRps = 200): ModelLoad =>
-  ({ model: unsafeModelName("m"), rateRps, neededRps, askedRps, capacityRps })
+const load = (rateRps: number, neededRps: number, askedRps = 100, capacityRps = 200, reserved = 1, name = "m"): ModelLoad =>
+  ({ model: unsafeModelName(name), rateRps, neededRps, askedRps, capacityRps, reserved })
 
 /** Decides every 200 ms; answers when a plan was called for first. */
 const firstPlanMs = (from: ReplanState, startMs: number, endMs: number, loads: (nowMs: number) => ReadonlyArray<ModelLoad>): number | undefined => {
@@ -16,6 +16,9 @@ const firstPlanMs = (from: ReplanState, startMs: number, endMs: number, loads: (
   }
   return undefined
 }
+
+const firstReason = (loads: ReadonlyArray<ModelLoad>): string =>
+  decideReplan(decideReplan(plannedAt(0), 10_000, loads).state, 12_000, loads).reason ?? ""
 
 describe("decideReplan", () => {
   it("keeps the plan while needs stay in the dead band", () => {
@@ -36,9 +39,34 @@ describe("decideReplan", () => {
     assert.strictEqual(firstPlanMs(plannedAt(10_000), 10_000, 20_000, () => [load(195, 230)]), 10_600)
   })
 
-  it("does not ask again for what the plan already could not carry", () => {
+  it("does not ask again for what the plan already could not carry, nor for more of it", () => {
     assert.isUndefined(firstPlanMs(plannedAt(0), 2_000, 60_000, () => [load(300, 330, 330, 150)]))
-    assert.isDefined(decideReplan(plannedAt(0), 2_000, [load(340, 374, 330, 150)]).reason)
+    for (const growth of [1.04, 1.1, 2, 10]) {
+      assert.isUndefined(firstPlanMs(plannedAt(0), 2_000, 60_000, () => [load(growth * 300, growth * 330, 330, 150)]), `one model, ${growth} times`)
+      // One has twice the capacity it was asked for, since glets are whole.
+      const all = [load(growth * 300, growth * 330, 330, 150, 0.5, "a"), load(growth * 50, growth * 60, 60, 120, 0.1, "b"), load(growth * 80, growth * 90, 90, 45, 0.4, "c")]
+      assert.isUndefined(firstPlanMs(plannedAt(0), 2_000, 60_000, () => all), `three models, ${growth} times`)
+    }
+  })
+
+  it("plans anew for another mix of what it cannot carry, once that is so for a while", () => {
+    /** Two models that share GPUs by halves and get half of what they need. */
+    const mix = (growth: number): ReadonlyArray<ModelLoad> => [load(growth * 100, growth * 110, 110, 55, 0.5, "a"), load(100, 110, 110, 55, 0.5, "b")]
+    // By a third: it would get 1.33 / 1.165 times as much.
+    assert.isUndefined(firstPlanMs(plannedAt(0), 2_000, 60_000, () => mix(1.33)))
+    assert.strictEqual(firstPlanMs(plannedAt(0), 10_000, 60_000, () => mix(1.4)), 12_000)
+    assert.isUndefined(firstPlanMs(plannedAt(0), 10_000, 60_000, (now) => mix(now % 1_000 === 0 ? 1 : 1.4)))
+    assert.isUndefined(firstPlanMs(plannedAt(0), 10_000, 20_000, () => mix(0.9)))
+    // Which half it is does not matter: what falls leaves room for the other.
+    assert.strictEqual(firstPlanMs(plannedAt(0), 10_000, 60_000, () => mix(0.7)), 12_000)
+    const [a, b] = mix(1.4)
+    assert.match(firstReason([a!, b!]), /other mix: model "a"/)
+  })
+
+  it("asks for what has no place where it grows, whatever the others lack", () => {
+    const homeless = (growth: number): ReadonlyArray<ModelLoad> => [load(300, 330, 330, 150, 1, "a"), load(growth * 10, growth * 14, 14, 0, 0, "b")]
+    assert.isUndefined(firstPlanMs(plannedAt(0), 10_000, 60_000, () => homeless(1.1)))
+    assert.strictEqual(firstPlanMs(plannedAt(0), 10_000, 60_000, () => homeless(2)), 12_000)
   })
 
   it("plans for less only after the need was low for a while without a break", () => {

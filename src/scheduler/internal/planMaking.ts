@@ -74,7 +74,7 @@ export class PlanMaking {
           basis, plan: Either.flatMap(answer, (plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber }))
         }))
       }
-      const search = planLeavingTime(this.options.wayMs())
+      const search = planLeavingTime(this.options.wayMs(), stayable)
       return Effect.gen(function*() {
         let asked = search.next()
         while (asked.done !== true) asked = search.next(yield* attempt(asked.value))
