@@ -22,6 +22,7 @@ import { regroup } from "../../src/scheduler/internal/search/regroup.js"
 import { makeSearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
 import type { SearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
 import { slowingsOf } from "../../src/scheduler/internal/search/slowing.js"
+import { makeTrials, setTrial } from "../../src/scheduler/internal/search/trials.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import * as HighsSolver from "../../src/scheduler/solver/HighsSolver.js"
 import { ProgramBuilder } from "../../src/scheduler/solver/ProgramBuilder.js"
@@ -133,6 +134,52 @@ describe("loose glets", () => {
     }), { numRuns: 400 })
     assert.isAbove(joined, 30)
   })
+
+  it("cost about the floor that is told of them where a model joins or takes the place of another, and hardly ever less than it refuses", () => {
+    let [looked, told, over, refused, wrong] = [0, 0, 0, 0, 0]
+    for (const types of [1, 2] as const) {
+      for (let seed = 1; seed <= 6; seed++) {
+        const { asked, space, target } = caseOf(makeTaskSet({ seed, models: 60, loadGpus: 6, gpus: 30, types }))
+        const loose = makeLooseGlets(space, slowingsOf(space, 0), {
+          share: space.kinds.map(({ cost, sharesPct }) => Float64Array.from(sharesPct, (pct) => (cost * pct) / 100)),
+          memory: space.kinds.map(() => 0.01)
+        })
+        const random = makeRandom(seed)
+        const pick = (): number => asked[Math.floor(random() * asked.length)]!
+        const trials = makeTrials(1, space.maxModels)
+        const { floor, note } = loose.floors(trials)
+        for (let n = 0; n < 4000; n++) {
+          const models = [...new Set(Array.from({ length: 1 + Math.floor(4 * random()) }, pick))]
+          const kind = n % space.kinds.length
+          const glet = loose.make(kind, models, models.map((model) => target[model]! * random()), 0, Infinity)
+          const other = pick()
+          if (glet === undefined || models.includes(other)) continue
+          setTrial(trials, 0, glet)
+          note(0)
+          const without = random() < 0.5 ? -1 : Math.floor(random() * models.length)
+          const rps = target[other]! * random()
+          const rest = models.map((_, i) => i).filter((i) => i !== without)
+          const next = loose.make(kind, [...rest.map((i) => models[i]!), other], [...rest.map((i) => glet.rps[i]!), rps], glet.share, Infinity)
+          const cost = next?.cost ?? Infinity
+          const least = floor(0, without, other, rps, Infinity)
+          looked++
+          if (least > cost * 1.001) over++
+          if (least > 0.999 * cost || (least === Infinity && cost === Infinity)) told++
+          // On the share that it has, all is told from sums, and of one model more no less than that share will do.
+          if (without < 0 && next?.share === glet.share) assert.isAtMost(least, cost * (1 + 1e-5))
+          const most = glet.cost * (0.5 + random())
+          if (floor(0, without, other, rps, most) <= most) continue
+          refused++
+          if (cost < most * 0.999) wrong++
+        }
+      }
+    }
+    assert.isAbove(looked, 5000)
+    assert.isAbove(told, 0.55 * looked)
+    assert.isBelow(over, 0.06 * looked)
+    assert.isAbove(refused, 10_000)
+    assert.isBelow(wrong, 0.002 * refused)
+  }, patience)
 
   const alone = (space: SearchSpace, target: Float64Array, asked: ReadonlyArray<number>): ReadonlyArray<LooseGlet> | undefined => {
     const made = asked.map((model) => looseOf(space, 1.5).make(0, [model], [target[model]!], 0, Infinity))

@@ -58,7 +58,7 @@ const mostTries = 5
  * Of several kinds so many numbers of whole GPUs are tried, fewer where there were too few of a kind or one GPU is a small part of the cost; for this part of
  * the steps each, but no more than so many, and how warm glets are then.
  */
-const mostMixes = 8
+const mostMixes = 4
 const mixesLater = 2
 const manyWhole = 300
 const mixSteps = 0.5

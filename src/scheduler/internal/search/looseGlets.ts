@@ -1,9 +1,13 @@
 /**
  * Glets that stand on no GPU yet: what each costs, and the smallest share on which given models carry given rates together.
  */
-import { keepsSlo } from "../keepsSlo.js"
+import type { GletFloors } from "./gletFloors.js"
+import { makeGletFloors } from "./gletFloors.js"
+import { addedPerRps, batchFor, fixedMs, longestMs, makeGletTables, onceMs, perRps, width } from "./gletTables.js"
 import type { SearchSpace } from "./searchSpace.js"
 import type { Slowing } from "./slowing.js"
+import type { Trials } from "./trials.js"
+import { makeTrials, setTrial } from "./trials.js"
 
 /** A glet of a kind of GPU, with the items per second that each of its models is to carry there. */
 export interface LooseGlet {
@@ -35,8 +39,11 @@ export interface LooseGlets {
   readonly make: (
     kind: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>, near: number, mostCost: number, largest?: number
   ) => LooseGlet | undefined
+  /** What `make` does, in place: whether there is such a glet; if not, what stands there of share, time and cost is of no use. */
+  readonly settle: (trials: Trials, slot: number, near: number, mostCost: number, largest?: number) => boolean
   /** Items per second of a model, there already or not, that a glet carries beyond what it does: whole batches in its cycle, as large as its free time allows. */
   readonly room: (glet: LooseGlet, model: number) => number
+  readonly roomIn: (trials: Trials, slot: number, model: number) => number
   /** Items per second that a model gets at most of a share. */
   readonly most: (kind: number, share: number, model: number) => number
   /** Latency of a batch beside average neighbours, in ms; `Infinity` beyond the largest. */
@@ -48,6 +55,8 @@ export interface LooseGlets {
   /** The same glet at the prices there are now. */
   readonly repriced: (glet: LooseGlet) => LooseGlet
   readonly setPrices: (prices: LoosePrices) => void
+  /** At the prices there are now. */
+  readonly floors: (trials: Trials) => GletFloors
 }
 
 /** Sums of floating-point milliseconds and of parts of time. */
@@ -65,45 +74,10 @@ const mostOfMemory = 0.5
 const mostRounds = 200
 
 export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: LoosePrices): LooseGlets => {
-  const { isStrict, kinds, maxModels, rows, sloMs } = space
-  const shares = Math.max(...kinds.map(({ sharesPct }) => sharesPct.length))
-  const place = (kind: number, share: number, model: number): number => (kind * shares + share) * space.models + model
-  const places = kinds.length * shares * space.models
-  // By place: latencies beside average neighbours, from that of one item on; the largest batch; the least that a further item adds; the most that is carried.
-  const begins = new Int32Array(places)
-  const largest = new Int32Array(places)
-  const least = new Float64Array(places)
-  const most = new Float64Array(places)
-  let end = 0
-  kinds.forEach(({ sharesPct }, kind) =>
-    sharesPct.forEach((_, share) => {
-      for (let model = 0, at = place(kind, share, 0); model < space.models; model++, at++) {
-        largest[at] = rows.largest(kind, model, share)
-        begins[at] = end
-        end += largest[at]!
-      }
-    })
-  )
-  const latencies = new Float64Array(end)
-  kinds.forEach(({ sharesPct }, kind) =>
-    sharesPct.forEach((_, share) => {
-      for (let model = 0, at = place(kind, share, 0); model < space.models; model++, at++) {
-        const start = rows.start(kind, model, share)
-        const longer = 1 + slowing[kind]![share]![model]!
-        const begin = begins[at]!
-        let best = 0
-        let added = Infinity
-        for (let batch = 1; batch <= largest[at]!; batch++) {
-          const ms = rows.data[start + batch * rows.stride]! * longer
-          latencies[begin + batch - 1] = ms
-          if (batch > 1) added = Math.min(added, (ms - latencies[begin]!) / (batch - 1))
-          if (keepsSlo(ms, sloMs[model]!) && (1000 * batch) / ms > best) best = (1000 * batch) / ms
-        }
-        least[at] = largest[at]! > 1 ? added : 0
-        most[at] = best
-      }
-    })
-  )
+  const { isStrict, kinds, maxModels, sloMs } = space
+  const tables = makeGletTables(space, slowing)
+  const { batches, begins, largest, numbers, place, shares } = tables
+  const mostOf = (kind: number, share: number, model: number): number => 1 / numbers[place(kind, share, model) * width + perRps]!
 
   let shareCosts: ReadonlyArray<Float64Array> = []
   let modelCosts: ReadonlyArray<Float64Array> = []
@@ -118,22 +92,23 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
   // What `carries` found.
   let used = 1
   let foundMs = 0
+  /** Of the models at hand on the share at hand. */
   const own = new Float64Array(maxModels)
 
   /** In the shortest cycle that carries the rates, which is no shorter than `fromMs`. */
-  const settles = (first: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>, fromMs: number): boolean => {
+  const settles = (first: number, { models, rps }: Trials, from: number, to: number, fromMs: number): boolean => {
     let dutyMs = fromMs
     for (let round = 0; round < mostRounds; round++) {
       let sumMs = 0
-      for (let i = 0; i < models.length; i++) {
-        const at = first + models[i]!
-        const batch = Math.max(1, Math.ceil((rps[i]! * dutyMs) / 1000 - slack))
+      for (let i = from; i < to; i++) {
+        const at = first + models[i]! * shares
+        const batch = batchFor((rps[i]! * dutyMs) / 1000)
         if (batch > largest[at]!) return false
-        sumMs += own[i] = latencies[begins[at]! + batch - 1]!
+        sumMs += own[i - from] = batches[begins[at]! + 2 * batch]!
       }
       const isSettled = sumMs <= dutyMs + slack
-      dutyMs = Math.max(dutyMs, sumMs)
-      for (let i = 0; i < models.length; i++) if (dutyMs + (isStrict ? sumMs : own[i]!) > sloMs[models[i]!]! + slack) return false
+      if (sumMs > dutyMs) dutyMs = sumMs
+      for (let i = from; i < to; i++) if (dutyMs + (isStrict ? sumMs : own[i - from]!) > sloMs[models[i]!]! + slack) return false
       if (isSettled) {
         foundMs = dutyMs
         return true
@@ -143,119 +118,140 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
   }
 
   /** Whether the models carry the rates together on a share; then `used` says how much of the time that takes. */
-  const carries = (kind: number, share: number, models: ReadonlyArray<number>, rps: ReadonlyArray<number>): boolean => {
+  const carries = (trials: Trials, kind: number, from: number, to: number, share: number): boolean => {
+    const { models, rps } = trials
     const first = place(kind, share, 0)
     let load = 0
-    let onceMs = 0
-    let longestMs = Infinity
-    // A cycle takes `fixedMs` and this part of itself at the least.
-    let fixedMs = 0
+    let once = 0
+    let longest = Infinity
+    // A cycle takes `fixed` and this part of itself at the least.
+    let fixed = 0
     let part = 0
-    for (let i = 0; i < models.length; i++) {
-      const model = models[i]!
-      const at = first + model
-      const full = most[at]!
-      if (full === 0) return false
-      load += rps[i]! / full
-      const ms = latencies[begins[at]!]!
-      onceMs += ms
-      fixedMs += ms - least[at]!
-      part += (rps[i]! * least[at]!) / 1000
-      longestMs = Math.min(longestMs, isStrict ? sloMs[model]! / 2 : sloMs[model]! - ms)
+    for (let i = from; i < to; i++) {
+      const at = (first + models[i]! * shares) * width
+      load += rps[i]! * numbers[at + perRps]!
+      once += numbers[at + onceMs]!
+      fixed += numbers[at + fixedMs]!
+      part += rps[i]! * numbers[at + addedPerRps]!
+      if (numbers[at + longestMs]! < longest) longest = numbers[at + longestMs]!
     }
     // Whatever the cycle, batches take so much of it.
-    if (load > 1 + slack || onceMs > longestMs + slack) return false
-    if (models.length === 1) {
-      used = Math.min(1, Math.max(load, onceMs / longestMs))
-      foundMs = longestMs
+    if (!(load <= 1 + slack && once <= longest + slack)) return false
+    if (to - from === 1) {
+      used = Math.min(1, Math.max(load, once / longest))
+      foundMs = longest
       return true
     }
-    const fromMs = fixedMs > 0 ? Math.max(onceMs, (fixedMs / Math.max(0, 1 - part)) * (1 - shortOf)) : onceMs
-    if (fromMs > longestMs + slack) return false
+    const fromMs = fixed > 0 ? Math.max(once, (fixed / Math.max(0, 1 - part)) * (1 - shortOf)) : once
+    if (fromMs > longest + slack) return false
     // In the longest cycle that single items allow, if its batches allow it.
     let sumMs = 0
-    let cycleMs = longestMs
-    for (let i = 0; i < models.length; i++) {
+    let cycleMs = longest
+    for (let i = from; i < to; i++) {
       const model = models[i]!
-      const at = first + model
-      const batch = Math.max(1, Math.ceil((rps[i]! * longestMs) / 1000 - slack))
+      const at = first + model * shares
+      const batch = batchFor((rps[i]! * longest) / 1000)
       if (batch > largest[at]!) {
         sumMs = Infinity
         break
       }
-      const ms = latencies[begins[at]! + batch - 1]!
+      const ms = batches[begins[at]! + 2 * batch]!
       sumMs += ms
-      if (!isStrict) cycleMs = Math.min(cycleMs, sloMs[model]! - ms)
+      if (!isStrict && sloMs[model]! - ms < cycleMs) cycleMs = sloMs[model]! - ms
     }
-    used = sumMs <= cycleMs ? sumMs / cycleMs : 1
     foundMs = cycleMs
-    return sumMs <= cycleMs || settles(first, models, rps, fromMs)
+    if (sumMs <= cycleMs) {
+      used = sumMs / cycleMs
+      return true
+    }
+    used = 1
+    return settles(first, trials, from, to, fromMs)
   }
 
-  const fixedCost = (kind: number, models: ReadonlyArray<number>): number => {
+  const fixedCost = (kind: number, models: ArrayLike<number>, from: number, to: number): number => {
+    const costs = modelCosts[kind]!
     let cost = gletCosts[kind]!
-    for (let i = 0; i < models.length; i++) cost += modelCosts[kind]![models[i]!]!
+    for (let i = from; i < to; i++) cost += costs[models[i]!]!
     return cost
   }
   const costOn = (kind: number, share: number, part: number, fixed: number): number =>
     fixed + shareCosts[kind]![share]! * (1 - worthOfFree * (1 - part) * (1 - part))
 
-  const make: LooseGlets["make"] = (kind, models, rps, near, mostCost, largest = Infinity) => {
-    if (models.length > maxModels) return undefined
+  const settle: LooseGlets["settle"] = (trials, slot, near, mostCost, most = Infinity) => {
+    const { count, models, width: places } = trials
+    const kind = trials.kind[slot]!
+    const from = slot * places
+    const to = from + count[slot]!
     const { gletBytes, modelBytes, roomBytes, sharesPct } = kinds[kind]!
     let bytes = gletBytes
-    for (let i = 0; i < models.length; i++) bytes += modelBytes[models[i]!]!
-    if (bytes > roomBytes) return undefined
+    for (let i = from; i < to; i++) bytes += modelBytes[models[i]!]!
+    if (bytes > roomBytes) return false
     // A single model's memory is what it is.
-    const leastPct = models.length === 1 ? 0 : (100 * (bytes / roomBytes - mostOfMemory)) / (1 - mostOfMemory)
-    const fixed = fixedCost(kind, models)
-    const last = Math.min(largest, sharesPct.length - 1)
+    const leastPct = to - from === 1 ? 0 : (100 * (bytes / roomBytes - mostOfMemory)) / (1 - mostOfMemory)
+    const fixed = fixedCost(kind, models, from, to)
+    const last = Math.min(most, sharesPct.length - 1)
     let share = Math.min(near, last)
     while (sharesPct[share]! < leastPct && share < sharesPct.length - 1) share++
-    if (share > last) return undefined
+    if (share > last) return false
     let part = 1
     let cycleMs = 0
-    if (carries(kind, share, models, rps)) {
+    if (carries(trials, kind, from, to, share)) {
       part = used
       cycleMs = foundMs
-      while (share > 0 && sharesPct[share - 1]! >= leastPct && carries(kind, share - 1, models, rps)) {
+      while (share > 0 && sharesPct[share - 1]! >= leastPct && carries(trials, kind, from, to, share - 1)) {
         share--
         part = used
         cycleMs = foundMs
       }
     } else {
       do {
-        if (share === last) return undefined
+        if (share === last) return false
         share++
-        if (costOn(kind, share, 0, fixed) > mostCost) return undefined
-      } while (!carries(kind, share, models, rps))
+        if (costOn(kind, share, 0, fixed) > mostCost) return false
+      } while (!carries(trials, kind, from, to, share))
       part = used
       cycleMs = foundMs
     }
     const cost = costOn(kind, share, part, fixed)
-    return cost > mostCost ? undefined : { kind, share, models, rps, used: part, cycleMs, cost }
+    trials.share[slot] = share
+    trials.used[slot] = part
+    trials.cycleMs[slot] = cycleMs
+    trials.cost[slot] = cost
+    return cost <= mostCost
   }
 
-  const room: LooseGlets["room"] = ({ cycleMs: foundMs, kind, models, rps, share, used: busy }, model) => {
-    const there = models.indexOf(model)
-    const already = there < 0 ? 0 : rps[there]!
-    if (models.length === 1 && there === 0) return most[place(kind, share, model)]! - already
-    const first = place(kind, share, 0)
-    const msOf = (each: number, batch: number): number => (batch === 0 ? 0 : latencies[begins[first + each]! + batch - 1]!)
-    let cycleMs = foundMs
-    let othersMs = busy * cycleMs
-    if (models.length === 1) {
+  const one = makeTrials(1, maxModels)
+  const make: LooseGlets["make"] = (kind, models, rps, near, mostCost, most = Infinity) => {
+    if (models.length > maxModels) return undefined
+    setTrial(one, 0, { kind, models, rps, share: 0, used: 0, cycleMs: 0, cost: 0 })
+    return settle(one, 0, near, mostCost, most)
+      ? { kind, share: one.share[0]!, models, rps, used: one.used[0]!, cycleMs: one.cycleMs[0]!, cost: one.cost[0]! }
+      : undefined
+  }
+
+  const roomIn: LooseGlets["roomIn"] = ({ count, cycleMs: foundMs, kind, models, rps, share, used: busy, width: places }, slot, model) => {
+    const from = slot * places
+    const to = from + count[slot]!
+    let there = to - 1
+    while (there >= from && models[there] !== model) there--
+    const isThere = there >= from
+    const already = isThere ? rps[there]! : 0
+    const at = place(kind[slot]!, share[slot]!, model)
+    if (to - from === 1 && isThere) return mostOf(kind[slot]!, share[slot]!, model) - already
+    let cycleMs = foundMs[slot]!
+    let othersMs = busy[slot]! * cycleMs
+    if (to - from === 1) {
       // Alone it has any cycle; beside another the longest is as good as any.
-      const batch = Math.max(1, Math.ceil((rps[0]! * cycleMs) / 1000 - slack))
-      if (batch > largest[first + models[0]!]!) return 0
-      othersMs = msOf(models[0]!, batch)
-      if (!isStrict) cycleMs = Math.min(cycleMs, sloMs[models[0]!]! - othersMs)
+      const batch = batchFor((rps[from]! * cycleMs) / 1000)
+      const alone = place(kind[slot]!, share[slot]!, models[from]!)
+      if (batch > largest[alone]!) return 0
+      othersMs = batches[begins[alone]! + 2 * batch]!
+      if (!isStrict) cycleMs = Math.min(cycleMs, sloMs[models[from]!]! - othersMs)
     }
-    const now = there < 0 ? 0 : Math.max(1, Math.ceil((already * cycleMs) / 1000 - slack))
-    othersMs -= msOf(model, now)
-    let batch = now
-    while (batch < largest[first + model]!) {
-      const ms = msOf(model, batch + 1)
+    let batch = isThere ? batchFor((already * cycleMs) / 1000) : 0
+    othersMs -= batches[begins[at]! + 2 * batch]!
+    while (batch < largest[at]!) {
+      const ms = batches[begins[at]! + 2 * batch + 2]!
       if (othersMs + ms > cycleMs + slack || cycleMs + ms + (isStrict ? othersMs : 0) > sloMs[model]! + slack) break
       batch++
     }
@@ -264,15 +260,21 @@ export const makeLooseGlets = (space: SearchSpace, slowing: Slowing, prices: Loo
 
   return {
     make,
-    room,
-    most: (kind, share, model) => most[place(kind, share, model)]!,
+    settle,
+    room: (glet, model) => {
+      setTrial(one, 0, glet)
+      return roomIn(one, 0, model)
+    },
+    roomIn,
+    most: mostOf,
     batchMs: (kind, share, model, batch) => {
       const at = place(kind, share, model)
-      return batch <= largest[at]! ? latencies[begins[at]! + batch - 1]! : Infinity
+      return batch <= largest[at]! ? batches[begins[at]! + 2 * batch]! : Infinity
     },
     costOf: (kind, share, model, part) => part * shareCosts[kind]![share]! + modelCosts[kind]![model]!,
-    fullCost: ({ kind, models, share }) => costOn(kind, share, 1, fixedCost(kind, models)),
-    repriced: (glet) => ({ ...glet, cost: costOn(glet.kind, glet.share, glet.used, fixedCost(glet.kind, glet.models)) }),
-    setPrices
+    fullCost: ({ kind, models, share }) => costOn(kind, share, 1, fixedCost(kind, models, 0, models.length)),
+    repriced: (glet) => ({ ...glet, cost: costOn(glet.kind, glet.share, glet.used, fixedCost(glet.kind, glet.models, 0, glet.models.length)) }),
+    setPrices,
+    floors: (trials) => makeGletFloors(space, tables, trials, { share: shareCosts, model: modelCosts, glet: gletCosts }, worthOfFree)
   }
 }
