@@ -104,6 +104,19 @@ const runOne = (executor: typeof Executor.Service, handle: GletHandle) =>
     })
   })
 
+describe("a server that edge nodes may join", () => {
+  it.effect("never leaves tensors in memory of clients on its host: no node could read them there", () =>
+    Effect.gen(function*() {
+      const reaching = Layer.succeed(Executor, Executor.of({
+        name: "cpu", arena: makeHeapArena(1 << 20), open: () => Effect.dieMessage("no glet is opened here"),
+        clientMemory: { isDefault: true, open: () => ({ number: 1, release: () => {} }) }
+      }))
+      const { clientMemory, name } = yield* Effect.provide(Executor, Layer.provide(EdgeNodes.layer({ read }), reaching))
+      assert.strictEqual(name, "cpu")
+      assert.isUndefined(clientMemory)
+    }))
+})
+
 describe("an edge node that goes wrong", () => {
   it.live("takes all its glets along when its connection breaks: what runs fails at once", () =>
     withNode({ latencyMs: 1500 }, (pair, nodes, executor) => Effect.scoped(Effect.gen(function*() {

@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
+import nodeFs from "node:fs"
+import { syncBuiltinESMExports } from "node:module"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { ClientObject } from "../../src/core/ClientMemory.js"
 import type { InferRequest } from "../../src/core/Request.js"
@@ -43,7 +45,7 @@ const reachingGlets = (fakes: Fakes, isDefault = true) => {
   return known
 }
 
-describe.skipIf(process.platform !== "linux").each(places)("system shared memory, read $where", ({ makeFakes, startServer }) => {
+describe.skipIf(process.platform !== "linux").each(places)("system shared memory, read $where", ({ isFronted, makeFakes, startServer }) => {
   it.scopedLive("inputs are read from regions and outputs written into them, small and large", () =>
     Effect.gen(function*() {
       const fakes = makeFakes()
@@ -335,6 +337,48 @@ describe.skipIf(process.platform !== "linux").each(places)("system shared memory
         await register(port, "image", { key: image.key, byte_size: imageBytes })
         await call(port, { path: `${system}/region/image/unregister`, method: "POST", body: "" })
         assert.isTrue(known[2]!.released)
+      })
+      yield* Effect.promise(() => freed(fakes))
+    }))
+
+  it.scopedLive.skipIf(isFronted)("a region that is unregistered while others of the request are copied is copied too", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const known = reachingGlets(fakes)
+      const { port } = yield* startServer(fakes, { sharedMemory: true }, [
+        { name: "pair", batchSymbol: "n", inputs: [["a", "FP32", ["n", 32_768]], ["b", "FP32", ["n", 32_768]]] }
+      ])
+      const bytes = 4 * 32_768
+      const [a, b] = [yield* makeObject(bytes), yield* makeObject(bytes)]
+      fs.writeFileSync(a.file, Buffer.alloc(bytes, 65))
+      fs.writeFileSync(b.file, Buffer.alloc(bytes, 66))
+      const body = {
+        inputs: ["a", "b"].map((name) => ({ name, shape: [1, 32_768], datatype: "FP32", parameters: shared(name, bytes) })),
+        parameters: { binary_data_output: true }
+      }
+      yield* Effect.promise(async () => {
+        await register(port, "a", { key: a.key, byte_size: bytes })
+        await register(port, "b", { key: b.key, byte_size: bytes })
+        known[0]!.reach(true)
+        const before = await infer(port, "pair", body)
+        assert.strictEqual(before.status, 200)
+        assert.deepStrictEqual(fakes.seen.at(-1)!.direct?.map(({ region }) => region), [1])
+        // `b` is copied on another thread: at that moment glets cease to reach `a`.
+        const { read } = nodeFs
+        nodeFs.read = ((...args: Parameters<typeof read>) => {
+          known[0]!.reach(false)
+          return read(...args)
+        }) as typeof read
+        syncBuiltinESMExports()
+        try {
+          const answer = await infer(port, "pair", body)
+          assert.strictEqual(answer.status, 200)
+          assert.isUndefined(fakes.seen.at(-1)!.direct)
+          assert.isTrue(answer.body.subarray(-2 * bytes).equals(Buffer.concat([Buffer.alloc(bytes, 65), Buffer.alloc(bytes, 66)])))
+        } finally {
+          nodeFs.read = read
+          syncBuiltinESMExports()
+        }
       })
       yield* Effect.promise(() => freed(fakes))
     }))
