@@ -15,11 +15,14 @@ import { bestCut } from "./resources.js"
 import { relativeSlack } from "./slack.js"
 import { worthOf } from "./worths.js"
 
-/** Times that values are looked for, and how far the program may raise each above the best ones. */
-const mostRounds = 60
-const reach = 0.5
+/** Times that values are looked for. */
+const mostRounds = 100
+/** How far the program may raise each value above the best ones: where that proves too little, so many times as far, up to where it hardly holds any down. */
+const firstReach = 0.5
+const wider = 4
+const lastReach = 8
 /** Values that are looked at are so much those of the program; the rest of them those that proved most. */
-const ofProgram = 0.5
+const ofProgram = 0.25
 /** What is worth nothing may rise too, to this part of what demands are worth on average. */
 const little = 1e-4
 /** Contents that kept nothing down so many times are forgotten. */
@@ -78,7 +81,7 @@ export const contentProof = (solver: Solver, model: BoundModel, tables: Readonly
   const proved = (values: Values, counts: ReadonlyArray<number>): Proved => {
     const worthOfGlets = glets.map((glet, at) => {
       const { contents, worth } = glet.most(values)
-      for (const content of contents) limits.push({ glet: at, content, idle: 0 })
+      for (const content of contents) if (!limits.some((limit) => limit.content === content)) limits.push({ glet: at, content, idle: 0 })
       return worth
     })
     const offer = cutAt(worthOfGlets, values.memory).reduce((sum, worth, gpuClass) => sum + counts[gpuClass]! * Math.max(0, worth), 0)
@@ -87,7 +90,7 @@ export const contentProof = (solver: Solver, model: BoundModel, tables: Readonly
   }
 
   /** The values that limits and cuts allow whose sum is largest, for GPUs that are worth 1 together; undefined where the solver has none. */
-  const raised = ({ sum, values: { demands: from } }: Proved, counts: ReadonlyArray<number>): Proved | undefined => {
+  const raised = ({ sum, values: { demands: from } }: Proved, counts: ReadonlyArray<number>, reach: number): Proved | undefined => {
     const program = new ProgramBuilder()
     const columns = Array.from(from, (each) => program.column({ cost: -1, upper: each * (1 + reach) + (little * sum) / from.length }))
     const ofGlets = glets.map(() => program.column())
@@ -95,15 +98,12 @@ export const contentProof = (solver: Solver, model: BoundModel, tables: Readonly
     const ofClasses = classes.map(() => program.column())
     const all = program.row(-Infinity, 1)
     ofClasses.forEach((column, gpuClass) => program.entry(all, column, counts[gpuClass]!))
-    const rows = limits.map(({ content: { demands, memory, parts }, glet }) => {
+    for (const { content: { demands, memory, parts }, glet } of limits) {
       const row = program.row(-Infinity, 0)
-      const sums = new Map<number, number>()
-      demands.forEach((demand, n) => sums.set(demand, (sums.get(demand) ?? 0) + parts[n]!))
-      for (const [demand, part] of sums) program.entry(row, columns[demand]!, part)
+      demands.forEach((demand, n) => program.entry(row, columns[demand]!, parts[n]!))
       program.entry(row, ofGlets[glet]!, -1)
       program.entry(row, ofMemory[glets[glet]!.gpuClass]!, -memory)
-      return { sums, glet, memory }
-    })
+    }
     for (const { glets: ofShares, gpuClass } of cuts) {
       const { gletBytes, memoryBytes } = classes[gpuClass]!
       const row = program.row(-Infinity, 0)
@@ -116,13 +116,13 @@ export const contentProof = (solver: Solver, model: BoundModel, tables: Readonly
     const { objective, status, values } = solver.solve(program.build())
     if (status !== "optimal") return undefined
     let kept = 0
-    rows.forEach(({ glet, memory, sums }, at) => {
+    for (const limit of limits) {
+      const { content: { demands, memory, parts }, glet } = limit
       let over = -values[ofGlets[glet]!]! - memory * values[ofMemory[glets[glet]!.gpuClass]!]!
-      for (const [demand, part] of sums) over += part * values[columns[demand]!]!
-      const limit = limits[at]!
+      demands.forEach((demand, n) => over += parts[n]! * values[columns[demand]!]!)
       limit.idle = over < -slack * -objective ? limit.idle + 1 : 0
       if (limit.idle < idleRounds) limits[kept++] = limit
-    })
+    }
     limits.length = kept
     const memory = Float64Array.from(ofMemory, (column) => Math.max(0, values[column]!))
     cutAt(ofGlets.map((column) => values[column]!), memory)
@@ -132,10 +132,16 @@ export const contentProof = (solver: Solver, model: BoundModel, tables: Readonly
   return (counts) => {
     const tooMuch = 1 + 2 * relativeSlack
     let best = proved(start, counts)
+    let reach = firstReach
     for (let round = 0; round < mostRounds && best.sum <= tooMuch; round++) {
-      const next = raised(best, counts)
-      // As far as is known nothing proves more.
-      if (next === undefined || next.sum <= tooMuch) break
+      const next = raised(best, counts, reach)
+      if (next === undefined) break
+      if (next.sum <= tooMuch) {
+        // As far as is known nothing proves more.
+        if (reach >= lastReach) break
+        reach *= wider
+        continue
+      }
       const between = (one: Float64Array, other: Float64Array): Float64Array => one.map((each, i) => each + ofProgram * (other[i]! - each))
       const other = proved({ demands: between(best.values.demands, next.values.demands), memory: between(best.values.memory, next.values.memory) }, counts)
       if (other.sum > best.sum) best = other
