@@ -281,7 +281,17 @@ describe("the steps of the proof", async () => {
       // Answers to one question serve for the next.
       for (let look = 0; look < 4; look++) {
         const values = { demands: Float64Array.from(worths, () => (next() < 0.1 ? 0 : next())), memory: Float64Array.of(next() < 0.3 ? 0 : next() / 4) }
-        const most = all.map((glet) => glet.most(values).worth)
+        const most = all.map((glet) => {
+          const asked = glet.at(values)
+          const roughly = asked.roughly()
+          const { contents, worth } = asked.most()
+          assert.isAtMost(worth, roughly)
+          // What is told of is worth about as much.
+          for (const { demands, memory, parts } of contents) {
+            assert.isAtMost(demands.reduce((sum, demand, n) => sum + values.demands[demand]! * parts[n]!, 0) - values.memory[0]! * memory, worth * (1 + slack) + slack)
+          }
+          return worth
+        })
         for (const gpu of plan.gpus) {
           for (const visits of visitsOf(problem, model, gpu)) {
             if (visits.length === 0) continue

@@ -26,8 +26,8 @@ const looksOf: Readonly<Record<BoundEffort, number>> = { quick: 60, thorough: 20
 
 /** Combinations of more GPUs than this are too many. */
 const mostProved = 12
-/** And of more than this one GPU more or less is a small part, as much as contents can prove. */
-const mostByContents = 24
+/** Of more GPUs than this one more or less is a small part, as much as contents can prove; of more models than that they take too long. */
+const mostByContents = { gpus: 60, models: 250 }
 
 const byContents = "contents of glets"
 const byCombinations = { linear: "linear programs of every combination of cuts", whole: "integer programs of every combination of cuts" }
@@ -58,7 +58,7 @@ export const boundFewest = (problem: PlanProblem, options: Options, proofs: Proo
     const inventory = counts.reduce((sum, count) => sum + count, 0)
     const { cost } = priceAll(resources, tables, priced.prices)
     // Of several classes it is told apart below how many of each there are.
-    const isTooFew = classes.length === 1 && gpus <= mostByContents ? programs.byContents(programs.solver, model, tables, priced.prices) : undefined
+    const isTooFew = classes.length === 1 && gpus <= mostByContents.gpus && model.demands.length <= mostByContents.models ? programs.byContents(programs.solver, model, tables, priced.prices) : undefined
     while (gpus < Math.min(known, inventory + 1)) {
       if (isTooFew?.([gpus]) === true) how = byContents
       else {
@@ -116,7 +116,7 @@ const costBound = (
       start = own.prices
       continue
     }
-    if (programs !== undefined && count <= mostByContents) {
+    if (programs !== undefined && count <= mostByContents.gpus && model.demands.length <= mostByContents.models) {
       isTooFew ??= programs.byContents(programs.solver, model, tables, prices)
       if (isTooFew(counts)) {
         how = byContents

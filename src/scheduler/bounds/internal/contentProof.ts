@@ -11,15 +11,15 @@ import type { BoundModel } from "./boundModel.js"
 import type { Content, Values } from "./contents.js"
 import { gletContents } from "./contents.js"
 import type { CoverTable } from "./covers.js"
+import type { BestCut } from "./resources.js"
 import { bestCut } from "./resources.js"
 import { relativeSlack } from "./slack.js"
 import { worthOf } from "./worths.js"
 
 /** Times that values are looked for. */
 const mostRounds = 100
-/** How far the program may raise each value above the best ones: where that proves too little, so many times as far, up to where it hardly holds any down. */
+/** How far the program may raise each value above the best ones: where that proves too little, so far that it hardly holds any down. */
 const firstReach = 0.5
-const wider = 4
 const lastReach = 8
 /** Values that are looked at are so much those of the program; the rest of them those that proved most. */
 const ofProgram = 0.25
@@ -64,27 +64,38 @@ export const contentProof = (solver: Solver, model: BoundModel, tables: Readonly
     memory: Float64Array.from(classes, (_, gpuClass) => prices[resources.at[gpuClass]!.memory]!)
   }
 
-  /** The best cuts at what glets are worth; what they are worth, by class. */
-  const cutAt = (worthOfGlets: ArrayLike<number>, memory: ArrayLike<number>): ReadonlyArray<number> => {
+  /** The best cuts at what glets are worth, by class. */
+  const cutAt = (worthOfGlets: ArrayLike<number>, memory: ArrayLike<number>): ReadonlyArray<BestCut> => {
     const of = new Float64Array(resources.size)
     glets.forEach(({ gpuClass, share }, at) => {
       of[resources.at[gpuClass]!.time + share] = worthOfGlets[at]!
     })
     return classes.map((_, gpuClass) => {
       of[resources.at[gpuClass]!.memory] = memory[gpuClass]!
-      const cut = bestCut(resources, gpuClass, of)
-      cuts.push({ gpuClass, glets: cut.glets })
-      return cut.value
+      return bestCut(resources, gpuClass, of)
     })
   }
+  const keep = (best: ReadonlyArray<BestCut>): void => best.forEach(({ glets: ofShares }, gpuClass) => cuts.push({ gpuClass, glets: ofShares }))
   /** The values times what makes the GPUs worth no more than 1 together: then demands that are worth more do not fit on them. */
   const proved = (values: Values, counts: ReadonlyArray<number>): Proved => {
-    const worthOfGlets = glets.map((glet, at) => {
-      const { contents, worth } = glet.most(values)
-      for (const content of contents) if (!limits.some((limit) => limit.content === content)) limits.push({ glet: at, content, idle: 0 })
-      return worth
-    })
-    const offer = cutAt(worthOfGlets, values.memory).reduce((sum, worth, gpuClass) => sum + counts[gpuClass]! * Math.max(0, worth), 0)
+    const asked = glets.map((glet) => glet.at(values))
+    const worthOfGlets = asked.map((each) => each.roughly())
+    const isWhole = glets.map(() => false)
+    let best: ReadonlyArray<BestCut>
+    // Only glets that stand in a best cut need a closer look.
+    for (let isNew = true; isNew;) {
+      isNew = false
+      best = cutAt(worthOfGlets, values.memory)
+      glets.forEach(({ gpuClass, share }, at) => {
+        if (isWhole[at] || best[gpuClass]!.glets[share] === 0) return
+        isWhole[at] = isNew = true
+        const { contents, worth } = asked[at]!.most()
+        worthOfGlets[at] = worth
+        for (const content of contents) if (!limits.some((limit) => limit.content === content)) limits.push({ glet: at, content, idle: 0 })
+      })
+    }
+    keep(best!)
+    const offer = best!.reduce((sum, { value }, gpuClass) => sum + counts[gpuClass]! * Math.max(0, value), 0)
     const demands = values.demands.map((each) => each / offer)
     return { values: { demands, memory: values.memory.map((each) => each / offer) }, sum: demands.reduce((sum, each) => sum + each, 0) }
   }
@@ -125,7 +136,7 @@ export const contentProof = (solver: Solver, model: BoundModel, tables: Readonly
     }
     limits.length = kept
     const memory = Float64Array.from(ofMemory, (column) => Math.max(0, values[column]!))
-    cutAt(ofGlets.map((column) => values[column]!), memory)
+    keep(cutAt(ofGlets.map((column) => values[column]!), memory))
     return { values: { demands: Float64Array.from(columns, (column) => Math.max(0, values[column]!)), memory }, sum: -objective }
   }
 
@@ -139,7 +150,7 @@ export const contentProof = (solver: Solver, model: BoundModel, tables: Readonly
       if (next.sum <= tooMuch) {
         // As far as is known nothing proves more.
         if (reach >= lastReach) break
-        reach *= wider
+        reach = lastReach
         continue
       }
       const between = (one: Float64Array, other: Float64Array): Float64Array => one.map((each, i) => each + ofProgram * (other[i]! - each))

@@ -8,7 +8,7 @@
 import { latencyRows } from "../../internal/latencyRows.js"
 import type { BoundModel } from "./boundModel.js"
 import type { Interval } from "./cycles.js"
-import { makeLooks, push, sink } from "./cycles.js"
+import { addHull, makeLooks, push, sink } from "./cycles.js"
 import { rateSlack, relativeSlack } from "./slack.js"
 import { wholeBatches } from "./wholeBatches.js"
 import type { Worth } from "./worths.js"
@@ -30,8 +30,11 @@ export interface Content {
 export interface GletContents {
   readonly gpuClass: number
   readonly share: number
-  /** No contents of such a glet are worth more, less what their memory costs; and some that are worth about as much. */
-  readonly most: (values: Values) => { readonly worth: number; readonly contents: ReadonlyArray<Content> }
+  /**
+   * Asks at these values. No contents of such a glet are worth more than `most` says, less what their memory costs: `roughly` as prices of time prove, quicker, or
+   * as whole batches do, with some contents that are worth about as much.
+   */
+  readonly at: (values: Values) => { readonly roughly: () => number; readonly most: () => { readonly worth: number; readonly contents: ReadonlyArray<Content> } }
 }
 
 /** The longest cycle of an interval is longer than the shortest by this part: at first, where whole batches are counted, and where it is not halved any more. */
@@ -51,7 +54,7 @@ export const gletContents = (model: BoundModel, worths: ReadonlyArray<Worth>): R
   const rates = demands.map((demand) => problem.demands[demand]!.rateRps * (1 - rateSlack))
   const limits = demands.map((demand) => problem.demands[demand]!.sloMs * (1 + relativeSlack))
   const all = demands.map((_, i) => i)
-  const looks = makeLooks(demands.length, placesPerGlet)
+  const looks = makeLooks(placesPerGlet)
   const whole = wholeBatches(demands.length, placesPerGlet)
   const isSlow = (i: number, cycleMs: number, ms: number): boolean => (isStrict ? 2 * cycleMs : cycleMs + ms) > limits[i]!
   const partOf = (i: number, batch: number, cycleMs: number): number => worths[i]!.ofPart(Math.min(1, (1000 * batch) / cycleMs / rates[i]!))
@@ -78,6 +81,8 @@ export const gletContents = (model: BoundModel, worths: ReadonlyArray<Worth>): R
         const parts: Array<number> = []
         const times: Array<number> = []
         const items: Array<number> = []
+        const hulls: Array<number> = []
+        const hullBegins: Array<number> = []
         for (let n = 0; n < among.length; n++) {
           const i = among[n]!
           const row = rows[i]!
@@ -101,10 +106,13 @@ export const gletContents = (model: BoundModel, worths: ReadonlyArray<Worth>): R
           if (parts.length === begin) continue
           models.push(i)
           begins.push(begin)
+          hullBegins.push(hulls.length)
+          addHull(times, parts, begin, hulls)
         }
         return {
           fromMs, toMs, price, most, state: "old", models: Int32Array.from(models), begins: Int32Array.from([...begins, parts.length]),
-          parts: Float64Array.from(parts), times: Float64Array.from(times), items: Int32Array.from(items)
+          parts: Float64Array.from(parts), times: Float64Array.from(times), items: Int32Array.from(items),
+          hulls: Int32Array.from(hulls), hullBegins: Int32Array.from([...hullBegins, hulls.length])
         }
       }
 
@@ -158,16 +166,10 @@ export const gletContents = (model: BoundModel, worths: ReadonlyArray<Worth>): R
       return {
         gpuClass,
         share,
-        most: (values) => {
+        at: (values) => {
           age(values)
           const found: Array<{ readonly content: Content; readonly worth: number }> = []
           let best = 0
-          for (const content of known) {
-            const worth = worthOf(content, values)
-            if (worth <= best) continue
-            best = worth
-            found[0] = { content, worth }
-          }
           /** Looks for whole batches that are worth more than the best contents that are known. */
           const search = (interval: Interval): void => {
             interval.state = "whole"
@@ -183,26 +185,42 @@ export const gletContents = (model: BoundModel, worths: ReadonlyArray<Worth>): R
             best = worth
             known.push(content)
           }
-          while (intervals.length > 0) {
-            const top = intervals[0]!
-            const { fromMs, models, most, price, state, toMs } = top
-            if (most <= best || (state === "whole" && toMs <= fromMs * (1 + narrowest))) break
-            if (state === "whole" || (state === "least" && toMs > fromMs * (1 + narrow))) {
-              const middleMs = Math.sqrt(fromMs * toMs)
-              intervals[0] = makeInterval(fromMs, middleMs, models, price, most)
-              push(intervals, makeInterval(middleMs, toMs, models, price, most))
-              continue
+          const look = (isRough: boolean): number => {
+            while (intervals.length > 0) {
+              const top = intervals[0]!
+              const { fromMs, models, most, price, state, toMs } = top
+              const isNarrow = toMs <= fromMs * (1 + narrow)
+              if (most <= best || (isRough && isNarrow && state === "least") || (state === "whole" && toMs <= fromMs * (1 + narrowest))) break
+              if (state === "whole" || (state === "least" && !isNarrow)) {
+                const middleMs = Math.sqrt(fromMs * toMs)
+                intervals[0] = makeInterval(fromMs, middleMs, models, price, most)
+                push(intervals, makeInterval(middleMs, toMs, models, price, most))
+                continue
+              }
+              looks.value(top, values.demands, values.memory[gpuClass]!, memory)
+              if (state === "old") {
+                top.most = Math.min(most, looks.look(top, price).most)
+                top.state = "priced"
+              } else if (state === "priced") looks.lower(top)
+              else search(top)
+              sink(intervals)
             }
-            looks.value(top, values.demands, values.memory[gpuClass]!, memory)
-            if (state === "old") {
-              top.most = Math.min(most, looks.look(top, price).most)
-              top.state = "priced"
-            } else if (state === "priced") looks.lower(top)
-            else search(top)
-            sink(intervals)
+            return intervals[0]?.most ?? 0
           }
-          const contents = found.filter(({ worth }) => worth > best * (1 - near)).sort((a, b) => b.worth - a.worth).slice(0, mostTold).map(({ content }) => content)
-          return { worth: intervals[0]?.most ?? 0, contents }
+          return {
+            roughly: () => look(true),
+            most: () => {
+              for (const content of known) {
+                const worth = worthOf(content, values)
+                if (worth <= best) continue
+                best = worth
+                found[0] = { content, worth }
+              }
+              const worth = look(false)
+              const contents = found.filter((each) => each.worth > best * (1 - near)).sort((one, other) => other.worth - one.worth).slice(0, mostTold).map(({ content }) => content)
+              return { worth, contents }
+            }
+          }
         }
       }
     })

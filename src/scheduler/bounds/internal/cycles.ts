@@ -13,6 +13,9 @@ export interface Interval extends Batches {
   /** By batch: what it counts for in the shortest cycle, and how many items it has. */
   readonly parts: Float64Array
   readonly items: Int32Array
+  /** Batches that are best at some price of time, model after model: where those of each of `models` begin, and where all end. */
+  readonly hulls: Int32Array
+  readonly hullBegins: Int32Array
   /** The price of time that proves most, as far as is known, and what is proved: an upper bound, whatever the price. */
   price: number
   most: number
@@ -43,10 +46,10 @@ export interface Looks {
   readonly lower: (interval: Interval) => void
 }
 
-export const makeLooks = (demands: number, places: number): Looks => {
+export const makeLooks = (places: number): Looks => {
   let worths = new Float64Array(1024)
-  const gains = new Float64Array(demands)
-  const times = new Float64Array(demands)
+  const gains = new Float64Array(places + 1)
+  const times = new Float64Array(places + 1)
   const value: Looks["value"] = ({ begins, models, parts }, values, memoryPrice, memory) => {
     if (parts.length > worths.length) worths = new Float64Array(2 * parts.length)
     for (let n = 0; n < models.length; n++) {
@@ -55,37 +58,43 @@ export const makeLooks = (demands: number, places: number): Looks => {
       for (let batch = begins[n]!, end = begins[n + 1]!; batch < end; batch++) worths[batch] = own * parts[batch]! - fixed
     }
   }
-  const look: Looks["look"] = (interval, price) => {
-    const { begins, models } = interval
+  const look: Looks["look"] = ({ hullBegins, hulls, models, times: all }, price) => {
+    // Those that gain most, one more than there are places, in ascending order.
     let count = 0
     for (let n = 0; n < models.length; n++) {
       let gain = 0
       let time = 0
-      for (let batch = begins[n]!, end = begins[n + 1]!; batch < end; batch++) {
-        const net = worths[batch]! - price * interval.times[batch]!
+      for (let h = hullBegins[n]!, end = hullBegins[n + 1]!; h < end; h++) {
+        const batch = hulls[h]!
+        const net = worths[batch]! - price * all[batch]!
         if (net <= gain) continue
         gain = net
-        time = interval.times[batch]!
+        time = all[batch]!
       }
-      if (gain === 0) continue
-      gains[count] = gain
-      times[count++] = time
+      if (gain === 0 || (count > places && gain <= gains[0]!)) continue
+      let at = count > places ? 0 : count++
+      if (at === 0) {
+        for (; at + 1 < count && gains[at + 1]! < gain; at++) {
+          gains[at] = gains[at + 1]!
+          times[at] = times[at + 1]!
+        }
+      } else {
+        for (; at > 0 && gains[at - 1]! > gain; at--) {
+          gains[at] = gains[at - 1]!
+          times[at] = times[at - 1]!
+        }
+      }
+      gains[at] = gain
+      times[at] = time
     }
-    let placePrice = 0
-    while (count > places) {
-      let least = 0
-      for (let n = 1; n < count; n++) if (gains[n]! < gains[least]!) least = n
-      placePrice = gains[least]!
-      gains[least] = gains[--count]!
-      times[least] = times[count]!
-    }
+    const isCrowded = count > places
     let most = price
     let time = 0
-    for (let n = 0; n < count; n++) {
+    for (let n = isCrowded ? 1 : 0; n < count; n++) {
       most += gains[n]!
       time += times[n]!
     }
-    return { most, time, placePrice }
+    return { most, time, placePrice: isCrowded ? gains[0]! : 0 }
   }
   /** What prices prove is convex, and its slope is the time that is left. */
   const lower: Looks["lower"] = (interval) => {
@@ -117,6 +126,20 @@ export const makeLooks = (demands: number, places: number): Looks => {
     interval.most = Math.min(interval.most, least)
   }
   return { worths: () => worths, value, look, lower }
+}
+
+/** The places of batches from `begin` on, ascending in time and parts, that are worth most at some price of time, whatever a part is worth; they are put to `hulls`. */
+export const addHull = (times: ReadonlyArray<number>, parts: ReadonlyArray<number>, begin: number, hulls: Array<number>): void => {
+  const first = hulls.length
+  for (let batch = begin; batch < times.length; batch++) {
+    while (hulls.length > first + 1) {
+      const [before, last] = [hulls.at(-2)!, hulls.at(-1)!]
+      // The last is above the line between its neighbours, or is never best.
+      if ((parts[last]! - parts[before]!) * (times[batch]! - times[before]!) > (parts[batch]! - parts[before]!) * (times[last]! - times[before]!)) break
+      hulls.pop()
+    }
+    hulls.push(batch)
+  }
 }
 
 /** Of a heap by `most`, the largest first: puts one more into it. */
