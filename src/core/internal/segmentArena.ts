@@ -1,9 +1,9 @@
 /**
- * A `TensorArena` over one piece of memory, shared with runners or not: a buddy allocator with a small stock of ready slots per size in front
+ * A `TensorArena` over one piece of memory, shared with runners or not: an allocator of runs of KiB, with a small stock of ready slots per size in front
  * of it, so that the usual request costs neither a split nor a new view.
  */
 import type { LentPart, TensorArena, TensorSlot } from "../TensorArena.js"
-import { makeBuddy } from "./buddy.js"
+import { classOf, makeSegregatedFit } from "./segregatedFit.js"
 
 /** Smallest slot. */
 const unitBytes = 1024
@@ -15,11 +15,7 @@ interface PooledSlot extends TensorSlot {
   live: boolean
 }
 
-/** Order of the smallest block that holds so many bytes. */
-const orderOf = (byteLength: number): number => {
-  const units = Math.max(1, Math.ceil(byteLength / unitBytes))
-  return units === 1 ? 0 : 32 - Math.clz32(units - 1)
-}
+const unitsOf = (byteLength: number): number => Math.max(1, Math.ceil(byteLength / unitBytes))
 
 /** The piece of its memory that an arena allocates in; offsets of slots count from the beginning of the memory. */
 interface ArenaPlace {
@@ -33,18 +29,17 @@ interface ArenaPlace {
 
 export const makeSegmentArena = (memory: ArrayBufferLike, place: ArenaPlace = {}): TensorArena => {
   const { fd, offset: placeOffset = 0 } = place
-  const buddy = makeBuddy(Math.floor((place.byteLength ?? memory.byteLength - placeOffset) / unitBytes))
+  const runs = makeSegregatedFit(Math.floor((place.byteLength ?? memory.byteLength - placeOffset) / unitBytes))
   const lent = new Set<LentPart>()
-  const capacityBytes = buddy.units * unitBytes
-  const stocks = Array.from({ length: buddy.orders }, (_, order) => ({
-    slots: [] as Array<PooledSlot>,
-    limit: Math.min(stockSlots, Math.floor((capacityBytes * stockPart) / (unitBytes * 2 ** order)))
-  }))
+  const capacityBytes = runs.units * unitBytes
+  /** By class of the size in units: slots are rounded up to the classes' least, so that those of one class are alike. */
+  const stocks = Array.from({ length: classOf(Math.max(1, runs.units)) + 1 }, (): Array<PooledSlot> => [])
   let used = 0
 
-  const makeSlot = (unit: number, order: number): PooledSlot => {
-    const byteLength = unitBytes * 2 ** order
-    const { limit, slots } = stocks[order]!
+  const makeSlot = (unit: number, units: number): PooledSlot => {
+    const byteLength = unitBytes * units
+    const slots = stocks[classOf(units)]!
+    const limit = Math.min(stockSlots, Math.floor((capacityBytes * stockPart) / byteLength))
     const slot: PooledSlot = {
       bytes: new Uint8Array(memory, placeOffset + unit * unitBytes, byteLength),
       offset: placeOffset + unit * unitBytes,
@@ -54,17 +49,17 @@ export const makeSegmentArena = (memory: ArrayBufferLike, place: ArenaPlace = {}
         slot.live = false
         used -= byteLength
         if (slots.length < limit) slots.push(slot)
-        else buddy.free(unit, order)
+        else runs.free(unit, units)
       }
     }
     return slot
   }
-  /** Gives all stocks back, so that their blocks can join. */
+  /** Gives all stocks back, so that their runs can join. */
   const clearStocks = (): void => {
-    stocks.forEach(({ slots }, order) => {
-      for (const slot of slots) buddy.free((slot.offset - placeOffset) / unitBytes, order)
+    for (const slots of stocks) {
+      for (const slot of slots) runs.free((slot.offset - placeOffset) / unitBytes, slot.bytes.length / unitBytes)
       slots.length = 0
-    })
+    }
   }
 
   const usedBytes = (): number => {
@@ -72,25 +67,25 @@ export const makeSegmentArena = (memory: ArrayBufferLike, place: ArenaPlace = {}
     for (const part of lent) sum += part.usedBytes
     return sum
   }
-  /** First unit of a free block, or -1. */
-  const take = (order: number): number => {
-    const unit = buddy.allocate(order)
+  /** First unit of a free run, or -1. */
+  const take = (units: number): number => {
+    const unit = runs.allocate(units)
     if (unit >= 0) return unit
     clearStocks()
-    return buddy.allocate(order)
+    return runs.allocate(units)
   }
   const lend = (byteLength: number): LentPart | undefined => {
     if (!(byteLength >= 0 && byteLength <= capacityBytes)) return undefined
-    const order = orderOf(byteLength)
-    const unit = take(order)
+    const units = unitsOf(byteLength)
+    const unit = take(units)
     if (unit < 0) return undefined
     const part: LentPart = {
       offset: placeOffset + unit * unitBytes,
-      byteLength: unitBytes * 2 ** order,
+      byteLength: unitBytes * units,
       usedBytes: 0,
       release: () => {
         if (!lent.delete(part)) throw new Error("part of the tensor memory released twice")
-        buddy.free(unit, order)
+        runs.free(unit, units)
       }
     }
     lent.add(part)
@@ -102,17 +97,17 @@ export const makeSegmentArena = (memory: ArrayBufferLike, place: ArenaPlace = {}
     usedBytes,
     allocate: (byteLength) => {
       if (!(byteLength >= 0 && byteLength <= capacityBytes)) return undefined
-      const order = orderOf(byteLength)
-      const ready = stocks[order]?.slots.pop()
+      const units = runs.rounded(unitsOf(byteLength))
+      const ready = stocks[classOf(units)]?.pop()
       if (ready !== undefined) {
         ready.live = true
         used += ready.bytes.length
         return ready
       }
-      const unit = take(order)
+      const unit = take(units)
       if (unit < 0) return undefined
-      used += unitBytes * 2 ** order
-      return makeSlot(unit, order)
+      used += unitBytes * units
+      return makeSlot(unit, units)
     },
     ...(fd === undefined ? {} : { shared: { fd, memory, lend } })
   }

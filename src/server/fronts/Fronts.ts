@@ -69,8 +69,11 @@ const regionMessages = (regions: SharedRegions | undefined): ReadonlyArray<ToFro
 /** The system's monotonic clock, which all processes share. */
 const systemMs = (): number => Number(process.hrtime.bigint()) / 1e6
 
-/** Bytes of the part of each of `count` fronts: equal powers of two that leave as much for the agent itself. */
-const partBytes = (capacityBytes: number, count: number): number => 2 ** Math.floor(Math.log2(capacityBytes / (count + 1)))
+/** Parts are whole pages of memory. */
+const partUnitBytes = 4096
+
+/** Bytes of the part of each of `count` fronts: equal parts that leave as much for the agent itself. */
+const partBytes = (capacityBytes: number, count: number): number => Math.floor(capacityBytes / (count + 1) / partUnitBytes) * partUnitBytes
 
 export const make = (options: FrontsOptions): Effect.Effect<Fronts, never, Scope.Scope> =>
   Effect.gen(function*() {

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { TensorSlot } from "../../../src/core/TensorArena.js"
-import { makeBuddy } from "../../../src/core/internal/buddy.js"
 import { makeSegmentArena } from "../../../src/core/internal/segmentArena.js"
 
 /** A run of allocations (bytes) and releases (which live slot, as a part of their number). */
@@ -39,9 +38,8 @@ describe("segmentArena", () => {
       }
       for (const { slot } of live) slot.release()
       assert.strictEqual(arena.usedBytes(), 0)
-      // All pieces have joined again: the largest block there ever was can be lent.
-      const largest = 1024 * 2 ** Math.floor(Math.log2(Math.floor(memory.byteLength / 1024)))
-      assert.isDefined(arena.allocate(largest))
+      // All pieces have joined again.
+      assert.isDefined(arena.allocate(arena.capacityBytes))
     }))
   })
 
@@ -55,6 +53,16 @@ describe("segmentArena", () => {
     assert.isDefined(arena.allocate(0))
   })
 
+  it("holds as many images as there is room for, but for a sixteenth of their size", () => {
+    for (const bytes of [602_112, 1_080_000, 784, 150_528]) {
+      const arena = makeSegmentArena(new ArrayBuffer(64 << 20))
+      let count = 0
+      while (arena.allocate(bytes) !== undefined) count++
+      const kibibytes = Math.ceil(bytes / 1024)
+      assert.isAtLeast(count, Math.floor((64 * 1024) / (kibibytes * (1 + 1 / 16))), `${bytes} bytes`)
+    }
+  })
+
   it("a slot released twice is a defect", () => {
     const slot = makeSegmentArena(new ArrayBuffer(4096)).allocate(10)!
     slot.release()
@@ -66,17 +74,5 @@ describe("segmentArena", () => {
     const first = arena.allocate(3200)!
     first.release()
     assert.strictEqual(arena.allocate(3200), first)
-  })
-})
-
-describe("buddy", () => {
-  it("covers any number of units without gaps", () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 5000 }), (units) => {
-      const buddy = makeBuddy(units)
-      const taken = new Set<number>()
-      for (let unit = buddy.allocate(0); unit >= 0; unit = buddy.allocate(0)) taken.add(unit)
-      assert.strictEqual(taken.size, units)
-      assert.isTrue([...taken].every((unit) => unit < units))
-    }), { numRuns: 30 })
   })
 })
