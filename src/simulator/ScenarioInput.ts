@@ -10,11 +10,10 @@ import type { Model } from "../core/Model.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
 import type { DispatcherOptions } from "../scheduler/DispatcherOptions.js"
 import type { PlannerAlgorithm } from "../scheduler/Planner.js"
-import type { ArrivalSchedule } from "./ArrivalSchedule.js"
-import { makeSchedule, makeTrace } from "./ArrivalSchedule.js"
 import type { Hardware } from "./Hardware.js"
 import { aliased } from "./Hardware.js"
 import type { Arrivals, Scenario } from "./Scenario.js"
+import { arrivalsOfLoad } from "./ScenarioArrivals.js"
 import type { Application, Load, SimulationInput } from "./SimulationInput.js"
 import { defaultSimulation } from "./SimulationInput.js"
 
@@ -51,12 +50,6 @@ const defaultOverheadMs = 0.2
 /** A plan of a handful of models takes some milliseconds. */
 const planningMs = 10
 
-const hash = (text: string): number => {
-  let h = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
-  return h
-}
-
 /** Requests per second at the start. */
 const startRps = (arrivals: Arrivals): number => {
   switch (arrivals.process) {
@@ -69,29 +62,6 @@ const startRps = (arrivals: Arrivals): number => {
     }
     default:
       return arrivals.rateRps ?? arrivals.ratesRps?.[0] ?? 0
-  }
-}
-
-/**
- * When the requests of a load come, from its start; undefined for clients in a closed loop, which decide it themselves. `factor` multiplies rates, and
- * the speed of a trace. The `index`-th load of a scenario has the same times for the same seed wherever it is played.
- * @since 0.1.0
- * @category input
- */
-export const arrivalsOfLoad = (arrivals: Arrivals, index: number, factor: number, seed: number): ArrivalSchedule | undefined => {
-  switch (arrivals.process) {
-    case "closed":
-      return undefined
-    case "trace":
-      return makeTrace(arrivals.timesMs ?? [], { speed: factor, ...(arrivals.repeatMs === undefined ? {} : { repeatMs: arrivals.repeatMs }) })
-    default:
-      return makeSchedule({
-        ratesRps: (arrivals.ratesRps ?? [arrivals.rateRps ?? 0]).map((rate) => rate * factor),
-        periodMs: arrivals.periodMs ?? 20_000,
-        distribution: arrivals.process === "poisson" ? "exp" : arrivals.process,
-        ...(arrivals.cv === undefined ? {} : { cv: arrivals.cv }),
-        seed: seed ^ hash(`load ${index}`)
-      })
   }
 }
 

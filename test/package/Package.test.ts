@@ -108,7 +108,7 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     const wanted = [
       ...Object.values(manifest.exports).flatMap((one) => (typeof one === "string" ? [one] : [one.types, one.default])), ...Object.values(manifest.bin),
       ...["runner", "planner", "front", "webgpu-node-worker"].flatMap((name) => [`dist/${name}.js`, `dist/bin/${name}.js`]),
-      "dist/deno.js", "dist/dev/index.html", "docs/webgpu.md", "README.md", "LICENSE", "resource/demo/glet.json", "resource/profiles/h200/green.json"
+      "dist/bin/load-thread.js", "dist/deno.js", "dist/dev/index.html", "docs/webgpu.md", "README.md", "LICENSE", "resource/demo/glet.json", "resource/profiles/h200/green.json"
     ].map((file) => file.replace(/^\.\//, ""))
     assert.deepStrictEqual(wanted.filter((file) => !files.has(file)), [])
     assert.deepStrictEqual([...files].filter((file) => !/^(dist|docs|examples|resource)\/|^(README|CHANGELOG|LICENSE|package\.json)/.test(file)), [])

@@ -5,7 +5,7 @@
  */
 import type { ArrivalSchedule } from "../../simulator/ArrivalSchedule.js"
 import type { Scenario } from "../../simulator/Scenario.js"
-import { arrivalsOfLoad } from "../../simulator/ScenarioInput.js"
+import { arrivalsOfLoad } from "../../simulator/ScenarioArrivals.js"
 import type { Target } from "./HttpConnection.js"
 import type { LoadResult, LoadStream } from "./LoadGenerator.js"
 import type { StatsReport } from "./StreamStats.js"
