@@ -31,11 +31,13 @@ const wanted = new Set(options.only.split(","))
 const flags = ["--shared-memory", "--executor", options.executor, "--fronts", options.fronts, ...(options.isolation === undefined ? [] : ["--isolation", options.isolation])]
 const shape = [1, 3, 224, 224]
 const pixels = 3 * 224 * 224
+/** No request is to be dropped: what is compared is how tensors travel. */
+const sloMs = 1000
 const rows = []
 const bars = []
 
 const started = async (model, direct) => {
-  const server = await startGlet(model.folder, [...flags, "--shared-memory-direct", direct, "--slo", `${model.name}=${model.sloMs}`])
+  const server = await startGlet(model.folder, [...flags, "--shared-memory-direct", direct, "--slo", `${model.name}=${sloMs}`])
   await modelReady(server.port, model.name, 180_000)
   return server
 }
