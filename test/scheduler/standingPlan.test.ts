@@ -67,6 +67,14 @@ describe("the deployed plan, where the GPUs are too few", () => {
     assert.isDefined(standingPlan(deployed, retuned(0.99), basisOf(overloaded)))
   })
 
+  it("gives way to more on a GPU that nothing is deployed on, as long as all else stays", () => {
+    const two = { ...overloaded, gpus: gpusOf(2) }
+    const idle = { ...deployed, gpus: [...deployed.gpus, { gpu: two.gpus[1]!.id, type: "test", glets: [] }] }
+    const copied = (of: Plan): Plan => ({ ...of, gpus: [...of.gpus.slice(0, 1), { ...replaced(deployed, 0.05).gpus[0]!, gpu: two.gpus[1]!.id }] })
+    assert.isUndefined(standingPlan(idle, copied(idle), basisOf(two)))
+    assert.isDefined(standingPlan(idle, copied(replaced(idle)), basisOf(two)), "closed and opened again for a twentieth")
+  })
+
   it("gives way to one that carries all, that has a model it has not, of another planner, or where it breaks a rule", () => {
     const answer = replaced(deployed)
     assert.isDefined(standingPlan(deployed, answer, basisOf(overloaded)))
@@ -78,6 +86,7 @@ describe("the deployed plan, where the GPUs are too few", () => {
     const shorter = { ...overloaded, demands: overloaded.demands.map((demand) => ({ ...demand, sloMs: 20 })) }
     assert.isUndefined(standingPlan(deployed, answer, basisOf(shorter)), "its objectives are shorter")
     assert.isDefined(standingPlan(deployed, answer, basisOf(shorter, new Map(overloaded.demands.map(({ model }) => [model, 50])))), "only more of them is to be left free")
+    assert.isUndefined(standingPlan(deployed, replaced(deployed, 1.01), basisOf({ ...overloaded, gpus: gpusOf(2) })), "there is one GPU more")
     const gone = { ...overloaded, gpus: gpusOf(2).slice(1) }
     assert.isUndefined(standingPlan(deployed, { ...answer, gpus: [] }, basisOf(gone)), "its GPU is gone")
   })

@@ -16,10 +16,13 @@ const worthChanging = 1.1
 
 const worksOf = ({ assignments, bestEffort }: PlannedGlet): ReadonlyArray<ModelName> => [...assignments, ...bestEffort].map(({ model }) => model)
 
-/** Whether all glets of the plan are deployed, with their models. */
-const isThere = (plan: Plan, deployed: Plan): boolean => {
+/** Whether the plan leaves all that is deployed where it is, and loads models only on GPUs that have none. */
+const disturbsNothing = (plan: Plan, deployed: Plan): boolean => {
   const there = new Map(gletsOf(deployed).map(({ glet }) => [glet.id, new Set(worksOf(glet))]))
-  return gletsOf(plan).every(({ glet }) => worksOf(glet).every((model) => there.get(glet.id)?.has(model) === true))
+  const inUse = new Set(gletsOf(deployed).map(({ gpu }) => gpu.gpu))
+  const stays = new Set(gletsOf(plan).map(({ glet }) => glet.id))
+  return gletsOf(plan).every(({ glet, gpu }) => !inUse.has(gpu.gpu) || worksOf(glet).every((model) => there.get(glet.id)?.has(model) === true)) &&
+    gletsOf(deployed).every(({ glet }) => stays.has(glet.id))
 }
 
 const modelsOf = (plan: Plan): ReadonlySet<ModelName> => new Set(gletsOf(plan).flatMap(({ glet }) => worksOf(glet)))
@@ -67,14 +70,17 @@ const restate = (deployed: Plan, answer: Plan, problem: PlanProblem): Plan => {
 }
 
 /**
- * The deployed plan, restated, where it is to stay instead of an answer that does not carry all that is asked for either. Undefined: the answer is to be deployed. So it is if it
- * has a model that is on no glet yet, if the deployed plan breaks a rule by now, and if it carries clearly more, or more without anything to be loaded.
+ * The deployed plan, restated, where it is to stay instead of an answer that does not carry all that is asked for either. Undefined: the answer is to be deployed. So it is if there is
+ * a GPU that the deployed plan does not know, or a model that is on no glet yet; if the deployed plan breaks a rule by now; and if the answer carries clearly more, or more without
+ * disturbing what serves.
  */
 export const standingPlan = (deployed: Plan, answer: Plan, { asked, needed, objectives, problem }: Pick<PlanBasis, "asked" | "needed" | "objectives" | "problem">): Plan | undefined => {
   if (deployed.generation === 0 || deployed.planner !== answer.planner || leastPart(answer, asked) >= nearlyAll) return undefined
+  const known = new Set(deployed.gpus.map(({ gpu }) => gpu))
+  if (problem.gpus.some(({ id }) => !known.has(id))) return undefined
   const placed = modelsOf(deployed)
   for (const model of modelsOf(answer)) if (!placed.has(model)) return undefined
-  const worth = isThere(answer, deployed) ? 1 : worthChanging
+  const worth = disturbsNothing(answer, deployed) ? 1 : worthChanging
   const isBetter = [needed, asked].some((rates) => leastPart(answer, rates) > worth * leastPart(deployed, rates) + 1e-9)
   if (isBetter) return undefined
   const standing = restate(deployed, answer, problem)
