@@ -5,7 +5,6 @@
  * of that: time or places that are left over, a model that gains and is not taken, a batch that gains less. Depth first, models that gain most come first, and what
  * has lost so much that it is worth no more than the best is not followed. Prices near the best ones leave little to look at.
  */
-
 import { relativeSlack } from "./slack.js"
 
 /** Batches by model: those of the n-th stand from `begins[n]` to `begins[n + 1]`, and take so much of the time. */
