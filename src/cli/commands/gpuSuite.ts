@@ -207,7 +207,10 @@ export const gpuSuite = (args: GpuSuiteArgs): Effect.Effect<void, unknown> =>
     const log = path.join(folder, "servers.log")
     const host: SuiteHost = {
       zoo: args.gpuSuite, profiles: args.profiles ?? path.join(folder, "profiles"), readyWithinMs,
-      serve: args.emulate === undefined ? ["--executor", "cuda"] : ["--executor", "emulated", "--emulate", args.emulate],
+      serve: [
+        ...(args.emulate === undefined ? ["--executor", "cuda"] : ["--executor", "emulated", "--emulate", args.emulate]),
+        ...(args.sharedMemoryDirect === undefined ? [] : ["--shared-memory-direct", args.sharedMemoryDirect])
+      ],
       log: (line) => fs.appendFileSync(log, `${line}\n`)
     }
     note(`the servers' messages go to ${log}`)

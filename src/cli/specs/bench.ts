@@ -1,5 +1,6 @@
 import { commandSpec } from "../CommandSpec.js"
 import { backend, json, seed, server } from "./internal/flags.js"
+import { serve } from "./serve.js"
 import { simulate } from "./simulate.js"
 
 /** What `glet bench` takes. @since 0.1.0 @category commands */
@@ -25,6 +26,7 @@ export const bench = commandSpec({
     emulate: { kind: "text", placeholder: "FILE", description: "For --gpu-suite: replay a profile instead of using the GPU." },
     profile: { ...simulate.flags.profile, description: "For --gpu-suite: the profile whose simulated peak is where each search begins." },
     profiles: backend.profiles,
+    sharedMemoryDirect: { ...serve.flags.sharedMemoryDirect, description: "For --gpu-suite with --body shared: whether glets read and write large tensors in the client's memory themselves (as `glet serve` has it)." },
     output: { kind: "text", placeholder: "FILE", description: "For --gpu-suite: where results go, a line each; what is there is not measured again (default: gpu-suite.jsonl)." },
     precision: { ...simulate.flags.precision, default: 5, description: "For --find-peak: how closely the peak is found." },
     n: { kind: "integer", placeholder: "N", min: 1, max: 1_000_000_000, description: "Requests to count (default: as many as --duration holds)." },
