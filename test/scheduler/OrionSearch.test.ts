@@ -11,7 +11,8 @@ import { climb } from "../../src/scheduler/internal/search/climb.js"
 import { directionOf } from "../../src/scheduler/internal/search/direction.js"
 import { makeGpuSolver } from "../../src/scheduler/internal/search/gpuState.js"
 import { makeSearchSpace } from "../../src/scheduler/internal/search/searchSpace.js"
-import { orion } from "../../src/scheduler/planners/Orion.js"
+import { regroup } from "../../src/scheduler/internal/search/regroup.js"
+import { orion, orionWith } from "../../src/scheduler/planners/Orion.js"
 import { makeTaskSet } from "../../bench/lib/taskSets.js"
 import { demandOf, gpusOf, latencyOf, mb, problemOf, problems } from "./problems.js"
 
@@ -81,6 +82,17 @@ describe("large sets", () => {
       }
     }, patience)
   }
+
+  it("come to no more with ten times the effort", () => {
+    const thorough = orionWith(regroup)
+    const costWith = (effort: number): number => {
+      const problem = makeTaskSet({ seed: 2, models: 50, loadGpus: 10, gpus: 20, types: 2, options: { effort } })
+      const { gpus } = Either.getOrThrow(thorough.plan(problem))
+      return gpus.reduce((sum, { glets }, at) => sum + (glets.length > 0 ? problem.gpus[at]!.cost ?? 1 : 0), 0)
+    }
+    // What it begins with ends at 12.4 there.
+    assert.isAtMost(costWith(10), costWith(1))
+  }, patience)
 
   it("keep nearly all glets where they are when one rate changes", () => {
     const problem = makeTaskSet({ seed: 3, models: 60, loadGpus: 40, gpus: 60, types: 1, options: { effort: 0.3 } })

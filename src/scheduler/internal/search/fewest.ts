@@ -166,5 +166,9 @@ export const fewest = (space: SearchSpace, solver: GpuSolver, asIs: FewestReques
   const { bound, direction } = request
   const asked = countAsked(direction)
   if (space.kinds.length === 1 && asked * bound.gpus <= climbedUpTo) return climbUpward(space, solver, request)
-  return buildAndShrink(space, solver, request)
+  const found = buildAndShrink(space, solver, request)
+  if (request.effort <= 1) return found
+  // More effort begins elsewhere, and may end there: it is never to come to more than the usual one does.
+  const usual = buildAndShrink(space, solver, { ...request, effort: 1, regroup: undefined })
+  return costOf(space, usual?.states) < costOf(space, found?.states) ? usual : found
 }
