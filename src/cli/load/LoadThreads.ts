@@ -59,20 +59,15 @@ export const usualThreads = (): number => Math.max(1, Math.min(4, Math.floor(os.
 
 type ThreadResult = Extract<ThreadMessage, { readonly kind: "result" }>
 
-const run = (load: ThreadLoad, signal: AbortSignal, onProgress: (elapsedMs: number, requests: number) => void): Promise<ThreadResult> =>
+/** What the thread counted. Rejects where it ends before. */
+const resultOf = (worker: Worker, onProgress: (elapsedMs: number, requests: number) => void): Promise<ThreadResult> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(entry(), { workerData: load })
-    const stop = (): void => worker.postMessage("stop")
-    signal.addEventListener("abort", stop)
     worker.on("message", (message: ThreadMessage) => {
       if (message.kind === "progress") return onProgress(message.elapsedMs, message.requests)
       resolve(message)
     })
     worker.once("error", reject)
-    worker.once("exit", (code) => {
-      signal.removeEventListener("abort", stop)
-      reject(new Error(`a thread of the client ended with ${code}`))
-    })
+    worker.once("exit", (code) => reject(new Error(`a thread of the client ended with ${code}`)))
   })
 
 /** Only a server that no thread heard of any more is silent. */
@@ -84,11 +79,11 @@ const silentForAll = ([first, ...others]: ReadonlyArray<ThreadResult>): Readonly
     return [{ ...silence, sinceMs: Math.min(...all.map(({ sinceMs }) => sinceMs)), exchanges: all.reduce((sum, { exchanges }) => sum + exchanges, 0) }]
   })
 
-const merged = (results: ReadonlyArray<ThreadResult>, slosMs: ReadonlyArray<number | undefined>): LoadResult => {
+const merged = (results: ReadonlyArray<ThreadResult>): LoadResult => {
   const sendLag = new LatencyHistogram()
   for (const result of results) sendLag.merge(result.sendLag)
   return {
-    streams: slosMs.map((sloMs, i) => {
+    streams: results[0]!.streams.map(({ sloMs }, i) => {
       const stats = new StreamStats(sloMs)
       for (const { streams } of results) stats.merge(streams[i]!)
       return { stats, windows: [stats] }
@@ -104,20 +99,32 @@ const merged = (results: ReadonlyArray<ThreadResult>, slosMs: ReadonlyArray<numb
 export interface ThreadsOptions extends Omit<ThreadLoad, "share" | "startAtMs"> {
   readonly threads: number
   readonly signal: AbortSignal
-  /** Objectives of the streams, in their order. */
-  readonly slosMs: ReadonlyArray<number | undefined>
   readonly onProgress: (elapsedMs: number, requests: number) => void
 }
 
 /** Plays a scenario by several threads. Connections are divided among them. @since 0.1.0 @category threads */
-export const runThreads = async ({ onProgress, signal, slosMs, threads, ...load }: ThreadsOptions): Promise<LoadResult> => {
+export const runThreads = async ({ onProgress, signal, threads, ...load }: ThreadsOptions): Promise<LoadResult> => {
   const startAtMs = Date.now() + startMs
+  const file = entry()
   const requests = new Array<number>(threads).fill(0)
   const options = { ...load.options, connections: Math.max(1, Math.ceil(load.options.connections / threads)) }
-  const results = await Promise.all(requests.map((_, index) =>
-    run({ ...load, options, share: { index, of: threads }, startAtMs }, signal, (elapsedMs, ended) => {
-      requests[index] = ended
-      onProgress(elapsedMs, requests.reduce((sum, each) => sum + each, 0))
-    })))
-  return merged(results, slosMs)
+  const workers = requests.map((_, index) => {
+    const workerData: ThreadLoad = { ...load, options, share: { index, of: threads }, startAtMs }
+    return new Worker(file, { workerData })
+  })
+  const stop = (): void => {
+    for (const worker of workers) worker.postMessage("stop")
+  }
+  signal.addEventListener("abort", stop)
+  try {
+    return merged(await Promise.all(workers.map((worker, index) =>
+      resultOf(worker, (elapsedMs, ended) => {
+        requests[index] = ended
+        onProgress(elapsedMs, requests.reduce((sum, each) => sum + each, 0))
+      }))))
+  } finally {
+    signal.removeEventListener("abort", stop)
+    // Where one has failed the others still send.
+    await Promise.all(workers.map((worker) => worker.terminate()))
+  }
 }

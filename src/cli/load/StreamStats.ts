@@ -40,6 +40,7 @@ const total = (counts: ReadonlyMap<string, number>): number => {
 
 /** What was counted, as it passes between threads. @since 0.1.0 @category stats */
 export interface StreamCounts {
+  readonly sloMs: number | undefined
   readonly latency: LatencyCounts
   readonly dropped: ReadonlyMap<string, number>
   readonly failed: ReadonlyMap<string, number>

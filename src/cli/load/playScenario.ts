@@ -11,11 +11,10 @@ import { CliError } from "../CliError.js"
 import { makeProgress, ms, note, percent } from "../internal/terminal.js"
 import type { Target } from "./HttpConnection.js"
 import type { Silence } from "./ServerPool.js"
-import { runLoad } from "./LoadGenerator.js"
 import { runThreads } from "./LoadThreads.js"
 import { untilSignal } from "./untilSignal.js"
 import type { LoadReport, ScenarioLoadOptions } from "./ScenarioLoad.js"
-import { loadReports, scenarioStreams, worstMissed } from "./ScenarioLoad.js"
+import { loadReports, worstMissed } from "./ScenarioLoad.js"
 
 /** A client that sends so late at the 99th percentile is part of what it measures, ms. @since 0.1.0 @category scenarios */
 export const lateMs = 1
@@ -47,23 +46,12 @@ export const playScenario = (scenario: Scenario, options: PlayOptions): Effect.E
   Effect.suspend(() => {
     const { connections, durationMs, factor, requests, target, threads, timeoutMs } = options
     const progress = makeProgress(5000)
-    const show = (elapsedMs: number, ended: number): void =>
-      progress.show(`${factor.toPrecision(3)} times the load, ${(elapsedMs / 1000).toFixed(0)} s: ${ended} requests ended`)
-    const streams = scenarioStreams(scenario, { ...options, requestsFor: (model) => requests.get(model)! })
-    const playing = threads === 1
-      ? untilSignal((signal) =>
-        runLoad({
-          target, connections, timeoutMs, precise: true, windowMs: Infinity, signal,
-          onTick: (elapsedMs, stats) => show(elapsedMs, stats.reduce((sum, stream) => sum + stream.requests, 0))
-        }, streams)
-      )
-      : untilSignal((signal) =>
-        runThreads({
-          scenario, threads, factor, requests, signal, seed: options.seed, warmUpMs: options.warmUpMs, durationMs, options: { target, connections, timeoutMs },
-          slosMs: streams.map(({ sloMs }) => sloMs), onProgress: show
-        })
-      )
-    return playing.pipe(
+    return untilSignal((signal) =>
+      runThreads({
+        scenario, threads, factor, requests, signal, seed: options.seed, warmUpMs: options.warmUpMs, durationMs, options: { target, connections, timeoutMs },
+        onProgress: (elapsedMs, ended) => progress.show(`${factor.toPrecision(3)} times the load, ${(elapsedMs / 1000).toFixed(0)} s: ${ended} requests ended`)
+      })
+    ).pipe(
       Effect.ensuring(Effect.sync(() => progress.clear())),
       Effect.flatMap((result) => {
         if (result.elapsedMs < 0.9 * durationMs) return Effect.fail(new CliError({ reason: "failed", problem: "it was ended before it was measured" }))

@@ -5,7 +5,7 @@
 import * as fs from "node:fs"
 import type { ClientObject } from "../../core/ClientMemory.js"
 import type { ClientFile } from "../../core/internal/directParts.js"
-import { textOf } from "../../core/internal/loadFailure.js"
+import { shrunk, transferProblem, transferSync } from "../../link/clientFile.js"
 
 /** A region as a device finds it. */
 export interface DeviceRegion {
@@ -16,8 +16,6 @@ export interface DeviceRegion {
 
 /** Makes the first bytes of a file known to the device. Rejects where it cannot, or need not. */
 export type LockFile = (fd: number, byteLength: number) => Promise<DeviceRegion>
-
-const shrunk = "is shorter than when it was registered: its owner has shrunk it"
 
 export class RegionFile implements ClientFile {
   private users = 1
@@ -58,11 +56,17 @@ export class RegionFile implements ClientFile {
   }
 
   read(bytes: Uint8Array, position: number): string | undefined {
-    return this.move("read", bytes, position)
+    return transferSync("read", this.fd, bytes, position)
   }
 
   write(bytes: Uint8Array, position: number): string | undefined {
-    return this.move("written", bytes, position)
+    try {
+      // To write behind its end would make it longer.
+      if (fs.fstatSync(this.fd).size < position + bytes.length) return shrunk
+    } catch (error) {
+      return transferProblem("write", error)
+    }
+    return transferSync("write", this.fd, bytes, position)
   }
 
   retain(): void {
@@ -80,22 +84,6 @@ export class RegionFile implements ClientFile {
   forget(): void {
     this.isForgotten = true
     this.release()
-  }
-
-  private move(what: "read" | "written", bytes: Uint8Array, position: number): string | undefined {
-    try {
-      // To write behind its end would make it longer.
-      if (what === "written" && fs.fstatSync(this.fd).size < position + bytes.length) return shrunk
-      for (let done = 0; done < bytes.length;) {
-        const left = bytes.length - done
-        const count = what === "read" ? fs.readSync(this.fd, bytes, done, left, position + done) : fs.writeSync(this.fd, bytes, done, left, position + done)
-        if (count === 0) return shrunk
-        done += count
-      }
-      return undefined
-    } catch (error) {
-      return `cannot be ${what}: ${textOf(error)}`
-    }
   }
 }
 

@@ -5,13 +5,14 @@
  * u32 model | u32 offset of the slot / 64 | u32 bytes of the slot / 64 | u32 items | u32 flags | u32 priority | f64 arrivedMs | f64 timeoutMs
  *           | u32 symbols | u32 idBytes                                                                                            48 bytes
  * + symbols x i32 value of an input symbol
- * + with the flag direct: u32 count + count x (u32 side: 0 inputs, 1 outputs | u32 index | u32 region | f64 position)         20 bytes each
+ * + with the flag direct: u32 count + count x tensor as in link/directTensor.ts
  * + idBytes of UTF-8
  * ```
  */
 import type { DirectTensor } from "../../core/ClientMemory.js"
 import type { InferRequest } from "../../core/Request.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
+import { directTensorBytes, readDirectTensor, writeDirectTensor } from "../../link/directTensor.js"
 import { MalformedFrame } from "../../link/frameReader.js"
 import type { FrameWriter } from "../../link/frameWriter.js"
 import { FrontFrame } from "./protocol.js"
@@ -22,7 +23,6 @@ const timeoutFlag = 1
 const priorityFlag = 2
 const bestEffortFlag = 4
 const directFlag = 8
-const directBytes = 20
 /** An id is for logs: so much of it is enough. */
 const maxIdBytes = 256
 
@@ -37,7 +37,7 @@ const idOf = (id: string | undefined): Buffer | undefined => {
 export const writeOffer = (writer: FrameWriter, id: number, number: number, request: InferRequest): void => {
   const { arrivedAtMs, bindings, direct, id: name, items, priority, serviceClass, slot, timeoutMs } = request
   const nameBytes = idOf(name)
-  const directLength = direct === undefined ? 0 : 4 + directBytes * direct.length
+  const directLength = direct === undefined ? 0 : 4 + directTensorBytes * direct.length
   const at = writer.begin(FrontFrame.offer, id, headBytes + 4 * bindings.length + directLength + (nameBytes?.length ?? 0), 0)
   const { buffer } = writer
   buffer.writeUInt32LE(number, at)
@@ -57,12 +57,7 @@ export const writeOffer = (writer: FrameWriter, id: number, number: number, requ
   for (const value of bindings) next = buffer.writeInt32LE(value, next)
   if (direct !== undefined) {
     next = buffer.writeUInt32LE(direct.length, next)
-    for (const { index, position, region, side } of direct) {
-      buffer.writeUInt32LE(side === "inputs" ? 0 : 1, next)
-      buffer.writeUInt32LE(index, next + 4)
-      buffer.writeUInt32LE(region, next + 8)
-      next = buffer.writeDoubleLE(position, next + 12)
-    }
+    for (const tensor of direct) next = writeDirectTensor(buffer, next, tensor)
   }
   nameBytes?.copy(buffer, next)
 }
@@ -82,15 +77,7 @@ interface Offer {
 }
 
 const readDirect = (bytes: Buffer, at: number, count: number): ReadonlyArray<DirectTensor> =>
-  Array.from({ length: count }, (_, i) => {
-    const from = at + directBytes * i
-    return {
-      side: bytes.readUInt32LE(from) === 0 ? "inputs" : "outputs",
-      index: bytes.readUInt32LE(from + 4),
-      region: bytes.readUInt32LE(from + 8),
-      position: bytes.readDoubleLE(from + 12)
-    }
-  })
+  Array.from({ length: count }, (_, i) => readDirectTensor(bytes, at + directTensorBytes * i))
 
 const noBindings: ReadonlyArray<number> = []
 /** Its front gives it back. */
@@ -111,7 +98,7 @@ export const readOffer = (
   const directAt = start + headBytes + 4 * symbols
   const hasDirect = (flags & directFlag) !== 0
   const direct = hasDirect && directAt + 4 <= end ? bytes.readUInt32LE(directAt) : 0
-  if (length !== headBytes + 4 * symbols + (hasDirect ? 4 + directBytes * direct : 0) + idBytes) throw new MalformedFrame(`an offer has ${length} bytes`)
+  if (length !== headBytes + 4 * symbols + (hasDirect ? 4 + directTensorBytes * direct : 0) + idBytes) throw new MalformedFrame(`an offer has ${length} bytes`)
   const offset = bytes.readUInt32LE(start + 4) * unit
   const byteLength = bytes.readUInt32LE(start + 8) * unit
   if (offset < part.offset || offset + byteLength > part.offset + part.byteLength) {

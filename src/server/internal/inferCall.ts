@@ -7,6 +7,7 @@
 import type { IncomingMessage } from "node:http"
 import { createGunzip, createInflate } from "node:zlib"
 import type { DirectTensor } from "../../core/ClientMemory.js"
+import type { Transfer } from "../../link/clientFile.js"
 import type { InferRequest } from "../../core/Request.js"
 import { ExecutionFailed, InvalidRequest, ModelUnavailable, RequestDropped } from "../../core/RequestError.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
@@ -24,7 +25,7 @@ import { readRequest } from "./readRequest.js"
 import { refuseUnread } from "./refuseUnread.js"
 import type { Reply } from "./reply.js"
 import { sendError, sendResponse } from "./send.js"
-import { copyShared, type SharedCopy, type Transfer } from "./sharedCopies.js"
+import { copyShared, type SharedCopy } from "./sharedCopies.js"
 
 /**
  * `head`: reading JSON. `tensors`: copying binary data. `sharing`: copying from or to the client's memory. `queued`: with the scheduler. `done`:

@@ -4,6 +4,8 @@
  */
 import * as fs from "node:fs"
 import type { InvalidRequest } from "../../core/RequestError.js"
+import type { Transfer } from "../../link/clientFile.js"
+import { shrunk, transferProblem, transferSync } from "../../link/clientFile.js"
 import { invalid } from "./jsonValue.js"
 import type { SharedRange } from "./sharedRegions.js"
 
@@ -21,32 +23,9 @@ export interface SharedCopy {
 /** Told what went wrong; for small pieces before the call returns. */
 type CopyEnd = (problem: string | undefined) => void
 
-export type Transfer = "read" | "write"
-
-const problemOf = (transfer: Transfer, error: unknown): string =>
-  `cannot be ${transfer === "read" ? "read" : "written"}: ${error instanceof Error ? error.message : String(error)}`
-
-const shrunk = "is shorter than when it was registered: its owner has shrunk it"
-
-const copySync = (transfer: Transfer, fd: number, bytes: Uint8Array, position: number): string | undefined => {
-  try {
-    for (let done = 0; done < bytes.byteLength;) {
-      const left = bytes.byteLength - done
-      const count = transfer === "read"
-        ? fs.readSync(fd, bytes, done, left, position + done)
-        : fs.writeSync(fd, bytes, done, left, position + done)
-      if (count === 0) return shrunk
-      done += count
-    }
-    return undefined
-  } catch (error) {
-    return problemOf(transfer, error)
-  }
-}
-
 const copyAsync = (transfer: Transfer, fd: number, bytes: Uint8Array, position: number, done: number, end: CopyEnd): void => {
   const step = (error: NodeJS.ErrnoException | null, count: number): void => {
-    if (error !== null) end(problemOf(transfer, error))
+    if (error !== null) end(transferProblem(transfer, error))
     else if (count === 0) end(shrunk)
     else if (done + count === bytes.byteLength) end(undefined)
     else copyAsync(transfer, fd, bytes, position, done + count, end)
@@ -57,7 +36,7 @@ const copyAsync = (transfer: Transfer, fd: number, bytes: Uint8Array, position: 
 
 const copyOne = (transfer: Transfer, { bytes, range: { offset, region } }: SharedCopy, end: CopyEnd): void => {
   const position = region.placed.offset + offset
-  if (bytes.byteLength <= syncBytes) end(copySync(transfer, region.fd, bytes, position))
+  if (bytes.byteLength <= syncBytes) end(transferSync(transfer, region.fd, bytes, position))
   else copyAsync(transfer, region.fd, bytes, position, 0, end)
 }
 
