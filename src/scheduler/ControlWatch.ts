@@ -57,6 +57,7 @@ export const watchControl = (
     nowMs, plan, basis,
     measured: () => dispatcher.takeMeasured(),
     outcomes: (model) => dispatcher.outcomesOf(model),
+    overasked: arrivals.overasked,
     plannedMs: arrivals.watch.replan.lastPlanMs,
     holds: holdsWith(plan, basis.problem, basis.profiled),
     options: learning

@@ -64,7 +64,7 @@ export interface MeasuredGlet {
     readonly model: ModelName
     readonly bestEffort: boolean
     readonly executions: number
-    /** Mean over the executions of what each took over what the profile says that it takes alone. */
+    /** Geometric mean over the executions of what each took over what the profile says that it takes alone. */
     readonly ratio: number
     /** Time it had the glet, ms. */
     readonly busyMs: number
@@ -113,6 +113,8 @@ export interface InterferenceView {
   /** Called when it is time to look, and only then. */
   readonly measured: () => ReadonlyArray<MeasuredGlet>
   readonly outcomes: (model: ModelName) => Outcomes
+  /** Models of which more is asked than the plan carries. What they and their neighbours miss is not interference: the plan never promised it. */
+  readonly overasked: ReadonlySet<ModelName>
   /** The deployed plan, what it was made on, and when. */
   readonly plan: Plan
   readonly basis: Pick<PlanBasis, "learned" | "profiled"> & { readonly problem: Pick<PlanProblem, "gpus"> }
@@ -168,21 +170,43 @@ export const watchInterference = (
   return { watch: { lookedMs: nowMs, generation: view.plan.generation, sums, kept, learned }, reason: reasonFor(learned, kept, view) }
 }
 
-const keptSince = ({ kept: before }: InterferenceWatch, { options, outcomes, plan }: InterferenceView, sinceMs: number): ReadonlyMap<ModelName, Kept> => {
+/** Models on GPUs that are asked for more than the plan carries there. */
+const crowdedModels = ({ overasked, plan }: InterferenceView): ReadonlySet<ModelName> => {
+  const crowded = new Set(overasked)
+  for (const { glets } of plan.gpus) {
+    const models = glets.flatMap(({ assignments }) => assignments.map(({ model }) => model))
+    if (models.some((model) => overasked.has(model))) for (const model of models) crowded.add(model)
+  }
+  return crowded
+}
+
+const keptSince = ({ generation, kept: before }: InterferenceWatch, view: InterferenceView, sinceMs: number): ReadonlyMap<ModelName, Kept> => {
+  const { options, outcomes, plan } = view
   const left = 2 ** (-sinceMs / options.missedHalfLifeMs)
+  const crowded = crowdedModels(view)
   const after = new Map<ModelName, Kept>()
   for (const { glet } of gletsOf(plan)) {
     for (const { model } of glet.assignments) {
       if (after.has(model)) continue
       const seen = outcomes(model)
       const old = before.get(model)
+      // What another plan missed is not held against this one.
+      const counted = plan.generation === generation ? old : undefined
       // A replaced model counts from zero again; a new one begins.
       const last = old === undefined ? seen : seen.ended < old.seen.ended ? { ended: 0, kept: 0 } : old.seen
-      const ended = seen.ended - last.ended
-      after.set(model, { seen, ended: left * (old?.ended ?? 0) + ended, missed: left * (old?.missed ?? 0) + ended - (seen.kept - last.kept) })
+      const ended = crowded.has(model) ? 0 : seen.ended - last.ended
+      const missed = crowded.has(model) ? 0 : ended - (seen.kept - last.kept)
+      after.set(model, { seen, ended: left * (counted?.ended ?? 0) + ended, missed: left * (counted?.missed ?? 0) + missed })
     }
   }
   return after
+}
+
+/** The least part of a model's requests that kept their objective lately, as far as the plan promised it; 1 where nothing is known. @since 0.1.0 @category learning */
+export const leastKept = ({ kept }: InterferenceWatch): number => {
+  let least = 1
+  for (const { ended, missed } of kept.values()) if (ended >= 1) least = Math.min(least, Math.max(0, 1 - missed / ended))
+  return least
 }
 
 interface Residual {

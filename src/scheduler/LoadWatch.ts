@@ -75,12 +75,21 @@ export interface LoadView {
   readonly options: ReplanOptions
 }
 
+/** What a look at arrivals says. @since 0.1.0 @category replanning */
+export interface LoadSeen {
+  readonly watch: LoadWatch
+  /** Why to plan now, if at all. */
+  readonly reason: string | undefined
+  /** Latency-critical models of which more is asked than the deployed plan carries. */
+  readonly overasked: ReadonlySet<ModelName>
+}
+
 /**
  * Takes in what arrived, and says why to plan now, if at all.
  * @since 0.1.0
  * @category replanning
  */
-export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: LoadWatch; readonly reason: string | undefined } => {
+export const watchLoad = (watch: LoadWatch, view: LoadView): LoadSeen => {
   const models = [...view.models]
   const counts = new Map<ModelName, number>()
   const counted = new Map(watch.counted)
@@ -116,5 +125,6 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): { readonly watch: L
     loads.push({ model: name, rateRps, neededRps, askedRps, capacityRps: capacityRps.get(name) ?? 0, reserved: reserved.get(name) ?? 0 })
   }
   const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
-  return { watch: { estimator, replan: state, sizes, counted }, reason }
+  const overasked = new Set(loads.filter(({ capacityRps, neededRps }) => neededRps > capacityRps).map(({ model }) => model))
+  return { watch: { estimator, replan: state, sizes, counted }, reason, overasked }
 }

@@ -27,6 +27,8 @@ export interface PlanBasis {
   /** What profiles say, and what the problem takes as learned beyond them. */
   readonly profiled: LatencyModel
   readonly learned: LearnedInterference
+  /** Items per second that arrive, by estimate. */
+  readonly arriving: ReadonlyMap<ModelName, number>
   /** Items per second asked for, head-room included, and `rateToPlanFor`'s mean part by which that was computed. */
   readonly asked: ReadonlyMap<ModelName, number>
   /** Of that, what would be asked for if items came one by one: without the rest, requests of several may be late when many come at once. */
@@ -78,6 +80,7 @@ export const makePlanBasis = (
   return {
     problem: { gpus, options: part > 0 ? { ...options, sparedPart: part } : options, latency: latencyOf(profiled, learned), demands },
     profiled, learned, meanParts,
+    arriving: new Map(models.map(({ name, serviceClass }) => [name, serviceClass === "best-effort" ? 0 : rateOf(name)])),
     objectives: new Map(models.map(({ name, serviceClass, sloMs }) => [name, serviceClass === "best-effort" ? Infinity : sloMs ?? Infinity])),
     asked: ratesOf(bursting), needed: ratesOf(singly)
   }
@@ -149,13 +152,14 @@ function* attemptsLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt, Pl
  * room for requests of several items: some of them are late when many come at once, of those of the other many are all the time. It is made for the items one
  * by one, if all of those fit: each model would have a corner of its own else, too small for its bursts, where they can share what there is.
  *
- * Where no plan carries all that is asked for, the deployed one stays unless another carries clearly more (`standingPlan`).
+ * Where no plan carries all that is asked for, the deployed one stays unless another carries clearly more (`standingPlan`) than it was seen to: `kept` is the
+ * least part of a model's requests that kept their objective under it.
  * @since 0.1.0
  * @category planning
  */
-export function* planLeavingTime(wayMs: number, deployed: Plan = emptyPlan): Generator<Leaving, PlanAttempt, PlanAttempt> {
+export function* planLeavingTime(wayMs: number, deployed: Plan = emptyPlan, kept = 1): Generator<Leaving, PlanAttempt, PlanAttempt> {
   const chosen = yield* attemptsLeavingTime(wayMs)
   if (Either.isLeft(chosen.plan)) return chosen
-  const standing = standingPlan(deployed, chosen.plan.right, chosen.basis)
+  const standing = standingPlan(deployed, chosen.plan.right, chosen.basis, kept)
   return standing === undefined ? chosen : { ...chosen, plan: Either.right(standing) }
 }

@@ -4,10 +4,11 @@
  * Three exponential averages per model. The slow one (10 s) is steady and forgets slowly, so a lull does not take capacity away at once. The fast
  * one (0.5 s) sees a step within a second; it counts only where it exceeds the slow one by more than the scatter of Poisson arrivals explains,
  * so that noise at low rates is not taken for load. The quick one (0.05 s) is of hardly more than the last look. Where it or the fast one exceeds the slow one
- * by far, the rate has stepped up and the fast one is still on its way: then the slow one begins again at what the last look saw, so that the plan that is made
- * for the step is not for half of it, and from there is the mean since the step, until that is longer than it remembers. The last look alone would do for the
- * first plan, but looks scatter: while the slow one was still on its way, for ten seconds and more, every look that chance made the highest so far called
- * for another plan.
+ * by far, the rate has stepped up and the fast one is still on its way: then the slow one begins again with the next look, so that the plan that is made for
+ * the step is not for half of it, and from there is a mean of all since, until that is longer than it remembers. The look that saw the step is left out: the
+ * step came during it, who knows when, and what a client, a network or a host had held back comes at once, as the load that begins does on cold connections: a
+ * tenth of a second held back is a look of twice the rate. One look alone would do for the first plan, but looks scatter: while the slow one was still on its
+ * way, for ten seconds and more, every look that chance made the highest so far called for another plan.
  *
  * @since 0.1.0
  */
@@ -30,7 +31,7 @@ interface ModelRate {
   readonly fastRps: number
   readonly quickRps: number
   readonly slowRps: number
-  /** What the slow one is the mean of at most, ms: the time since the last step. */
+  /** What the slow one is the mean of at most, ms: the time since the last step; 0 right after the look that saw one. */
   readonly steadyMs: number
 }
 
@@ -111,15 +112,17 @@ export const observe = (
     const rate = {
       fastRps: moved(before.fastRps, fastMs, keptAfter(fastMs)),
       quickRps: moved(before.quickRps, quickMs, keptAfter(quickMs)),
-      slowRps: moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), before.steadyMs === Infinity ? 1 : before.steadyMs / steadyMs)),
+      // What one look saw after a step, and chance made less than the rate was before, is no reason to forget that.
+      slowRps: before.steadyMs === 0 && elapsedMs > 0
+        ? Math.max(before.slowRps, lookRps)
+        : moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), before.steadyMs === Infinity ? 1 : before.steadyMs / steadyMs)),
       steadyMs
     }
     const together = itemsPerRequest(model)
     const stepped = elapsedMs > 0 && (isStep(rate, rate.fastRps, fastMs, together) || isStep(rate, rate.quickRps, quickMs, together))
-    rates.set(model, stepped
-      // It came during the look, who knows when: the next one counts more.
-      ? { ...rate, slowRps: Math.max(rate.slowRps, elapsedMs >= quickMs ? lookRps : rate.quickRps), steadyMs: elapsedMs / 2 }
-      : rate)
+    if (!stepped) rates.set(model, rate)
+    // In a long look what was held back before is little.
+    else rates.set(model, elapsedMs > fastMs ? { ...rate, slowRps: Math.max(rate.slowRps, lookRps), steadyMs: elapsedMs / 2 } : { ...rate, steadyMs: 0 })
   }
   return { ...estimator, atMs: estimator.atMs === undefined ? nowMs : Math.max(estimator.atMs, nowMs), rates }
 }
@@ -132,6 +135,8 @@ export const observe = (
 export const estimateRps = (estimator: RateEstimator, model: ModelName, itemsPerRequest = 1): number => {
   const rate = estimator.rates.get(model)
   if (rate === undefined) return 0
-  const { fastRps, slowRps } = rate
+  const { fastRps, slowRps, steadyMs } = rate
+  // How high the step is that was just seen, the next look tells.
+  if (steadyMs === 0) return slowRps
   return Math.max(slowRps, fastRps - scatterRps(fastRps, estimator.options.fastMs, itemsPerRequest))
 }

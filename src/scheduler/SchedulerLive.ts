@@ -31,7 +31,7 @@ import { RequestPath } from "./internal/requestPath.js"
 import { makeStatus } from "./internal/statusReport.js"
 import { sweepDelayMs } from "./internal/sweepDelay.js"
 import type { InterferenceWatchOptions } from "./InterferenceWatch.js"
-import { defaultInterferenceWatch, makeInterferenceWatch } from "./InterferenceWatch.js"
+import { defaultInterferenceWatch, leastKept, makeInterferenceWatch } from "./InterferenceWatch.js"
 import * as LoadWatch from "./LoadWatch.js"
 import { Planner } from "./Planner.js"
 import { PlanThread } from "./PlanThread.js"
@@ -73,7 +73,7 @@ export const defaultSchedulerOptions: SchedulerOptions = {
   replan: defaultReplanOptions,
   restart: defaultRestartOptions,
   learning: defaultInterferenceWatch,
-  controlMs: 200,
+  controlMs: 100,
   retireMs: 10_000,
   latencyModel: ProfileLatencyModel.makeFor,
   defer: undefined
@@ -155,7 +155,7 @@ export const make = (
       get planThread() {
         return planThread?.knows(planner) === true ? planThread : undefined
       },
-      path, nowMs, rateOf, itemsPerRequest, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs,
+      path, nowMs, rateOf, itemsPerRequest, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs, kept: () => leastKept(interference),
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onGivenUp: (error) => {
         runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))

@@ -112,7 +112,7 @@ export const defaultSimulation = {
   replan: defaultReplanOptions,
   restart: defaultRestartOptions,
   replans: true,
-  controlMs: 200,
+  controlMs: 100,
   learning: defaultInterferenceWatch,
   depth: 2,
   durationMs: 30_000,

@@ -5,7 +5,7 @@ import type { Execution } from "../../src/core/LatencyModel.js"
 import type { Plan } from "../../src/core/Plan.js"
 import { emptyPlan } from "../../src/core/Plan.js"
 import type { InterferenceView, InterferenceWatch, MeasuredGlet } from "../../src/scheduler/InterferenceWatch.js"
-import { defaultInterferenceWatch, makeInterferenceWatch, watchInterference } from "../../src/scheduler/InterferenceWatch.js"
+import { defaultInterferenceWatch, leastKept, makeInterferenceWatch, watchInterference } from "../../src/scheduler/InterferenceWatch.js"
 import { learnedOffset, nothingLearned, withLearned, withLearnedOnce } from "../../src/scheduler/LearnedInterference.js"
 import { effectOf, slowdownAmong } from "../../src/scheduler/internal/slowdowns.js"
 import { gpuOf, latencyOf, mb } from "./problems.js"
@@ -39,7 +39,7 @@ const lookAt = (loss: number, busy: readonly [number, number], sinceMs: number):
 const basis: InterferenceView["basis"] = { profiled: latency, learned: nothingLearned, problem: { gpus: [gpu] } }
 const look = (watch: InterferenceWatch, view: Partial<InterferenceView>) =>
   watchInterference(watch, {
-    nowMs: 0, measured: () => [], outcomes: () => ({ ended: 0, kept: 0 }), plan, basis, plannedMs: -Infinity,
+    nowMs: 0, measured: () => [], outcomes: () => ({ ended: 0, kept: 0 }), overasked: new Set(), plan, basis, plannedMs: -Infinity,
     holds: () => false, options: { ...defaultInterferenceWatch, noise: 0 }, ...view
   })
 
@@ -104,7 +104,16 @@ describe("watchInterference", () => {
     assert.isUndefined(reason({ outcomes: () => ({ ended: ended += 100, kept: ended }) }), "all in time")
     assert.isUndefined(reason({ holds: () => true }))
     assert.isUndefined(reason({ plannedMs: 39_000 }), "it was just made")
+    for (const model of [a, b]) assert.isUndefined(reason({ overasked: new Set([model]) }), `more is asked of ${model} than the GPU carries`)
     assert.isUndefined(reason({ basis: { ...basis, learned: new Map([[gpu.type, new Map([[a, 2]])]]) } }), "the plan knows")
+  })
+
+  it("says how much was kept of what the plan promised", () => {
+    let ended = 0
+    const most = () => ({ ended: ended += 100, kept: 0.9 * ended })
+    assert.strictEqual(leastKept(makeInterferenceWatch(0)), 1)
+    assert.approximately(leastKept(lookOften(0, [1, 1], 20, { outcomes: most }).watch), 0.9, 1e-9)
+    assert.strictEqual(leastKept(lookOften(0, [1, 1], 20, { outcomes: most, overasked: new Set([a, b, c]) }).watch), 1)
   })
 
   it("looks no more often than asked", () => {

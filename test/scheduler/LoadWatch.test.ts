@@ -93,8 +93,8 @@ describe("LoadWatch", () => {
     for (const [requestsPerSecond, sizes] of [[200, [4]], [50, [3]], [20, [1, 2, 8]], [100, [1, 1, 1, 1, 1, 1, 1, 32]]] as const) {
       const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
       const sum = (isBlind: boolean): number => seeds.reduce((total, seed) => total + plansMade(seed, requestsPerSecond, sizes, isBlind), 0)
-      // The first takes in what requests bring.
-      assert.isAtMost(sum(false), sum(true) + seeds.length, `${requestsPerSecond}/s of ${sizes.join()}`)
+      // One takes in what requests bring, another what chance brings of them at once: sizes that never differ say little to who is blind for them.
+      assert.isAtMost(sum(false), sum(true) + 2 * seeds.length, `${requestsPerSecond}/s of ${sizes.join()}`)
     }
   })
 })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as fc from "fast-check"
+import type { Execution } from "../../src/core/LatencyModel.js"
 import type { Plan } from "../../src/core/Plan.js"
 import { emptyPlan, gletsOf } from "../../src/core/Plan.js"
 import type { PlanProblem } from "../../src/core/PlanProblem.js"
@@ -14,7 +15,7 @@ import { demandOf, gpusOf, latencyOf, mb, problems } from "./problems.js"
 
 const basisOf = (problem: PlanProblem, objectives = new Map(problem.demands.map(({ model, sloMs }) => [model, sloMs]))) => {
   const asked = new Map(problem.demands.map(({ model, rateRps, serviceClass }) => [model, serviceClass === "best-effort" ? 0 : rateRps]))
-  return { problem, asked, needed: asked, objectives }
+  return { problem, asked, needed: asked, objectives, profiled: problem.latency, arriving: asked }
 }
 
 const planFor = (problem: PlanProblem, current: Plan = emptyPlan): Plan | undefined =>
@@ -48,6 +49,22 @@ describe("the deployed plan, where the GPUs are too few", () => {
     for (const [factor, stays] of [[0.8, true], [1, true], [1.09, true], [1.11, false], [1.5, false]] as const) {
       assert.strictEqual(standingPlan(deployed, replaced(deployed, factor), basisOf(more)) !== undefined, stays, `${factor} times as much`)
     }
+  })
+
+  it("counts as far as its objectives were seen to be kept, whatever was learned of neighbours", () => {
+    const basis = basisOf(times(overloaded, 1.3))
+    // By what was learned nothing keeps anything: every execution takes ten times as long.
+    const learned = { ...basis, problem: { ...basis.problem, latency: { ...overloaded.latency, latencyMs: (execution: Execution) => 10 * overloaded.latency.latencyMs(execution) } } }
+    for (const of of [basis, learned]) {
+      for (const [kept, factor, stays] of [[1, 1.09, true], [0.98, 1.05, true], [0.98, 1.09, false], [0.5, 0.54, true], [0.5, 0.56, false]] as const) {
+        assert.strictEqual(standingPlan(deployed, replaced(deployed, factor), of, kept) !== undefined, stays, `${factor} times as much, where ${kept} was kept`)
+      }
+    }
+    const arriving = new Map([...basis.asked].map(([model, rps]) => [model, 0.3 * rps]))
+    for (const [kept, factor, stays] of [[1, 1.09, true], [0.98, 0.9, false]] as const) {
+      assert.strictEqual(standingPlan(deployed, replaced(deployed, factor), { ...basis, arriving }, kept) !== undefined, stays, `${factor} times as much, where ${kept} of what arrives was kept`)
+    }
+    assert.isUndefined(standingPlan(deployed, replaced(deployed), { ...learned, profiled: learned.problem.latency }), "the profile says so too")
   })
 
   it("says what it carries of what is asked now", () => {

@@ -31,6 +31,8 @@ export interface PlanMakingOptions {
   /** What serving taught of interference so far, and of what a batch takes besides its execution, ms. */
   readonly learned: () => LearnedInterference
   readonly wayMs: () => number
+  /** The least part of a model's requests that kept their objective under the deployed plan. */
+  readonly kept: () => number
 }
 
 export interface Planned {
@@ -74,7 +76,7 @@ export class PlanMaking {
           basis, plan: Either.flatMap(answer, (plan) => succeed(plan, { planner, problem, current, stayable, nextGletNumber }))
         }))
       }
-      const search = planLeavingTime(this.options.wayMs(), stayable)
+      const search = planLeavingTime(this.options.wayMs(), stayable, this.options.kept())
       return Effect.gen(function*() {
         let asked = search.next()
         while (asked.done !== true) asked = search.next(yield* attempt(asked.value))

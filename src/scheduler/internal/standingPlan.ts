@@ -14,6 +14,16 @@ import { carriedRps, leastPart, nearlyAll } from "./carried.js"
 /** A plan that closes and loads carries so many times what the deployed one does. */
 const worthChanging = 1.1
 
+/** A plan under which more requests are late than that misses its objectives. */
+const keptEnough = 0.99
+
+/** The least part of what is asked for that arrives: the rest is head-room. */
+const arrivingPart = (arriving: ReadonlyMap<ModelName, number>, asked: ReadonlyMap<ModelName, number>): number => {
+  let least = 1
+  for (const [model, rps] of asked) if (rps > 0) least = Math.min(least, (arriving.get(model) ?? rps) / rps)
+  return least
+}
+
 const worksOf = ({ assignments, bestEffort }: PlannedGlet): ReadonlyArray<ModelName> => [...assignments, ...bestEffort].map(({ model }) => model)
 
 /** Whether the plan leaves all that is deployed where it is, and loads models only on GPUs that have none. */
@@ -73,18 +83,29 @@ const restate = (deployed: Plan, answer: Plan, problem: PlanProblem): Plan => {
  * The deployed plan, restated, where it is to stay instead of an answer that does not carry all that is asked for either. Undefined: the answer is to be deployed. So it is if there is
  * a GPU that the deployed plan does not know, or a model that is on no glet yet; if the deployed plan breaks a rule by now; and if the answer carries clearly more, or more without
  * disturbing what serves.
+ *
+ * What was learned of interference breaks no rule: what that does to the deployed plan was seen, in the part of each model's requests that was `kept`, at the least. Learned it was with all
+ * neighbours busy all the time, as no plan is; and of the answer it says what it says of a plan that nobody has tried. But a plan that misses objectives carries what arrives at most, and
+ * not the head-room that is asked for beyond.
  */
-export const standingPlan = (deployed: Plan, answer: Plan, { asked, needed, objectives, problem }: Pick<PlanBasis, "asked" | "needed" | "objectives" | "problem">): Plan | undefined => {
+export const standingPlan = (
+  deployed: Plan, answer: Plan, { arriving, asked, needed, objectives, problem, profiled }: Pick<PlanBasis, "arriving" | "asked" | "needed" | "objectives" | "problem" | "profiled">, kept = 1
+): Plan | undefined => {
   if (deployed.generation === 0 || deployed.planner !== answer.planner || leastPart(answer, asked) >= nearlyAll) return undefined
   const known = new Set(deployed.gpus.map(({ gpu }) => gpu))
   if (problem.gpus.some(({ id }) => !known.has(id))) return undefined
   const placed = modelsOf(deployed)
   for (const model of modelsOf(answer)) if (!placed.has(model)) return undefined
   const worth = disturbsNothing(answer, deployed) ? 1 : worthChanging
-  const isBetter = [needed, asked].some((rates) => leastPart(answer, rates) > worth * leastPart(deployed, rates) + 1e-9)
+  const carriedPart = (rates: ReadonlyMap<ModelName, number>): number =>
+    kept * (kept < keptEnough ? Math.min(leastPart(deployed, rates), arrivingPart(arriving, rates)) : leastPart(deployed, rates))
+  const isBetter = [needed, asked].some((rates) => leastPart(answer, rates) > worth * carriedPart(rates) + 1e-9)
   if (isBetter) return undefined
-  const standing = restate(deployed, answer, problem)
   // What it leaves free of objectives may be less than is wanted by now.
-  const whole = { ...problem, demands: problem.demands.map((demand) => ({ ...demand, sloMs: objectives.get(demand.model) ?? demand.sloMs })) }
-  return validatePlan(standing, whole).length === 0 ? standing : undefined
+  const demands = problem.demands.map((demand) => ({ ...demand, sloMs: objectives.get(demand.model) ?? demand.sloMs }))
+  for (const latency of [problem.latency, profiled]) {
+    const standing = restate(deployed, answer, { ...problem, latency })
+    if (validatePlan(standing, { ...problem, latency, demands }).length === 0) return standing
+  }
+  return undefined
 }

@@ -6,7 +6,7 @@ import type { Plan } from "../../core/Plan.js"
 import { emptyPlan, gletsOf, gpusUsed } from "../../core/Plan.js"
 import { watchControl } from "../../scheduler/ControlWatch.js"
 import type { Dispatcher } from "../../scheduler/Dispatcher.js"
-import { makeInterferenceWatch } from "../../scheduler/InterferenceWatch.js"
+import { leastKept, makeInterferenceWatch } from "../../scheduler/InterferenceWatch.js"
 import { withLearnedOnce } from "../../scheduler/LearnedInterference.js"
 import * as LoadWatch from "../../scheduler/LoadWatch.js"
 import type { Leaving, PlanAttempt, PlanBasis } from "../../scheduler/PlanBasis.js"
@@ -139,7 +139,7 @@ export class Planning {
       })
       return { basis, plan: succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber }) }
     }
-    const search = planLeavingTime(this.dispatcher.view.wayMs, this.plan)
+    const search = planLeavingTime(this.dispatcher.view.wayMs, this.plan, leastKept(this.interference))
     let asked = search.next()
     while (asked.done !== true) asked = search.next(attempt(asked.value))
     const { basis, plan } = asked.value
