@@ -82,6 +82,8 @@ export interface CudaOptions {
   /** MiB of the device that a glet under MPS may take. */
   readonly gletMemory?: number | undefined
   readonly preemption?: "on" | "off" | undefined
+  /** `CudaExecutorOptions.expectsClients` */
+  readonly expectsClients?: boolean
 }
 
 /** This host's NVIDIA GPUs. @since 0.1.0 @category layers */
@@ -89,6 +91,7 @@ export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavai
   Profiler.layer().pipe(
     Layer.provideMerge(CudaExecutor.layer({
       engine: options.engine ?? "auto",
+      expectsClients: options.expectsClients === true,
       ...(options.gletMemory === undefined ? {} : { gletMemoryBytes: options.gletMemory * 2 ** 20 })
     })),
     // First of all: where there is no GPU, that is what is told.
@@ -149,7 +152,7 @@ const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backen
     return Effect.fail(usageError("--preempt needs --executor emulated: what is emulated gives way as it is told", "on NVIDIA GPUs batches give way unless --preemption off says no"))
   }
   if (options.executor === "cpu") return Effect.succeed(layerCpu(options))
-  if (options.executor === "cuda") return Effect.succeed(layerCuda(options))
+  if (options.executor === "cuda") return Effect.succeed(layerCuda({ ...options, expectsClients: options.config.sharedMemory && options.config.sharedMemoryDirect === "on" }))
   if (options.executor === "webgpu") return Effect.succeed(layerWebGpu(options))
   return options.emulate === undefined
     ? Effect.fail(usageError("--executor emulated needs --emulate FILE, the profile to replay", "glet profile --output FILE writes one"))

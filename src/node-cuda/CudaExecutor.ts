@@ -32,6 +32,8 @@ export interface CudaExecutorOptions extends RunnerExecutorOptions {
   readonly gletMemoryBytes?: number
   /** Folders with CUDA's and cuDNN's libraries, for runners. Default: looked for, and the provider is checked before anything starts. */
   readonly libraryFolders?: ReadonlyArray<string>
+  /** Whether requests are going to name clients' memory: runners then start with the thread that locks it for the GPU, which else the first region starts. Default: false. */
+  readonly expectsClients?: boolean
 }
 
 /** Calls into onnxruntime and the driver that can run at a time: of one glet, and of all glets of a GPU. */
@@ -114,7 +116,7 @@ export const make = (options: CudaExecutorOptions = {}): Effect.Effect<Executor[
     const place = (spec: GletSpec): Effect.Effect<Placement, GletRefusal> => {
       const { gpu } = spec
       if (!isCuda(gpu)) return Effect.fail({ reason: "share-unsupported", detail: `CUDA enforces shares by mps, green or stream, not by ${gpu.isolation}` })
-      const device: DeviceSettings = { provider: "cuda", uuid: gpu.id, isolation: gpu.isolation }
+      const device: DeviceSettings = { provider: "cuda", uuid: gpu.id, isolation: gpu.isolation, ...(options.expectsClients === true ? { expectsClients: true } : {}) }
       const env = { CUDA_VISIBLE_DEVICES: gpu.id, CUDA_DEVICE_ORDER: "PCI_BUS_ID", LD_LIBRARY_PATH: libraryPath(folders) }
       const common = { device, env, check: checkReady(spec, options.engine), claimsOf: gpu.id }
       if (gpu.isolation === "mps") return placeUnderMps(mps, spec, common, options.gletMemoryBytes)

@@ -1,7 +1,9 @@
 /** Tensors in clients' memory, from the executor to the engine and back: over the CPU's engines, and over the GPU's on a fake of its driver. */
 import { afterAll, assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -29,7 +31,10 @@ afterAll(() => {
 })
 host.setProbe(h200Probe)
 const locksSegmentOnly = path.join(host.folder, "locks-segment-only")
-beforeEach(() => fs.rmSync(locksSegmentOnly, { force: true }))
+const lockingTakesTime = path.join(host.folder, "locking-takes-time")
+beforeEach(() => {
+  for (const file of [locksSegmentOnly, lockingTakesTime]) fs.rmSync(file, { force: true })
+})
 
 /** An item of each tensor has 32 KiB. */
 const width = 8192
@@ -47,7 +52,8 @@ const model = modelFile(putIn(folder), "sum", makeModel({
 const layout = makeSlotLayout(signature)
 
 const gpu: Gpu = { id: unsafeGpuId(h200), type: "h200", units: 132, memoryBytes: 140e9, isolation: "stream", sharesPct: [100] }
-const cuda = CudaExecutor.layer({ runnerPath: host.runnerPath, libraryFolders: ["/opt/cuda-of-test/lib"] }).pipe(Layer.orDie)
+const cudaLayer = (options: CudaExecutor.CudaExecutorOptions = {}) => CudaExecutor.layer({ runnerPath: host.runnerPath, libraryFolders: ["/opt/cuda-of-test/lib"], ...options }).pipe(Layer.orDie)
+const cuda = cudaLayer()
 /** `isDirect`: whether the engine itself moves such tensors. */
 const ways = [
   { name: "cpu, ort-c", layer: CpuExecutor.layer({ engine: "ort-c" }), gpu: cpuGpu({ cores: 2 }), sharePct: 50, isDirect: true },
@@ -248,4 +254,93 @@ describe.skipIf(process.platform !== "linux")("clients' memory that a GPU's driv
       assert.deepStrictEqual(said, [])
       region.release()
     })).pipe(Effect.provide(cuda), Effect.orDie))
+})
+
+describe.skipIf(process.platform !== "linux")("clients' memory while a GPU's driver locks it", () => {
+  const openGlet = Effect.gen(function*() {
+    const executor = yield* Executor
+    const handle = yield* executor.open({ id: unsafeGletId(`${gpu.id}/${glets++}`), gpu, sharePct: 100, priority: 0 })
+    return { handle, memory: executor.clientMemory!, pid: (yield* handle.stats).pid! }
+  })
+  const isLocking = (pid: number) => fs.existsSync(path.join(host.folder, `locking-${pid}`))
+  const inAndOut = (region: number): ReadonlyArray<DirectTensor> => [
+    { side: "inputs", index: 0, region, position: 0 }, { side: "outputs", index: 1, region, position: 2 * itemBytes }
+  ]
+  const a = floatsOf(9, 1)
+  const b = floatsOf(1, 1)
+  const started = Effect.gen(function*() {
+    const object = yield* makeObject(4 * itemBytes)
+    putAt(object.file, 0, bytesOf(a))
+    return { object, first: yield* openGlet }
+  })
+
+  it.live("holds nothing up: batches run, also those that name it, and requests leave tensors there once it is locked", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { first: { handle, memory, pid }, object } = yield* started
+      yield* handle.load(model, [1])
+      fs.writeFileSync(lockingTakesTime, "")
+      const said: Array<boolean> = []
+      const region = memory.open(clientObject(object), (direct) => said.push(direct))
+      yield* until("the driver is at it", () => isLocking(pid))
+      const plain = yield* entryOf(1, [], a, b)
+      const named = yield* entryOf(1, inAndOut(region.number), a, b)
+      for (const { entry, output } of [plain, named]) {
+        assert.isUndefined((yield* runEntries(handle, [entry])).directProblems)
+        assert.isTrue(output(1).equals(bytesOf(a)))
+      }
+      assert.isTrue(bytesAt(object.file, 2 * itemBytes, itemBytes).equals(bytesOf(a)))
+      // More clients come, and one goes.
+      memory.open(clientObject(object), () => {}).release()
+      yield* runEntries(handle, [plain.entry])
+      assert.deepStrictEqual(said, [])
+      fs.rmSync(lockingTakesTime)
+      yield* until("the glet says that it reaches it", () => said.at(-1) === true)
+      const direct = yield* entryOf(1, inAndOut(region.number), a, b)
+      yield* runEntries(handle, [direct.entry])
+      assert.isTrue(direct.entry.slot.bytes.subarray(direct.placement.outputOffsets[1]).every((byte) => byte === 0xaa))
+      region.release()
+    })).pipe(Effect.provide(cuda), Effect.orDie))
+
+  it.live("has a glet in a new process wait, which nobody asks yet: it begins with what is there", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { first, object } = yield* started
+      const said: Array<boolean> = []
+      const region = first.memory.open(clientObject(object), (direct) => said.push(direct))
+      yield* until("the glet says that it reaches it", () => said.at(-1) === true)
+      process.kill(first.pid, "SIGKILL")
+      yield* first.handle.exited
+      fs.writeFileSync(lockingTakesTime, "")
+      const next = yield* openGlet
+      const loading = yield* Effect.fork(next.handle.load(model, [1]))
+      yield* until("the driver is at it", () => isLocking(next.pid))
+      yield* until("the model is there", () => fs.existsSync(path.join(host.folder, `loaded-${next.pid}`)))
+      // What is asked later is answered later.
+      const other = yield* openGlet
+      assert.strictEqual(other.pid, next.pid)
+      assert.isTrue(Option.isNone(yield* Fiber.poll(loading)))
+      fs.rmSync(lockingTakesTime)
+      yield* Fiber.join(loading)
+      const { entry, placement } = yield* entryOf(1, inAndOut(region.number), a, b)
+      yield* runEntries(next.handle, [entry])
+      assert.isTrue(bytesAt(object.file, 2 * itemBytes, itemBytes).equals(bytesOf(a)))
+      assert.isTrue(entry.slot.bytes.subarray(placement.outputOffsets[1]).every((byte) => byte === 0xaa))
+      assert.deepStrictEqual(said, [true])
+      region.release()
+    })).pipe(Effect.provide(cuda), Effect.orDie))
+
+  it.live("is a thread's of its own, which is there before the first client where some are expected", () =>
+    Effect.gen(function*() {
+      for (const expectsClients of [true, false]) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const { first: { handle, memory, pid }, object } = yield* started
+          yield* handle.load(model, [1])
+          const isThere = () => fs.existsSync(path.join(host.folder, `lock-thread-${pid}`))
+          if (expectsClients) yield* until("the thread is there", isThere)
+          else assert.isFalse(isThere())
+          const region = memory.open(clientObject(object), () => {})
+          yield* until("the thread is there", isThere)
+          region.release()
+        })).pipe(Effect.provide(cudaLayer({ expectsClients })), Effect.orDie)
+      }
+    }))
 })

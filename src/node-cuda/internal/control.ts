@@ -26,6 +26,8 @@ export type DeviceSettings =
     /** `GPU-...` or `MIG-...`, for words; the device is ordinal 0. */
     readonly uuid: string
     readonly isolation: "mps" | "green" | "stream"
+    /** Clients' memory is to be expected: what it takes is there from the start. */
+    readonly expectsClients?: boolean
   }
 
 /** How a runner is started: its only argument, as JSON. */

@@ -13,45 +13,41 @@ const pageBytes = 4096
 const entryBytes = 8
 const presentBit = 0x80
 
-export interface FileMapping {
+interface FileMapping {
   readonly address: number
+  /** Whole pages. */
   readonly byteLength: number
-  /** Whether the memory is still the file's. A page that its owner has cut off is unmapped, and stays so where the file grows again. */
-  readonly isWhole: () => boolean
   readonly unmap: () => void
 }
 
-/** Maps the first `byteLength` bytes with all their pages, on another thread. Rejects where that is not possible. */
-export const mapFile = async (fd: number, byteLength: number): Promise<FileMapping> => {
-  const koffi = loadKoffi()
-  const libc = koffi.load(null)
+/** Looks after the last page of a mapping. */
+export interface PageWatch {
+  /** Whether the memory is still the file's. A page that its owner has cut off is unmapped, and stays so where the file grows again. */
+  readonly isWhole: () => boolean
+  readonly close: () => void
+}
+
+/** For a mapping of this process, whichever thread made it. */
+export const watchPages = (address: number, byteLength: number): PageWatch => {
+  const pages = fs.openSync("/proc/self/pagemap", "r")
+  const lastPage = Math.ceil((address + byteLength) / pageBytes) - 1
+  const entry = Buffer.alloc(entryBytes)
+  return {
+    isWhole: () => {
+      fs.readSync(pages, entry, 0, entryBytes, lastPage * entryBytes)
+      return (entry[entryBytes - 1]! & presentBit) !== 0
+    },
+    close: () => fs.closeSync(pages)
+  }
+}
+
+/** Maps the first `byteLength` bytes with all their pages, which takes time. Throws where that is not possible. */
+export const mapFile = (fd: number, byteLength: number): FileMapping => {
+  const libc = loadKoffi().load(null)
   const mmap = libc.func("int64_t mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)")
   const munmap = libc.func("int munmap(void *address, size_t length)")
   const length = Math.ceil(byteLength / pageBytes) * pageBytes
-  const pages = fs.openSync("/proc/self/pagemap", "r")
-  let mapped = -1n
-  const release = (): void => {
-    fs.closeSync(pages)
-    if (mapped !== -1n) munmap(mapped, length)
-  }
-  try {
-    mapped = await new Promise<bigint>((resolve, reject) => {
-      mmap.async(null, length, readWrite, shared | populate, fd, 0, (error: unknown, address: number | bigint) => {
-        if (error !== null && error !== undefined) reject(error instanceof Error ? error : new Error(String(error)))
-        else resolve(BigInt(address))
-      })
-    })
-    if (mapped === -1n) throw new Error(`mmap of ${length} bytes failed`)
-    const lastPage = Number(mapped / BigInt(pageBytes)) + length / pageBytes - 1
-    const entry = Buffer.alloc(entryBytes)
-    const isWhole = (): boolean => {
-      fs.readSync(pages, entry, 0, entryBytes, lastPage * entryBytes)
-      return (entry[entryBytes - 1]! & presentBit) !== 0
-    }
-    if (!isWhole()) throw new Error("its pages are not all there")
-    return { address: Number(mapped), byteLength: length, isWhole, unmap: release }
-  } catch (error) {
-    release()
-    throw error
-  }
+  const mapped = BigInt(mmap(null, length, readWrite, shared | populate, fd, 0) as number | bigint)
+  if (mapped === -1n) throw new Error(`mmap of ${length} bytes failed`)
+  return { address: Number(mapped), byteLength: length, unmap: () => void munmap(mapped, length) }
 }

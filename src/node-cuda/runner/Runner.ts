@@ -42,6 +42,9 @@ export class Runner implements FrameSink {
   private readonly models = new Map<number, RunnerModel>()
   /** Loads run one after the other: what the process grows by is the model's. */
   private loading: Promise<unknown> = Promise.resolve()
+  /** Done with the clients' memory that was there when the process began. */
+  private begun: Promise<unknown> = Promise.resolve()
+  private hasOpened = false
   /** A batch whose inputs are on their way (without shared memory). */
   private arriving: { readonly id: number; readonly model: RunnerModel; readonly batch: RunBatch } | undefined
   draining = false
@@ -92,6 +95,7 @@ export class Runner implements FrameSink {
   private async control(request: ControlRequest): Promise<ControlReply> {
     switch (request.type) {
       case "open": {
+        this.hasOpened = true
         const engine = await this.engine.openGlet(request)
         this.glets.set(request.glet, { engine, models: new Set() })
         return { ok: true, opened: engine.opened }
@@ -102,6 +106,8 @@ export class Runner implements FrameSink {
         const load = this.loading.then(() => glet.engine.load(request))
         this.loading = load.catch(() => undefined)
         const { loaded, model } = await load
+        // Others have it already, and requests leave tensors there: the first batch is not to copy them.
+        await this.begun
         if (this.glets.get(request.glet) !== glet) {
           await model.release()
           return { ok: false, detail: "the glet was closed while the model was loading" }
@@ -116,8 +122,11 @@ export class Runner implements FrameSink {
       case "close":
         await this.close(request.glet)
         return { ok: true }
-      case "region":
-        return this.openRegion(request.region, request.object)
+      case "region": {
+        const opening = this.openRegion(request.region, request.object)
+        if (!this.hasOpened) this.begun = Promise.allSettled([this.begun, opening])
+        return opening
+      }
       case "forget-region":
         this.regions.forget(request.region)
         return { ok: true }

@@ -12,6 +12,7 @@ import { loadKoffi } from "../internal/native.js"
 import { connectionFd, mapSegment, segmentFd } from "../internal/segment.js"
 import { protocolVersion } from "../internal/wire.js"
 import { openLibcuda } from "./cuda/libcuda.js"
+import { isLockThread, makeLockThread, runLockThread } from "./cuda/lockThread.js"
 import { makeOrtCuda } from "./cuda/OrtCuda.js"
 import type { Engine } from "./Engine.js"
 import { textOf } from "../../core/internal/loadFailure.js"
@@ -48,7 +49,9 @@ const chooseEngine = (
   if (settings.engine === "ort-js" || device.provider === "webgpu") return { engine: ortJs() }
   try {
     const segment = { bytes: memory.bytes, address: memory.address() }
-    return { engine: device.provider === "cpu" ? makeOrtC(segment) : makeOrtCuda(segment, { isolation: device.isolation, claims: settings.claims }, openLibcuda(), endFatally) }
+    if (device.provider === "cpu") return { engine: makeOrtC(segment) }
+    const files = makeLockThread(new URL(import.meta.url), device.expectsClients === true)
+    return { engine: makeOrtCuda(segment, { isolation: device.isolation, claims: settings.claims, files }, openLibcuda(), endFatally) }
   } catch (error) {
     if (settings.engine === "ort-c") throw error
     return { engine: ortJs(), fallback: textOf(error) }
@@ -92,7 +95,8 @@ const runRunner = (): void => {
   }
 }
 
-if (!isMainThread) runOrtJsWorker()
+if (isLockThread()) runLockThread(openLibcuda)
+else if (!isMainThread) runOrtJsWorker()
 else if (process.argv[2] === "probe") runProbe()
 else if (process.argv[2] === "probe-webgpu") void runWebGpuProbe()
 else runRunner()

@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import type { CudaError as CudaErrorType } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
 import { CudaError } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
+import { FileLocks } from "../../../src/node-cuda/runner/cuda/FileLocks.js"
 import { makeLockFile } from "../../../src/node-cuda/runner/cuda/lockFiles.js"
+import type { FileLocker } from "../../../src/node-cuda/runner/cuda/lockThread.js"
 import { makeObject } from "../../support/sharedObject.js"
 import { makeFakeCuda } from "./fakeCuda.js"
 
@@ -13,7 +15,9 @@ const mebibyte = 2 ** 20
 const setUp = (onCall: (call: string, count: number) => void = () => {}) => {
   const fake = makeFakeCuda({ onCall })
   const fatal: Array<CudaErrorType> = []
-  return { fake, fatal, lock: makeLockFile(fake.driver, (error) => fatal.push(error)) }
+  const locks = new FileLocks(fake.driver)
+  const locker: FileLocker = { lock: async (fd, byteLength) => locks.lock(fd, byteLength), unlock: async (address) => locks.unlock(address) }
+  return { fake, fatal, lock: makeLockFile(locker, (error) => fatal.push(error)) }
 }
 const opened = (byteLength: number) =>
   Effect.gen(function*() {

@@ -10,6 +10,7 @@ import { makeFrameReader } from "../../../src/link/frameReader.js"
 import { connectionFd, mapSegment, segmentFd } from "../../../src/node-cuda/internal/segment.js"
 import { protocolVersion } from "../../../src/node-cuda/internal/wire.js"
 import type { Engine } from "../../../src/node-cuda/runner/Engine.js"
+import { isLockThread, makeLockThread, runLockThread } from "../../../src/node-cuda/runner/cuda/lockThread.js"
 import { makeCudaEngine } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
 import { makeOrtC } from "../../../src/node-cuda/runner/OrtC.js"
 import type { Probed } from "../../../src/node-cuda/runner/probe.js"
@@ -41,9 +42,21 @@ const unitsGiven = (all: number): number => {
   return Math.floor((all * Number(process.env["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"])) / 200) * 2
 }
 
-/** A driver that has no more memory to lock than that of the segment. */
-const locksSegmentOnly = (call: string, count: number): void => {
-  if (call === "lockHost" && count > 1 && fs.existsSync(`${folder}/locks-segment-only`)) throw new CudaError("cuMemHostRegister", 2, "CUDA_ERROR_OUT_OF_MEMORY")
+/** Holds its thread, as a driver does that locks pages, while a file is there; says that it does. */
+const takeTime = (): void => {
+  const file = `${folder}/locking-takes-time`
+  const turn = new Int32Array(new SharedArrayBuffer(4))
+  while (fs.existsSync(file)) {
+    fs.writeFileSync(`${folder}/locking-${process.pid}`, "")
+    Atomics.wait(turn, 0, 0, 1)
+  }
+}
+
+/** As the driver locks clients' memory. */
+const lockClients = (): void => {
+  takeTime()
+  // A driver that has no more memory to lock than that of the segment.
+  if (fs.existsSync(`${folder}/locks-segment-only`)) throw new CudaError("cuMemHostRegister", 2, "CUDA_ERROR_OUT_OF_MEMORY")
 }
 
 const run = (): void => {
@@ -56,7 +69,7 @@ const run = (): void => {
   const bytes = new Uint8Array(memory)
   const { isolation } = settings.device
   const engine = isolation === "stream"
-    ? makeCudaEngine({ bytes, address }, { isolation, claims: settings.claims }, makeFakeCuda({ onCall: locksSegmentOnly }).runtime())
+    ? makeCudaEngine({ bytes, address }, { isolation, claims: settings.claims, files: makeLockThread(new URL(import.meta.url), settings.device.expectsClients === true) }, makeFakeCuda().runtime())
     : makeOrtC({ bytes, address })
   let read: (chunk: Buffer) => void = () => undefined
   const vanish = () => process.kill(process.pid, "SIGKILL")
@@ -68,7 +81,11 @@ const run = (): void => {
   process.on("SIGTERM", () => stuck || vanish())
   const openGlet: Engine["openGlet"] = async (request) => {
     const glet = await engine.openGlet({ ...request, units: isolation === "stream" ? request.units : 1 })
-    return { opened: { ...glet.opened, units: request.units }, load: (model) => glet.load(model), close: () => glet.close() }
+    return { opened: { ...glet.opened, units: request.units }, load: async (model) => {
+      const loaded = await glet.load(model)
+      fs.writeFileSync(`${folder}/loaded-${process.pid}`, "")
+      return loaded
+    }, close: () => glet.close() }
   }
   const runner = new Runner(sink, { ...engine, openGlet }, bytes, true, () => stuck || end(() => process.exit(0)))
   read = makeFrameReader(runner)
@@ -77,5 +94,11 @@ const run = (): void => {
   runner.send(ready)
 }
 
-if (process.argv[2] === "probe") process.stdout.write(JSON.stringify(probed()))
+const openLocking = () => {
+  fs.writeFileSync(`${folder}/lock-thread-${process.pid}`, "")
+  return { lockHost: lockClients, unlockHost: takeTime }
+}
+
+if (isLockThread()) runLockThread(openLocking)
+else if (process.argv[2] === "probe") process.stdout.write(JSON.stringify(probed()))
 else run()

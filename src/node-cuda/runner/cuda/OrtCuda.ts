@@ -16,6 +16,7 @@ import type { ModelChoice } from "./CudaModel.js"
 import { CudaModel } from "./CudaModel.js"
 import type { CudaRuntime, SlotMover } from "./CudaRuntime.js"
 import { makeLockFile } from "./lockFiles.js"
+import type { FileLocker } from "./lockThread.js"
 import { readySizes } from "./warmUp.js"
 import { createCudaSession, hasConvolutions } from "./cudaSession.js"
 import type { GletContext } from "./gletContext.js"
@@ -27,6 +28,8 @@ type CudaSettings = Extract<DeviceSettings, { readonly provider: "cuda" }>
 interface CudaEngineSettings extends Pick<CudaSettings, "isolation"> {
   /** Where it says what its batches claim of the GPU. */
   readonly claims?: ClaimsPlace | undefined
+  /** Locks clients' memory; where absent it is copied through the slots. */
+  readonly files?: FileLocker
 }
 
 /** Files whose layouts are remembered. */
@@ -120,7 +123,7 @@ export const makeOrtCuda = (
 ): Engine => makeCudaEngine(memory, settings, makeRuntime(driver, loadOrt(), onFatal))
 
 /** The engine on what is given. */
-export const makeCudaEngine = (memory: SegmentMemory, { claims, isolation }: CudaEngineSettings, given: CudaRuntime): Engine => {
+export const makeCudaEngine = (memory: SegmentMemory, { claims, files, isolation }: CudaEngineSettings, given: CudaRuntime): Engine => {
   const { driver } = given
   const { device } = driver
   const lockNotes = lockSegment(driver, memory)
@@ -145,7 +148,7 @@ export const makeCudaEngine = (memory: SegmentMemory, { claims, isolation }: Cud
   return {
     name: "ort-c",
     cuda,
-    clientMemory: { by: "device", lock: makeLockFile(driver, runtime.onFatal) },
+    ...(files === undefined ? {} : { clientMemory: { by: "device", lock: makeLockFile(files, runtime.onFatal) } }),
     freeDeviceBytes: driver.freeBytes,
     openGlet: ({ givesWay, priority, sharePct, units }) =>
       new Promise((resolve, reject) => {

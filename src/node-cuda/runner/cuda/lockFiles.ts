@@ -1,47 +1,43 @@
 /** Clients' memory page-locked for the GPU, within bounds. */
 import { textOf } from "../../../core/internal/loadFailure.js"
-import { mapFile } from "../../internal/fileMapping.js"
+import { watchPages } from "../../internal/fileMapping.js"
 import type { DeviceRegion, LockFile } from "../ClientRegions.js"
-import type { CudaDriver, CudaError as CudaErrorType } from "./CudaDriver.js"
+import type { CudaError as CudaErrorType } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
+import type { FileLocker } from "./lockThread.js"
 
-/** Locking holds the JavaScript thread: a region of so many bytes for a few milliseconds, once. */
+/** One client is not to keep the others waiting for long: they are locked one after the other. */
 const mostBytesOfRegion = 64 << 20
-/** Locked pages cannot leave memory, whoever may want it. */
+/** Locked pages cannot leave memory, whoever may want it. A limit of the system's (`ulimit -l`) is the driver's to heed: it refuses. */
 const mostBytes = 1 << 30
 
 /** `onFatal` must end the process. */
-export const makeLockFile = (driver: CudaDriver, onFatal: (error: CudaErrorType) => void): LockFile => {
+export const makeLockFile = (locker: FileLocker, onFatal: (error: CudaErrorType) => void): LockFile => {
   let lockedBytes = 0
+  const endWhereFatal = (error: unknown): void => {
+    if (error instanceof CudaError && error.isFatal) onFatal(error)
+  }
   return async (fd, byteLength): Promise<DeviceRegion> => {
     if (byteLength > mostBytesOfRegion) throw new Error(`it has more than ${mostBytesOfRegion} bytes`)
     if (lockedBytes + byteLength > mostBytes) throw new Error(`clients' memory of more than ${mostBytes} bytes is not locked`)
     lockedBytes += byteLength
     const giveBack = (): void => void (lockedBytes -= byteLength)
     try {
-      const mapping = await mapFile(fd, byteLength)
-      try {
-        driver.lockHost(mapping.address, mapping.byteLength)
-      } catch (error) {
-        mapping.unmap()
-        throw error
-      }
+      const locked = await locker.lock(fd, byteLength)
+      const pages = watchPages(locked.address, locked.byteLength)
       return {
-        address: mapping.address,
-        isWhole: mapping.isWhole,
+        address: locked.address,
+        isWhole: pages.isWhole,
         release: () => {
-          try {
-            driver.unlockHost(mapping.address)
-          } catch (error) {
-            if (error instanceof CudaError && error.isFatal) onFatal(error)
-          }
-          mapping.unmap()
+          pages.close()
+          // What is locked later comes after it.
           giveBack()
+          locker.unlock(locked.address).catch(endWhereFatal)
         }
       }
     } catch (error) {
       giveBack()
-      if (error instanceof CudaError && error.isFatal) onFatal(error)
+      endWhereFatal(error)
       throw new Error(textOf(error))
     }
   }
