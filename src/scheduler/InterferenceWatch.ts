@@ -113,7 +113,7 @@ export interface InterferenceView {
   /** Called when it is time to look, and only then. */
   readonly measured: () => ReadonlyArray<MeasuredGlet>
   readonly outcomes: (model: ModelName) => Outcomes
-  /** Models of which more is asked than the plan carries. What they and their neighbours miss is not interference: the plan never promised it. */
+  /** Models of which more arrives than the plan carries. What they and their neighbours miss is not interference: the plan never promised it. */
   readonly overasked: ReadonlySet<ModelName>
   /** The deployed plan, what it was made on, and when. */
   readonly plan: Plan

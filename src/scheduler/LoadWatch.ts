@@ -80,7 +80,7 @@ export interface LoadSeen {
   readonly watch: LoadWatch
   /** Why to plan now, if at all. */
   readonly reason: string | undefined
-  /** Latency-critical models of which more is asked than the deployed plan carries. */
+  /** Latency-critical models of which more arrives than the deployed plan carries. */
   readonly overasked: ReadonlySet<ModelName>
 }
 
@@ -125,6 +125,6 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): LoadSeen => {
     loads.push({ model: name, rateRps, neededRps, askedRps, capacityRps: capacityRps.get(name) ?? 0, reserved: reserved.get(name) ?? 0 })
   }
   const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
-  const overasked = new Set(loads.filter(({ capacityRps, neededRps }) => neededRps > capacityRps).map(({ model }) => model))
+  const overasked = new Set(loads.filter(({ capacityRps, rateRps }) => rateRps > capacityRps).map(({ model }) => model))
   return { watch: { estimator, replan: state, sizes, counted }, reason, overasked }
 }

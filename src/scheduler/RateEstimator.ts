@@ -7,7 +7,8 @@
  * by far, the rate has stepped up and the fast one is still on its way: then the slow one begins again with the next look, so that the plan that is made for
  * the step is not for half of it, and from there is a mean of all since, until that is longer than it remembers. The look that saw the step is left out: the
  * step came during it, who knows when, and what a client, a network or a host had held back comes at once, as the load that begins does on cold connections: a
- * tenth of a second held back is a look of twice the rate. One look alone would do for the first plan, but looks scatter: while the slow one was still on its
+ * tenth of a second held back is a look of twice the rate. And the later looks are the more they count, for what was held back can take some of them to come.
+ * One look alone would do for the first plan, but looks scatter: while the slow one was still on its
  * way, for ten seconds and more, every look that chance made the highest so far called for another plan.
  *
  * @since 0.1.0
@@ -115,7 +116,7 @@ export const observe = (
       // What one look saw after a step, and chance made less than the rate was before, is no reason to forget that.
       slowRps: before.steadyMs === 0 && elapsedMs > 0
         ? Math.max(before.slowRps, lookRps)
-        : moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), before.steadyMs === Infinity ? 1 : before.steadyMs / steadyMs)),
+        : moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), before.steadyMs === Infinity ? 1 : (before.steadyMs / steadyMs) ** 2)),
       steadyMs
     }
     const together = itemsPerRequest(model)

@@ -57,6 +57,8 @@ export interface LoadOptions {
   /** Called about every 500 ms with the time since the start. */
   readonly onTick?: (elapsedMs: number, streams: ReadonlyArray<StreamStats>) => void
   readonly signal?: AbortSignal
+  /** Begins at this time, ms of the epoch, with connections that are open and were tried out; at once, and with none, where it is left out. */
+  readonly startAtMs?: number
 }
 
 /** @since 0.1.0 @category load */
@@ -75,6 +77,8 @@ export interface LoadResult {
 const maxWindows = 10_000
 /** A client whose request was not answered asks again after so long: who is refused at once must not ask without end. */
 const refusedPauseMs = 10
+/** So many of the connections to each server are open before a load that begins at a time of its own. */
+const openedAhead = 64
 
 const outcomeOf = (end: SendEnd, latencyMs: number): Outcome => {
   if (!end.ok) return { kind: "failed", reason: end.reason }
@@ -126,7 +130,7 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     const pauses = new Set<NodeJS.Timeout>()
     let finished = false
     const alarm = options.precise ? makeAlarm() : makeTimerAlarm()
-    const startMs = performance.now()
+    let startMs = performance.now()
     const nowMs = (): number => performance.now() - startMs
     const countFromMs = Math.min(...streams.map((stream) => stream.warmUpMs))
 
@@ -249,8 +253,14 @@ export const runLoad = (options: LoadOptions, streams: ReadonlyArray<LoadStream>
     }
     if (options.signal?.aborted === true) return abort()
     options.signal?.addEventListener("abort", abort)
-    streams.forEach(({ clients = 0 }, i) => {
-      for (let client = 0; client < clients; client++) ask(i)
-    })
-    pump()
+    const start = (): void => {
+      startMs = performance.now()
+      streams.forEach(({ clients = 0 }, i) => {
+        for (let client = 0; client < clients; client++) ask(i)
+      })
+      pump()
+    }
+    const { startAtMs } = options
+    if (startAtMs === undefined) return start()
+    void Promise.all(pools.map((pool) => pool.open(openedAhead))).then(() => setTimeout(start, Math.max(0, startAtMs - Date.now())))
   })

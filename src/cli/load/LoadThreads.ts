@@ -45,8 +45,8 @@ export type ThreadMessage =
     readonly silent: ReadonlyArray<Silence>
   }
 
-/** Time for threads to start, ms. */
-const startMs = 300
+/** Time for threads to start, and for their connections to be open and tried out, ms. */
+const startMs = 1000
 
 const entry = (): URL => {
   const found = ["./load-thread.js", "../../../dist/bin/load-thread.js"].map((place) => new URL(place, import.meta.url)).find((url) => fs.existsSync(fileURLToPath(url)))

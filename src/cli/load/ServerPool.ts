@@ -26,6 +26,15 @@ export interface Sending {
   readonly onEnd: (end: SendEnd, endedMs: number) => void
 }
 
+/** What a connection is tried out with before it is needed: it costs the server nothing and says nothing of it. */
+const tryOut = Buffer.from("GET /v2/health/live HTTP/1.1\r\nHost: glet\r\n\r\n")
+
+/** So often on each: code that never ran is compiled meanwhile, on both sides. */
+const tryOuts = 10
+
+/** A server that has not answered by then is left to the load. */
+const mostTryOutMs = 2000
+
 interface Slot {
   readonly connection: HttpConnection
   /** Scheduled time of the request in flight; undefined while idle. */
@@ -47,6 +56,24 @@ export class ServerPool {
   private aborted = false
 
   constructor(readonly target: Target, private readonly connections: number, private readonly nowMs: () => number) {}
+
+  /** Makes so many connections and tries them out; complete when all have answered, or failed. A load that begins otherwise waits for them, and then comes at once. */
+  async open(connections: number): Promise<void> {
+    const trying = new Set(Array.from({ length: Math.min(connections, this.connections) }, () => this.connect()!))
+    const enough = setTimeout(() => {
+      for (const { connection } of trying) connection.abort("timeout")
+    }, mostTryOutMs)
+    await Promise.all([...trying].map((slot) => new Promise<void>((resolve) => {
+      const again = (left: number): void => {
+        if (left > 0) return slot.connection.send(tryOut, ({ ok }) => again(ok ? left - 1 : 0))
+        trying.delete(slot)
+        this.idle.push(slot)
+        resolve()
+      }
+      again(tryOuts)
+    })))
+    clearTimeout(enough)
+  }
 
   /** Sends it now, or when a connection is free. False: too many wait. */
   send(sending: Sending): boolean {

@@ -14,12 +14,10 @@ const requests = new Map([...load.requests].map(([model, { requests, ...route }]
 const stop = new AbortController()
 parentPort!.on("message", () => stop.abort())
 
-setTimeout(() => {
-  void runLoad({
-    ...load.options, precise: true, windowMs: Infinity, signal: stop.signal,
-    onTick: (elapsedMs, stats) => tell({ kind: "progress", elapsedMs, requests: stats.reduce((sum, stream) => sum + stream.requests, 0) })
-  }, scenarioStreams(load.scenario, { ...load, requestsFor: (model) => requests.get(model)! })).then(({ elapsedMs, sendLag, silent, streams, waited }) => {
-    tell({ kind: "result", streams: streams.map(({ stats }) => stats), sendLag, elapsedMs, waited, silent })
-    parentPort!.close()
-  })
-}, Math.max(0, load.startAtMs - Date.now()))
+void runLoad({
+  ...load.options, precise: true, windowMs: Infinity, signal: stop.signal, startAtMs: load.startAtMs,
+  onTick: (elapsedMs, stats) => tell({ kind: "progress", elapsedMs, requests: stats.reduce((sum, stream) => sum + stream.requests, 0) })
+}, scenarioStreams(load.scenario, { ...load, requestsFor: (model) => requests.get(model)! })).then(({ elapsedMs, sendLag, silent, streams, waited }) => {
+  tell({ kind: "result", streams: streams.map(({ stats }) => stats), sendLag, elapsedMs, waited, silent })
+  parentPort!.close()
+})

@@ -158,6 +158,35 @@ describe("LoadGenerator", () => {
     await new Promise((resolve) => babble.close(resolve))
   })
 
+  it("a load with a time to begin finds open connections that were tried out, and begins then", async () => {
+    const sockets = new Set<net.Socket>()
+    let [lives, earliestMs, atFirst] = [0, Infinity, 0]
+    await withServer((request, response) => {
+      sockets.add(request.socket)
+      if (request.url === "/v2/health/live") lives += 1
+      else if (Date.now() < earliestMs) [earliestMs, atFirst] = [Date.now(), lives]
+      response.end("{}")
+    }, async (target) => {
+      const startAtMs = Date.now() + 400
+      const result = await runLoad(options(target, { startAtMs }), [stream(target, { maxRequests: 20 })])
+      const { answered, requests } = result.streams[0]!.stats.report()
+      assert.deepStrictEqual([requests, answered], [20, 20])
+      assert.strictEqual(sockets.size, 16)
+      assert.strictEqual(lives, atFirst)
+      assert.strictEqual(lives, 160)
+      assert.isAtLeast(earliestMs, startAtMs)
+    })
+  })
+
+  it("a server that answers no try is sent the load all the same", () =>
+    withServer((request, response) => {
+      if (request.url !== "/v2/health/live") response.end("{}")
+    }, async (target) => {
+      const result = await runLoad(options(target, { startAtMs: Date.now(), connections: 2 }), [stream(target, { maxRequests: 10 })])
+      assert.strictEqual(result.streams[0]!.stats.report().answered, 10)
+      assert.deepStrictEqual(result.silent, [])
+    }))
+
   it("a request without an answer fails by time-out, and an aborted run ends", () =>
     withServer(() => undefined, async (target) => {
       const late = await runLoad(options(target, { timeoutMs: 300 }), [stream(target, { maxRequests: 5 })])
