@@ -105,7 +105,7 @@ export class BatchForming {
       chosenQueue = fullQueue!
     }
     if (glet.critical.length > 1) {
-      const first = this.wouldMissBehind(startMs, glet, chosen, chosenQueue.head!)
+      const first = this.wouldMissBehind(nowMs, startMs, glet, chosen, chosenQueue.head!)
       if (first !== undefined) {
         chosen = first.route
         chosenQueue = first.queue
@@ -116,9 +116,9 @@ export class BatchForming {
 
   /**
    * The most urgent of the other models' first requests, where a batch of `chosen` would make some of them miss that could all be served before it, and it still
-   * make its deadline then. They are served one after the other, so each waits for those before it too.
+   * make its deadline then, or the glet owes the other its time. They are served one after the other, so each waits for those before it too.
    */
-  private wouldMissBehind(startMs: number, glet: GletLane, chosen: Route, head: Ticket): Waiting | undefined {
+  private wouldMissBehind(nowMs: number, startMs: number, glet: GletLane, chosen: Route, head: Ticket): Waiting | undefined {
     const { waiting } = this
     waiting.length = 0
     const overheadMs = chosen.safeOverheadMs
@@ -153,7 +153,7 @@ export class BatchForming {
       const endMs = startMs + sumMs + overheadMs
       if (endMs > ticket.deadlineMs) break
       if (endMs + ownMs > ticket.deadlineMs) isHarmed = true
-      if (isHarmed) return endMs + ownMs <= head.deadlineMs ? waiting[0] : undefined
+      if (isHarmed) return endMs + ownMs <= head.deadlineMs || waiting[0]!.route.isOwed(nowMs, chosen) ? waiting[0] : undefined
     }
     return undefined
   }

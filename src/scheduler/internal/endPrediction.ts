@@ -18,7 +18,7 @@ const batchesAhead = 64
 
 /**
  * When `route` could begin a batch of its model: after what runs, and after the other models' requests that are more urgent. Not after one that can wait for this
- * request, where that would miss behind it.
+ * request, or of a model that the glet owes less time, where that would miss behind it.
  */
 const freeForMs = (route: Route, nowMs: number, asked: Asked): number => {
   const glet = route.glet
@@ -32,7 +32,7 @@ const freeForMs = (route: Route, nowMs: number, asked: Asked): number => {
       const { lane } = other
       if (other === route || lane.queuedItems === 0 || laxityOf(beginMs, other.typicalMs(1), lane.earliestDeadlineMs, lane.model.sloMs ?? Infinity) >= laxity) continue
       const otherMs = other.typicalMs(Math.min(lane.queuedItems, other.steadyBatch))
-      if (freeAt + otherMs + lastMs > asked.deadlineMs && freeAt + lastMs + otherMs <= lane.earliestDeadlineMs) continue
+      if (freeAt + otherMs + lastMs > asked.deadlineMs && (freeAt + lastMs + otherMs <= lane.earliestDeadlineMs || route.isOwed(nowMs, other))) continue
       freeAt += otherMs / readyRoutes(lane)
     }
   }

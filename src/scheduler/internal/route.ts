@@ -71,6 +71,7 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   /** When it was last corrected, or doubted for not being so. */
   private taughtAtMs = -Infinity
   private busyMs = 0
+  private servedItems = 0
   private busyAtMs = 0
   /** What ended since it was last taken. */
   private tally: Tally
@@ -83,6 +84,7 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     this.fullBatch = Math.min(spec.planBatch, this.batchLimit)
     this.ratio = previous?.ratio ?? new Estimate(Math.min(1, spec.typicalRatio), 1, 0.25, 8)
     this.busyMs = previous?.busyMs ?? 0
+    this.servedItems = previous?.servedItems ?? 0
     this.busyAtMs = previous?.busyAtMs ?? 0
     this.tally = previous?.tally ?? { executions: 0, logRatios: 0, busyMs: 0 }
     this.refresh(1)
@@ -163,6 +165,7 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     }
     this.taughtAtMs = nowMs
     this.tally.busyMs += serviceMs
+    this.servedItems = this.servedItems * Math.exp((this.busyAtMs - nowMs) / utilizationMs) + items
     this.busyMs = this.decayedBusyMs(nowMs) + serviceMs
     this.busyAtMs = nowMs
   }
@@ -183,13 +186,29 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   }
 
   /**
+   * Whether fewer of the items that the plan has the glet serve lately were served than of another of its models. Where one of the two must miss, the glet owes it
+   * the time: by laxity alone a model whose queue stands at its limit would go before all others for ever, and one that asked a tenth too much took three fifths
+   * from another.
+   */
+  isOwed(nowMs: number, other: RouteOf<L, G>): boolean {
+    return this.servedPart(nowMs) < other.servedPart(nowMs)
+  }
+
+  /** Items served lately, by what the plan lets it serve. */
+  private servedPart(nowMs: number): number {
+    const { fraction, planBatch } = this.spec
+    const plannedPerMs = (fraction * this.fullBatch) / this.predicted[Math.min(planBatch, this.predicted.length - 1)]!
+    return (this.servedItems * Math.exp((this.busyAtMs - nowMs) / utilizationMs)) / (utilizationMs * plannedPerMs)
+  }
+
+  /**
    * Sets what it can do under a standing load with `fraction` of the glet's time: the largest batch for which a request that just missed one
    * batch still makes its deadline with the next. `left`: the part of its time that the glet's other models leave lately.
    */
   refresh(fraction: number, left = 1): void {
     const sloMs = this.lane.model.sloMs ?? Infinity
     const overheadMs = this.bounded(this.glet.overheadMs)
-    this.steadyBatch = Math.max(1, this.batchWithin(sloMs / (1 + 1 / fraction) - overheadMs, this.batchLimit))
+    this.steadyBatch = Math.max(fraction < 1 ? this.fullBatch : 1, this.batchWithin(sloMs / (1 + 1 / fraction) - overheadMs, this.batchLimit))
     const executionMs = this.typicalMs(this.steadyBatch)
     const placesMs = (executionMs + overheadMs) / this.glet.placesFor(executionMs)
     this.periodMs = Math.max(executionMs, placesMs) / fraction
