@@ -58,6 +58,12 @@ const scatterRps = (rps: number, timeConstantMs: number, itemsPerRequest: number
 const isStep = ({ slowRps }: Pick<ModelRate, "slowRps">, rps: number, timeConstantMs: number, itemsPerRequest: number): boolean =>
   rps - stepScatters * scatterRps(rps, timeConstantMs, itemsPerRequest) >= stepRatio * slowRps && rps > slowRps
 
+/**
+ * Loads of several models often step together, and one more step is less of a wonder where one was just seen: an average that the last look exceeds by so many
+ * scatters then goes by what comes next. Else the plan for the step would be for half of it: of models whose step chance hid, for the rate before.
+ */
+const companionScatters = 1
+
 /** Below this many items per second a decaying average is zero. */
 const negligibleRps = 1e-3
 
@@ -102,6 +108,7 @@ export const observe = (
   const rates = new Map<ModelName, ModelRate>()
   const models = new Set([...estimator.rates.keys(), ...counts.keys()])
   const keptAfter = (timeConstantMs: number): number => Math.exp(-elapsedMs / timeConstantMs)
+  let stepped = false
   for (const model of models) {
     const before = estimator.rates.get(model) ?? unknown
     const count = counts.get(model) ?? 0
@@ -120,10 +127,18 @@ export const observe = (
       steadyMs
     }
     const together = itemsPerRequest(model)
-    const stepped = elapsedMs > 0 && (isStep(rate, rate.fastRps, fastMs, together) || isStep(rate, rate.quickRps, quickMs, together))
-    if (!stepped) rates.set(model, rate)
+    const isStepped = elapsedMs > 0 && (isStep(rate, rate.fastRps, fastMs, together) || isStep(rate, rate.quickRps, quickMs, together))
+    stepped ||= isStepped
+    if (!isStepped) rates.set(model, rate)
     // In a long look what was held back before is little.
     else rates.set(model, elapsedMs > fastMs ? { ...rate, slowRps: Math.max(rate.slowRps, lookRps), steadyMs: elapsedMs / 2 } : { ...rate, steadyMs: 0 })
+  }
+  if (stepped) {
+    for (const [model, rate] of rates) {
+      const { quickRps, slowRps, steadyMs } = rate
+      const exceeds = quickRps - companionScatters * scatterRps(quickRps, quickMs, itemsPerRequest(model)) > slowRps
+      if (exceeds) rates.set(model, { ...rate, steadyMs: Math.min(steadyMs, elapsedMs / 2) })
+    }
   }
   return { ...estimator, atMs: estimator.atMs === undefined ? nowMs : Math.max(estimator.atMs, nowMs), rates }
 }

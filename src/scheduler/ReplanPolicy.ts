@@ -4,7 +4,8 @@
  * can carry may cut short.
  *
  * A plan that carries less than it was asked for is all that the GPUs were found to do: when all needs grow alike another one does no more. Only where some
- * grow beyond others it is worth a new one, which takes from these for those.
+ * grow beyond others it is worth a new one, which takes from these for those; or where all have fallen, and some model still needs more than it has: what was
+ * divided for more than there is may be enough for all, divided otherwise.
  *
  * @since 0.1.0
  */
@@ -23,6 +24,8 @@ export interface ReplanOptions {
   readonly mixRatio: number
   /** How long it must stay there, ms: right after a step of all rates estimates of some are ahead of others. */
   readonly mixAfterMs: number
+  /** Of a plan that falls short: part by which all needs must have fallen below what was planned for, as long, for a new one where some model needs more than it has. */
+  readonly easedRatio: number
   /** Part by which a need must fall below what was planned for. */
   readonly downRatio: number
   /** How long it must stay there, ms. */
@@ -39,6 +42,7 @@ export const defaultReplanOptions: ReplanOptions = {
   headroomRatio: 0.5,
   mixRatio: 0.15,
   mixAfterMs: 2_000,
+  easedRatio: 0.05,
   // A plan for more keeps its SLOs for less: giving back can wait, and what is loading meanwhile costs those that are served.
   downRatio: 0.2,
   downAfterMs: 60_000,
@@ -68,6 +72,8 @@ export interface ReplanState {
   readonly lowSinceMs: ReadonlyMap<ModelName, number>
   /** Since when the mix has moved from what a plan that falls short was made for. */
   readonly mixedSinceMs?: number
+  /** Since when all need less than it was made for. */
+  readonly easedSinceMs?: number
 }
 
 /** The state right after a plan, whatever made it. @since 0.1.0 @category constructors */
@@ -118,12 +124,20 @@ const outgrown = (loads: ReadonlyArray<ModelLoad>, { mixRatio }: ReplanOptions):
   return moved > 1 + mixRatio ? fullest(placed, ({ neededRps }) => neededRps) : undefined
 }
 
+/** The model that needs most beyond what it has, where all need less than what a plan that falls short was made for. */
+const eased = (loads: ReadonlyArray<ModelLoad>, { easedRatio }: ReplanOptions): ModelLoad | undefined => {
+  const placed = loads.filter(isPlaced)
+  if (!placed.every(({ askedRps, neededRps }) => neededRps <= askedRps * (1 - easedRatio) || neededRps <= negligibleRps)) return undefined
+  const most = fullest(placed, ({ neededRps }) => neededRps)
+  return most.neededRps > most.capacityRps && most.neededRps > negligibleRps ? most : undefined
+}
+
 /**
  * Decides. Call it at every estimate; equal calls give equal answers.
  *
  * Up: a need exceeds what was asked by 5 % and uses more than half of the head-room the plan has beyond that. At risk: what arrives already
  * exceeds 95 % of what the plan can carry. Neither is a reason where the plan falls short: there it is that the mix has moved by 15 % for two
- * seconds. Down: a need was 20 % below what was asked for a minute.
+ * seconds, or that all needs have been 5 % below what was asked for as long and some model still needs more than it has. Down: a need was 20 % below what was asked for a minute.
  * @since 0.1.0
  * @category replanning
  */
@@ -136,6 +150,7 @@ export const decideReplan = (
   const lowSinceMs = new Map<ModelName, number>()
   const falls = isShort(loads)
   const mixed = falls ? outgrown(loads, options) : undefined
+  const less = falls ? eased(loads, options) : undefined
   let risk: ModelLoad | undefined
   let up: ModelLoad | undefined
   let down: ModelLoad | undefined
@@ -152,6 +167,7 @@ export const decideReplan = (
     }
   }
   const mixedSinceMs = mixed === undefined ? undefined : state.mixedSinceMs ?? nowMs
+  const easedSinceMs = less === undefined ? undefined : state.easedSinceMs ?? nowMs
   const sincePlanMs = nowMs - state.lastPlanMs
   const because = (load: ModelLoad, what: string): string =>
     `${what}: model "${load.model}" needs ${load.neededRps.toFixed(1)} items/s, planned for ${load.askedRps.toFixed(1)}`
@@ -163,8 +179,10 @@ export const decideReplan = (
     ? because(up, "rate up")
     : mixed !== undefined && nowMs - mixedSinceMs! >= options.mixAfterMs
     ? because(mixed, "other mix")
+    : less !== undefined && nowMs - easedSinceMs! >= options.mixAfterMs
+    ? because(less, "less is asked")
     : down !== undefined
     ? because(down, "rate down")
     : undefined
-  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, ...(mixedSinceMs === undefined ? {} : { mixedSinceMs }) }, reason }
+  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, ...(mixedSinceMs === undefined ? {} : { mixedSinceMs }), ...(easedSinceMs === undefined ? {} : { easedSinceMs }) }, reason }
 }

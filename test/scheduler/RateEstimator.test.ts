@@ -105,6 +105,17 @@ describe("RateEstimator", () => {
     }))
   })
 
+  it("takes what other models exceed for a step too, where one steps", () => {
+    // All rates rise by 1.3 at once: too little for one look to be told from chance, but for that of the first model, which rises by 2.
+    const names = [model, other]
+    const counted = (factors: ReadonlyArray<number>) => new Map(names.map((name, i) => [name, 150 * factors[i]!]))
+    let steady = names.reduce((estimator, name) => expectRate(estimator, name, 1500), makeRateEstimator())
+    for (let now = 0; now <= 2000; now += 100) steady = observe(steady, now, counted([1, 1]))
+    const seen = (first: number) => [2100, 2200, 2300].reduce((estimator, now) => observe(estimator, now, counted([first, 1.3])), steady)
+    assert.isAtLeast(estimateRps(seen(2), other), 0.97 * 1950)
+    assert.isAtMost(estimateRps(seen(1), other), 0.9 * 1950)
+  })
+
   it("forgets slowly: a second of silence takes little, a minute nearly all", () => {
     const quiet = feed(started(100), 0, 1_000, 0)
     assert.isAbove(estimateRps(quiet.estimator, model), 85)

@@ -49,6 +49,17 @@ describe("decideReplan", () => {
     }
   })
 
+  it("plans anew where all need less than what it could not carry, and one still more than it has", () => {
+    /** Asked for 110 each it got 100 and 80; needs are so many times that. */
+    const all = (part: number): ReadonlyArray<ModelLoad> => [load(part * 100, part * 110, 110, 100, 0.5, "a"), load(part * 100, part * 110, 110, 80, 0.5, "b")]
+    assert.strictEqual(firstPlanMs(plannedAt(0), 10_000, 60_000, () => all(0.94)), 12_000)
+    assert.match(firstReason(all(0.94)), /^less is asked: model "b" needs 103.4 items\/s, planned for 110.0/)
+    assert.isUndefined(firstPlanMs(plannedAt(0), 10_000, 60_000, () => all(0.96)), "hardly less")
+    assert.isUndefined(firstPlanMs(plannedAt(0), 10_000, 60_000, (now) => all(now % 1_000 === 0 ? 1 : 0.94)), "not for long")
+    assert.isUndefined(firstPlanMs(plannedAt(0), 10_000, 60_000, () => [all(0.94)[0]!, all(1)[1]!]), "not of all")
+    assert.isUndefined(firstPlanMs(plannedAt(0), 10_000, 60_000, () => all(0.71)), "all have enough by now")
+  })
+
   it("plans anew for another mix of what it cannot carry, once that is so for a while", () => {
     /** Two models that share GPUs by halves and get half of what they need. */
     const mix = (growth: number): ReadonlyArray<ModelLoad> => [load(growth * 100, growth * 110, 110, 55, 0.5, "a"), load(100, 110, 110, 55, 0.5, "b")]

@@ -41,6 +41,9 @@ const defaultDurationS = 10
 const connections = 2048
 const readyWithinMs = 300_000
 const limit = 0.01
+/** Before the first load a part of it for so long: code that never ran and connections that nobody made are no part of a peak. */
+const firstPart = 0.2
+const firstMs = 3000
 /** A load that was missed while glets came or went is played again, for the plan that it brought about. */
 const playsOfALoad = 2
 
@@ -107,6 +110,13 @@ const simulatedPeak = (scenario: Scenario, hardware: Hardware, system: SuiteSyst
     }).factor
   })
 
+/** The load that fared worst. */
+const worstOf = ({ loads }: Played): string | undefined =>
+  [...loads].sort((a, b) => (a.sloKept ?? 1) - (b.sloKept ?? 1))[0]?.name
+
+/** A glet in a few words: share, models and their planned batches. */
+const sketchOf = ({ assignments, sharePct }: GletStatus): string => `${sharePct} %: ${assignments.map(({ batch, model }) => `${model} ${batch}`).join(", ")}`
+
 const goodputOf = (played: Played | undefined): number => played?.loads.reduce((sum, load) => sum + load.goodputRps, 0) ?? 0
 
 const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: SuiteSystem, hardware: Hardware, scenario: Scenario) =>
@@ -125,11 +135,13 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
       const glets = all.flatMap((each) => each.glets)
       return { ids: glets.map(({ id }) => id).sort(), isSettled: glets.every(({ state }) => state === "ready") }
     })
-    const playOnce = ({ factor, replication }: PeakTry) =>
+    const playFor = (durationMs: number, { factor, replication }: PeakTry) =>
       playScenario(scenario, {
         target: served.targets[0]!, connections, timeoutMs: 1000 * args.timeout, factor, seed: args.seed + replication,
-        warmUpMs: 1000 * args.warmUp, durationMs: 1000 * (args.duration ?? defaultDurationS), threads: args.threads ?? usualThreads(), requests
+        warmUpMs: 1000 * args.warmUp, durationMs, threads: args.threads ?? usualThreads(), requests
       })
+    const playOnce = (asked: PeakTry) => playFor(1000 * (args.duration ?? defaultDurationS), asked)
+    yield* playFor(firstMs, { factor: firstPart * startFactor, replication: 0 })
     const all: Array<Played> = []
     const gletsAfter = new Map<Played, ReadonlyArray<GletStatus>>()
     const play = (asked: PeakTry) =>
@@ -148,7 +160,7 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
       scenario: name, system: system.name, simulated, factor: peak.factor, beyond, plan: statuses[0]!.plan,
       goodputRps: goodputOf(best),
       trials: peak.trials.map(({ factor, violation }) => ({ factor, violation })), best,
-      plays: all.map(({ loadFactor, missed, sendLagP99Ms }) => ({ factor: loadFactor, missed, sendLagP99Ms })),
+      plays: all.map((played) => ({ factor: played.loadFactor, missed: played.missed, sendLagP99Ms: played.sendLagP99Ms, worst: worstOf(played), glets: (gletsAfter.get(played) ?? []).map(sketchOf) })),
       glets: glets.length,
       predictions: predictionsOf(glets)
     }

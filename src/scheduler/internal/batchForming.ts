@@ -245,13 +245,21 @@ export class BatchForming {
     return this.gate.budgetMs(state)
   }
 
-  /** Latest end of a batch of `chosen` for which every other model's first request still makes its deadline, less what its plan spares, where it could at all. */
-  private latestForOthersMs(startMs: number, glet: GletLane, chosen: Route, head: Ticket, budgetMs: number): number {
+  /**
+   * Latest end of a batch of `chosen` for which every other model's first request still makes its deadline, less what its plan spares, where it could at all. Of a model
+   * that loses requests while this one loses none also the request that comes right after the batch began: where executions take longer than planned, batches of the
+   * planned size may leave a short objective no time.
+   */
+  private latestForOthersMs(nowMs: number, startMs: number, glet: GletLane, chosen: Route, head: Ticket, budgetMs: number): number {
     let latest = startMs + chosen.safeOverheadMs + budgetMs
     if (glet.critical.length < 2) return latest
     const soonestMs = startMs + chosen.safeMs(head.request.items)
     for (const other of glet.critical) {
       if (other === chosen) continue
+      if (other.losesTo(nowMs, chosen)) {
+        const mustEndMs = startMs + (other.lane.model.sloMs ?? Infinity) - other.safeOverheadMs - other.typicalMs(other.fullBatch)
+        if (mustEndMs >= soonestMs && mustEndMs < latest) latest = mustEndMs
+      }
       for (const queue of other.lane.queues) {
         const waiting = queue.head
         if (waiting === undefined) continue
@@ -266,7 +274,7 @@ export class BatchForming {
     nowMs: number, startMs: number, glet: GletLane, route: Route, queue: Queue, taken: Array<Ticket>, budgetMs: number
   ): void {
     const beginMs = startMs + route.safeOverheadMs
-    const othersMs = this.latestForOthersMs(startMs, glet, route, queue.head!, budgetMs) - beginMs
+    const othersMs = this.latestForOthersMs(nowMs, startMs, glet, route, queue.head!, budgetMs) - beginMs
     for (;;) {
       const first = queue.head!
       const items = this.fill(beginMs, othersMs, route, queue, taken)

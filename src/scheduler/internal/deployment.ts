@@ -8,7 +8,7 @@ import type { ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { Gpu } from "../../core/Gpu.js"
 import type { GletId, ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
-import type { Plan } from "../../core/Plan.js"
+import type { Plan, PlannedGlet } from "../../core/Plan.js"
 import { emptyPlan, gletsOf } from "../../core/Plan.js"
 import { counted } from "../../core/internal/counted.js"
 import type { GletRoutes, ModelRoute } from "../GletRoutes.js"
@@ -30,6 +30,17 @@ interface DeploymentOptions extends PlanMakingOptions, GletFleetOptions {
   readonly onGivenUp: (error: ModelLoadFailed) => void
   /** A model could not be loaded on any glet: a plan without it is wanted. */
   readonly onUnloadable: (model: ModelName) => void
+}
+
+/** What each of more glets runs nobody reads in a line. */
+const mostSketched = 8
+
+/** The glets in a few words: shares, models and their planned batches. */
+const sketchOf = (plan: Plan): string => {
+  const glets = gletsOf(plan)
+  if (glets.length === 0 || glets.length > mostSketched) return ""
+  const worksOf = ({ assignments, bestEffort }: PlannedGlet): string => [...assignments, ...bestEffort].map(({ batch, model }) => `${model} ${batch}`).join(" + ")
+  return `: ${glets.map(({ glet }) => `${glet.sharePct} % ${worksOf(glet)}`).join("; ")}`
 }
 
 const worksOf = (plan: Plan, name: ModelName): ReadonlyArray<GletId> =>
@@ -203,7 +214,7 @@ export class Deployment {
       yield* fleet.unloadOthers
       this.options.onChange()
       yield* Effect.logInfo(
-        `plan ${plan.generation} deployed (${reason}): ${counted(gletsOf(plan).length, "glet")}, ${gletsOf(before).length} before; planned in ${planningMs.toFixed(1)} ms`
+        `plan ${plan.generation} deployed (${reason}): ${counted(gletsOf(plan).length, "glet")}, ${gletsOf(before).length} before; planned in ${planningMs.toFixed(1)} ms${sketchOf(plan)}`
       )
       return true
     })

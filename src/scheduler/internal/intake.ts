@@ -71,6 +71,7 @@ export class Intake {
     this.parts.lanes.revision += 1
     lane.countUnreadArrival()
     lane.counters.dropped[reason] += 1
+    lane.lostAtMs = nowMs
     lane.bound.observe(nowMs, false)
     return lane.model
   }

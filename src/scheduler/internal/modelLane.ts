@@ -69,6 +69,8 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
   firstAtMs = -Infinity
   private gatheringBoundMs = Infinity
   private gatheringAtMs = -Infinity
+  /** When a request of it was last dropped. */
+  lostAtMs = -Infinity
   /** Why there are no routes. */
   unavailable: { readonly reason: UnavailableReason; readonly detail: string } = { reason: "no-glet", detail: "" }
   readonly counters: LaneCounters = {

@@ -38,6 +38,7 @@ export class RequestEnds {
       if (nowMs - ticket.times.arrivedMs <= ticket.sloMs) counters.withinSlo += 1
     } else if (end.error._tag === "RequestDropped") {
       counters.dropped[end.error.reason] += 1
+      lane.lostAtMs = nowMs
     } else if (end.error._tag === "RequestCanceled") {
       counters.canceled += 1
     } else {

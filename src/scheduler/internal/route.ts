@@ -24,6 +24,7 @@ const utilizationMs = 500
 /** What a route asks of its model's lane. */
 interface LaneOfRoute {
   readonly model: Model
+  readonly lostAtMs: number
 }
 
 /** What a route asks of its glet. */
@@ -192,6 +193,11 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
    */
   isOwed(nowMs: number, other: RouteOf<L, G>): boolean {
     return this.servedPart(nowMs) < other.servedPart(nowMs)
+  }
+
+  /** Whether requests of its model were dropped lately, and none of the other's. */
+  losesTo(nowMs: number, other: RouteOf<L, G>): boolean {
+    return nowMs - this.lane.lostAtMs < utilizationMs && nowMs - other.lane.lostAtMs >= utilizationMs
   }
 
   /** Items served lately, by what the plan lets it serve. */
