@@ -113,8 +113,8 @@ export interface InterferenceView {
   /** Called when it is time to look, and only then. */
   readonly measured: () => ReadonlyArray<MeasuredGlet>
   readonly outcomes: (model: ModelName) => Outcomes
-  /** Models of which more arrives than the plan carries. What they and their neighbours miss is not interference: the plan never promised it. */
-  readonly overasked: ReadonlySet<ModelName>
+  /** Models of which more arrives than the plan carries, and how many times as much. What they and their neighbours miss for that is not interference: the plan never promised it. */
+  readonly overasked: ReadonlyMap<ModelName, number>
   /** The deployed plan, what it was made on, and when. */
   readonly plan: Plan
   readonly basis: Pick<PlanBasis, "learned" | "profiled"> & { readonly problem: Pick<PlanProblem, "gpus"> }
@@ -170,20 +170,24 @@ export const watchInterference = (
   return { watch: { lookedMs: nowMs, generation: view.plan.generation, sums, kept, learned }, reason: reasonFor(learned, kept, view) }
 }
 
-/** Models on GPUs that are asked for more than the plan carries there. */
-const crowdedModels = ({ overasked, plan }: InterferenceView): ReadonlySet<ModelName> => {
-  const crowded = new Set(overasked)
+/** So many times what is too much is missed at most where a GPU is asked for more than the plan carries: not all lose alike. */
+const unevenness = 1.5
+
+/** The part of their requests that models miss, at most, because their GPUs are asked for more than the plan carries there. */
+const explainedParts = ({ overasked, plan }: InterferenceView): ReadonlyMap<ModelName, number> => {
+  const parts = new Map<ModelName, number>()
   for (const { glets } of plan.gpus) {
     const models = glets.flatMap(({ assignments }) => assignments.map(({ model }) => model))
-    if (models.some((model) => overasked.has(model))) for (const model of models) crowded.add(model)
+    const most = models.reduce((worst, model) => Math.max(worst, overasked.get(model) ?? 1), 1)
+    for (const model of models) parts.set(model, Math.max(parts.get(model) ?? 0, Math.min(1, unevenness * (1 - 1 / most))))
   }
-  return crowded
+  return parts
 }
 
 const keptSince = ({ generation, kept: before }: InterferenceWatch, view: InterferenceView, sinceMs: number): ReadonlyMap<ModelName, Kept> => {
   const { options, outcomes, plan } = view
   const left = 2 ** (-sinceMs / options.missedHalfLifeMs)
-  const crowded = crowdedModels(view)
+  const explained = explainedParts(view)
   const after = new Map<ModelName, Kept>()
   for (const { glet } of gletsOf(plan)) {
     for (const { model } of glet.assignments) {
@@ -194,8 +198,8 @@ const keptSince = ({ generation, kept: before }: InterferenceWatch, view: Interf
       const counted = plan.generation === generation ? old : undefined
       // A replaced model counts from zero again; a new one begins.
       const last = old === undefined ? seen : seen.ended < old.seen.ended ? { ended: 0, kept: 0 } : old.seen
-      const ended = crowded.has(model) ? 0 : seen.ended - last.ended
-      const missed = crowded.has(model) ? 0 : ended - (seen.kept - last.kept)
+      const ended = seen.ended - last.ended
+      const missed = Math.max(0, ended - (seen.kept - last.kept) - (explained.get(model) ?? 0) * ended)
       after.set(model, { seen, ended: left * (counted?.ended ?? 0) + ended, missed: left * (counted?.missed ?? 0) + missed })
     }
   }

@@ -80,8 +80,8 @@ export interface LoadSeen {
   readonly watch: LoadWatch
   /** Why to plan now, if at all. */
   readonly reason: string | undefined
-  /** Latency-critical models of which more arrives than the deployed plan carries. */
-  readonly overasked: ReadonlySet<ModelName>
+  /** Latency-critical models of which more arrives than the deployed plan carries: how many times as much. */
+  readonly overasked: ReadonlyMap<ModelName, number>
 }
 
 /**
@@ -125,6 +125,6 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): LoadSeen => {
     loads.push({ model: name, rateRps, neededRps, askedRps, capacityRps: capacityRps.get(name) ?? 0, reserved: reserved.get(name) ?? 0 })
   }
   const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
-  const overasked = new Set(loads.filter(({ capacityRps, rateRps }) => rateRps > capacityRps).map(({ model }) => model))
+  const overasked = new Map(loads.filter(({ capacityRps, rateRps }) => rateRps > capacityRps).map(({ capacityRps, model, rateRps }) => [model, rateRps / capacityRps] as const))
   return { watch: { estimator, replan: state, sizes, counted }, reason, overasked }
 }

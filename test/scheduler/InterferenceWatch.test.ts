@@ -39,7 +39,7 @@ const lookAt = (loss: number, busy: readonly [number, number], sinceMs: number):
 const basis: InterferenceView["basis"] = { profiled: latency, learned: nothingLearned, problem: { gpus: [gpu] } }
 const look = (watch: InterferenceWatch, view: Partial<InterferenceView>) =>
   watchInterference(watch, {
-    nowMs: 0, measured: () => [], outcomes: () => ({ ended: 0, kept: 0 }), overasked: new Set(), plan, basis, plannedMs: -Infinity,
+    nowMs: 0, measured: () => [], outcomes: () => ({ ended: 0, kept: 0 }), overasked: new Map(), plan, basis, plannedMs: -Infinity,
     holds: () => false, options: { ...defaultInterferenceWatch, noise: 0 }, ...view
   })
 
@@ -104,7 +104,12 @@ describe("watchInterference", () => {
     assert.isUndefined(reason({ outcomes: () => ({ ended: ended += 100, kept: ended }) }), "all in time")
     assert.isUndefined(reason({ holds: () => true }))
     assert.isUndefined(reason({ plannedMs: 39_000 }), "it was just made")
-    for (const model of [a, b]) assert.isUndefined(reason({ overasked: new Set([model]) }), `more is asked of ${model} than the GPU carries`)
+    const half = () => ({ ended: ended += 100, kept: 0.5 * ended })
+    assert.isDefined(reason({ outcomes: half }))
+    for (const model of [a, b]) {
+      assert.isUndefined(reason({ outcomes: half, overasked: new Map([[model, 1.6]]) }), `1.6 times as much is asked of ${model} as the GPU carries`)
+      assert.isDefined(reason({ outcomes: half, overasked: new Map([[model, 1.1]]) }), "a tenth too much does not explain half")
+    }
     assert.isUndefined(reason({ basis: { ...basis, learned: new Map([[gpu.type, new Map([[a, 2]])]]) } }), "the plan knows")
   })
 
@@ -113,7 +118,7 @@ describe("watchInterference", () => {
     const most = () => ({ ended: ended += 100, kept: 0.9 * ended })
     assert.strictEqual(leastKept(makeInterferenceWatch(0)), 1)
     assert.approximately(leastKept(lookOften(0, [1, 1], 20, { outcomes: most }).watch), 0.9, 1e-9)
-    assert.strictEqual(leastKept(lookOften(0, [1, 1], 20, { outcomes: most, overasked: new Set([a, b, c]) }).watch), 1)
+    assert.strictEqual(leastKept(lookOften(0, [1, 1], 20, { outcomes: most, overasked: new Map([[a, 1.1]]) }).watch), 1)
   })
 
   it("looks no more often than asked", () => {
