@@ -141,7 +141,7 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
         warmUpMs: 1000 * args.warmUp, durationMs, threads: args.threads ?? usualThreads(), requests
       })
     const playOnce = (asked: PeakTry) => playFor(1000 * (args.duration ?? defaultDurationS), asked)
-    yield* playFor(firstMs, { factor: firstPart * startFactor, replication: 0 })
+    yield* playFor(Math.min(firstMs, 1000 * (args.duration ?? defaultDurationS)), { factor: firstPart * startFactor, replication: 0 })
     const all: Array<Played> = []
     const gletsAfter = new Map<Played, ReadonlyArray<GletStatus>>()
     const play = (asked: PeakTry) =>

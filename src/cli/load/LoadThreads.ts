@@ -46,7 +46,7 @@ export type ThreadMessage =
   }
 
 /** Time for threads to start, and for their connections to be open and tried out, ms. */
-const startMs = 1000
+const startMs = 500
 
 const entry = (): URL => {
   const found = ["./load-thread.js", "../../../dist/bin/load-thread.js"].map((place) => new URL(place, import.meta.url)).find((url) => fs.existsSync(fileURLToPath(url)))
