@@ -206,10 +206,15 @@ const keptSince = ({ generation, kept: before }: InterferenceWatch, view: Interf
   return after
 }
 
-/** The least part of a model's requests that kept their objective lately, as far as the plan promised it; 1 where nothing is known. @since 0.1.0 @category learning */
+/**
+ * The least part of a model's requests that kept their objective lately, as far as the plan promised it; 1 where nothing is known. One request that missed says
+ * nothing of the others.
+ * @since 0.1.0
+ * @category learning
+ */
 export const leastKept = ({ kept }: InterferenceWatch): number => {
   let least = 1
-  for (const { ended, missed } of kept.values()) if (ended >= 1) least = Math.min(least, Math.max(0, 1 - missed / ended))
+  for (const { ended, missed } of kept.values()) if (missed > 1) least = Math.min(least, Math.max(0, 1 - missed / ended))
   return least
 }
 

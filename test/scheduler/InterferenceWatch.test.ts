@@ -117,6 +117,8 @@ describe("watchInterference", () => {
     let ended = 0
     const most = () => ({ ended: ended += 100, kept: 0.9 * ended })
     assert.strictEqual(leastKept(makeInterferenceWatch(0)), 1)
+    let looks = 0
+    assert.strictEqual(leastKept(lookOften(0, [1, 1], 3, { outcomes: () => ({ ended: looks++ < 3 ? 0 : 1, kept: 0 }) }).watch), 1, "one late")
     assert.approximately(leastKept(lookOften(0, [1, 1], 20, { outcomes: most }).watch), 0.9, 1e-9)
     assert.strictEqual(leastKept(lookOften(0, [1, 1], 20, { outcomes: most, overasked: new Map([[a, 1.1]]) }).watch), 1)
   })
