@@ -68,11 +68,15 @@ export type Backend = Executor | GpuInventory | ProfilerTag | ProfileStore
 /** @since 0.1.0 @category layers */
 export interface CpuOptions extends MachineOptions {
   readonly engine?: "auto" | "ort-c" | "ort-js" | undefined
+  /** `RunnerExecutorOptions.arenaBytes`; 0: its default. */
+  readonly tensorMemoryBytes?: number | undefined
 }
+
+const arenaOf = ({ tensorMemoryBytes = 0 }: Pick<CpuOptions, "tensorMemoryBytes">) => (tensorMemoryBytes > 0 ? { arenaBytes: tensorMemoryBytes } : {})
 
 /** This machine's CPU as the GPU. @since 0.1.0 @category layers */
 export const layerCpu = (options: CpuOptions): Layer.Layer<Backend> =>
-  Layer.merge(layerMachine(options), Profiler.layer().pipe(Layer.provideMerge(CpuExecutor.layer({ engine: options.engine ?? "auto" }))))
+  Layer.merge(layerMachine(options), Profiler.layer().pipe(Layer.provideMerge(CpuExecutor.layer({ engine: options.engine ?? "auto", ...arenaOf(options) }))))
 
 /** @since 0.1.0 @category layers */
 export interface CudaOptions {
@@ -84,6 +88,7 @@ export interface CudaOptions {
   readonly preemption?: "on" | "off" | undefined
   /** `CudaExecutorOptions.expectsClients` */
   readonly expectsClients?: boolean
+  readonly tensorMemoryBytes?: number | undefined
 }
 
 /** This host's NVIDIA GPUs. @since 0.1.0 @category layers */
@@ -92,6 +97,7 @@ export const layerCuda = (options: CudaOptions): Layer.Layer<Backend, CudaUnavai
     Layer.provideMerge(CudaExecutor.layer({
       engine: options.engine ?? "auto",
       expectsClients: options.expectsClients === true,
+      ...arenaOf(options),
       ...(options.gletMemory === undefined ? {} : { gletMemoryBytes: options.gletMemory * 2 ** 20 })
     })),
     // First of all: where there is no GPU, that is what is told.
@@ -151,8 +157,9 @@ const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backen
   if (options.preempt !== undefined && options.executor !== "emulated") {
     return Effect.fail(usageError("--preempt needs --executor emulated: what is emulated gives way as it is told", "on NVIDIA GPUs batches give way unless --preemption off says no"))
   }
-  if (options.executor === "cpu") return Effect.succeed(layerCpu(options))
-  if (options.executor === "cuda") return Effect.succeed(layerCuda({ ...options, expectsClients: options.config.sharedMemory && options.config.sharedMemoryDirect === "on" }))
+  const { sharedMemory, sharedMemoryDirect, tensorMemoryBytes } = options.config
+  if (options.executor === "cpu") return Effect.succeed(layerCpu({ ...options, tensorMemoryBytes }))
+  if (options.executor === "cuda") return Effect.succeed(layerCuda({ ...options, tensorMemoryBytes, expectsClients: sharedMemory && sharedMemoryDirect === "on" }))
   if (options.executor === "webgpu") return Effect.succeed(layerWebGpu(options))
   return options.emulate === undefined
     ? Effect.fail(usageError("--executor emulated needs --emulate FILE, the profile to replay", "glet profile --output FILE writes one"))

@@ -45,6 +45,8 @@ export const ServerConfig = Schema.Struct({
   drainTimeoutMs: Duration,
   /** Responses of at least this many bytes are compressed for clients that ask for it. */
   gzipMinBytes: Schema.NonNegativeInt,
+  /** Memory for the tensors of all requests, in bytes; 0: a quarter of what is free, at most 1 GiB. */
+  tensorMemoryBytes: Schema.NonNegativeInt,
   /** Dropped requests get 503, as Triton answers, instead of 429. */
   compatTritonErrors: Schema.Boolean,
   /** Clients on this host may register shared memory (Linux). */
@@ -81,6 +83,7 @@ export const settings: ReadonlyArray<Setting> = [
   setting("port", 8000, "GLET_PORT", "port to listen on; 0 takes a free one"),
   setting("maxBodyBytes", 64 * 1024 * 1024, "GLET_MAX_BODY_BYTES", "largest request body, inflated where it came compressed"),
   setting("maxBufferedBytes", 512 * 1024 * 1024, "GLET_MAX_BUFFERED_BYTES", "bytes of all JSON bodies being read at one time"),
+  setting("tensorMemoryBytes", 0, "GLET_TENSOR_MEMORY_BYTES", "memory for tensors of requests, on a CPU or CUDA; 0: a quarter of what is free, at most 1 GiB"),
   setting("maxHeaderBytes", 32 * 1024, "GLET_MAX_HEADER_BYTES", "largest request line and headers"),
   setting("maxConnections", 4096, "GLET_MAX_CONNECTIONS", "connections open at one time"),
   setting("headersTimeoutMs", 10_000, "GLET_HEADERS_TIMEOUT_MS", "time a client has to send its headers"),

@@ -178,6 +178,17 @@ describe("an operator's mistakes", () => {
     assert.strictEqual(unwritable.ready.modelsReady, 1)
     assert.match(await stop(unwritable), /profile .* is unwritable: .*the next start measures the model again/)
   }, 180_000)
+
+  it("tensors get the memory that the settings say", async () => {
+    const models = modelsOf(glet, { "echo.onnx": identityModel(5) })
+    const config = path.join(glet.folder, "memory.json")
+    fs.writeFileSync(config, JSON.stringify({ apiVersion: "glet/v1alpha1", server: { tensorMemoryBytes: 3 * 2 ** 20 } }))
+    const small = await serve(glet, models, ["--config", config])
+    const capacity = (await Effect.runPromise(metricsAt(small.port))).get("glet_tensor_memory_capacity_bytes")!
+    assert.isAtMost(capacity, 3 * 2 ** 20)
+    assert.isAbove(capacity, 2 ** 21)
+    await stop(small)
+  }, 180_000)
 })
 
 describe("after all this", () => {
