@@ -1,11 +1,11 @@
 /**
  * The highest load that keeps the SLOs (at most 1 % of the requests of any model or application missed), simulated on four GPUs, by planner: the
- * workloads of the original on the profile that comes along, or on a folder of the original's tables. All planners are served by the same
+ * workloads of the original on the profile that comes along, on that of the GPU suite's models (`--zoo`), or on a folder of the original's tables. All planners are served by the same
  * dispatcher; plans are made for the load that is simulated. Beside each peak stands what part it is of the most that the hardware can do
  * (lib/hardwareBound.ts), whoever plans and dispatches: no gain over another planner can be larger than the bound allows. `--check` fails where `orion` is
  * behind another planner in some scenario, gains less than the bar, or carries more than the hardware can.
  *
- * command: node bench/run.mjs peak [--tables FOLDER --device 2080ti] [--planners a,b,c] [--scenarios a,b] [--replications 3] [--effort 0.1] [--rule cycle|strict] [--without headroom,interference,overhead,spread] [--json] [--check]
+ * command: node bench/run.mjs peak [--tables FOLDER --device 2080ti | --zoo] [--gpus N] [--planners a,b,c] [--scenarios a,b] [--replications 3] [--effort 0.1] [--rule cycle|strict] [--without headroom,interference,overhead,spread] [--json] [--check]
  *
  * `--without` leaves out what costs load, to see how much: the plan's head-room on latencies, the slow-down by neighbours (in plans and in
  * truth), the way to the glet and back, the spread of execution times.
@@ -22,7 +22,7 @@ import { scenarioInput } from "../src/simulator/ScenarioInput.js"
 import { simulate } from "../src/simulator/Simulation.js"
 import { worstViolation } from "../src/simulator/SimulationReport.js"
 import { hardwareBound } from "./lib/hardwareBound.js"
-import { originalScenarios, shippedHardware, shippedScenario, tablesHardware } from "./lib/scenarios.js"
+import { originalScenarios, shippedHardware, shippedScenario, tablesHardware, zooHardware } from "./lib/scenarios.js"
 
 const value = (flag: string): string | undefined => {
   const at = process.argv.indexOf(flag)
@@ -30,7 +30,9 @@ const value = (flag: string): string | undefined => {
 }
 const tables = value("--tables")
 const device = value("--device") ?? "2080ti"
-const hardware = tables === undefined ? shippedHardware() : tablesHardware(tables, device)
+const hardware = tables !== undefined ? tablesHardware(tables, device) : process.argv.includes("--zoo") ? zooHardware() : shippedHardware()
+/** Those of the scenario where it is left out. */
+const gpus = value("--gpus") === undefined ? {} : { gpus: Number(value("--gpus")) }
 const planners = (value("--planners") ?? "time-share,elastic-int,orion").split(",").map((name) => Either.getOrThrow(findPlanner(name)))
 const scenarios = value("--scenarios")?.split(",") ?? originalScenarios
 const replications = Number(value("--replications") ?? 3)
@@ -65,7 +67,7 @@ interface Row {
 const solver = await Effect.runPromise(HighsSolver.load)
 /** The factor on a scenario's load that its GPUs can carry at most. */
 const boundOf = (name: string): number =>
-  hardwareBound(solver, Either.getOrThrow(scenarioInput(shippedScenario(name), hardware, { planner: planners[0]!, seed: 1 })))
+  hardwareBound(solver, Either.getOrThrow(scenarioInput(shippedScenario(name), hardware, { planner: planners[0]!, seed: 1, ...gpus })))
 
 const measure = (name: string, planner: typeof planners[number], startFactor: number, bound: number): Row => {
   const scenario = shippedScenario(name)
@@ -73,7 +75,7 @@ const measure = (name: string, planner: typeof planners[number], startFactor: nu
   const at = (loadFactor: number, replication: number) => {
     const input = (durationMs: number) => {
       const made = Either.getOrThrow(scenarioInput(scenario, hardware, {
-        planner, seed: 1 + replication, loadFactor, durationMs, warmUpMs, replans: false, plan: planOptions(planner.name),
+        planner, ...gpus, seed: 1 + replication, loadFactor, durationMs, warmUpMs, replans: false, plan: planOptions(planner.name),
         ...(without.has("overhead") ? { overheadMs: 0 } : {})
       }))
       const { interference, ...alone } = made

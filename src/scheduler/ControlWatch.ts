@@ -17,6 +17,9 @@ import type { ArrivedItems } from "./RequestSize.js"
 
 const nothingArrived: ArrivedItems = { items: 0, together: 0 }
 
+/** How often to look, where nobody says otherwise, ms. @since 0.1.0 @category replanning */
+export const defaultControlMs = 100
+
 /** Where both begin: `makeLoadWatch`, `makeInterferenceWatch`. @since 0.1.0 @category replanning */
 export interface ControlWatch {
   readonly load: LoadWatch

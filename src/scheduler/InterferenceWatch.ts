@@ -206,15 +206,17 @@ const keptSince = ({ generation, kept: before }: InterferenceWatch, view: Interf
   return after
 }
 
+/** Whether a model misses its objective: more of its requests than is borne, and more than one, which says nothing of the others. */
+const misses = ({ ended, missed }: Kept, options: InterferenceWatchOptions): boolean => missed > Math.max(1, options.missed * ended)
+
 /**
- * The least part of a model's requests that kept their objective lately, as far as the plan promised it; 1 where nothing is known. One request that missed says
- * nothing of the others.
+ * The least part of its requests that a model kept lately which misses its objective, as far as the plan promised it; 1 where none does.
  * @since 0.1.0
  * @category learning
  */
-export const leastKept = ({ kept }: InterferenceWatch): number => {
+export const leastKept = ({ kept }: InterferenceWatch, options: InterferenceWatchOptions = defaultInterferenceWatch): number => {
   let least = 1
-  for (const { ended, missed } of kept.values()) if (missed > 1) least = Math.min(least, Math.max(0, 1 - missed / ended))
+  for (const one of kept.values()) if (misses(one, options)) least = Math.min(least, 1 - one.missed / one.ended)
   return least
 }
 
@@ -259,7 +261,7 @@ const residualsOf = (
 
 const reasonFor = (learned: LearnedInterference, kept: ReadonlyMap<ModelName, Kept>, { basis, holds, nowMs, options, plannedMs }: InterferenceView): string | undefined => {
   if (nowMs - plannedMs < options.minIntervalMs) return undefined
-  if (![...kept.values()].some(({ ended, missed }) => missed > Math.max(1, options.missed * ended))) return undefined
+  if (![...kept.values()].some((one) => misses(one, options))) return undefined
   let worst: { readonly model: ModelName; readonly gpuType: string; readonly by: number } | undefined
   for (const [gpuType, models] of learned) {
     for (const [model, offset] of models) {

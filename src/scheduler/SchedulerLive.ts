@@ -21,7 +21,7 @@ import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
 import type { InferResult } from "../core/Request.js"
 import type { RequestError } from "../core/RequestError.js"
-import { watchControl } from "./ControlWatch.js"
+import { defaultControlMs, watchControl } from "./ControlWatch.js"
 import type { DispatcherOptions } from "./DispatcherOptions.js"
 import { Dispatcher } from "./Dispatcher.js"
 import { defaultDispatcherOptions } from "./DispatcherOptions.js"
@@ -73,7 +73,7 @@ export const defaultSchedulerOptions: SchedulerOptions = {
   replan: defaultReplanOptions,
   restart: defaultRestartOptions,
   learning: defaultInterferenceWatch,
-  controlMs: 100,
+  controlMs: defaultControlMs,
   retireMs: 10_000,
   latencyModel: ProfileLatencyModel.makeFor,
   defer: undefined
@@ -155,7 +155,7 @@ export const make = (
       get planThread() {
         return planThread?.knows(planner) === true ? planThread : undefined
       },
-      path, nowMs, rateOf, itemsPerRequest, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs, kept: () => leastKept(interference),
+      path, nowMs, rateOf, itemsPerRequest, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs, kept: () => leastKept(interference, config.learning),
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onGivenUp: (error) => {
         runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))

@@ -9,6 +9,7 @@ import type { Execution, LatencyModel, LinearInterference } from "../core/Latenc
 import type { Model } from "../core/Model.js"
 import type { PlanOptions } from "../core/PlanProblem.js"
 import { onlinePlanOptions } from "../core/PlanProblem.js"
+import { defaultControlMs } from "../scheduler/ControlWatch.js"
 import type { DispatcherOptions } from "../scheduler/DispatcherOptions.js"
 import { defaultDispatcherOptions } from "../scheduler/DispatcherOptions.js"
 import type { InterferenceWatchOptions } from "../scheduler/InterferenceWatch.js"
@@ -112,7 +113,7 @@ export const defaultSimulation = {
   replan: defaultReplanOptions,
   restart: defaultRestartOptions,
   replans: true,
-  controlMs: 100,
+  controlMs: defaultControlMs,
   learning: defaultInterferenceWatch,
   depth: 2,
   durationMs: 30_000,

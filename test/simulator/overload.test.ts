@@ -2,25 +2,23 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as fs from "node:fs"
-import { unsafeModelName } from "../../src/core/Ids.js"
 import type { Profile } from "../../src/core/Profile.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import { profileHardware } from "../../src/simulator/Hardware.js"
 import type { Scenario } from "../../src/simulator/Scenario.js"
-import { parseScenario } from "../../src/simulator/ScenarioFile.js"
 import { scenarioInput } from "../../src/simulator/ScenarioInput.js"
 import { simulate } from "../../src/simulator/Simulation.js"
+import { zooScenario } from "./scenes.js"
 
 const h200 = profileHardware(JSON.parse(fs.readFileSync("resource/zoo/h200/mps.json", "utf8")) as Profile)
 
 /** The scenario on one H200, its rates multiplied by each factor for ten seconds; loads are of so many items a request. */
 const run = (name: string, factors: ReadonlyArray<number>, seed: number, items = 1) => {
-  const scenario = Either.getOrThrow(parseScenario({ file: `${name}.json`, text: fs.readFileSync(`resource/scenarios/${name}.json`, "utf8") }, () => assert.fail("it names no file")))
+  const scenario = zooScenario(name)
   let searches = 0
   const planner = { ...orion, plan: (...asked: Parameters<typeof orion.plan>) => (searches++, orion.plan(...asked)) }
-  const [first, ...others] = scenario.models.map((model) => (model.name.startsWith("lenet") ? { ...model, profile: unsafeModelName("lenet-digits") } : model))
   const [one, ...more] = scenario.loads.map((load) => ({ ...load, arrivals: { process: "poisson" as const, ratesRps: factors.map((factor) => (factor * (load.arrivals as { readonly rateRps: number }).rateRps) / items) as [number, ...Array<number>], periodMs: 10_000 } }))
-  const stepped: Scenario = { ...scenario, models: [first!, ...others], loads: [one!, ...more] }
+  const stepped: Scenario = { ...scenario, loads: [one!, ...more] }
   const input = Either.getOrThrow(scenarioInput(stepped, h200, { planner, gpus: 1, seed, durationMs: 10_000 * factors.length, warmUpMs: 0, overheadMs: 0.3 }))
   const report = simulate({
     ...input, loads: input.loads.map((load) => (items > 1 ? { ...load, items } : load)),

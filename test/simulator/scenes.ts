@@ -1,4 +1,6 @@
 /** Small simulations for tests: latencies from a formula. */
+import * as Either from "effect/Either"
+import * as fs from "node:fs"
 import type { Gpu } from "../../src/core/Gpu.js"
 import { unsafeModelName } from "../../src/core/Ids.js"
 import type { LatencyModel } from "../../src/core/LatencyModel.js"
@@ -6,10 +8,21 @@ import type { Model } from "../../src/core/Model.js"
 import { distributionOf } from "../../src/scheduler/LatencyDistribution.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import { makeSchedule } from "../../src/simulator/ArrivalSchedule.js"
+import type { Scenario } from "../../src/simulator/Scenario.js"
+import { parseScenario } from "../../src/simulator/ScenarioFile.js"
 import type { Load, SimulationInput } from "../../src/simulator/SimulationInput.js"
 import { defaultSimulation } from "../../src/simulator/SimulationInput.js"
 import { makeModel } from "../scheduler/harness.js"
 import { gpusOf, latencyOf, mb } from "../scheduler/problems.js"
+
+/** A scenario that comes along, its LeNets those of the profiles of the zoo. */
+export const zooScenario = (file: string): Scenario => {
+  const scenario = Either.getOrThrow(parseScenario({ file, text: fs.readFileSync(`resource/scenarios/${file}.json`, "utf8") }, () => {
+    throw new Error("it names no file")
+  }))
+  const [first, ...others] = scenario.models.map((model) => (model.name.startsWith("lenet") ? { ...model, profile: unsafeModelName("lenet-digits") } : model))
+  return { ...scenario, models: [first!, ...others] }
+}
 
 export const modelOf = (name: string, options: Partial<Model> = {}): Model => makeModel(name, { sloMs: 100, expectedRateRps: 100, ...options })
 

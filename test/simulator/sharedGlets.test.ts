@@ -6,18 +6,16 @@ import type { Profile } from "../../src/core/Profile.js"
 import { withLearned } from "../../src/scheduler/LearnedInterference.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import { profileHardware } from "../../src/simulator/Hardware.js"
-import { parseScenario } from "../../src/simulator/ScenarioFile.js"
 import { scenarioInput } from "../../src/simulator/ScenarioInput.js"
 import { simulate } from "../../src/simulator/Simulation.js"
+import { zooScenario } from "./scenes.js"
 
 const profile = JSON.parse(fs.readFileSync("resource/zoo/h200/mps.json", "utf8")) as Profile
 const h200 = profileHardware(profile, { apiVersion: "glet/v1alpha1", kind: "Hardware", gpuType: "h200", isolation: "mps", memoryBytes: 141e9, gletMemoryBytes: 0, openMs: 500 })
 
 /** What each model of scen5 loses under the plan for this load, where neighbours cost more than anybody knows, and no other plan is made. */
 const lost = (loadFactor: number): ReadonlyMap<string, number> => {
-  const scenario = Either.getOrThrow(parseScenario({ file: "scen5.json", text: fs.readFileSync("resource/scenarios/scen5.json", "utf8") }, () => assert.fail("it names no file")))
-  const [first, ...others] = scenario.models.map((model) => (model.name.startsWith("lenet") ? { ...model, profile: "lenet-digits" as typeof model.name } : model))
-  const input = Either.getOrThrow(scenarioInput({ ...scenario, models: [first!, ...others] }, h200, {
+  const input = Either.getOrThrow(scenarioInput(zooScenario("scen5"), h200, {
     planner: orion, gpus: 1, seed: 1, loadFactor, durationMs: 8_000, warmUpMs: 2_000, overheadMs: 0.3
   }))
   const losses = new Map(input.models.map(({ name }) => [name, name.startsWith("mnasnet") ? 1 : 0.3]))

@@ -114,8 +114,8 @@ const simulatedPeak = (scenario: Scenario, hardware: Hardware, system: SuiteSyst
 const worstOf = ({ loads }: Played): string | undefined =>
   [...loads].sort((a, b) => (a.sloKept ?? 1) - (b.sloKept ?? 1))[0]?.name
 
-/** A glet in a few words: share, models and their planned batches. */
-const sketchOf = ({ assignments, sharePct }: GletStatus): string => `${sharePct} %: ${assignments.map(({ batch, model }) => `${model} ${batch}`).join(", ")}`
+/** What a result says of a glet: its share, and planned batches by model. */
+const gletOf = ({ assignments, sharePct }: GletStatus) => ({ sharePct, batches: Object.fromEntries(assignments.map(({ batch, model }) => [model as string, batch])) })
 
 const goodputOf = (played: Played | undefined): number => played?.loads.reduce((sum, load) => sum + load.goodputRps, 0) ?? 0
 
@@ -160,7 +160,7 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
       scenario: name, system: system.name, simulated, factor: peak.factor, beyond, plan: statuses[0]!.plan,
       goodputRps: goodputOf(best),
       trials: peak.trials.map(({ factor, violation }) => ({ factor, violation })), best,
-      plays: all.map((played) => ({ factor: played.loadFactor, missed: played.missed, sendLagP99Ms: played.sendLagP99Ms, worst: worstOf(played), glets: (gletsAfter.get(played) ?? []).map(sketchOf) })),
+      plays: all.map((played) => ({ factor: played.loadFactor, missed: played.missed, sendLagP99Ms: played.sendLagP99Ms, worst: worstOf(played), glets: (gletsAfter.get(played) ?? []).map(gletOf) })),
       glets: glets.length,
       predictions: predictionsOf(glets)
     }

@@ -7,7 +7,7 @@ import type { Scenario } from "../../simulator/Scenario.js"
 import { resourcePath } from "../internal/packageFiles.js"
 
 /** Where models of a profile stand under another name, or come along with this program. */
-const otherNames: ReadonlyMap<string, string> = new Map([["bert", "bert-base"], ["lenet1", "lenet-digits"]])
+export const otherNames: ReadonlyMap<string, string> = new Map([["bert", "bert-base"], ["lenet1", "lenet-digits"]])
 
 /** A hard link where that can be: weights are gigabytes. */
 const place = (from: string, to: string): void => {

@@ -46,19 +46,16 @@ export const playScenario = (scenario: Scenario, options: PlayOptions): Effect.E
   Effect.suspend(() => {
     const { connections, durationMs, factor, requests, target, threads, timeoutMs } = options
     const progress = makeProgress(5000)
-    let ended = false
-    return untilSignal((signal) => {
-      signal.addEventListener("abort", () => {
-        ended = true
-      })
-      return runThreads({
+    return untilSignal(async (signal) => {
+      const result = await runThreads({
         scenario, threads, factor, requests, signal, seed: options.seed, warmUpMs: options.warmUpMs, durationMs, options: { target, connections, timeoutMs },
         onProgress: (elapsedMs, done) => progress.show(`${factor.toPrecision(3)} times the load, ${(elapsedMs / 1000).toFixed(0)} s: ${done} requests ended`)
       })
+      return { result, isWhole: !signal.aborted }
     }).pipe(
       Effect.ensuring(Effect.sync(() => progress.clear())),
-      Effect.flatMap((result) => {
-        if (ended) return Effect.fail(new CliError({ reason: "failed", problem: "it was ended before it was measured" }))
+      Effect.flatMap(({ isWhole, result }) => {
+        if (!isWhole) return Effect.fail(new CliError({ reason: "failed", problem: "it was ended before it was measured" }))
         const loads = loadReports(scenario, result, durationMs)
         const sendLagP99Ms = result.sendLag.summary().p99Ms
         if (sendLagP99Ms > lateMs) note(`note: the client itself sent late (99th percentile ${ms(sendLagP99Ms)} ms): it had too little processor time, and its lateness is part of the latencies`)

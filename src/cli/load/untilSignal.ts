@@ -2,10 +2,9 @@ import * as Effect from "effect/Effect"
 import { textOf } from "../../core/internal/loadFailure.js"
 import { CliError } from "../CliError.js"
 import { endSignal } from "../internal/signals.js"
-import type { LoadResult } from "./LoadGenerator.js"
 
 /** Runs a load; the first signal ends it early, and what was measured is reported. */
-export const untilSignal = (run: (signal: AbortSignal) => Promise<LoadResult>): Effect.Effect<LoadResult, CliError> =>
+export const untilSignal = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, CliError> =>
   Effect.suspend(() => {
     const stop = new AbortController()
     const onSignal = endSignal.pipe(Effect.flatMap(() => Effect.sync(() => stop.abort())), Effect.zipRight(Effect.never))

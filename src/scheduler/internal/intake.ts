@@ -70,8 +70,7 @@ export class Intake {
     if (lane === undefined) return undefined
     this.parts.lanes.revision += 1
     lane.countUnreadArrival()
-    lane.counters.dropped[reason] += 1
-    lane.lostAtMs = nowMs
+    lane.countDrop(nowMs, reason)
     lane.bound.observe(nowMs, false)
     return lane.model
   }

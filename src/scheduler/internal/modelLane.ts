@@ -148,6 +148,12 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
     this.counters.arrivedTogether += this.meanSquare
   }
 
+  /** Counts a request that was dropped. */
+  countDrop(nowMs: number, reason: DropReason): void {
+    this.counters.dropped[reason] += 1
+    this.lostAtMs = nowMs
+  }
+
   /** Answers the queue in which it waits. */
   enqueue(ticket: T): RequestQueue<T> {
     const key = keyOf(ticket.request.bindings)

@@ -37,8 +37,7 @@ export class RequestEnds {
       counters.answered += 1
       if (nowMs - ticket.times.arrivedMs <= ticket.sloMs) counters.withinSlo += 1
     } else if (end.error._tag === "RequestDropped") {
-      counters.dropped[end.error.reason] += 1
-      lane.lostAtMs = nowMs
+      lane.countDrop(nowMs, end.error.reason)
     } else if (end.error._tag === "RequestCanceled") {
       counters.canceled += 1
     } else {

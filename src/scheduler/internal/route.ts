@@ -202,8 +202,7 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
 
   /** Items served lately, by what the plan lets it serve. */
   private servedPart(nowMs: number): number {
-    const { fraction, planBatch } = this.spec
-    const plannedPerMs = (fraction * this.fullBatch) / this.predicted[Math.min(planBatch, this.predicted.length - 1)]!
+    const plannedPerMs = (this.spec.fraction * this.fullBatch) / this.predicted[this.fullBatch]!
     return (this.servedItems * Math.exp((this.busyAtMs - nowMs) / utilizationMs)) / (utilizationMs * plannedPerMs)
   }
 

@@ -9,20 +9,10 @@ import { gletsOf } from "../../core/Plan.js"
 import type { Demand, PlanProblem } from "../../core/PlanProblem.js"
 import { plannedLatencyMs, validatePlan } from "../../core/ValidatePlan.js"
 import type { PlanBasis } from "../PlanBasis.js"
-import { carriedRps, leastPart, nearlyAll } from "./carried.js"
+import { carriedRps, leastPart, leastPartOf, nearlyAll } from "./carried.js"
 
 /** A plan that closes and loads carries so many times what the deployed one does. */
 const worthChanging = 1.1
-
-/** A plan under which more requests are late than that misses its objectives. */
-const keptEnough = 0.99
-
-/** The least part of what is asked for that arrives: the rest is head-room. */
-const arrivingPart = (arriving: ReadonlyMap<ModelName, number>, asked: ReadonlyMap<ModelName, number>): number => {
-  let least = 1
-  for (const [model, rps] of asked) if (rps > 0) least = Math.min(least, (arriving.get(model) ?? rps) / rps)
-  return least
-}
 
 const worksOf = ({ assignments, bestEffort }: PlannedGlet): ReadonlyArray<ModelName> => [...assignments, ...bestEffort].map(({ model }) => model)
 
@@ -97,8 +87,7 @@ export const standingPlan = (
   const placed = modelsOf(deployed)
   for (const model of modelsOf(answer)) if (!placed.has(model)) return undefined
   const worth = disturbsNothing(answer, deployed) ? 1 : worthChanging
-  const carriedPart = (rates: ReadonlyMap<ModelName, number>): number =>
-    kept * (kept < keptEnough ? Math.min(leastPart(deployed, rates), arrivingPart(arriving, rates)) : leastPart(deployed, rates))
+  const carriedPart = (rates: ReadonlyMap<ModelName, number>): number => (kept < 1 ? kept * Math.min(leastPart(deployed, rates), leastPartOf(arriving, rates)) : leastPart(deployed, rates))
   const isBetter = [needed, asked].some((rates) => leastPart(answer, rates) > worth * carriedPart(rates) + 1e-9)
   if (isBetter) return undefined
   // What it leaves free of objectives may be less than is wanted by now.

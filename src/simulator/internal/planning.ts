@@ -139,7 +139,7 @@ export class Planning {
       })
       return { basis, plan: succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber }) }
     }
-    const search = planLeavingTime(this.dispatcher.view.wayMs, this.plan, leastKept(this.interference))
+    const search = planLeavingTime(this.dispatcher.view.wayMs, this.plan, leastKept(this.interference, this.input.learning))
     let asked = search.next()
     while (asked.done !== true) asked = search.next(attempt(asked.value))
     const { basis, plan } = asked.value
