@@ -22,7 +22,7 @@ export const zooHardware = (): Hardware => {
   for (const [name, other] of otherNames) text = text.replaceAll(JSON.stringify(other), JSON.stringify(name))
   return profileHardware(JSON.parse(text) as Profile, {
     apiVersion: "glet/v1alpha1", kind: "Hardware", gpuType: "h200", isolation: "mps", memoryBytes: 141e9, gletMemoryBytes: 0, openMs: 500
-  })
+  }, 10)
 }
 
 /** A device of a folder of the original's tables. */

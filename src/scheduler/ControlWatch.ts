@@ -30,7 +30,7 @@ export interface ControlWatch {
 export interface ControlView {
   readonly nowMs: number
   readonly models: LoadView["models"]
-  readonly dispatcher: Pick<DispatcherView, "countersOf" | "outcomesOf" | "takeMeasured">
+  readonly dispatcher: Pick<DispatcherView, "countersOf" | "isServed" | "outcomesOf" | "takeMeasured">
   /** The deployed plan, and what it was made on; undefined before the first. */
   readonly plan: Plan
   readonly basis: PlanBasis | undefined
@@ -53,7 +53,7 @@ export const watchControl = (
     const counters = dispatcher.countersOf(model)
     return counters === undefined ? nothingArrived : { items: counters.arrivedItems, together: counters.arrivedTogether }
   }
-  const arrivals = watchLoad(load, { nowMs, models, plan, basis, arrived, options: replan })
+  const arrivals = watchLoad(load, { nowMs, models, plan, basis, arrived, isServed: (model) => dispatcher.isServed(model), options: replan })
   // A plan that is due anyway takes what was learned along: until then what is measured adds up.
   if (arrivals.reason !== undefined || learning === undefined || basis === undefined) return { load: arrivals.watch, interference, reason: arrivals.reason }
   const executions = watchInterference(interference, {

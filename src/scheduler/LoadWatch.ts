@@ -69,6 +69,8 @@ export interface LoadView {
   readonly models: Iterable<{ readonly model: Model; readonly plannable: boolean }>
   /** What arrived since the model was registered. */
   readonly arrived: (model: ModelName) => ArrivedItems
+  /** Whether some glet has it ready: clients wait for that. */
+  readonly isServed: (model: ModelName) => boolean
   /** The deployed plan, and what it was asked for; undefined before the first. */
   readonly plan: Plan
   readonly basis: Pick<PlanBasis, "asked" | "meanParts"> | undefined
@@ -106,7 +108,11 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): LoadSeen => {
     counted.set(name, arrived)
     sizes.set(name, observeSize(sizes.get(name) ?? unseenSize, elapsedMs, since))
   }
-  const estimator = RateEstimator.observe(watch.estimator, view.nowMs, counts, (name) => itemsPerRequest(sizes.get(name) ?? unseenSize))
+  let estimator = RateEstimator.observe(watch.estimator, view.nowMs, counts, (name) => itemsPerRequest(sizes.get(name) ?? unseenSize))
+  for (const { model: { expectedRateRps, name } } of models) {
+    // Models load for a minute, and that nobody asks meanwhile says nothing of those who will.
+    if (counted.get(name)!.items === 0 && !view.isServed(name)) estimator = RateEstimator.expectRate(estimator, name, expectedRateRps)
+  }
   const capacityRps = carriedRps(view.plan)
   const reserved = new Map<ModelName, number>()
   for (const { glet } of gletsOf(view.plan)) {

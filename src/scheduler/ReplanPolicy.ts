@@ -18,6 +18,11 @@ export interface ReplanOptions {
   /** Part of the head-room between planned rate and capacity that a need may use up before a new plan is made for it. */
   readonly headroomRatio: number
   /**
+   * How long a need must call for more, ms: of what a look or two say of a step chance makes a fifth more for one model of four, and glets that open for that
+   * close others.
+   */
+  readonly riseAfterMs: number
+  /**
    * Of a plan that falls short: part by which the fullest model's need over capacity must have moved away from that of all, by what was planned, for a new one. A
    * model of half of all work that grows by a third moves by a seventh.
    */
@@ -40,6 +45,7 @@ export interface ReplanOptions {
 export const defaultReplanOptions: ReplanOptions = {
   upRatio: 0.05,
   headroomRatio: 0.5,
+  riseAfterMs: 200,
   mixRatio: 0.15,
   mixAfterMs: 2_000,
   easedRatio: 0.05,
@@ -68,6 +74,8 @@ export interface ModelLoad {
 /** Since when rates have called for another plan. @since 0.1.0 @category replanning */
 export interface ReplanState {
   readonly lastPlanMs: number
+  /** Since when some model's need calls for more. */
+  readonly risenSinceMs?: number
   /** Since when a model's need is below what was planned for. */
   readonly lowSinceMs: ReadonlyMap<ModelName, number>
   /** Since when the mix has moved from what a plan that falls short was made for. */
@@ -136,7 +144,7 @@ const eased = (loads: ReadonlyArray<ModelLoad>, { easedRatio }: ReplanOptions): 
  * Decides. Call it at every estimate; equal calls give equal answers.
  *
  * Up: a need exceeds what was asked by 5 % and uses more than half of the head-room the plan has beyond that. At risk: what arrives already
- * exceeds 95 % of what the plan can carry. Neither is a reason where the plan falls short: there it is that the mix has moved by 15 % for two
+ * exceeds 95 % of what the plan can carry. Either for a fifth of a second; neither is a reason where the plan falls short: there it is that the mix has moved by 15 % for two
  * seconds, or that all needs have been 5 % below what was asked for as long and some model still needs more than it has. Down: a need was 20 % below what was asked for a minute.
  * @since 0.1.0
  * @category replanning
@@ -166,16 +174,18 @@ export const decideReplan = (
       if (nowMs - since >= options.downAfterMs) down ??= load
     }
   }
+  const risenSinceMs = risk === undefined && up === undefined ? undefined : state.risenSinceMs ?? nowMs
+  const hasRisen = risenSinceMs !== undefined && nowMs - risenSinceMs >= options.riseAfterMs
   const mixedSinceMs = mixed === undefined ? undefined : state.mixedSinceMs ?? nowMs
   const easedSinceMs = less === undefined ? undefined : state.easedSinceMs ?? nowMs
   const sincePlanMs = nowMs - state.lastPlanMs
   const because = (load: ModelLoad, what: string): string =>
     `${what}: model "${load.model}" needs ${load.neededRps.toFixed(1)} items/s, planned for ${load.askedRps.toFixed(1)}`
-  const reason = risk !== undefined && sincePlanMs >= options.riskIntervalMs
+  const reason = risk !== undefined && hasRisen && sincePlanMs >= options.riskIntervalMs
     ? because(risk, "SLO at risk")
     : sincePlanMs < options.minIntervalMs
     ? undefined
-    : up !== undefined
+    : up !== undefined && hasRisen
     ? because(up, "rate up")
     : mixed !== undefined && nowMs - mixedSinceMs! >= options.mixAfterMs
     ? because(mixed, "other mix")
@@ -184,5 +194,5 @@ export const decideReplan = (
     : down !== undefined
     ? because(down, "rate down")
     : undefined
-  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, ...(mixedSinceMs === undefined ? {} : { mixedSinceMs }), ...(easedSinceMs === undefined ? {} : { easedSinceMs }) }, reason }
+  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, ...(risenSinceMs === undefined ? {} : { risenSinceMs }), ...(mixedSinceMs === undefined ? {} : { mixedSinceMs }), ...(easedSinceMs === undefined ? {} : { easedSinceMs }) }, reason }
 }

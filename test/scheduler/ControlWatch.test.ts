@@ -40,6 +40,7 @@ const run = (rps: number, toMs: number, view: Partial<ControlView> = {}) => {
   let taken = 0
   const dispatcher: ControlView["dispatcher"] = {
     countersOf: () => ({ arrivedItems: (rps * nowMs) / 1000, arrivedTogether: (rps * nowMs) / 1000 }) as never,
+    isServed: () => true,
     outcomesOf: () => ({ ended: rps * nowMs, kept: 0 }),
     takeMeasured: () => {
       taken++

@@ -11,13 +11,13 @@ const model = makeModel("m", { sloMs: 50, expectedRateRps: 100 })
 const idle = makeModel("idle", { serviceClass: "best-effort" })
 
 /** Looks every 200 ms while `rps` arrive; answers the watch, what arrived, and the reasons given. */
-const run = (watch: LoadWatch, arrived: number, fromMs: number, toMs: number, rps: number, options: { readonly askedRps?: number; readonly plannable?: boolean; readonly itemsPerRequest?: number } = {}) => {
+const run = (watch: LoadWatch, arrived: number, fromMs: number, toMs: number, rps: number, options: { readonly askedRps?: number; readonly plannable?: boolean; readonly itemsPerRequest?: number; readonly isServed?: boolean } = {}) => {
   const reasons: Array<string> = []
   const basis = options.askedRps === undefined ? undefined : { asked: new Map([[model.name, options.askedRps]]), meanParts: new Map() }
   for (let nowMs = fromMs; nowMs <= toMs; nowMs += 200) {
     arrived += (rps * 200) / 1000
     const seen = watchLoad(watch, {
-      nowMs, basis, plan: emptyPlan, options: defaultReplanOptions,
+      nowMs, basis, plan: emptyPlan, options: defaultReplanOptions, isServed: () => options.isServed ?? true,
       models: [{ model, plannable: options.plannable ?? true }, { model: idle, plannable: true }],
       arrived: (name) => (name === model.name ? { items: arrived, together: (options.itemsPerRequest ?? 1) * arrived } : { items: 0, together: 0 })
     })
@@ -41,6 +41,14 @@ describe("LoadWatch", () => {
     assert.deepStrictEqual(noted.reasons, [])
     assert.deepStrictEqual(run(steady.watch, steady.arrived, 20_200, 22_000, 300, { askedRps: asked, plannable: false }).reasons, [])
     assert.deepStrictEqual(run(steady.watch, steady.arrived, 20_200, 22_000, 300).reasons, [], "the plan in force was not asked for it")
+  })
+
+  it("expects what was announced for as long as a model loads, which nobody can ask yet", () => {
+    const loading = run(expectLoad(makeLoadWatch(0), model), 0, 200, 60_000, 0, { isServed: false })
+    assert.strictEqual(watchedRps(loading.watch, model.name), 100)
+    // Ready, and still not asked; or asked all the same, and seen then.
+    assert.isBelow(watchedRps(run(loading.watch, 0, 60_200, 120_000, 0).watch, model.name), 1)
+    assert.closeTo(watchedRps(run(loading.watch, 0, 60_200, 120_000, 20, { isServed: false }).watch, model.name), 20, 1)
   })
 
   it("counts that begin again are no negative load", () => {
@@ -79,7 +87,7 @@ describe("LoadWatch", () => {
         const needed = (): number => rateToPlanFor(watchedRps(watch, model.name), model.sloMs, 1, watchedItemsPerRequest(watch, model.name))
         if (nowMs === 0) askedRps = needed()
         const seen = watchLoad(watch, {
-          nowMs, plan: emptyPlan, options: { ...defaultReplanOptions, upRatio: 0.1 }, models: [{ model, plannable: true }],
+          nowMs, plan: emptyPlan, isServed: () => true, options: { ...defaultReplanOptions, upRatio: 0.1 }, models: [{ model, plannable: true }],
           basis: { asked: new Map([[model.name, askedRps]]), meanParts: new Map() }, arrived: () => ({ items, together })
         })
         watch = seen.watch
