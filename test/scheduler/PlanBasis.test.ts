@@ -133,10 +133,10 @@ describe("plans that leave half or a quarter of objectives free", () => {
   }
 
   /** Of what all models need a plan made for head-room carries so much, for less than all of it. */
-  const short = (part: number, serviceClass = "latency-critical"): PlanAttempt => {
+  const short = (part: number, serviceClass = "latency-critical", isAssumed = true): PlanAttempt => {
     const { basis, plan } = attempt(part)
     return {
-      basis: { ...basis, problem: { demands: [...demands, { ...demands[0]!, serviceClass }] } },
+      basis: { ...basis, problem: { demands: [...demands, { ...demands[0]!, serviceClass }], latency: { interference: { isAssumed } } } },
       plan: Either.map(plan, (each) => ({ ...each, objective: "headroom", headroom: part }))
     } as never
   }
@@ -152,6 +152,11 @@ describe("plans that leave half or a quarter of objectives free", () => {
     assert.deepStrictEqual(search(short(0.8), short(0.8), short(0.75), short(0.79)), { parts: [0, 0, 0.5, 0.25], taken: 3 })
     assert.deepStrictEqual(search(short(0.8), short(0.81), short(0.76), short(0.76)), { parts: [0, 0, 0.5, 0.25], taken: 1 })
     assert.deepStrictEqual(search(short(0.8), short(0.8), attempt(undefined), short(0.7)), { parts: [0, 0, 0.5, 0.25], taken: 0 })
+  })
+
+  it("carry as much as others where what glets do to each other is known", () => {
+    const known = (part: number): PlanAttempt => short(part, "latency-critical", false)
+    assert.deepStrictEqual(search(known(0.8), known(0.8), known(0.78), known(0.795)), { parts: [0, 0, 0.5, 0.25], taken: 3 })
   })
 
   it("are not made where nothing fits, or there is something else to do with what is left", () => {
