@@ -1,6 +1,6 @@
 /**
  * Watches how late this process is woken, by the histogram that Node keeps of its event loop: twenty-five native timers a second, nothing in JavaScript
- * but a look every ten seconds.
+ * but a look every ten seconds, which also reads what the system counts of processes that could not run.
  *
  * @since 0.1.0
  */
@@ -8,8 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { monitorEventLoopDelay, performance } from "node:perf_hooks"
-import type { HostStatus } from "../core/HostStatus.js"
+import type { HostPressure, HostStatus } from "../core/HostStatus.js"
 import { HostReport, latenessOf } from "../core/HostStatus.js"
+import { pressureBetween, readPressure } from "./HostPressure.js"
 
 /** Time between two of its timers, and what they are rounded up to, ms. */
 const everyMs = 40
@@ -25,6 +26,8 @@ export interface Wakeups {
   readonly reset: () => void
   /** Part of the time since the last call in which the thread was at work. */
   readonly busyRatio: () => number
+  /** What kept processes from running since the last call. */
+  readonly pressure: () => HostPressure
 }
 
 const nodeWakeups = Effect.acquireRelease(
@@ -32,6 +35,7 @@ const nodeWakeups = Effect.acquireRelease(
     const histogram = monitorEventLoopDelay({ resolution: everyMs })
     histogram.enable()
     let before = performance.eventLoopUtilization()
+    let counted = readPressure()
     return {
       percentile: (percent) => histogram.percentile(percent),
       reset: () => histogram.reset(),
@@ -40,6 +44,12 @@ const nodeWakeups = Effect.acquireRelease(
         const { utilization } = performance.eventLoopUtilization(now, before)
         before = now
         return utilization
+      },
+      pressure: () => {
+        const now = readPressure()
+        const pressure = pressureBetween(counted, now)
+        counted = now
+        return pressure
       },
       close: () => void histogram.disable()
     }
@@ -50,7 +60,7 @@ const nodeWakeups = Effect.acquireRelease(
 const read = (wakeups: Wakeups): HostStatus => {
   // To the microsecond, which is more than it means.
   const lagMs = (percent: number) => Math.max(0, Math.round(wakeups.percentile(percent) / 1e3 - 1e3 * (everyMs + roundedMs)) / 1e3)
-  const status = { wakeupLagMs: { p50Ms: lagMs(50), p99Ms: lagMs(99) }, busyRatio: wakeups.busyRatio() }
+  const status = { wakeupLagMs: { p50Ms: lagMs(50), p99Ms: lagMs(99) }, busyRatio: wakeups.busyRatio(), pressure: wakeups.pressure() }
   wakeups.reset()
   return status
 }

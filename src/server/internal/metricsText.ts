@@ -95,12 +95,16 @@ const writePlan = (page: Exposition, state: MetricsState, status: SchedulerStatu
   for (const [gpu, count] of state.exits) page.sample([["gpu", gpu]], count)
 }
 
-const writeHost = (page: Exposition, { busyRatio, wakeupLagMs }: HostStatus): void => {
+const writeHost = (page: Exposition, { busyRatio, pressure: { stolenRatio, throttledRatio, waitingRatio }, wakeupLagMs }: HostStatus): void => {
   page.family("glet_host_wakeup_lag_seconds", "gauge", "How late this process was woken, over the last window of ten seconds")
   page.sample([["quantile", "0.5"]], wakeupLagMs.p50Ms / 1000)
   page.sample([["quantile", "0.99"]], wakeupLagMs.p99Ms / 1000)
   page.family("glet_thread_busy_ratio", "gauge", "Part of that window in which the server's thread was at work")
   page.sample([], busyRatio)
+  page.family("glet_host_pressure_ratio", "gauge", "What kept processes from running in that window: periods that the CPU limit ended, time that some waited for a core, time of cores that a hypervisor gave away")
+  for (const [cause, ratio] of [["cpu_limit", throttledRatio], ["waiting", waitingRatio], ["stolen", stolenRatio]] as const) {
+    if (ratio !== undefined) page.sample([["cause", cause]], ratio)
+  }
 }
 
 const writeEdge = (page: Exposition, edge: EdgeStatus): void => {
