@@ -7,7 +7,7 @@
  * by far, the rate has stepped up and the fast one is still on its way: then the slow one begins again with the next look, so that the plan that is made for
  * the step is not for half of it, and from there is a mean of all since, until that is longer than it remembers. The look that saw the step is left out: the
  * step came during it, who knows when, and what a client, a network or a host had held back comes at once, as the load that begins does on cold connections: a
- * tenth of a second held back is a look of twice the rate. And the later looks are the more they count, for what was held back can take some of them to come.
+ * tenth of a second held back is a look of twice the rate. A step of which the look after it shows nothing was a pause, and all is as it was. And the later looks are the more they count, for what was held back can take some of them to come.
  * One look alone would do for the first plan, but looks scatter: while the slow one was still on its
  * way, for ten seconds and more, every look that chance made the highest so far called for another plan.
  *
@@ -34,6 +34,8 @@ interface ModelRate {
   readonly slowRps: number
   /** What the slow one is the mean of at most, ms: the time since the last step; 0 right after the look that saw one. */
   readonly steadyMs: number
+  /** What that was before, where only the last look saw the step: the next one may show that there was none. */
+  readonly doubtedMs?: number
 }
 
 /**
@@ -51,6 +53,8 @@ export interface RateEstimator {
 /** A fast or quick average so many times the slow one, even less so many scatters, is of a step. */
 const stepRatio = 1.2
 const stepScatters = 3
+/** What a pause of the host held back comes at once too: the look after that of a step is so many times the slow one at least, or there was none. */
+const confirmedRatio = 1.1
 
 /** An average of this time constant T over Poisson arrivals, k items each, scatters as the count of a window of 2 T. */
 const scatterRps = (rps: number, timeConstantMs: number, itemsPerRequest: number): number => Math.sqrt((rps * itemsPerRequest) / ((2 * timeConstantMs) / 1000))
@@ -116,22 +120,26 @@ export const observe = (
     // An exponential average gains count / timeConstant from a pulse; spread over the interval it gains a little less.
     const moved = (rps: number, timeConstantMs: number, kept: number): number =>
       settle(elapsedMs > 0 ? rps * kept + lookRps * (1 - kept) : rps + (estimator.atMs === undefined ? 0 : (1000 * count) / timeConstantMs))
-    const steadyMs = before.steadyMs + elapsedMs
-    const rate = {
+    // A look of no time tells nothing.
+    const isDenied = before.doubtedMs !== undefined && elapsedMs > 0 && lookRps < confirmedRatio * before.slowRps
+    const sinceMs = isDenied ? before.doubtedMs! : before.steadyMs
+    const steadyMs = sinceMs + elapsedMs
+    const rate: ModelRate = {
       fastRps: moved(before.fastRps, fastMs, keptAfter(fastMs)),
       quickRps: moved(before.quickRps, quickMs, keptAfter(quickMs)),
       // What one look saw after a step, and chance made less than the rate was before, is no reason to forget that.
-      slowRps: before.steadyMs === 0 && elapsedMs > 0
+      slowRps: sinceMs === 0 && elapsedMs > 0
         ? Math.max(before.slowRps, lookRps)
-        : moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), before.steadyMs === Infinity ? 1 : (before.steadyMs / steadyMs) ** 2)),
+        : moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), sinceMs === Infinity ? 1 : (sinceMs / steadyMs) ** 2)),
       steadyMs
     }
     const together = itemsPerRequest(model)
-    const isStepped = elapsedMs > 0 && (isStep(rate, rate.fastRps, fastMs, together) || isStep(rate, rate.quickRps, quickMs, together))
+    const isLasting = isStep(rate, rate.fastRps, fastMs, together)
+    const isStepped = elapsedMs > 0 && (isLasting || isStep(rate, rate.quickRps, quickMs, together))
     stepped ||= isStepped
     if (!isStepped) rates.set(model, rate)
     // In a long look what was held back before is little.
-    else rates.set(model, elapsedMs > fastMs ? { ...rate, slowRps: Math.max(rate.slowRps, lookRps), steadyMs: elapsedMs / 2 } : { ...rate, steadyMs: 0 })
+    else rates.set(model, elapsedMs > fastMs ? { ...rate, slowRps: Math.max(rate.slowRps, lookRps), steadyMs: elapsedMs / 2 } : { ...rate, steadyMs: 0, ...(isLasting ? {} : { doubtedMs: steadyMs }) })
   }
   if (stepped) {
     for (const [model, rate] of rates) {

@@ -105,6 +105,18 @@ describe("RateEstimator", () => {
     }))
   })
 
+  it("does not take what a pause of the host held back for a step, and goes on with what it knew", () => {
+    // Looks of 100 ms: of one half comes with the next; the look after that is a little more by chance.
+    fc.assert(fc.property(fc.double({ min: 2000, max: 50_000, noNaN: true }), fc.double({ min: 0.3, max: 1, noNaN: true }), fc.double({ min: 0.9, max: 1.09, noNaN: true }), (rate, held, chance) => {
+      let estimator = feed(started(rate), 0, 20_000, rate, 100).estimator
+      for (const [look, part] of [1 - held, 1 + held, chance, 1].entries()) {
+        estimator = observe(estimator, 20_100 + 100 * look, new Map([[model, 0.1 * rate * part]]))
+        assert.isAtMost(estimateRps(estimator, model), 1.045 * rate, `look ${look}`)
+        assert.isAtLeast(estimateRps(estimator, model), 0.95 * rate)
+      }
+    }))
+  })
+
   it("takes what other models exceed for a step too, where one steps", () => {
     // All rates rise by 1.3 at once: too little for one look to be told from chance, but for that of the first model, which rises by 2.
     const names = [model, other]
