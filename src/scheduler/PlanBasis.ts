@@ -125,7 +125,7 @@ const roomyParts = [1 / 2, 1 / 4]
  */
 const nearlyAsMuchAssumed = 0.95
 /** The same where what glets do to each other is known: searches differ by as much. */
-const nearlyAsMuch = 0.99
+const nearlyAsMuch = 0.98
 
 /** Less than this part of every objective is hardly worth another plan. */
 const leastOfObjectives = 0.02
@@ -164,8 +164,9 @@ function* attemptsLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt, Pl
   const carried = carriedPart(most)
   if (!isForHeadroom(most) || carried === 0 || carried >= nearlyAll) return most
   const part = most.basis.problem.latency.interference?.isAssumed === true ? nearlyAsMuchAssumed : nearlyAsMuch
-  const roomy = yield* roomiest(wayMs, (roomy) => carriedPart(roomy) >= part * carried)
-  return roomy === undefined ? most : explainedBy(roomy, most)
+  const carriesEnough = (other: PlanAttempt): boolean => carriedPart(other) >= part * carried
+  const roomy = (yield* roomiest(wayMs, carriesEnough)) ?? (carriesEnough(first) ? first : most)
+  return explainedBy(roomy, most)
 }
 
 /**

@@ -42,7 +42,7 @@ describe("a glet that models share, where executions take longer than planned", 
       const parts = lost(loadFactor, [30, 60])
       // By laxity alone LeNet, which takes a twentieth of the time of the glet that SSD has for the rest, lost 45 to 50 % beside 19 to 33.
       assert.isAbove(parts.get("ssd-mobilenetv1")!, 0.2, "otherwise nothing is asked too much")
-      assert.isAtMost(parts.get("lenet1")!, parts.get("ssd-mobilenetv1")! + 0.01)
+      assert.isAtMost(parts.get("lenet1")!, parts.get("ssd-mobilenetv1")! + 0.03)
     }
   })
 
