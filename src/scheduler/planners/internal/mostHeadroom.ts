@@ -32,7 +32,7 @@ const nearEnoughShort = 0.92
 const shortRounds = 4
 
 /** Of an attempt for head-room, whatever the effort: between a few GPUs and models a good plan takes a tenth of a second, and is worth percents. */
-const leastSteps = (gpus: number, models: number): number => (gpus * models <= 64 ? 2000 : 0)
+const leastSteps = (gpus: number, models: number): number => (gpus * models <= 64 ? 1000 : 0)
 
 /** Of the rates: what is left of a model's cost is its place. */
 const hardlyAnything = 1e-6
