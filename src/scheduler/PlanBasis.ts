@@ -14,7 +14,7 @@ import { emptyPlan } from "../core/Plan.js"
 import type { Demand, PlanOptions, PlanProblem } from "../core/PlanProblem.js"
 import { meanPartOf } from "./BurstHeadroom.js"
 import { leastPart, nearlyAll } from "./internal/carried.js"
-import { standingPlan } from "./internal/standingPlan.js"
+import { disturbsNothing, standingPlan } from "./internal/standingPlan.js"
 import { overlapAllowanceMs } from "./OverlapAllowance.js"
 import type { LearnedInterference } from "./LearnedInterference.js"
 import type { withLearned } from "./LearnedInterference.js"
@@ -157,9 +157,18 @@ function* carryingMost(first: PlanAttempt, wayMs: number): Generator<Leaving, Pl
   return Either.isLeft(first.plan) || carriedPart(second) > carriedPart(first) + 1e-9 ? second : explainedBy(first, second)
 }
 
-function* attemptsLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt, PlanAttempt> {
+/**
+ * Whether a plan may be taken for the slack it leaves instead of another that carries all: glets that open for that, a minute some of them, cost more of what is served than it gains, unless
+ * objectives were missed.
+ */
+const mayReplace = (roomy: PlanAttempt, other: PlanAttempt, deployed: Plan, kept: number): boolean => {
+  const disturbs = ({ plan }: PlanAttempt): boolean => Either.isRight(plan) && !disturbsNothing(plan.right, deployed)
+  return kept < 1 || !disturbs(roomy) || disturbs(other)
+}
+
+function* attemptsLeavingTime(wayMs: number, deployed: Plan, kept: number): Generator<Leaving, PlanAttempt, PlanAttempt> {
   const first = yield { wayMs, part: 0 }
-  if (isForHeadroom(first) && growthOf(first) >= 1) return (yield* roomiest(wayMs, (roomy) => growthOf(roomy) >= 1)) ?? first
+  if (isForHeadroom(first) && growthOf(first) >= 1) return (yield* roomiest(wayMs, (roomy) => growthOf(roomy) >= 1 && mayReplace(roomy, first, deployed, kept))) ?? first
   const most = yield* carryingMost(first, wayMs)
   const carried = carriedPart(most)
   if (!isForHeadroom(most) || carried === 0 || carried >= nearlyAll) return most
@@ -181,7 +190,7 @@ function* attemptsLeavingTime(wayMs: number): Generator<Leaving, PlanAttempt, Pl
  * @category planning
  */
 export function* planLeavingTime(wayMs: number, deployed: Plan = emptyPlan, kept = 1): Generator<Leaving, PlanAttempt, PlanAttempt> {
-  const chosen = yield* attemptsLeavingTime(wayMs)
+  const chosen = yield* attemptsLeavingTime(wayMs, deployed, kept)
   if (Either.isLeft(chosen.plan)) return chosen
   const standing = standingPlan(deployed, chosen.plan.right, chosen.basis, kept)
   return standing === undefined ? chosen : { ...chosen, plan: Either.right(standing) }

@@ -147,6 +147,25 @@ describe("plans that leave half or a quarter of objectives free", () => {
     assert.deepStrictEqual(search(growing(9), attempt(undefined), growing(0.99)), { parts: [0, 0.5, 0.25], taken: 0 })
   })
 
+  it("close and open no glets of a deployed plan that carries all and misses nothing", () => {
+    const on = (glet: string): PlanAttempt => {
+      const { basis, plan } = growing(2)
+      return { basis, plan: Either.map(plan, (each) => ({ ...each, gpus: each.gpus.map((gpu) => ({ ...gpu, glets: gpu.glets.map((one) => ({ ...one, id: glet, bestEffort: [] })) })) as never })) }
+    }
+    const deployed = { ...Either.getOrThrow(on("g/0").plan), generation: 1, planner: "another" }
+    const taken = (kept: number, ...attempts: ReadonlyArray<PlanAttempt>): number => {
+      const search = planLeavingTime(0.5, deployed, kept)
+      let step = search.next()
+      for (let i = 0; step.done !== true; i++) step = search.next(attempts[i]!)
+      const { basis } = step.value
+      return attempts.findIndex((attempt) => attempt.basis === basis)
+    }
+    assert.strictEqual(taken(1, on("g/0"), on("g/1"), on("g/2")), 0)
+    assert.strictEqual(taken(1, on("g/0"), on("g/1"), on("g/0")), 2, "it is there already")
+    assert.strictEqual(taken(0.9, on("g/0"), on("g/1"), on("g/0")), 1, "objectives are missed")
+    assert.strictEqual(taken(1, on("g/3"), on("g/1"), on("g/0")), 1, "glets open and close anyway")
+  })
+
   it("are taken where not all fits either way, if they carry nearly as much", () => {
     assert.deepStrictEqual(search(short(0.8), short(0.8), short(0.765)), { parts: [0, 0, 0.5], taken: 2 })
     assert.deepStrictEqual(search(short(0.8), short(0.8), short(0.75), short(0.79)), { parts: [0, 0, 0.5, 0.25], taken: 3 })

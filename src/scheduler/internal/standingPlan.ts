@@ -17,7 +17,7 @@ const worthChanging = 1.1
 const worksOf = ({ assignments, bestEffort }: PlannedGlet): ReadonlyArray<ModelName> => [...assignments, ...bestEffort].map(({ model }) => model)
 
 /** Whether the plan leaves all that is deployed where it is, and loads models only on GPUs that have none. */
-const disturbsNothing = (plan: Plan, deployed: Plan): boolean => {
+export const disturbsNothing = (plan: Plan, deployed: Plan): boolean => {
   const there = new Map(gletsOf(deployed).map(({ glet }) => [glet.id, new Set(worksOf(glet))]))
   const inUse = new Set(gletsOf(deployed).map(({ gpu }) => gpu.gpu))
   const stays = new Set(gletsOf(plan).map(({ glet }) => glet.id))
