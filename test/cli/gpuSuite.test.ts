@@ -47,8 +47,9 @@ describe("glet bench --gpu-suite", () => {
         assert.isAtLeast(glets, 1)
         assert.isNotEmpty(trials)
         if (factor > 0 && saturated !== undefined) {
-          assert.isAbove(saturated.goodputRps, 0)
           assert.isAbove(saturated.rawRps, 0)
+          // Beyond the peak a busy machine may answer nothing in time.
+          assert.approximately(saturated.ratio, saturated.goodputRps / saturated.rawRps, 1e-3)
         }
         assert.strictEqual(saturated !== undefined, factor > 0 && system === "orion")
         assert.isTrue(factor === 0 || trials.some((trial) => trial.factor === factor && trial.violation <= 0.01))

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Layout } from "../../src/cli/gpuSuite/steadyPlay.js"
-import { playSteadily } from "../../src/cli/gpuSuite/steadyPlay.js"
+import { layoutOf, playSteadily } from "../../src/cli/gpuSuite/steadyPlay.js"
 import type { Played } from "../../src/cli/load/playScenario.js"
 import { lateMs } from "../../src/cli/load/playScenario.js"
 
@@ -25,7 +25,7 @@ const played = (turns: ReadonlyArray<Turn>, { most = 3, opening = 2 } = {}) => {
       unready -= 1
       looksUnready += 1
     }
-    return { ids: glets.split(","), isSettled }
+    return { glets: glets.split(","), isSettled }
   })
   const play = Effect.sync((): Played => {
     assert.strictEqual(unready, 0, "played while a glet was opening")
@@ -38,6 +38,17 @@ const played = (turns: ReadonlyArray<Turn>, { most = 3, opening = 2 } = {}) => {
   })
   return Effect.map(playSteadily({ play, layout, limit: 0.01, most, settleMs: 20, lookMs: 1 }), (plays) => ({ missed: plays.map((each) => each.missed), looksUnready }))
 }
+
+describe("layoutOf", () => {
+  it("tells glets by the models on them, in whatever order, and whether all serve", () => {
+    const glet = (id: string, state: string, ...models: ReadonlyArray<string>) => ({ id, state, assignments: models.map((model) => ({ model })) }) as never
+    const before = layoutOf([glet("g/0", "ready", "a", "b"), glet("g/1", "ready", "c")])
+    assert.isTrue(before.isSettled)
+    assert.deepStrictEqual(layoutOf([glet("g/1", "ready", "c"), glet("g/0", "ready", "b", "a")]), before)
+    assert.notDeepEqual(layoutOf([glet("g/0", "ready", "a", "b"), glet("g/1", "ready", "c", "a")]).glets, before.glets)
+    assert.isFalse(layoutOf([glet("g/0", "ready", "a", "b"), glet("g/1", "opening", "c")]).isSettled)
+  })
+})
 
 describe("playSteadily", () => {
   it.live("plays once what is kept, or missed by glets that stay", () =>

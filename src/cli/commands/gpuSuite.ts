@@ -20,8 +20,7 @@ import type { ParsedArgs } from "../CommandSpec.js"
 import { layerCuda, layerEmulated } from "../compose.js"
 import type { SuiteHost, SuiteSystem } from "../gpuSuite/SuiteSystem.js"
 import { freeSize, rawLoops } from "../gpuSuite/rawLoops.js"
-import type { Layout } from "../gpuSuite/steadyPlay.js"
-import { playSteadily } from "../gpuSuite/steadyPlay.js"
+import { layoutOf, playSteadily } from "../gpuSuite/steadyPlay.js"
 import { repositoryOf, startSystem, suiteSystems } from "../gpuSuite/SuiteSystem.js"
 import { checkWritable } from "../internal/files.js"
 import { requestBodies } from "../internal/requestBodies.js"
@@ -117,6 +116,12 @@ const worstOf = ({ loads }: Played): string | undefined =>
 /** What a result says of a glet: its share, and planned batches by model. */
 const gletOf = ({ assignments, sharePct }: GletStatus) => ({ sharePct, batches: Object.fromEntries(assignments.map(({ batch, model }) => [model as string, batch])) })
 
+/** How late the host woke the servers in the last ten seconds, and what kept processes from running: misses that no plan is to blame for. */
+const hostOf = (statuses: ReadonlyArray<SchedulerStatus>) => {
+  const [latest] = statuses.flatMap(({ host }) => host ?? []).sort((a, b) => b.wakeupLagMs.p99Ms - a.wakeupLagMs.p99Ms)
+  return latest === undefined ? {} : { wakeupLagP99Ms: latest.wakeupLagMs.p99Ms, ...latest.pressure }
+}
+
 const goodputOf = (played: Played | undefined): number => played?.loads.reduce((sum, load) => sum + load.goodputRps, 0) ?? 0
 
 const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: SuiteSystem, hardware: Hardware, scenario: Scenario) =>
@@ -131,10 +136,7 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
         return [model as string, { target, requests: bodies.map((body) => makeHttpRequest(target, model, body)) }] as const
       })))
     const status = Effect.forEach(served.targets, (target) => callServer(target, "glet/v1alpha1/status", SchedulerStatus))
-    const layout = Effect.map(status, (all): Layout => {
-      const glets = all.flatMap((each) => each.glets)
-      return { ids: glets.map(({ id }) => id).sort(), isSettled: glets.every(({ state }) => state === "ready") }
-    })
+    const layout = Effect.map(status, (all) => layoutOf(all.flatMap(({ glets }) => glets)))
     const playFor = (durationMs: number, { factor, replication }: PeakTry) =>
       playScenario(scenario, {
         target: served.targets[0]!, connections, timeoutMs: 1000 * args.timeout, factor, seed: args.seed + replication,
@@ -143,24 +145,24 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
     const playOnce = (asked: PeakTry) => playFor(1000 * (args.duration ?? defaultDurationS), asked)
     yield* playFor(Math.min(firstMs, 1000 * (args.duration ?? defaultDurationS)), { factor: firstPart * startFactor, replication: 0 })
     const all: Array<Played> = []
-    const gletsAfter = new Map<Played, ReadonlyArray<GletStatus>>()
+    const statusAfter = new Map<Played, ReadonlyArray<SchedulerStatus>>()
     const play = (asked: PeakTry) =>
       playSteadily({ play: playOnce(asked), layout, limit, most: playsOfALoad, settleMs: 30_000, lookMs: 200 }).pipe(
         Effect.zipWith(status, (plays, statuses) => {
           all.push(...plays)
-          gletsAfter.set(plays.at(-1)!, statuses.flatMap(({ glets }) => glets))
+          statusAfter.set(plays.at(-1)!, statuses)
           return plays.at(-1)!
         })
       )
     const { best, peak } = yield* findPeakInRealTime(play, { limit, replications: 1, precision: args.precision / 100, startFactor, firstStep: 1.3 })
     const beyond = system.measuresSaturation === true && saturatedScenarios.includes(name) && peak.factor > 0 ? yield* play({ factor: saturation * peak.factor, replication: 0 }) : undefined
     const statuses = yield* status
-    const glets = best === undefined ? [] : gletsAfter.get(best)!
+    const glets = best === undefined ? [] : statusAfter.get(best)!.flatMap((each) => each.glets)
     return {
       scenario: name, system: system.name, simulated, factor: peak.factor, beyond, plan: statuses[0]!.plan,
       goodputRps: goodputOf(best),
       trials: peak.trials.map(({ factor, violation }) => ({ factor, violation })), best,
-      plays: all.map((played) => ({ factor: played.loadFactor, missed: played.missed, sendLagP99Ms: played.sendLagP99Ms, worst: worstOf(played), glets: (gletsAfter.get(played) ?? []).map(gletOf) })),
+      plays: all.map((played) => ({ factor: played.loadFactor, missed: played.missed, sendLagP99Ms: played.sendLagP99Ms, worst: worstOf(played), ...hostOf(statusAfter.get(played) ?? []), glets: (statusAfter.get(played) ?? []).flatMap((each) => each.glets).map(gletOf) })),
       glets: glets.length,
       predictions: predictionsOf(glets)
     }

@@ -6,12 +6,19 @@
 import * as Effect from "effect/Effect"
 import type { Played } from "../load/playScenario.js"
 import { lateMs } from "../load/playScenario.js"
+import type { GletStatus } from "../../scheduler/SchedulerStatus.js"
 
-/** Glets of the servers now: which, and whether all of them serve. */
+/** Glets of the servers now: which, with which models, and whether all of them serve. */
 export interface Layout {
-  readonly ids: ReadonlyArray<string>
+  readonly glets: ReadonlyArray<string>
   readonly isSettled: boolean
 }
+
+export const layoutOf = (glets: ReadonlyArray<Pick<GletStatus, "assignments" | "id" | "state">>): Layout => ({
+  // A model that was loaded on a glet that serves held up what it serves, as a glet that opens does.
+  glets: glets.map(({ assignments, id }) => `${id} ${assignments.map(({ model }) => model).sort().join()}`).sort(),
+  isSettled: glets.every(({ state }) => state === "ready")
+})
 
 export interface SteadyOptions<E> {
   readonly play: Effect.Effect<Played, E>
@@ -41,7 +48,7 @@ export const playSteadily = <E>(options: SteadyOptions<E>): Effect.Effect<readon
       const last = plays.at(-1)!
       if (last.missed <= limit) break
       const after = yield* layout
-      const isSame = after.isSettled && before.ids.join() === after.ids.join()
+      const isSame = after.isSettled && before.glets.join(";") === after.glets.join(";")
       if (isSame && last.sendLagP99Ms <= lateMs) break
       before = yield* settle(options)
       plays.push(yield* play)
