@@ -109,9 +109,9 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): LoadSeen => {
     sizes.set(name, observeSize(sizes.get(name) ?? unseenSize, elapsedMs, since))
   }
   let estimator = RateEstimator.observe(watch.estimator, view.nowMs, counts, (name) => itemsPerRequest(sizes.get(name) ?? unseenSize))
-  for (const { model: { expectedRateRps, name } } of models) {
-    // Models load for a minute, and that nobody asks meanwhile says nothing of those who will.
-    if (counted.get(name)!.items === 0 && !view.isServed(name)) estimator = RateEstimator.expectRate(estimator, name, expectedRateRps)
+  for (const { model: { name } } of models) {
+    // Models load for a minute, and that nobody asks meanwhile says nothing of those who will: what was announced stays, or what was seen of it before.
+    if (counted.get(name)!.items === 0 && !view.isServed(name)) estimator = RateEstimator.keepRate(estimator, name, watch.estimator)
   }
   const capacityRps = carriedRps(view.plan)
   const reserved = new Map<ModelName, number>()

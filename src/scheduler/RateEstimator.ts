@@ -7,9 +7,9 @@
  * by far, the rate has stepped up and the fast one is still on its way: then the slow one begins again with the next look, so that the plan that is made for
  * the step is not for half of it, and from there is a mean of all since, until that is longer than it remembers. The look that saw the step is left out: the
  * step came during it, who knows when, and what a client, a network or a host had held back comes at once, as the load that begins does on cold connections: a
- * tenth of a second held back is a look of twice the rate. A step of which the look after it shows nothing was a pause, and all is as it was. And the later looks are the more they count, for what was held back can take some of them to come.
- * One look alone would do for the first plan, but looks scatter: while the slow one was still on its
- * way, for ten seconds and more, every look that chance made the highest so far called for another plan.
+ * tenth of a second held back is a look of twice the rate. A step of which the look after it shows nothing was a pause, and all is as it was. And the later
+ * looks are the more they count, for what was held back can take some of them to come. One look alone would do for the first plan, but looks scatter: while
+ * the slow one was still on its way, for ten seconds and more, every look that chance made the highest so far called for another plan.
  *
  * @since 0.1.0
  */
@@ -34,7 +34,7 @@ interface ModelRate {
   readonly slowRps: number
   /** What the slow one is the mean of at most, ms: the time since the last step; 0 right after the look that saw one. */
   readonly steadyMs: number
-  /** What that was before, where only the last look saw the step: the next one may show that there was none. */
+  /** What that would be without the step, where only the last look saw that one: the next may show that there was none. */
   readonly doubtedMs?: number
 }
 
@@ -53,7 +53,7 @@ export interface RateEstimator {
 /** A fast or quick average so many times the slow one, even less so many scatters, is of a step. */
 const stepRatio = 1.2
 const stepScatters = 3
-/** What a pause of the host held back comes at once too: the look after that of a step is so many times the slow one at least, or there was none. */
+/** What a pause of the host held back comes at once too: the look after one that saw a step is so many times the slow one at least, or there was no step. */
 const confirmedRatio = 1.1
 
 /** An average of this time constant T over Poisson arrivals, k items each, scatters as the count of a window of 2 T. */
@@ -64,7 +64,8 @@ const isStep = ({ slowRps }: Pick<ModelRate, "slowRps">, rps: number, timeConsta
 
 /**
  * Loads of several models often step together, and one more step is less of a wonder where one was just seen: an average that the last look exceeds by so many
- * scatters then goes by what comes next. Else the plan for the step would be for half of it: of models whose step chance hid, for the rate before.
+ * scatters then goes by what comes next. Else the plan for the step would be for half of it: of models whose step chance hid, for the rate before. Where that
+ * one step was a pause, theirs was it too.
  */
 const companionScatters = 1
 
@@ -91,6 +92,12 @@ export const forgetRate = (estimator: RateEstimator, model: ModelName): RateEsti
   return { ...estimator, rates }
 }
 
+/** Of this model nothing is taken in: what was known before an observation stays. @since 0.1.0 @category rates */
+export const keepRate = (estimator: RateEstimator, model: ModelName, before: RateEstimator): RateEstimator => {
+  const rate = before.rates.get(model)
+  return rate === undefined ? forgetRate(estimator, model) : { ...estimator, rates: new Map(estimator.rates).set(model, rate) }
+}
+
 const settle = (rps: number): number => (rps < negligibleRps ? 0 : rps)
 
 const unknown: ModelRate = { fastRps: 0, quickRps: 0, slowRps: 0, steadyMs: Infinity }
@@ -112,17 +119,23 @@ export const observe = (
   const rates = new Map<ModelName, ModelRate>()
   const models = new Set([...estimator.rates.keys(), ...counts.keys()])
   const keptAfter = (timeConstantMs: number): number => Math.exp(-elapsedMs / timeConstantMs)
-  let stepped = false
+  const lookRpsOf = (model: ModelName): number => (1000 * (counts.get(model) ?? 0)) / elapsedMs
+  // A look of no time tells nothing.
+  const isDenied = (model: ModelName, { doubtedMs, slowRps }: ModelRate): boolean =>
+    doubtedMs !== undefined && elapsedMs > 0 && lookRpsOf(model) < confirmedRatio * slowRps
+  const doubted = [...estimator.rates].filter(([, { doubtedMs, steadyMs }]) => doubtedMs !== undefined && steadyMs === 0)
+  const isPause = doubted.length > 0 && doubted.every(([model, rate]) => isDenied(model, rate))
+  let [stepped, isDoubted] = [false, true]
   for (const model of models) {
     const before = estimator.rates.get(model) ?? unknown
     const count = counts.get(model) ?? 0
-    const lookRps = (1000 * count) / elapsedMs
+    const lookRps = lookRpsOf(model)
     // An exponential average gains count / timeConstant from a pulse; spread over the interval it gains a little less.
     const moved = (rps: number, timeConstantMs: number, kept: number): number =>
       settle(elapsedMs > 0 ? rps * kept + lookRps * (1 - kept) : rps + (estimator.atMs === undefined ? 0 : (1000 * count) / timeConstantMs))
-    // A look of no time tells nothing.
-    const isDenied = before.doubtedMs !== undefined && elapsedMs > 0 && lookRps < confirmedRatio * before.slowRps
-    const sinceMs = isDenied ? before.doubtedMs! : before.steadyMs
+    // Of a step that was taken for one because of others', a single look is chance: those tell.
+    const goesOn = before.doubtedMs !== undefined && (before.steadyMs === 0 ? isDenied(model, before) : isPause)
+    const sinceMs = goesOn ? before.doubtedMs! : before.steadyMs
     const steadyMs = sinceMs + elapsedMs
     const rate: ModelRate = {
       fastRps: moved(before.fastRps, fastMs, keptAfter(fastMs)),
@@ -131,21 +144,27 @@ export const observe = (
       slowRps: sinceMs === 0 && elapsedMs > 0
         ? Math.max(before.slowRps, lookRps)
         : moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), sinceMs === Infinity ? 1 : (sinceMs / steadyMs) ** 2)),
-      steadyMs
+      steadyMs,
+      ...(elapsedMs > 0 || before.doubtedMs === undefined ? {} : { doubtedMs: before.doubtedMs })
     }
     const together = itemsPerRequest(model)
     const isLasting = isStep(rate, rate.fastRps, fastMs, together)
     const isStepped = elapsedMs > 0 && (isLasting || isStep(rate, rate.quickRps, quickMs, together))
-    stepped ||= isStepped
-    if (!isStepped) rates.set(model, rate)
+    if (!isStepped) {
+      rates.set(model, rate)
+      continue
+    }
+    stepped = true
     // In a long look what was held back before is little.
-    else rates.set(model, elapsedMs > fastMs ? { ...rate, slowRps: Math.max(rate.slowRps, lookRps), steadyMs: elapsedMs / 2 } : { ...rate, steadyMs: 0, ...(isLasting ? {} : { doubtedMs: steadyMs }) })
+    const isLong = elapsedMs > fastMs
+    if (isLong || isLasting) isDoubted = false
+    rates.set(model, isLong ? { ...rate, slowRps: Math.max(rate.slowRps, lookRps), steadyMs: elapsedMs / 2 } : { ...rate, steadyMs: 0, ...(isLasting ? {} : { doubtedMs: steadyMs }) })
   }
   if (stepped) {
     for (const [model, rate] of rates) {
       const { quickRps, slowRps, steadyMs } = rate
       const exceeds = quickRps - companionScatters * scatterRps(quickRps, quickMs, itemsPerRequest(model)) > slowRps
-      if (exceeds) rates.set(model, { ...rate, steadyMs: Math.min(steadyMs, elapsedMs / 2) })
+      if (exceeds && steadyMs > elapsedMs / 2) rates.set(model, { ...rate, steadyMs: elapsedMs / 2, ...(isDoubted ? { doubtedMs: steadyMs } : {}) })
     }
   }
   return { ...estimator, atMs: estimator.atMs === undefined ? nowMs : Math.max(estimator.atMs, nowMs), rates }

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { emptyPlan } from "../../src/core/Plan.js"
 import { rateToPlanFor } from "../../src/scheduler/BurstHeadroom.js"
 import type { LoadWatch } from "../../src/scheduler/LoadWatch.js"
-import { expectLoad, forgetCount, forgetLoad, makeLoadWatch, notePlan, watchedItemsPerRequest, watchedRps, watchLoad } from "../../src/scheduler/LoadWatch.js"
+import { expectLoad, expectRate, forgetCount, forgetLoad, makeLoadWatch, notePlan, watchedItemsPerRequest, watchedRps, watchLoad } from "../../src/scheduler/LoadWatch.js"
 import { defaultReplanOptions } from "../../src/scheduler/ReplanPolicy.js"
 import { makeRandom } from "../../src/core/internal/random.js"
 import { makeModel } from "./harness.js"
@@ -49,6 +49,18 @@ describe("LoadWatch", () => {
     // Ready, and still not asked; or asked all the same, and seen then.
     assert.isBelow(watchedRps(run(loading.watch, 0, 60_200, 120_000, 0).watch, model.name), 1)
     assert.closeTo(watchedRps(run(loading.watch, 0, 60_200, 120_000, 20, { isServed: false }).watch, model.name), 20, 1)
+  })
+
+  it("goes on with what was announced or seen last of a model that is not served, whatever it was registered with", () => {
+    // Another rate is announced while it loads.
+    const amended = run(expectRate(expectLoad(makeLoadWatch(0), model), model.name, 700), 0, 200, 60_000, 0, { isServed: false })
+    assert.strictEqual(watchedRps(amended.watch, model.name), 700)
+    // Nobody asks for a minute; then its glet dies, and another one loads.
+    const idle = run(expectLoad(makeLoadWatch(0), model), 0, 200, 60_000, 0)
+    assert.strictEqual(watchedRps(run(idle.watch, 0, 60_200, 70_000, 0, { isServed: false }).watch, model.name), watchedRps(idle.watch, model.name))
+    // It is given up and registered again, and counts from zero.
+    const before = run(expectLoad(makeLoadWatch(0), model), 0, 200, 60_000, 300)
+    assert.closeTo(watchedRps(run(forgetCount(before.watch, model.name), 0, 60_200, 70_000, 0, { isServed: false }).watch, model.name), 300, 5)
   })
 
   it("counts that begin again are no negative load", () => {

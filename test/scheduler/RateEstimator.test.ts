@@ -117,6 +117,32 @@ describe("RateEstimator", () => {
     }))
   })
 
+  it("takes no pause for a step of smaller models either, whose looks are chance", () => {
+    // What both had held back comes at once: of the large one alone that is more than chance explains. A look of the small one after it is of some items.
+    fc.assert(fc.property(fc.double({ min: 50, max: 400, noNaN: true }), fc.double({ min: 0.3, max: 1, noNaN: true }), fc.double({ min: 0.5, max: 1.6, noNaN: true }), (rate, held, chance) => {
+      const counted = (part: number, ofSmall: number) => new Map([[model, 1000 * part], [other, 0.1 * rate * ofSmall]])
+      let estimator = expectRate(started(10_000), other, rate)
+      for (let now = 100; now <= 20_000; now += 100) estimator = observe(estimator, now, counted(1, 1))
+      for (const [look, [part, ofSmall]] of ([[1 - held, 1 - held], [1 + held, 1 + held], [1, chance], [1, 1]] as const).entries()) {
+        estimator = observe(estimator, 20_100 + 100 * look, counted(part, ofSmall))
+        assert.isAtMost(estimateRps(estimator, other), 1.1 * rate, `look ${look}`)
+        assert.isAtLeast(estimateRps(estimator, other), 0.95 * rate, `look ${look}`)
+      }
+    }))
+  })
+
+  it("still doubts a step after a look of no time", () => {
+    const seen = (isTwice: boolean): number => {
+      let estimator = feed(started(5000), 0, 20_000, 5000, 100).estimator
+      for (const [now, count] of [[20_100, 0], [20_200, 1000], ...(isTwice ? [[20_200, 0] as const] : []), [20_300, 545]] as const) {
+        estimator = observe(estimator, now, new Map([[model, count]]))
+      }
+      return estimateRps(estimator, model)
+    }
+    assert.isAtMost(seen(false), 1.045 * 5000)
+    assert.strictEqual(seen(true), seen(false))
+  })
+
   it("takes what other models exceed for a step too, where one steps", () => {
     // All rates rise by 1.3 at once: too little for one look to be told from chance, but for that of the first model, which rises by 2.
     const names = [model, other]
