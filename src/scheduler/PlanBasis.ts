@@ -105,7 +105,7 @@ const explainedBy = (attempt: PlanAttempt, { plan: other }: PlanAttempt): PlanAt
   return { ...attempt, plan: Either.right({ ...plan.right, shortfalls }) }
 }
 
-/** Whether the plan was made to carry as much as the GPUs can: others leave nothing, and where best-effort work has a use for what is left it is not there for slack. */
+/** Whether the plan was made to carry as much as the GPUs can, and what it has beyond what is asked is there for slack: best-effort work would have a use for that. */
 const isForHeadroom = ({ basis, plan }: PlanAttempt): boolean =>
   Either.isRight(plan) && plan.right.objective === "headroom" && basis.problem.demands.every(({ serviceClass }) => serviceClass !== "best-effort")
 
@@ -119,9 +119,9 @@ const growthOf = ({ plan }: PlanAttempt): number => (Either.isLeft(plan) || plan
 const roomyParts = [1 / 2, 1 / 4]
 
 /**
- * Where not all fits either way, so much of what fits is worth it where what glets do to each other is assumed, or made of what pairs do: no plan is better known than that. Of one H200 that carried 2,480 of LeNet's requests a second beside others on a
- * glet of its own, by prediction 81 % of them, the plan that promised 82 % had it wait for VGG16 up to the last of its 5 ms. Simulated, where MNASNet takes twice as long as measured and all
- * else 1.3 times, LeNet lost 34 and 80 % at 2,100 and 2,400 under plans that promised 3 and 5 % more than those under which it loses none.
+ * Where not all fits either way: a plan that leaves time is taken if it carries this part of what fits otherwise, where what glets do to each other is assumed, or made of what pairs do; no
+ * plan is better known than that. Of one H200 that carried 2,480 of LeNet's requests a second beside others on a glet of its own, by prediction 81 % of them, the plan that promised 82 % had
+ * it wait for VGG16 up to the last of its 5 ms. Simulated, where MNASNet takes twice as long as measured and all else 1.3 times, LeNet lost 82 and 34 % of 1,900 and 2,100 under such plans.
  */
 const nearlyAsMuchAssumed = 0.95
 /** The same where what glets do to each other is known: searches differ by as much. */
@@ -183,6 +183,8 @@ function* attemptsLeavingTime(wayMs: number, deployed: Plan, kept: number): Gene
  * without the time for the way, if that is some part of an objective: to be late now and then is better than to leave a model out. Not so one that only lacks
  * room for requests of several items: some of them are late when many come at once, of those of the other many are all the time. It is made for the items one
  * by one, if all of those fit: each model would have a corner of its own else, too small for its bursts, where they can share what there is.
+ *
+ * More is left free, half of each objective, a quarter, or at least that time for the way, where that costs nothing that is asked for, or hardly anything (`nearlyAsMuch`).
  *
  * Where no plan carries all that is asked for, the deployed one stays unless another carries clearly more (`standingPlan`) than it was seen to: `kept` is the
  * least part of a model's requests that kept their objective under it.

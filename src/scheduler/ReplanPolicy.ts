@@ -18,8 +18,8 @@ export interface ReplanOptions {
   /** Part of the head-room between planned rate and capacity that a need may use up before a new plan is made for it. */
   readonly headroomRatio: number
   /**
-   * How long a need must call for more, ms: of what a look or two say of a step chance makes a fifth more for one model of four, and glets that open for that
-   * close others.
+   * How long needs must call for more, ms: what a step is estimated at rests on a look or two first, of which chance makes a tenth more for one of four models at
+   * 500 items a second, and a fifth more at 125; and glets that open for that close others.
    */
   readonly riseAfterMs: number
   /**
@@ -144,8 +144,9 @@ const eased = (loads: ReadonlyArray<ModelLoad>, { easedRatio }: ReplanOptions): 
  * Decides. Call it at every estimate; equal calls give equal answers.
  *
  * Up: a need exceeds what was asked by 5 % and uses more than half of the head-room the plan has beyond that. At risk: what arrives already
- * exceeds 95 % of what the plan can carry. Either for a fifth of a second; neither is a reason where the plan falls short: there it is that the mix has moved by 15 % for two
- * seconds, or that all needs have been 5 % below what was asked for as long and some model still needs more than it has. Down: a need was 20 % below what was asked for a minute.
+ * exceeds 95 % of what the plan can carry. Either must be so for a fifth of a second, be it of one model after the other. Neither is a reason where the plan falls
+ * short: there it is that the mix has moved by 15 % for two seconds, or that all needs have been 5 % below what was asked, for as long, and some model still needs
+ * more than it has. Down: a need was 20 % below what was asked for a minute.
  * @since 0.1.0
  * @category replanning
  */
@@ -194,5 +195,12 @@ export const decideReplan = (
     : down !== undefined
     ? because(down, "rate down")
     : undefined
-  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, ...(risenSinceMs === undefined ? {} : { risenSinceMs }), ...(mixedSinceMs === undefined ? {} : { mixedSinceMs }), ...(easedSinceMs === undefined ? {} : { easedSinceMs }) }, reason }
+  return {
+    state: {
+      lastPlanMs: state.lastPlanMs, lowSinceMs,
+      ...(risenSinceMs === undefined ? {} : { risenSinceMs }), ...(mixedSinceMs === undefined ? {} : { mixedSinceMs }),
+      ...(easedSinceMs === undefined ? {} : { easedSinceMs })
+    },
+    reason
+  }
 }

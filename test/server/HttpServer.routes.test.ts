@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { connect } from "node:net"
+import { HostReport } from "../../src/core/HostStatus.js"
 import { decodePlan } from "../../src/core/Plan.js"
 import { SchedulerStatus } from "../../src/scheduler/SchedulerStatus.js"
 import type { CatalogIndexEntry } from "../../src/server/ModelCatalog.js"
@@ -136,6 +137,22 @@ describe("protocol routes", () => {
           "glet_http_responses_total{status=\"200\"} 4"
         ]
       ) assert.include(text, `${line}\n`)
+    }))
+
+  it.scopedLive("status and metrics tell how late the host is, and of its pressure what is known", () =>
+    Effect.gen(function*() {
+      const host = { wakeupLagMs: { p50Ms: 0.5, p99Ms: 4 }, busyRatio: 0.25, pressure: { throttledRatio: 0.125, stolenRatio: 0 } }
+      const { port } = yield* Effect.provideService(startServer(makeFakes()), HostReport, HostReport.of({ now: Effect.succeed(host) }))
+      const get = (path: string) => Effect.promise(() => call(port, { path }))
+      assert.deepStrictEqual(Schema.decodeUnknownSync(SchedulerStatus)((yield* get("/glet/v1alpha1/status")).json).host, host)
+      const told = (yield* get("/metrics")).body.toString().split("\n").filter((line) => /^glet_(host|thread)_/.test(line))
+      assert.deepStrictEqual(told, [
+        "glet_host_wakeup_lag_seconds{quantile=\"0.5\"} 0.0005",
+        "glet_host_wakeup_lag_seconds{quantile=\"0.99\"} 0.004",
+        "glet_thread_busy_ratio 0.25",
+        "glet_host_pressure_ratio{cause=\"cpu_limit\"} 0.125",
+        "glet_host_pressure_ratio{cause=\"stolen\"} 0"
+      ])
     }))
 
   it.scopedLive("405 with Allow, 404 as JSON, HEAD without body", () =>

@@ -15,8 +15,8 @@ const profile = JSON.parse(fs.readFileSync("resource/zoo/h200/mps.json", "utf8")
 const h200 = profileHardware(profile, { apiVersion: "glet/v1alpha1", kind: "Hardware", gpuType: "h200", isolation: "mps", memoryBytes: 141e9, gletMemoryBytes: 0, openMs: 500 })
 
 /**
- * What each model of scen5 loses under the plan for this load, where neighbours cost more than anybody knows, and no other plan is made. `sharesPct`: those there are, for plans
- * that are worse than the usual.
+ * What each model of scen5 loses under the plan for this load, where neighbours cost more than anybody knows, and no other plan is made. `sharesPct`: those that glets may
+ * have; few of them for plans that are worse than the usual.
  */
 const lost = (loadFactor: number, sharesPct?: readonly [number, ...ReadonlyArray<number>]): ReadonlyMap<string, number> => {
   const hardware: Hardware = { ...h200, gpus: (count) => h200.gpus(count).map((gpu) => ({ ...gpu, sharesPct: sharesPct ?? gpu.sharesPct })) }

@@ -101,7 +101,7 @@ const writeHost = (page: Exposition, { busyRatio, pressure: { stolenRatio, throt
   page.sample([["quantile", "0.99"]], wakeupLagMs.p99Ms / 1000)
   page.family("glet_thread_busy_ratio", "gauge", "Part of that window in which the server's thread was at work")
   page.sample([], busyRatio)
-  page.family("glet_host_pressure_ratio", "gauge", "What kept processes from running in that window: periods that the CPU limit ended, time that some waited for a core, time of cores that a hypervisor gave away")
+  page.family("glet_host_pressure_ratio", "gauge", "What kept processes from running in that window: part of the CPU limit's periods in which it stopped them, of the time in which some waited for a core, of the cores' time that other machines had")
   for (const [cause, ratio] of [["cpu_limit", throttledRatio], ["waiting", waitingRatio], ["stolen", stolenRatio]] as const) {
     if (ratio !== undefined) page.sample([["cause", cause]], ratio)
   }
