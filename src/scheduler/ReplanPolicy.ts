@@ -192,7 +192,8 @@ export const decideReplan = (
     ? because(mixed, "other mix")
     : less !== undefined && nowMs - easedSinceMs! >= options.mixAfterMs
     ? because(less, "less is asked")
-    : down !== undefined
+    // Not while a rise may turn out to be none: the plan would be for what was seen of that.
+    : down !== undefined && risenSinceMs === undefined
     ? because(down, "rate down")
     : undefined
   return {

@@ -43,6 +43,14 @@ describe("decideReplan", () => {
     assert.strictEqual(firstPlanMs(plannedAt(0), 10_000, 60_000, (now) => [load(150, now % 400 === 0 ? 180 : 100, 100, 200, 1, "a"), load(150, now % 400 === 0 ? 100 : 180, 100, 200, 1, "b")]), 10_200)
   })
 
+  it("gives nothing back while it waits whether a rise lasts: the plan would be for what it has seen of that", () => {
+    const low = load(50, 60, 100, 200, 1, "low")
+    const risen = (sinceMs: number, untilMs: number) => firstPlanMs(plannedAt(0), 10_000, 90_000, (now) => [low, now >= sinceMs && now < untilMs ? load(150, 180) : load(90, 100)])
+    assert.strictEqual(risen(Infinity, Infinity), 70_000)
+    assert.strictEqual(risen(70_000, Infinity), 70_200)
+    assert.strictEqual(risen(70_000, 70_200), 70_200)
+  })
+
   it("waits less where an SLO is at risk", () => {
     assert.strictEqual(firstPlanMs(plannedAt(10_000), 10_000, 20_000, () => [load(195, 230)]), 10_600)
   })
