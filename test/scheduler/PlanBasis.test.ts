@@ -125,6 +125,7 @@ describe("plans that leave half or a quarter of objectives free", () => {
     const parts: Array<number> = []
     let step = search.next()
     while (step.done !== true) {
+      if (step.value.part > 0) assert.strictEqual(step.value.wayMs, 0.5)
       parts.push(step.value.part)
       step = search.next(attempts[parts.length - 1]!)
     }
