@@ -120,11 +120,10 @@ export const observe = (
   const models = new Set([...estimator.rates.keys(), ...counts.keys()])
   const keptAfter = (timeConstantMs: number): number => Math.exp(-elapsedMs / timeConstantMs)
   const lookRpsOf = (model: ModelName): number => (1000 * (counts.get(model) ?? 0)) / elapsedMs
-  // A look of no time tells nothing.
-  const isDenied = (model: ModelName, { doubtedMs, slowRps }: ModelRate): boolean =>
-    doubtedMs !== undefined && elapsedMs > 0 && lookRpsOf(model) < confirmedRatio * slowRps
-  const doubted = [...estimator.rates].filter(([, { doubtedMs, steadyMs }]) => doubtedMs !== undefined && steadyMs === 0)
-  const isPause = doubted.length > 0 && doubted.every(([model, rate]) => isDenied(model, rate))
+  // A pause holds back what comes of all models; a look of no time tells nothing of it.
+  const doubted = [...estimator.rates].filter(([, { doubtedMs }]) => doubtedMs !== undefined)
+  const isPause = elapsedMs > 0 &&
+    doubted.reduce((sum, [model]) => sum + lookRpsOf(model), 0) < confirmedRatio * doubted.reduce((sum, [, { slowRps }]) => sum + slowRps, 0)
   let [stepped, isDoubted] = [false, true]
   for (const model of models) {
     const before = estimator.rates.get(model) ?? unknown
@@ -133,9 +132,7 @@ export const observe = (
     // An exponential average gains count / timeConstant from a pulse; spread over the interval it gains a little less.
     const moved = (rps: number, timeConstantMs: number, kept: number): number =>
       settle(elapsedMs > 0 ? rps * kept + lookRps * (1 - kept) : rps + (estimator.atMs === undefined ? 0 : (1000 * count) / timeConstantMs))
-    // Of a step that was taken for one because of others', a single look is chance: those tell.
-    const goesOn = before.doubtedMs !== undefined && (before.steadyMs === 0 ? isDenied(model, before) : isPause)
-    const sinceMs = goesOn ? before.doubtedMs! : before.steadyMs
+    const sinceMs = isPause && before.doubtedMs !== undefined ? before.doubtedMs : before.steadyMs
     const steadyMs = sinceMs + elapsedMs
     const rate: ModelRate = {
       fastRps: moved(before.fastRps, fastMs, keptAfter(fastMs)),
