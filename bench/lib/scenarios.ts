@@ -16,13 +16,16 @@ const json = <A>(...parts: ReadonlyArray<string>): A => JSON.parse(fs.readFileSy
 export const shippedHardware = (gridPct?: number): Hardware =>
   profileHardware(json<Profile>("profiles", "h200", "mps.json"), json<HardwareDescription>("profiles", "h200", "hardware.json"), gridPct)
 
+/** Shares that a server under MPS has, percent: multiples of it. */
+const mpsGridPct = 10
+
 /** One kind of GPU as the GPU suite finds it: models of the zoo under the scenarios' names, an H200's memory. */
 export const zooHardware = (): Hardware => {
   let text = fs.readFileSync(path.join(resource, "zoo", "h200", "mps.json"), "utf8")
   for (const [name, other] of otherNames) text = text.replaceAll(JSON.stringify(other), JSON.stringify(name))
   return profileHardware(JSON.parse(text) as Profile, {
     apiVersion: "glet/v1alpha1", kind: "Hardware", gpuType: "h200", isolation: "mps", memoryBytes: 141e9, gletMemoryBytes: 0, openMs: 500
-  }, 10)
+  }, mpsGridPct)
 }
 
 /** A device of a folder of the original's tables. */
