@@ -75,13 +75,13 @@ export interface ModelLoad {
 export interface ReplanState {
   readonly lastPlanMs: number
   /** Since when some model's need calls for more. */
-  readonly risenSinceMs?: number
+  readonly risenSinceMs?: number | undefined
   /** Since when a model's need is below what was planned for. */
   readonly lowSinceMs: ReadonlyMap<ModelName, number>
   /** Since when the mix has moved from what a plan that falls short was made for. */
-  readonly mixedSinceMs?: number
+  readonly mixedSinceMs?: number | undefined
   /** Since when all need less than it was made for. */
-  readonly easedSinceMs?: number
+  readonly easedSinceMs?: number | undefined
 }
 
 /** The state right after a plan, whatever made it. @since 0.1.0 @category constructors */
@@ -175,10 +175,12 @@ export const decideReplan = (
       if (nowMs - since >= options.downAfterMs) down ??= load
     }
   }
-  const risenSinceMs = risk === undefined && up === undefined ? undefined : state.risenSinceMs ?? nowMs
-  const hasRisen = risenSinceMs !== undefined && nowMs - risenSinceMs >= options.riseAfterMs
-  const mixedSinceMs = mixed === undefined ? undefined : state.mixedSinceMs ?? nowMs
-  const easedSinceMs = less === undefined ? undefined : state.easedSinceMs ?? nowMs
+  const since = (isSo: boolean, beforeMs: number | undefined): number | undefined => (isSo ? beforeMs ?? nowMs : undefined)
+  const lasts = (sinceMs: number | undefined, forMs: number): boolean => sinceMs !== undefined && nowMs - sinceMs >= forMs
+  const risenSinceMs = since(risk !== undefined || up !== undefined, state.risenSinceMs)
+  const mixedSinceMs = since(mixed !== undefined, state.mixedSinceMs)
+  const easedSinceMs = since(less !== undefined, state.easedSinceMs)
+  const hasRisen = lasts(risenSinceMs, options.riseAfterMs)
   const sincePlanMs = nowMs - state.lastPlanMs
   const because = (load: ModelLoad, what: string): string =>
     `${what}: model "${load.model}" needs ${load.neededRps.toFixed(1)} items/s, planned for ${load.askedRps.toFixed(1)}`
@@ -188,20 +190,13 @@ export const decideReplan = (
     ? undefined
     : up !== undefined && hasRisen
     ? because(up, "rate up")
-    : mixed !== undefined && nowMs - mixedSinceMs! >= options.mixAfterMs
+    : mixed !== undefined && lasts(mixedSinceMs, options.mixAfterMs)
     ? because(mixed, "other mix")
-    : less !== undefined && nowMs - easedSinceMs! >= options.mixAfterMs
+    : less !== undefined && lasts(easedSinceMs, options.mixAfterMs)
     ? because(less, "less is asked")
     // Not while a rise may turn out to be none: the plan would be for what was seen of that.
     : down !== undefined && risenSinceMs === undefined
     ? because(down, "rate down")
     : undefined
-  return {
-    state: {
-      lastPlanMs: state.lastPlanMs, lowSinceMs,
-      ...(risenSinceMs === undefined ? {} : { risenSinceMs }), ...(mixedSinceMs === undefined ? {} : { mixedSinceMs }),
-      ...(easedSinceMs === undefined ? {} : { easedSinceMs })
-    },
-    reason
-  }
+  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, risenSinceMs, mixedSinceMs, easedSinceMs }, reason }
 }

@@ -6,6 +6,7 @@ import * as path from "node:path"
 import { suggest } from "../../core/internal/suggest.js"
 import * as ProfileStoreFile from "../../node-cuda/ProfileStoreFile.js"
 import { findPlanner } from "../../scheduler/PlannerRegistry.js"
+import type { HostPressure } from "../../core/HostStatus.js"
 import type { GletStatus } from "../../scheduler/SchedulerStatus.js"
 import { SchedulerStatus } from "../../scheduler/SchedulerStatus.js"
 import type { Hardware } from "../../simulator/Hardware.js"
@@ -67,6 +68,19 @@ const predictionsOf = (glets: ReadonlyArray<GletStatus>): ReadonlyArray<Predicti
       glet: String(id), model: String(model), batch, meanBatch, count: measured.count, predictedMs, p50Ms: measured.p50Ms, p99Ms: measured.p99Ms
     })))
 
+/** How a load fared. */
+interface Play {
+  readonly factor: number
+  readonly missed: number
+  readonly sendLagP99Ms: number
+  /** The model or application that missed most. */
+  readonly worst: string | undefined
+  /** How late the host woke the server that it woke latest, in the last ten seconds, and what kept processes from running: misses that no plan is to blame for. */
+  readonly host?: { readonly wakeupLagP99Ms: number } & HostPressure
+  /** Shares, and planned batches by model, in the end; empty where the load was played again. */
+  readonly glets: ReadonlyArray<{ readonly sharePct: number; readonly batches: Readonly<Record<string, number>> }>
+}
+
 /** A line of the suite's results. */
 interface SuiteResult {
   readonly scenario: string
@@ -77,7 +91,7 @@ interface SuiteResult {
   readonly goodputRps?: number
   readonly trials?: ReadonlyArray<{ readonly factor: number; readonly violation: number }>
   /** Every load as it was played, also those that were played again: while glets came or went, or by a client that was late. */
-  readonly plays?: ReadonlyArray<{ readonly factor: number; readonly missed: number; readonly sendLagP99Ms: number }>
+  readonly plays?: ReadonlyArray<Play>
   readonly best?: Played | undefined
   readonly glets?: number
   readonly predictions?: ReadonlyArray<Prediction>
@@ -109,17 +123,14 @@ const simulatedPeak = (scenario: Scenario, hardware: Hardware, system: SuiteSyst
     }).factor
   })
 
-/** The load that fared worst. */
-const worstOf = ({ loads }: Played): string | undefined =>
-  [...loads].sort((a, b) => (a.sloKept ?? 1) - (b.sloKept ?? 1))[0]?.name
-
-/** What a result says of a glet: its share, and planned batches by model. */
-const gletOf = ({ assignments, sharePct }: GletStatus) => ({ sharePct, batches: Object.fromEntries(assignments.map(({ batch, model }) => [model as string, batch])) })
-
-/** How late the host woke the servers in the last ten seconds, and what kept processes from running: misses that no plan is to blame for. */
-const hostOf = (statuses: ReadonlyArray<SchedulerStatus>) => {
-  const [latest] = statuses.flatMap(({ host }) => host ?? []).sort((a, b) => b.wakeupLagMs.p99Ms - a.wakeupLagMs.p99Ms)
-  return latest === undefined ? {} : { wakeupLagP99Ms: latest.wakeupLagMs.p99Ms, ...latest.pressure }
+const playOf = ({ loadFactor, loads, missed, sendLagP99Ms }: Played, after: ReadonlyArray<SchedulerStatus>): Play => {
+  const [latest] = after.flatMap(({ host }) => host ?? []).sort((a, b) => b.wakeupLagMs.p99Ms - a.wakeupLagMs.p99Ms)
+  return {
+    factor: loadFactor, missed, sendLagP99Ms,
+    worst: [...loads].sort((a, b) => (a.sloKept ?? 1) - (b.sloKept ?? 1))[0]?.name,
+    ...(latest === undefined ? {} : { host: { wakeupLagP99Ms: latest.wakeupLagMs.p99Ms, ...latest.pressure } }),
+    glets: after.flatMap(({ glets }) => glets).map(({ assignments, sharePct }) => ({ sharePct, batches: Object.fromEntries(assignments.map(({ batch, model }) => [model as string, batch])) }))
+  }
 }
 
 const goodputOf = (played: Played | undefined): number => played?.loads.reduce((sum, load) => sum + load.goodputRps, 0) ?? 0
@@ -162,7 +173,7 @@ const servePart = (args: GpuSuiteArgs, host: SuiteHost, name: string, system: Su
       scenario: name, system: system.name, simulated, factor: peak.factor, beyond, plan: statuses[0]!.plan,
       goodputRps: goodputOf(best),
       trials: peak.trials.map(({ factor, violation }) => ({ factor, violation })), best,
-      plays: all.map((played) => ({ factor: played.loadFactor, missed: played.missed, sendLagP99Ms: played.sendLagP99Ms, worst: worstOf(played), ...hostOf(statusAfter.get(played) ?? []), glets: (statusAfter.get(played) ?? []).flatMap((each) => each.glets).map(gletOf) })),
+      plays: all.map((played) => playOf(played, statusAfter.get(played) ?? [])),
       glets: glets.length,
       predictions: predictionsOf(glets)
     }

@@ -39,8 +39,8 @@ const mostSketched = 8
 const sketchOf = (plan: Plan): string => {
   const glets = gletsOf(plan)
   if (glets.length === 0 || glets.length > mostSketched) return ""
-  const worksOf = ({ assignments, bestEffort }: PlannedGlet): string => [...assignments, ...bestEffort].map(({ batch, model }) => `${model} ${batch}`).join(" + ")
-  return `: ${glets.map(({ glet }) => `${glet.sharePct} % ${worksOf(glet)}`).join("; ")}`
+  const works = ({ assignments, bestEffort }: PlannedGlet): string => [...assignments, ...bestEffort].map(({ batch, model }) => `${model} ${batch}`).join(" + ")
+  return `: ${glets.map(({ glet }) => `${glet.sharePct} % ${works(glet)}`).join("; ")}`
 }
 
 const worksOf = (plan: Plan, name: ModelName): ReadonlyArray<GletId> =>

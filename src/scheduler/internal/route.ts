@@ -166,8 +166,9 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     }
     this.taughtAtMs = nowMs
     this.tally.busyMs += serviceMs
-    this.servedItems = this.servedItems * Math.exp((this.busyAtMs - nowMs) / utilizationMs) + items
-    this.busyMs = this.decayedBusyMs(nowMs) + serviceMs
+    const left = this.leftOfPast(nowMs)
+    this.servedItems = this.servedItems * left + items
+    this.busyMs = this.busyMs * left + serviceMs
     this.busyAtMs = nowMs
   }
 
@@ -183,7 +184,7 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
 
   /** The part of the glet's time it used lately. */
   utilization(nowMs: number): number {
-    return this.decayedBusyMs(nowMs) / utilizationMs
+    return (this.busyMs * this.leftOfPast(nowMs)) / utilizationMs
   }
 
   /**
@@ -203,7 +204,7 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
   /** Items served lately, by what the plan lets it serve. */
   private servedPart(nowMs: number): number {
     const plannedPerMs = (this.spec.fraction * this.fullBatch) / this.predicted[this.fullBatch]!
-    return (this.servedItems * Math.exp((this.busyAtMs - nowMs) / utilizationMs)) / (utilizationMs * plannedPerMs)
+    return (this.servedItems * this.leftOfPast(nowMs)) / (utilizationMs * plannedPerMs)
   }
 
   /**
@@ -230,7 +231,8 @@ export class RouteOf<L extends LaneOfRoute, G extends GletOfRoute> {
     return Math.min(overheadMs, overheadPart * (this.lane.model.sloMs ?? Infinity))
   }
 
-  private decayedBusyMs(nowMs: number): number {
-    return this.busyMs * Math.exp((this.busyAtMs - nowMs) / utilizationMs)
+  /** How much what it did until it last ended a batch still counts. */
+  private leftOfPast(nowMs: number): number {
+    return Math.exp((this.busyAtMs - nowMs) / utilizationMs)
   }
 }
