@@ -16,8 +16,8 @@ export interface GletWorkerOptions {
   readonly provider?: "auto" | "webgpu" | "wasm"
   /** Starts a glet's worker. Default: this package's worker file, beside this module or as a bundler places it. */
   readonly startWorker?: StartWorker
-  /** Where onnxruntime-web is; by default it is imported by name, as bundlers, Deno and Node find it. */
-  readonly runtime?: RuntimeLocation
+  /** Where onnxruntime-web is, or what says so for each worker; by default it is imported by name, as bundlers, Deno and Node find it. */
+  readonly runtime?: RuntimeLocation | (() => RuntimeLocation)
   /** Threads of WebAssembly per glet. Default: what the realm can have, at most 4. */
   readonly threads?: number
   /** Bytes of the GPU that the buffers of one glet may take. Default: no limit but the device's. */
@@ -30,7 +30,8 @@ export interface GletWorkerOptions {
 
 /** @since 0.1.0 @category workers */
 export class GletWorkers {
-  private readonly setup: WorkerSetup
+  private readonly setup: Omit<WorkerSetup, "runtime">
+  private readonly runtime: () => RuntimeLocation
   private readonly startWorker: StartWorker
   private readonly startTimeoutMs: number
   /** Workers that are ready and not ended: while there is one, so is what it compiled. */
@@ -43,12 +44,13 @@ export class GletWorkers {
     this.setup = {
       type: "setup",
       provider: options.provider ?? "auto",
-      runtime: options.runtime ?? {},
       threads: options.threads,
       memoryLimitBytes: options.gletMemoryBytes,
       deviceClock: options.deviceClock ?? false,
       warmUp: true
     }
+    const { runtime = {} } = options
+    this.runtime = typeof runtime === "function" ? runtime : () => runtime
     this.startWorker = options.startWorker ?? startWebWorker
     this.startTimeoutMs = options.startTimeoutMs ?? 60_000
   }
@@ -60,9 +62,9 @@ export class GletWorkers {
     return this.setup.memoryLimitBytes
   }
 
-  /** Starts the first glet's worker before there is a glet. */
-  begin(): void {
-    this.begun ??= this.start()
+  /** Starts the first glet's worker before there is a glet. Completes when it is ready, or there is none. */
+  async begin(): Promise<void> {
+    await (this.begun ??= this.start())
   }
 
   /** @internal The worker that was begun, for whoever asks first. */
@@ -84,7 +86,8 @@ export class GletWorkers {
   }
 
   private async startOn(compiled: CompiledModule | undefined | Promise<CompiledModule | undefined>): Promise<Realm | Refusal> {
-    const setup = compiled instanceof Promise ? compiled.then((known) => ({ ...this.setup, compiled: known })) : { ...this.setup, compiled }
+    const base = { ...this.setup, runtime: this.runtime() }
+    const setup = compiled instanceof Promise ? compiled.then((known) => ({ ...base, compiled: known })) : { ...base, compiled }
     const realm = await Realm.start(setup, this.startWorker, this.startTimeoutMs)
     if (realm instanceof Realm) {
       this.live.add(realm)

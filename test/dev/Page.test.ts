@@ -1,7 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Page } from "playwright-core"
-import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import type { ModelProfile } from "../../src/core/Profile.js"
 import { onlinePlanOptions } from "../../src/core/PlanProblem.js"
 import { emptyPlan } from "../../src/core/Plan.js"
@@ -71,14 +71,24 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 180_000
     await chromium?.browser.close()
     await server?.close()
   })
+  // Also those of a test that failed: their traffic and best-effort work would go on beside the next.
+  afterEach(() => chromium.closePages())
   const shots = process.env["GLET_SCREENSHOTS"]
   const shoot = async (page: Page, name: string): Promise<void> => {
     if (shots !== undefined) await page.screenshot({ path: path.join(shots, `${name}.png`), fullPage: true })
   }
-  const ready = (page: Page, models: number) => page.waitForFunction((count) => {
+  /** What was waited for; where it does not come, with what the page says instead. */
+  const orSay = async <A>(page: Page, waiting: Promise<A>): Promise<A> => {
+    try {
+      return await waiting
+    } catch (error) {
+      throw new Error(`${String(error)}\nThe page says:\n${await page.locator("body").innerText()}`)
+    }
+  }
+  const ready = (page: Page, models: number) => orSay(page, page.waitForFunction((count) => {
     const { document } = globalThis as unknown as { document: { querySelectorAll: (selector: string) => { length: number } } }
     return document.querySelectorAll(".card.ready").length === count
-  }, models, { timeout: 120_000 })
+  }, models, { timeout: 120_000 }))
 
   it("plans and simulates byte for byte as Node does", async () => {
     const { complaints, page } = await chromium.open(`${server.url}?world=replay`)
@@ -94,7 +104,6 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 180_000
     assert.isTrue(texts.slice(0, -2).every((text) => text.includes("\"kind\": \"Plan\"")))
     assert.isTrue(texts.slice(-2).every((text) => (JSON.parse(text) as { readonly requests: number }).requests > 1000))
     assert.deepStrictEqual(complaints, [])
-    await page.close()
   })
 
   it("serves replayed GPUs: plan, batches, sliders, planners, pause, without asking anything of elsewhere", async () => {
@@ -128,7 +137,6 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 180_000
     await page.getByRole("button", { name: "Send traffic" }).waitFor()
     assert.isTrue(asked.every((address) => address.startsWith(server.url)), asked.join("\n"))
     assert.deepStrictEqual(complaints, [])
-    await page.close()
   })
 
   it("serves the demo's models on this machine, reads handwriting, and goes on when its server has ended", async () => {
@@ -144,9 +152,12 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 180_000
     await page.mouse.down()
     for (let i = 1; i <= 12; i++) await page.mouse.move(box.x + box.width * 0.5, box.y + box.height * (0.12 + 0.06 * i))
     await page.mouse.up()
-    await page.getByText("It is a 1").waitFor()
+    await orSay(page, page.getByText("It is a 1").waitFor())
     await shoot(page, "device-light")
     await own.close()
+    await chromium.forgetFiles(page)
+    // By then no worker is left of those that were started before: the next glet gets a new one.
+    await page.waitForTimeout(2500)
     assert.isTrue(await fetch(own.url).then(() => false, () => true))
     // A file that is no model is said to be none; one that is, is measured and served.
     const bytes = fs.readFileSync(path.join(root, "resource/demo/digits-features.onnx"))
@@ -162,11 +173,15 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 180_000
     await page.waitForFunction(() =>
       (globalThis as unknown as { document: { querySelector: (selector: string) => { textContent: string } } }).document.querySelector("[role=status]").textContent.startsWith("time-share serves"))
     await page.getByRole("button", { name: "Clear" }).click()
-    await page.getByRole("button", { name: "A digit from the test set" }).click()
-    await page.getByText(/It is a [02-9]/).waitFor()
+    // A machine that is busy with other tests may refuse one.
+    const another = page.getByText(/It is a [02-9]/)
+    for (let i = 0; i < 20 && !(await another.isVisible()); i++) {
+      await page.getByRole("button", { name: "A digit from the test set" }).click()
+      await another.waitFor({ timeout: 3000 }).catch(() => undefined)
+    }
+    await orSay(page, another.waitFor({ timeout: 3000 }))
     assert.isTrue(asked.every((address) => address.startsWith(own.url) || address.startsWith(`blob:${own.url}`)), asked.join("\n"))
     assert.deepStrictEqual(complaints, [])
-    await page.close()
   })
 
   it("fits a narrow screen and needs no motion", async () => {
@@ -179,6 +194,5 @@ describe.skipIf(!isThere)("the page of glet dev in Chromium", { timeout: 180_000
     assert.isAtMost(overflow, 0)
     await shoot(page, "replay-narrow")
     assert.deepStrictEqual(complaints, [])
-    await page.close()
   })
 })

@@ -49,6 +49,9 @@ export const servePage = async (): Promise<PageServer> => {
 export interface OpenBrowser {
   readonly browser: Browser
   readonly open: (address: string, options?: BrowserContextOptions) => Promise<{ readonly page: Page; readonly complaints: Array<string>; readonly asked: Array<string> }>
+  readonly closePages: () => Promise<void>
+  /** What the browser keeps of files that it read, as when it is short of memory. */
+  readonly forgetFiles: (page: Page) => Promise<void>
 }
 
 export const openBrowser = async (): Promise<OpenBrowser> => {
@@ -60,6 +63,14 @@ export const openBrowser = async (): Promise<OpenBrowser> => {
   })
   return {
     browser,
+    closePages: async () => {
+      await Promise.all(browser.contexts().map((context) => context.close()))
+    },
+    forgetFiles: async (page) => {
+      const session = await page.context().newCDPSession(page)
+      await session.send("Network.clearBrowserCache")
+      await session.detach()
+    },
     open: async (address, options = {}) => {
       const page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, ...options })
       const complaints: Array<string> = []

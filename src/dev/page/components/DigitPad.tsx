@@ -102,6 +102,11 @@ export const DigitPad = ({ store, view }: { readonly store: Store; readonly view
     }
   }
   useEffect(paint)
+  const isReady = model?.state === "ready"
+  // Now, for later the page's server may have ended.
+  useEffect(() => {
+    if (isReady) void readSamples()
+  }, [isReady])
   return (
     <section class="digits" aria-labelledby="digits-title">
       <div class="head">
@@ -144,7 +149,8 @@ export const DigitPad = ({ store, view }: { readonly store: Store; readonly view
                   pad.current = emptyPad()
                   paint()
                 }}>Clear</button>
-                <button type="button" disabled={model?.state !== "ready"} onClick={() => void sampleDigit().then((sample) => {
+                <button type="button" disabled={!isReady} onClick={() => void sampleDigit().then((sample) => {
+                  if (sample === undefined) return
                   pad.current = sample
                   paint()
                   ask(true)
@@ -158,14 +164,16 @@ export const DigitPad = ({ store, view }: { readonly store: Store; readonly view
   )
 }
 
-let samples: ReadonlyArray<ReadonlyArray<number>> | undefined
+type Samples = ReadonlyArray<ReadonlyArray<number>>
+
+let reading: Promise<Samples | undefined> | undefined
 let nextSample = 0
 
-const sampleDigit = async (): Promise<Pad> => {
-  if (samples === undefined) {
-    // The world has read it before; the page goes on when its server has ended.
-    const response = await fetch("/resource/demo/digits-test.json", { cache: "force-cache" })
-    samples = ((await response.json()) as { readonly images: ReadonlyArray<ReadonlyArray<number>> }).images
-  }
-  return lenetInput(samples[nextSample++ % samples.length]!)
+/** Of the demo's test set, which the world has read before; undefined where it cannot be had. */
+const readSamples = (): Promise<Samples | undefined> =>
+  reading ??= fetch("/resource/demo/digits-test.json", { cache: "force-cache" }).then(async (response) => ((await response.json()) as { readonly images: Samples }).images).catch(() => reading = undefined)
+
+const sampleDigit = async (): Promise<Pad | undefined> => {
+  const samples = await readSamples()
+  return samples && lenetInput(samples[nextSample++ % samples.length]!)
 }

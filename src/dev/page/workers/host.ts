@@ -3,6 +3,7 @@
  * which is all of the scheduler, while they do.
  */
 import { startDevice } from "../../DeviceStart.js"
+import { KeptFiles } from "../../KeptFiles.js"
 import type { FromHost, ToHost } from "../../Messages.js"
 import type { WebWorker } from "../../../webgpu/WorkerLink.js"
 import { linkOf } from "../../../webgpu/WorkerLink.js"
@@ -10,15 +11,17 @@ import type { Begun, Start } from "./hostMain.js"
 
 const post = (message: FromHost): void => postMessage(message)
 const waiting: Array<ToHost> = []
+const kept = new KeptFiles()
 let receive: (message: ToHost) => void = (message) => void waiting.push(message)
 
 const begin = ({ provider, workers, world }: Start): Begun => {
   const device = world === "replay" ? undefined : startDevice({
     address: (path) => new URL(`/${path}`, location.origin).href,
-    startWorker: () => linkOf(new Worker(workers.glet, { type: "module", name: "glet" }) as unknown as WebWorker),
+    kept,
+    startWorker: () => linkOf(new Worker(kept.addressOf(workers.glet), { type: "module", name: "glet" }) as unknown as WebWorker),
     provider
   })
-  const newPlanner = (): Worker => new Worker(workers.planner, { type: "module", name: "planner" })
+  const newPlanner = (): Worker => new Worker(kept.addressOf(workers.planner), { type: "module", name: "planner" })
   let first: Worker | undefined = newPlanner()
   const startPlanner = (): Worker => {
     const planner = first ?? newPlanner()
@@ -33,6 +36,7 @@ const start = async (message: Start): Promise<void> => {
   const { run } = await import("./hostMain.js")
   receive = await run(message, begun, post)
   for (const early of waiting.splice(0)) receive(early)
+  await kept.keep(Object.values(message.workers))
 }
 
 addEventListener("message", ({ data }: MessageEvent<ToHost>) => {
