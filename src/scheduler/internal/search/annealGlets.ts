@@ -5,7 +5,8 @@
  * Nearly all changes are refused, so they are looked for among several glets each time, by what these cost at the least (`gletFloors.ts`); only what passes is
  * looked at exactly.
  */
-import type { LooseGlet, LooseGlets } from "./looseGlets.js"
+import type { LooseGlet } from "./looseGlet.js"
+import type { LooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 import { gletOfTrial, makeTrials, setTrial } from "./trials.js"
 

@@ -3,7 +3,7 @@
  * are to carry.
  */
 import type { GletState, GpuSolver, GpuState } from "./gpuState.js"
-import type { LooseGlet } from "./looseGlets.js"
+import type { LooseGlet } from "./looseGlet.js"
 import type { SearchSpace } from "./searchSpace.js"
 
 /** Rates that count as carried. */

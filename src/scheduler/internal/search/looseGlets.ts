@@ -4,25 +4,11 @@
 import type { GletFloors } from "./gletFloors.js"
 import { makeGletFloors } from "./gletFloors.js"
 import { addedPerRps, batchFor, fixedMs, longestMs, makeGletTables, onceMs, perRps, width } from "./gletTables.js"
+import type { LooseGlet } from "./looseGlet.js"
 import type { SearchSpace } from "./searchSpace.js"
 import type { Slowing } from "./slowing.js"
 import type { Trials } from "./trials.js"
 import { makeTrials, setTrial } from "./trials.js"
-
-/** A glet of a kind of GPU, with the items per second that each of its models is to carry there. */
-export interface LooseGlet {
-  readonly kind: number
-  /** Place of its share on the grid: the smallest that carries the rates. */
-  readonly share: number
-  readonly models: ReadonlyArray<number>
-  readonly rps: ReadonlyArray<number>
-  /** The part of its time that is needed, in the longest cycle that its models allow. */
-  readonly used: number
-  /** A cycle in which the models carry their rates, in ms; of a single model the longest that single items allow. */
-  readonly cycleMs: number
-  /** In the currency of GPUs' costs, less what its free time is worth. */
-  readonly cost: number
-}
 
 export interface LoosePrices {
   /** By kind and share, what a glet of that share costs. */

@@ -5,7 +5,8 @@
  * What fills a glet best is a knapsack: the time of a cycle is what there is, and each model is worth what it costs where it is cheapest.
  */
 import { makeKnapsack } from "./knapsack.js"
-import type { LooseGlet, LooseGlets } from "./looseGlets.js"
+import type { LooseGlet } from "./looseGlet.js"
+import type { LooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 
 /** Models that are looked at for a glet: those with the next SLOs. */

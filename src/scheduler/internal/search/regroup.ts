@@ -7,7 +7,8 @@
  */
 import type { Item } from "./fillGlets.js"
 import { makeGletFiller } from "./fillGlets.js"
-import type { LooseGlet, LooseGlets } from "./looseGlets.js"
+import type { LooseGlet } from "./looseGlet.js"
+import type { LooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 
 interface Regrouping {

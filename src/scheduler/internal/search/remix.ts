@@ -4,7 +4,8 @@
  * less each time (Frank and Wolfe on what GPUs cost if parts of them could be had).
  */
 import { cutting } from "./cutPrices.js"
-import type { LooseGlet, LooseGlets } from "./looseGlets.js"
+import type { LooseGlet } from "./looseGlet.js"
+import type { LooseGlets } from "./looseGlets.js"
 import type { SearchSpace } from "./searchSpace.js"
 
 interface Remixed {

@@ -1,7 +1,7 @@
 /**
  * What a glet does to its neighbours, and how much of them it bears, as numbers that add up: whether glets go together is then told by sums.
  */
-import type { LooseGlet } from "./looseGlets.js"
+import type { LooseGlet } from "./looseGlet.js"
 import type { SearchSpace } from "./searchSpace.js"
 
 export interface Tolerance {

@@ -1,7 +1,7 @@
 /**
  * Glets that are looked at in place: annealing looks at millions, and makes none of them anew. Each has a slot; its models stand side by side.
  */
-import type { LooseGlet } from "./looseGlets.js"
+import type { LooseGlet } from "./looseGlet.js"
 
 export interface Trials {
   /** Places for models in a slot. */
