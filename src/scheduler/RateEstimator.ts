@@ -104,6 +104,64 @@ const unknown: ModelRate = { fastRps: 0, quickRps: 0, slowRps: 0, steadyMs: Infi
 
 const one = (): number => 1
 
+/** What arrived since the last observation. */
+interface Look {
+  readonly options: RateEstimatorOptions
+  readonly elapsedMs: number
+  readonly isFirst: boolean
+  readonly countOf: (model: ModelName) => number
+  readonly rpsOf: (model: ModelName) => number
+  readonly itemsPerRequest: (model: ModelName) => number
+}
+
+/** Whether the step that the last look saw was a pause: that holds back what comes of all models. A look of no time tells nothing of it. */
+const isPause = ({ elapsedMs, rpsOf }: Look, before: RateEstimator["rates"]): boolean => {
+  if (elapsedMs === 0) return false
+  let [seen, known] = [0, 0]
+  for (const [model, { doubtedMs, slowRps }] of before) {
+    if (doubtedMs === undefined) continue
+    seen += rpsOf(model)
+    known += slowRps
+  }
+  return seen < confirmedRatio * known
+}
+
+/** The averages after the look, `sinceMs` after the last step. */
+const averaged = ({ countOf, elapsedMs, isFirst, options: { fastMs, quickMs, slowMs }, rpsOf }: Look, model: ModelName, before: ModelRate, sinceMs: number): ModelRate => {
+  const lookRps = rpsOf(model)
+  const keptAfter = (timeConstantMs: number): number => Math.exp(-elapsedMs / timeConstantMs)
+  // An exponential average gains count / timeConstant from a pulse; spread over the interval it gains a little less.
+  const moved = (rps: number, timeConstantMs: number, kept = keptAfter(timeConstantMs)): number =>
+    settle(elapsedMs > 0 ? rps * kept + lookRps * (1 - kept) : rps + (isFirst ? 0 : (1000 * countOf(model)) / timeConstantMs))
+  const steadyMs = sinceMs + elapsedMs
+  return {
+    fastRps: moved(before.fastRps, fastMs),
+    quickRps: moved(before.quickRps, quickMs),
+    // What one look saw after a step, and chance made less than the rate was before, is no reason to forget that.
+    slowRps: sinceMs === 0 && elapsedMs > 0
+      ? Math.max(before.slowRps, lookRps)
+      : moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), sinceMs === Infinity ? 1 : (sinceMs / steadyMs) ** 2)),
+    steadyMs,
+    ...(elapsedMs > 0 || before.doubtedMs === undefined ? {} : { doubtedMs: before.doubtedMs })
+  }
+}
+
+/** The rate from the step on that the look saw; undefined where it saw none. */
+const steppedUp = ({ elapsedMs, itemsPerRequest, options: { fastMs, quickMs }, rpsOf }: Look, model: ModelName, rate: ModelRate): ModelRate | undefined => {
+  const together = itemsPerRequest(model)
+  const isLasting = isStep(rate, rate.fastRps, fastMs, together)
+  if (elapsedMs === 0 || !(isLasting || isStep(rate, rate.quickRps, quickMs, together))) return undefined
+  // In a long look what was held back before is little.
+  if (elapsedMs > fastMs) return { ...rate, slowRps: Math.max(rate.slowRps, rpsOf(model)), steadyMs: elapsedMs / 2 }
+  return { ...rate, steadyMs: 0, ...(isLasting ? {} : { doubtedMs: rate.steadyMs }) }
+}
+
+/** The rate of a model beside which others were seen to step. */
+const accompanied = ({ elapsedMs, itemsPerRequest, options: { quickMs } }: Look, model: ModelName, rate: ModelRate, isDoubted: boolean): ModelRate => {
+  const exceeds = rate.quickRps - companionScatters * scatterRps(rate.quickRps, quickMs, itemsPerRequest(model)) > rate.slowRps
+  return exceeds && rate.steadyMs > elapsedMs / 2 ? { ...rate, steadyMs: elapsedMs / 2, ...(isDoubted ? { doubtedMs: rate.steadyMs } : {}) } : rate
+}
+
 /**
  * Takes in the items that arrived per model since the last observation; a known model that is not named had none, an unknown one starts at
  * zero. The first observation only starts the time. Where the clock stood still since the last one, the items count as a pulse. `itemsPerRequest` is
@@ -112,59 +170,26 @@ const one = (): number => 1
  * @category rates
  */
 export const observe = (
-  estimator: RateEstimator, nowMs: number, counts: ReadonlyMap<ModelName, number>, itemsPerRequest: (model: ModelName) => number = one
+  { atMs, options, rates: before }: RateEstimator, nowMs: number, counts: ReadonlyMap<ModelName, number>, itemsPerRequest: (model: ModelName) => number = one
 ): RateEstimator => {
-  const elapsedMs = estimator.atMs === undefined ? 0 : Math.max(0, nowMs - estimator.atMs)
-  const { fastMs, quickMs, slowMs } = estimator.options
+  const elapsedMs = atMs === undefined ? 0 : Math.max(0, nowMs - atMs)
+  const countOf = (model: ModelName): number => counts.get(model) ?? 0
+  const look: Look = { options, elapsedMs, isFirst: atMs === undefined, countOf, rpsOf: (model) => (1000 * countOf(model)) / elapsedMs, itemsPerRequest }
+  const wasPause = isPause(look, before)
   const rates = new Map<ModelName, ModelRate>()
-  const models = new Set([...estimator.rates.keys(), ...counts.keys()])
-  const keptAfter = (timeConstantMs: number): number => Math.exp(-elapsedMs / timeConstantMs)
-  const lookRpsOf = (model: ModelName): number => (1000 * (counts.get(model) ?? 0)) / elapsedMs
-  // A pause holds back what comes of all models; a look of no time tells nothing of it.
-  const doubted = [...estimator.rates].filter(([, { doubtedMs }]) => doubtedMs !== undefined)
-  const isPause = elapsedMs > 0 &&
-    doubted.reduce((sum, [model]) => sum + lookRpsOf(model), 0) < confirmedRatio * doubted.reduce((sum, [, { slowRps }]) => sum + slowRps, 0)
-  let [stepped, isDoubted] = [false, true]
-  for (const model of models) {
-    const before = estimator.rates.get(model) ?? unknown
-    const count = counts.get(model) ?? 0
-    const lookRps = lookRpsOf(model)
-    // An exponential average gains count / timeConstant from a pulse; spread over the interval it gains a little less.
-    const moved = (rps: number, timeConstantMs: number, kept: number): number =>
-      settle(elapsedMs > 0 ? rps * kept + lookRps * (1 - kept) : rps + (estimator.atMs === undefined ? 0 : (1000 * count) / timeConstantMs))
-    const sinceMs = isPause && before.doubtedMs !== undefined ? before.doubtedMs : before.steadyMs
-    const steadyMs = sinceMs + elapsedMs
-    const rate: ModelRate = {
-      fastRps: moved(before.fastRps, fastMs, keptAfter(fastMs)),
-      quickRps: moved(before.quickRps, quickMs, keptAfter(quickMs)),
-      // What one look saw after a step, and chance made less than the rate was before, is no reason to forget that.
-      slowRps: sinceMs === 0 && elapsedMs > 0
-        ? Math.max(before.slowRps, lookRps)
-        : moved(before.slowRps, slowMs, Math.min(keptAfter(slowMs), sinceMs === Infinity ? 1 : (sinceMs / steadyMs) ** 2)),
-      steadyMs,
-      ...(elapsedMs > 0 || before.doubtedMs === undefined ? {} : { doubtedMs: before.doubtedMs })
-    }
-    const together = itemsPerRequest(model)
-    const isLasting = isStep(rate, rate.fastRps, fastMs, together)
-    const isStepped = elapsedMs > 0 && (isLasting || isStep(rate, rate.quickRps, quickMs, together))
-    if (!isStepped) {
-      rates.set(model, rate)
-      continue
-    }
-    stepped = true
-    // In a long look what was held back before is little.
-    const isLong = elapsedMs > fastMs
-    if (isLong || isLasting) isDoubted = false
-    rates.set(model, isLong ? { ...rate, slowRps: Math.max(rate.slowRps, lookRps), steadyMs: elapsedMs / 2 } : { ...rate, steadyMs: 0, ...(isLasting ? {} : { doubtedMs: steadyMs }) })
+  const steps: Array<ModelRate> = []
+  for (const model of new Set([...before.keys(), ...counts.keys()])) {
+    const known = before.get(model) ?? unknown
+    const rate = averaged(look, model, known, wasPause && known.doubtedMs !== undefined ? known.doubtedMs : known.steadyMs)
+    const step = steppedUp(look, model, rate)
+    if (step !== undefined) steps.push(step)
+    rates.set(model, step ?? rate)
   }
-  if (stepped) {
-    for (const [model, rate] of rates) {
-      const { quickRps, slowRps, steadyMs } = rate
-      const exceeds = quickRps - companionScatters * scatterRps(quickRps, quickMs, itemsPerRequest(model)) > slowRps
-      if (exceeds && steadyMs > elapsedMs / 2) rates.set(model, { ...rate, steadyMs: elapsedMs / 2, ...(isDoubted ? { doubtedMs: steadyMs } : {}) })
-    }
+  if (steps.length > 0) {
+    const isDoubted = steps.every(({ doubtedMs }) => doubtedMs !== undefined)
+    for (const [model, rate] of rates) rates.set(model, accompanied(look, model, rate, isDoubted))
   }
-  return { ...estimator, atMs: estimator.atMs === undefined ? nowMs : Math.max(estimator.atMs, nowMs), rates }
+  return { options, atMs: atMs === undefined ? nowMs : Math.max(atMs, nowMs), rates }
 }
 
 /**
