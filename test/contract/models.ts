@@ -4,7 +4,7 @@ import { unsafeModelName } from "../../src/core/Ids.js"
 import type { Model, ModelSignature } from "../../src/core/Model.js"
 import type { ContractModel } from "./requests.js"
 import {
-  add, fixedBatchModel, gather, identityModel, int64Model, int64s, makeModel, nonZero, nonZeroModel, reduceMean, reshape, sequenceModel,
+  add, concat, fixedBatchModel, gather, identityModel, int64Model, int64s, makeModel, nonZero, nonZeroModel, reduceMean, reshape, sequenceModel,
   twoInputModel
 } from "../support/onnx.js"
 
@@ -135,8 +135,45 @@ const large = (put: PutFile): ContractModel => ({
   check: ({ inputs }, outputs) => assert.isTrue(outputs[0]!.every((byte, i) => byte === inputs[0]![i]))
 })
 
+/** An output that is an input, by the same name, beside one that is computed. */
+const sameName = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "same-name", makeModel({
+    inputs: [{ name: "x", shape: ["batch", 3] }],
+    outputs: [{ name: "y", shape: ["batch", 3] }, { name: "x", shape: ["batch", 3] }],
+    nodes: [add(["x", "x"], "y")]
+  }), {
+    inputs: [{ name: "x", datatype: "FP32", shape: ["batch", 3] }],
+    outputs: [{ name: "y", datatype: "FP32", shape: ["batch", 3] }, { name: "x", datatype: "FP32", shape: ["batch", 3] }],
+    batchSymbol: "batch"
+  }, 5),
+  fill: ({ inputs, seed }) => floats(inputs[0]!).forEach((_, i, all) => all[i] = seed + i + 1),
+  check: ({ inputs }, outputs) => {
+    assert.deepStrictEqual([...floats(outputs[0]!)], [...floats(inputs[0]!)].map((value) => 2 * value))
+    assert.deepStrictEqual([...floats(outputs[1]!)], [...floats(inputs[0]!)])
+  }
+})
+
+/** A dimension that the request makes empty, as the past of a sequence that begins: `y` is `past` and `x` behind each other. */
+const emptyPast = (put: PutFile): ContractModel => ({
+  model: modelFile(put, "empty-past", makeModel({
+    inputs: [{ name: "past", shape: ["batch", "before", 2] }, { name: "x", shape: ["batch", "now", 2] }],
+    outputs: [{ name: "y", shape: ["batch", "all", 2] }],
+    nodes: [concat(["past", "x"], "y", { axis: { i: 1 } })]
+  }), {
+    inputs: [{ name: "past", datatype: "FP32", shape: ["batch", "before", 2] }, { name: "x", datatype: "FP32", shape: ["batch", "now", 2] }],
+    outputs: [{ name: "y", datatype: "FP32", shape: ["batch", "all", 2] }],
+    batchSymbol: "batch"
+  }, 4),
+  bindings: [0, 3],
+  fill: ({ inputs, seed }) => floats(inputs[1]!).forEach((_, i, all) => all[i] = seed + i),
+  check: ({ inputs }, outputs, outputBindings) => {
+    assert.deepStrictEqual(outputBindings, [3])
+    assert.deepStrictEqual([...floats(outputs[0]!)], [...floats(inputs[1]!)])
+  }
+})
+
 export const contractModels = (put: PutFile): ReadonlyArray<ContractModel> =>
-  [twoInputs, int64s64, sequence, found, columns, fixedBatch, large, externalData].map((make) => make(put))
+  [twoInputs, int64s64, sequence, found, columns, fixedBatch, large, externalData, sameName, emptyPast].map((make) => make(put))
 
 /** The data-dependent model with a wrong declaration: `found` said to be 2. */
 export const wrongShape = (put: PutFile): Model =>

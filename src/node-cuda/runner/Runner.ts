@@ -12,6 +12,7 @@ import { addOutputParts, inputPartBytes } from "../internal/slotParts.js"
 import { problemBytes, readDirect } from "../internal/directCodec.js"
 import { directFlag, endHeadBytes, FrameKind, noOverflow, offsetUnit, okFlag, pollFlag, runHeadBytes } from "../internal/wire.js"
 import { batchProblem } from "../../core/internal/batchAssembly.js"
+import { passedThrough, passThrough } from "../../core/internal/passThrough.js"
 import { ClientRegions } from "./ClientRegions.js"
 import { DirectBatch } from "./directBatch.js"
 import type { Engine, EngineGlet, EngineModel, RunEnd } from "./Engine.js"
@@ -22,6 +23,7 @@ import { OpenFailure } from "./Engine.js"
 interface RunnerModel {
   readonly glet: RunnerGlet
   readonly layout: SlotLayout
+  readonly passed: ReturnType<typeof passedThrough>
   readonly engine: EngineModel
   inFlight: number
   /** Called when nothing is in flight any more. */
@@ -113,7 +115,9 @@ export class Runner implements FrameSink {
           return { ok: false, detail: "the glet was closed while the model was loading" }
         }
         glet.models.add(request.model)
-        this.models.set(request.model, { glet, layout: makeSlotLayout(request.signature), engine: model, inFlight: 0, onIdle: undefined })
+        this.models.set(request.model, {
+          glet, layout: makeSlotLayout(request.signature), passed: passedThrough(request.signature), engine: model, inFlight: 0, onIdle: undefined
+        })
         return { ok: true, loaded }
       }
       case "unload":
@@ -213,6 +217,7 @@ export class Runner implements FrameSink {
   private run(id: number, model: RunnerModel, batch: RunBatch, direct?: DirectBatch): void {
     model.inFlight++
     model.engine.run(batch, (end) => {
+      if (end.ok && model.passed.length > 0) passThrough(model.layout, this.memory, batch, model.passed)
       direct?.finish(end.ok)
       if (end.ok) this.succeed(id, model, batch, end, direct?.problems ?? noProblems)
       else this.fail(id, end.detail)

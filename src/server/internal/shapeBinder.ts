@@ -31,7 +31,9 @@ export class ShapeBinder {
         if (size !== dim) return invalid(`${field}[${i}]`, `is ${size}, the model expects ${dim}; its shape is ${describe(spec)}`)
         continue
       }
-      if (size < 1 || size > 0x7fffffff) return invalid(`${field}[${i}]`, `is ${size}, must be between 1 and ${0x7fffffff}`)
+      // Nothing is a length too: of the past of a sequence that begins, say. Only a request without items is none.
+      const least = dim === batchSymbol ? 1 : 0
+      if (size < least || size > 0x7fffffff) return invalid(`${field}[${i}]`, `is ${size}, must be between ${least} and ${0x7fffffff}`)
       if (dim === batchSymbol) {
         if (size > this.compiled.model.maxBatch) {
           return invalid(`${field}[${i}]`, `a batch of ${size} is above the model's maximum of ${this.compiled.model.maxBatch}`)

@@ -101,7 +101,9 @@ export const readSignature = (file: string, onnx: OnnxFile, options: SignatureOp
     if (onnx.inputs.length === 0) return yield* fail("unsupported", "the model takes no inputs")
     if (onnx.outputs.length === 0) return yield* fail("invalid", "the model has no outputs")
     const inputs = yield* Either.all(onnx.inputs.map((value) => readTensor(file, "input", value)))
-    const outputs = yield* Either.all(onnx.outputs.map((value) => readTensor(file, "output", value)))
+    const declared = yield* Either.all(onnx.outputs.map((value) => readTensor(file, "output", value)))
+    // A name that stands on both sides is one value: what is known of the input is known of the output.
+    const outputs = declared.map((output) => inputs.find(({ name }) => name === output.name) ?? output)
     for (const [role, tensors] of [["inputs", inputs], ["outputs", outputs]] as const) {
       if (new Set(tensors.map(({ name }) => name)).size < tensors.length) return yield* fail("invalid", `two ${role} have the same name`)
     }
@@ -125,8 +127,9 @@ export const readSignature = (file: string, onnx: OnnxFile, options: SignatureOp
       datatype: tensor.datatype,
       shape: tensor.shape.map((dim, i): Dim => (i === 0 && symbol !== undefined ? symbol : dim ?? unique(`${tensor.name}_dim${i}`)))
     })
+    const specs = new Map(inputs.map((tensor) => [tensor, spec(tensor)]))
     return {
-      signature: { inputs: inputs.map(spec), outputs: outputs.map(spec), ...(symbol === undefined ? {} : { batchSymbol: symbol }) },
+      signature: { inputs: [...specs.values()], outputs: outputs.map((tensor) => specs.get(tensor) ?? spec(tensor)), ...(symbol === undefined ? {} : { batchSymbol: symbol }) },
       ...(Either.isLeft(batch) ? { notBatchable: batch.left } : {})
     }
   })

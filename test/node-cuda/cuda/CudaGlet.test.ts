@@ -12,6 +12,7 @@ import { CudaError } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
 import { makeCudaEngine } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
 import type { EngineGlet, EngineModel, RunEnd } from "../../../src/node-cuda/runner/Engine.js"
 import { LoadFailure } from "../../../src/core/internal/loadFailure.js"
+import { passedThrough } from "../../../src/core/internal/passThrough.js"
 import type { ContractModel, PreparedRequest } from "../../contract/requests.js"
 import { prepare, verify } from "../../contract/requests.js"
 import { conv, makeModel } from "../../support/onnx.js"
@@ -110,7 +111,8 @@ describe("CudaGlet", () => {
   for (let seed = 1; seed <= 4; seed++) {
     it(`answers rightly with batches of all kinds of models in flight, streams in order ${seed}, and frees everything`, async () => {
       const { arena, fake, glet } = await open({ seed }, 56, "green")
-      const contracts = [...contractModels(putIn(folder)), convolution()]
+      // Outputs that are inputs are the runner's to copy.
+      const contracts = [...contractModels(putIn(folder)).filter(({ model }) => passedThrough(model.signature).length === 0), convolution()]
       const loaded: Array<readonly [ContractModel, EngineModel]> = []
       for (const contract of contracts) {
         const { model } = await load(glet, contract, contract.model.signature.batchSymbol === undefined ? [1] : [1, 2, contract.model.maxBatch])

@@ -34,6 +34,19 @@ describe("readRequest", () => {
     assert.notStrictEqual(readRequest(compiled(), binary(1), true, 1e6, undefined), first)
   })
 
+  it("takes dimensions of nothing, but no batch of nothing", () => {
+    const model = modelOf({ name: "past", batchSymbol: "n", inputs: [["past", "FP32", ["n", "length", 3]]] })
+    const past = compiledModel({ model, layout: makeSlotLayout(model.signature), config: {}, state: "READY" })
+    const read = (shape: ReadonlyArray<number>, data: object) =>
+      readRequest(past, Buffer.from(JSON.stringify({ inputs: [{ name: "past", shape, datatype: "FP32", ...data }] })), true, 1e6, undefined)
+    for (const data of [{ data: [] }, { parameters: { binary_data_size: 0 } }]) {
+      const request = read([2, 0, 3], data)
+      assert("inputs" in request, String(request))
+      assert.deepStrictEqual([request.items, request.bindings, request.inputs[0]!.count], [2, [0], 0])
+      assert.instanceOf(read([0, 0, 3], data), InvalidRequest)
+    }
+  })
+
   it("reads anew what cannot be kept: numbers in the JSON, what is wrong, binary data that nobody announced", () => {
     const model = compiled()
     const ranges = [7, 1000].map((value) => {

@@ -33,6 +33,12 @@ describe("readSignature", () => {
     assert.deepEqual(signature.outputs[0]!.shape, ["batch", 2, "y_dim2"])
   })
 
+  it("an output that is an input has its shape", () => {
+    const { signature } = good({ x: ["b", null, 2] }, { y: ["b", 4], x: [null, null, null] })
+    assert.strictEqual(signature.batchSymbol, "b")
+    assert.deepEqual(signature.outputs[1], signature.inputs[0])
+  })
+
   it("symbols of their own never meet a name of the file", () => {
     const { signature } = good({ x: ["b", null, "x_dim1", "x_dim1_"] }, { y: ["b"] })
     assert.deepEqual(signature.inputs[0]!.shape, ["b", "x_dim1__", "x_dim1", "x_dim1_"])
