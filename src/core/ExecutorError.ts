@@ -51,6 +51,7 @@ const loadHints = {
   "no-memory": "give the GPU fewer models, or a smaller maximum batch",
   "timeout": "load it again when the machine has less to do",
   "warm-up-failed": "run it by itself with `glet run`, mend it, then load it again",
+  "items-depend": "set its max_batch_size to 0, then load it again",
   "crashed": "mend the model, then load it again"
 } as const
 
@@ -58,7 +59,7 @@ const loadHints = {
 export class ModelLoadFailed extends Schema.TaggedError<ModelLoadFailed>()("ModelLoadFailed", {
   model: ModelName,
   glet: GletId,
-  reason: Schema.Literal("unreadable", "invalid-model", "unsupported", "no-memory", "timeout", "warm-up-failed", "crashed"),
+  reason: Schema.Literal("unreadable", "invalid-model", "unsupported", "no-memory", "timeout", "warm-up-failed", "items-depend", "crashed"),
   detail: Schema.String
 }) {
   override get message(): string {

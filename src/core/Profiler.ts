@@ -24,6 +24,11 @@ export interface ProfileRequest {
   readonly sharesPct?: ReadonlyArray<number>
   /** What runs on the rest of the GPU all the time meanwhile, in batches of `batch`; `nothing`; or, where absent, what the profiler's options say. */
   readonly beside?: { readonly model: Model; readonly batch: number } | "nothing"
+  /**
+   * Somebody vouches for it that requests can be joined. Where nobody does, two are run together and alone, and a model that answers them otherwise fails
+   * with `items-depend`.
+   */
+  readonly mayJoin?: boolean
   /** Batches to measure, where only these are of interest. */
   readonly batches?: ReadonlyArray<number>
   /** Called after every measured point. */

@@ -28,6 +28,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import type { Batch, GletHandle, LoadReport } from "./Executor.js"
 import { Executor, runBatch } from "./Executor.js"
 import type { GletExited } from "./ExecutorError.js"
@@ -42,22 +43,24 @@ import { Profiler } from "./Profiler.js"
 import type { SlotLayout } from "./SlotLayout.js"
 import { makeSlotLayout } from "./SlotLayout.js"
 import { measureCoRuns } from "./internal/coRuns.js"
-import { makeRandom } from "./internal/random.js"
 import { firstBatches } from "./internal/batchSizes.js"
 import { pointOf } from "./internal/latencyStatistics.js"
 import { withFollowed } from "./internal/measureFollowed.js"
 import { measureShare } from "./internal/measureShare.js"
+import { fitRecipe, noRoom, samplesOf } from "./internal/fitSamples.js"
+import { joinedDifference } from "./internal/joinedAnswers.js"
 import type { SampleRequests } from "./internal/sampleInputs.js"
-import { makeSampleRequests } from "./internal/sampleInputs.js"
+import type { SampleRecipe } from "./internal/sampleRecipes.js"
+import { sampleRecipes } from "./internal/sampleRecipes.js"
 import { sliceOf } from "./internal/timeSlices.js"
 
 /** How much is measured; every field has a default. @since 0.1.0 @category options */
 export interface ProfilerOptions {
-  /** Size to measure with of dimensions that requests choose, such as a sequence's length; 128 by default. */
+  /** Size to measure with of dimensions that requests choose, such as a sequence's length; 128 by default. Others are tried where the model does not take it. */
   readonly symbolSize?: number
   /** The same by symbol. */
   readonly symbolSizes?: ReadonlyMap<string, number>
-  /** Integer inputs are drawn from 0 to this, 1 by default: they may be indices into a table of unknown length. */
+  /** Integer inputs are drawn from 0 to this, 1 by default: they may be indices into a table of unknown length. All 0, and all 1, are tried next. */
   readonly maxInteger?: number
   /** Measure beside a busy neighbour. By default where the GPU's isolation is `threads`. */
   readonly busyNeighbour?: boolean
@@ -102,6 +105,15 @@ const spread = (ascending: ReadonlyArray<number>, most: number): ReadonlyArray<n
   return [...new Set(wanted.map(nearest))]
 }
 
+/** Sample requests for a model, on the first glet that has it. */
+type SamplesOn = (handle: GletHandle) => Effect.Effect<SampleRequests, ModelLoadFailed | GletExited>
+
+/** Does it until it has succeeded, and gives what came of it from then on. */
+const onceThatSucceeds = <A, B, E>(make: (input: A) => Effect.Effect<B, E>): (input: A) => Effect.Effect<B, E> => {
+  let done: { readonly value: B } | undefined
+  return (input) => done === undefined ? Effect.map(make(input), (value) => (done = { value }).value) : Effect.succeed(done.value)
+}
+
 /** The largest share that fits beside another one; undefined where none does. */
 const shareBeside = (gpu: Gpu, sharePct: number): number | undefined => gpu.sharesPct.findLast((share) => share <= 100 - sharePct)
 
@@ -124,26 +136,39 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
   let glets = 0
   const nextId = (gpu: Gpu): GletId => unsafeGletId(`${gpu.id}/profile-${glets++}`)
 
+  const sourceOf = (model: Model, part: number) => ({
+    arena: executor.arena, model, count: model.maxBatch, arenaPart: part, seed: options.seed ?? 1, symbolSizes: options.symbolSizes
+  })
+  const recipesOf = (model: Model) => sampleRecipes(makeSlotLayout(model.signature), { size: options.symbolSize ?? 128, maxInteger: options.maxInteger ?? 1 })
+  /** By file: what it was found to take. */
+  const fitted = new Map<string, SampleRecipe>()
+
   const samplesFor = (model: Model, gpu: Gpu, part = arenaPart) =>
     Effect.acquireRelease(
       Effect.suspend(() => {
-        const made = makeSampleRequests(executor.arena, makeSlotLayout(model.signature), model.maxBatch, part, {
-          sizeOf: (symbol) => options.symbolSizes?.get(symbol) ?? options.symbolSize ?? 128,
-          maxInteger: options.maxInteger ?? 1,
-          random: makeRandom(options.seed ?? 1)
-        })
+        const made = samplesOf(sourceOf(model, part), fitted.get(model.path) ?? recipesOf(model)[0])
         return made === undefined
-          ? Effect.fail(new ModelLoadFailed({ model: model.name, glet: nextId(gpu), reason: "no-memory", detail: "no request of one item fits into the tensor arena" }))
+          ? Effect.fail(new ModelLoadFailed({ model: model.name, glet: nextId(gpu), reason: "no-memory", detail: noRoom }))
           : Effect.succeed(made)
       }),
       (made) => Effect.sync(made.release)
     )
+  /** Sample requests that the model takes on a glet where it is loaded; whether they may be joined is tried too. */
+  const fittingSamples = Effect.fnUntraced(function*({ batches, beside, gpu, mayJoin, model }: ProfileRequest, handle: GletHandle) {
+    fitted.set(model.path, yield* fitRecipe(handle, sourceOf(model, arenaPart), recipesOf(model)))
+    const samples = yield* samplesFor(model, gpu)
+    if (mayJoin === true || beside !== undefined || batches !== undefined || model.maxBatch === 1) return samples
+    const output = yield* joinedDifference(handle, model, samples.entries(2))
+    if (output === undefined) return samples
+    const detail = `requests that are joined into a batch get other answers than alone (output "${output}")`
+    return yield* new ModelLoadFailed({ model: model.name, glet: handle.spec.id, reason: "items-depend", detail })
+  })
   const batchesOf = (model: Model, samples: SampleRequests) => (items: number): Batch => ({ model, entries: samples.entries(items), items })
 
   const open = (gpu: Gpu, sharePct: number) => executor.open({ id: nextId(gpu), gpu, sharePct, priority: 0 })
 
   /** Glets with the model loaded, all at the same time. */
-  const prepare = Effect.fnUntraced(function*(request: ProfileRequest, samples: SampleRequests, sharesPct: ReadonlyArray<number>) {
+  const prepare = Effect.fnUntraced(function*(request: ProfileRequest, samplesOn: SamplesOn, sharesPct: ReadonlyArray<number>) {
     const { gpu, model } = request
     const atOnce = { concurrency: "unbounded" } as const
     const opened = yield* Effect.forEach(sharesPct, (sharePct) => open(gpu, sharePct), atOnce)
@@ -151,6 +176,7 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     const reports = yield* Effect.forEach(opened, (handle) => handle.load(model, request.batches ?? warmBatches(request)), atOnce)
     const freeBytes = before[0]?.freeDeviceBytes
     const leftBytes = freeBytes === undefined || opened.length === 1 ? undefined : (yield* opened[0]!.stats).freeDeviceBytes
+    const samples = yield* samplesOn(opened[0]!)
     const partBytes = freeBytes === undefined || leftBytes === undefined ? undefined : Math.max(0, freeBytes - leftBytes) / opened.length
     return opened.map((handle, i) => ({
       sharePct: sharesPct[i]!, handle, residentBytes: before[i]!.residentBytes, batchOf: batchesOf(model, samples),
@@ -228,8 +254,9 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
     let leftMs = budgetMs
     let loadMs = 0
     let memoryBytes = model.weightBytes
-    // Released after the glets are closed, hence after all they ran.
-    const samples = yield* samplesFor(model, gpu)
+    // Of the whole profile: released after the glets are closed, hence after all they ran.
+    const scope = yield* Effect.scope
+    const samplesOn = onceThatSucceeds((handle: GletHandle) => Scope.extend(fittingSamples(request, handle), scope))
     const measureOne = (prepared: Prepared) =>
       Effect.map(Effect.scoped(measure(request, prepared, leftMs / left)), (measured) => {
         left -= 1
@@ -243,10 +270,10 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
         }
       })
     const oneByOne = (some: ReadonlyArray<number>) =>
-      Effect.forEach(some, (sharePct) => Effect.scoped(Effect.flatMap(prepare(request, samples, [sharePct]), ([only]) => measureOne(only!))), { discard: true })
+      Effect.forEach(some, (sharePct) => Effect.scoped(Effect.flatMap(prepare(request, samplesOn, [sharePct]), ([only]) => measureOne(only!))), { discard: true })
     /** False where they could not be open at once. */
     const together = (some: ReadonlyArray<number>) =>
-      prepare(request, samples, some).pipe(
+      prepare(request, samplesOn, some).pipe(
         Effect.tapError((error) => Effect.logDebug(`shares of ${model.name} are loaded one by one: ${error.message}`)),
         Effect.option,
         Effect.flatMap((prepared) => Option.isNone(prepared) ? Effect.succeed(false) : Effect.as(Effect.forEach(prepared.value, measureOne, { discard: true }), true)),

@@ -87,7 +87,7 @@ class World {
     })
     const profiler = Layer.succeed(Profiler, {
       coRuns: () => Effect.succeed([]),
-      profile: ({ model, onProgress, sha256 }) =>
+      profile: ({ mayJoin, model, onProgress, sha256 }) =>
         Effect.gen(this, function*() {
           this.measuring++
           this.mostMeasuring = Math.max(this.mostMeasuring, this.measuring)
@@ -96,6 +96,9 @@ class World {
           this.events.push(`measure ${model.name}`)
           if (model.name === "poison") {
             return yield* new ModelLoadFailed({ model: model.name, glet: unsafeGletId("cpu/0"), reason: "invalid-model", detail: "no such operator" })
+          }
+          if (model.name.startsWith("steps") && model.maxBatch > 1 && mayJoin !== true) {
+            return yield* new ModelLoadFailed({ model: model.name, glet: unsafeGletId("cpu/0"), reason: "items-depend", detail: "they get other answers" })
           }
           const profile = this.profileOf(model, sha256)
           onProgress?.(1, 1, profile.points[0])
@@ -175,6 +178,25 @@ describe("ModelCatalogLive", () => {
       for (const [name, version] of [["versioned", 1], ["good", 2], ["none", undefined], ["__proto__", undefined], ["../good", undefined]] as const) {
         assert.isUndefined(catalog.find(name, version))
       }
+    }))
+
+  it.scoped("takes one request at a time of a model that answers them otherwise together, of whatever length, unless its settings join them", () =>
+    Effect.gen(function*() {
+      const world = new World()
+      const { catalog } = yield* settledCatalog(world, {
+        "steps.onnx": identity,
+        "steps-joined.onnx": identity,
+        "glet.json": JSON.stringify({ apiVersion: "glet/v1alpha1", models: { "steps-joined": { maxBatch: 8 } } })
+      })
+      const steps = catalog.find("steps")!
+      assert.strictEqual(steps.state, "READY")
+      assert.strictEqual(world.registered.get("steps"), steps.model)
+      assert.strictEqual(steps.model.maxBatch, 1)
+      assert.isUndefined(steps.model.signature.batchSymbol)
+      assert.deepEqual(steps.model.signature.inputs[0]!.shape, ["batch", 4])
+      assert.deepEqual(steps.layout.inputSymbols, ["batch"])
+      assert.deepInclude(steps.config, { max_batch_size: 0 })
+      assert.strictEqual(catalog.find("steps-joined")!.model.maxBatch, 8)
     }))
 
   it.scoped("measures once per file and largest batch", () =>

@@ -1,13 +1,15 @@
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { GpuInventory } from "../../core/Gpu.js"
+import type { Model } from "../../core/Model.js"
 import type { ModelProfile, Profile } from "../../core/Profile.js"
 import { ProfileStore } from "../../core/Profile.js"
 import { Profiler } from "../../core/Profiler.js"
-import type { CliError } from "../CliError.js"
-import { usageError } from "../CliError.js"
+import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
 import { layerCpu, layerCuda } from "../compose.js"
+import { joinedOrAlone } from "../../server/repository/JoinedOrAlone.js"
 import { checkWritable, modelFolder, writeText } from "../internal/files.js"
 import { readModels } from "../internal/localModels.js"
 import { modelSettings } from "../internal/settings.js"
@@ -28,7 +30,7 @@ const chosen = (args: ProfileArgs) =>
     const models = yield* readModels(yield* modelFolder(args.models), settings)
     const unknown = args.only.find((name) => !models.some(({ model }) => model.name === name))
     if (unknown !== undefined) return yield* usageError(`--only ${unknown}: there is ${models.map(({ model }) => model.name).join(", ")}`)
-    return models.filter(({ model }) => args.only.length === 0 || args.only.includes(model.name)).map(({ model }) => model)
+    return models.filter(({ model }) => args.only.length === 0 || args.only.includes(model.name))
   })
 
 const render = (profiles: ReadonlyArray<ModelProfile>, colour: boolean): string =>
@@ -48,30 +50,44 @@ export const handle = (args: ProfileArgs): Effect.Effect<void, unknown> =>
     if (args.svg !== undefined && !args.types) return yield* usageError("--svg draws types: it goes with --types")
     if (args.output !== undefined) yield* checkWritable(args.output, "the profile file")
     if (args.svg !== undefined) yield* checkWritable(args.svg, "the picture")
-    const models = yield* chosen(args)
+    const found = yield* chosen(args)
     const { gpus: [gpu] } = yield* GpuInventory
     const store = yield* ProfileStore
     const profiler = yield* Profiler
     const progress = makeProgress(1000)
     const key = { gpuType: gpu!.type, isolation: gpu!.isolation, units: gpu!.units }
+    const models: Array<Model> = []
     const measuredAlone: Array<ModelProfile> = []
-    for (const [i, model] of models.entries()) {
+    const keep = (model: Model, profile: ModelProfile): void => {
+      models.push(model)
+      measuredAlone.push(profile)
+    }
+    for (const [i, read] of found.entries()) {
+      const { model } = read
       const sha256 = yield* fileSha256(model.path)
       const known = args.force ? Option.none() : yield* store.get({ ...key, model: model.name, sha256 })
       if (Option.isSome(known)) {
         note(`${model.name} has a profile; --force measures it again`)
-        measuredAlone.push(known.value)
+        keep(model, known.value)
         continue
       }
-      const measured = yield* profiler.profile({
-        model, gpu: gpu!, sha256, budgetMs: args.budget,
-        onProgress: (done, total, point) =>
-          progress.show(`[${i + 1}/${models.length}] ${model.name}: ${done} of ${total}, share ${point.sharePct} %, batch ${point.batch}, p99 ${ms(point.p99Ms)} ms`)
-      })
+      const measured = yield* Effect.either(joinedOrAlone(read, (read, mayJoin) =>
+        Effect.map(profiler.profile({
+          model: read.model, mayJoin, gpu: gpu!, sha256, budgetMs: args.budget,
+          onProgress: (done, total, point) =>
+            progress.show(`[${i + 1}/${found.length}] ${model.name}: ${done} of ${total}, share ${point.sharePct} %, batch ${point.batch}, p99 ${ms(point.p99Ms)} ms`)
+        }), (profile) => ({ model: read.model, profile }))))
       progress.clear()
-      yield* store.put(key, measured)
-      measuredAlone.push(measured)
+      if (Either.isLeft(measured)) {
+        // One broken model never stops the others, as in a server. Of a glet that cannot be opened all others would say the same.
+        if (measured.left._tag !== "ModelLoadFailed") return yield* measured.left
+        note(`${model.name} is left out: ${model.path}: ${measured.left.message}`)
+        continue
+      }
+      yield* store.put(key, measured.right.profile)
+      keep(measured.right.model, measured.right.profile)
     }
+    if (models.length === 0) return yield* new CliError({ reason: "input", problem: `no model in ${args.models} can be measured` })
     const roofline = args.types ? yield* measureRoofline(gpu!, args.budget) : undefined
     for (const [i, model] of models.entries()) {
       let measured = measuredAlone[i]!

@@ -7,7 +7,8 @@ import { Executor, runBatch } from "../../core/Executor.js"
 import { unsafeGletId } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import { counted } from "../../core/internal/counted.js"
-import { makeSampleRequests } from "../../core/internal/sampleInputs.js"
+import { fitRecipe, noRoom, samplesOf } from "../../core/internal/fitSamples.js"
+import { sampleRecipes } from "../../core/internal/sampleRecipes.js"
 import { makeRandom } from "../../core/internal/random.js"
 import { CliError, usageError } from "../CliError.js"
 import type { ParsedArgs } from "../CommandSpec.js"
@@ -36,11 +37,15 @@ const measure = (args: RunArgs, handle: GletHandle, model: Model) =>
     const { arena } = yield* Executor
     const { layout } = yield* readModelFile(model.path, model.name)
     const random = makeRandom(args.seed)
+    const source = { arena, model, count: args.batch, arenaPart: 0.5, seed: args.seed }
+    const recipe = yield* fitRecipe(handle, source, sampleRecipes(layout, { size: 128, maxInteger: 1 })).pipe(
+      Effect.catchTag("ModelLoadFailed", ({ detail }) => new CliError({ reason: "failed", problem: `the model failed while running: ${detail}` }))
+    )
     const samples = yield* Effect.acquireRelease(
       Effect.suspend(() => {
-        const made = makeSampleRequests(arena, layout, args.batch, 0.5, { sizeOf: () => 128, maxInteger: 1, random })
+        const made = samplesOf(source, recipe)
         return made === undefined
-          ? Effect.fail(new CliError({ reason: "failed", problem: "no request of one item fits into the tensor memory" }))
+          ? Effect.fail(new CliError({ reason: "failed", problem: noRoom }))
           : Effect.succeed(made)
       }),
       (made) => Effect.sync(made.release)

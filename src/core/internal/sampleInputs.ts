@@ -7,7 +7,9 @@ import type { TensorArena, TensorSlot } from "../TensorArena.js"
 interface SampleOptions {
   /** Size of symbols other than the batch. */
   readonly sizeOf: (symbol: string) => number
-  /** Integers are drawn from 0 to this: they may be indices into a table of unknown length. */
+  /** Integers are drawn from this, 0 by default, ... */
+  readonly minInteger?: number
+  /** ... to this: they may be indices into a table of unknown length. */
   readonly maxInteger: number
   readonly random: () => number
 }
@@ -16,10 +18,10 @@ interface SampleOptions {
 export const fill = (
   bytes: Uint8Array,
   datatype: DataType,
-  { maxInteger, random }: Pick<SampleOptions, "maxInteger" | "random">
+  { maxInteger, minInteger = 0, random }: Pick<SampleOptions, "maxInteger" | "minInteger" | "random">
 ): void => {
   const { buffer, byteLength, byteOffset } = bytes
-  const integer = () => Math.floor(random() * (maxInteger + 1))
+  const integer = () => minInteger + Math.floor(random() * (maxInteger - minInteger + 1))
   const numbers = (array: { readonly length: number; [index: number]: number }, next: () => number) => {
     for (let i = 0; i < array.length; i++) array[i] = next()
   }

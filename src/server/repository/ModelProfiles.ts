@@ -30,6 +30,8 @@ export interface KnownProfiles {
 /** @since 0.1.0 @category profiles */
 export interface MeasureOptions {
   readonly budgetMs: number
+  /** `ProfileRequest.mayJoin` */
+  readonly mayJoin?: boolean
   readonly onProgress?: (gpuType: string, done: number, total: number) => void
 }
 
@@ -79,6 +81,7 @@ export const makeModelProfiles: Effect.Effect<ModelProfiles, never, ProfileStore
         gpu,
         sha256,
         budgetMs: options.budgetMs,
+        ...(options.mayJoin === undefined ? {} : { mayJoin: options.mayJoin }),
         onProgress: (done, total) => options.onProgress?.(gpu.type, done, total)
       })
       const profile = { ...measured, sha256, maxBatch: model.maxBatch }

@@ -37,10 +37,25 @@ export interface ReadModelOptions extends ScanOptions {
 export interface ReadModel {
   readonly model: Model
   readonly layout: SlotLayout
+  /** Its configuration sets a largest batch above 1: whoever wrote it vouches for it that requests can be joined. */
+  readonly isVouched: boolean
   /** Triton's configuration as JSON, auto-completed. */
   readonly config: Readonly<Record<string, unknown>>
+  /** The same for the model as it became since. */
+  readonly completedFor: (model: Model) => Readonly<Record<string, unknown>>
   /** What its operator should know, one line each. */
   readonly notes: ReadonlyArray<string>
+}
+
+/**
+ * The model with requests taken one at a time, whatever their leading dimension is: what to do where they get other answers together.
+ * @since 0.1.0
+ * @category repository
+ */
+export const oneAtATime = (read: ReadModel, why: string): ReadModel => {
+  const { inputs, outputs } = read.model.signature
+  const model: Model = { ...read.model, signature: { inputs, outputs }, maxBatch: 1 }
+  return { ...read, model, layout: makeSlotLayout(model.signature), config: read.completedFor(model), notes: [...read.notes, `one request at a time: ${why}`] }
 }
 
 /** Reads a model. @since 0.1.0 @category repository */
@@ -80,10 +95,13 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       ...(resolved.edge === true ? { edge: true } : {}),
       weightBytes: onnx.sizeBytes + external
     }
+    const completedFor = (model: Model) => completeConfig(model, config, path.basename(file))
     return {
       model,
       layout: makeSlotLayout(signature),
-      config: completeConfig(model, config, path.basename(file)),
+      isVouched: batching === "on",
+      config: completedFor(model),
+      completedFor,
       notes: [
         ...(resolved.sloIsDefault ? [`no SLO is given, ${model.sloMs} ms are taken; set it with --slo, glet.json or glet.slo_ms in ${configFileName}`] : []),
         ...(notBatchable === undefined || batching === "off" ? [] : [`requests are not joined into batches: ${notBatchable}`]),

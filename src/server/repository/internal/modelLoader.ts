@@ -8,6 +8,7 @@ import type { ModelProfile } from "../../../core/Profile.js"
 import type { Scheduler } from "../../../scheduler/Scheduler.js"
 import type { CatalogProgress } from "../../ModelCatalog.js"
 import { CatalogLoadFailed } from "../../ModelCatalog.js"
+import { joinedOrAlone } from "../JoinedOrAlone.js"
 import type { KnownProfiles, ModelProfiles } from "../ModelProfiles.js"
 import type { ModelSettings, RepositorySettings, SettingsDefaults } from "../ModelSettings.js"
 import type { ReadModel } from "../ReadModel.js"
@@ -15,17 +16,6 @@ import { readModel } from "../ReadModel.js"
 import type { FoundModel } from "../Scan.js"
 import type { TritonConfig } from "../TritonConfig.js"
 import type { Shelf } from "./shelf.js"
-
-interface LoaderOptions {
-  readonly overrides: ReadonlyMap<string, ModelSettings>
-  readonly defaults: SettingsDefaults
-  readonly profileBudgetMs: number
-  readonly followLinks: boolean
-  readonly readyTimeoutMs: number
-  /** Completes when whoever reads requests elsewhere has heard that something of this model changed. */
-  readonly changed: (name: string) => Effect.Effect<void>
-  readonly report: (event: CatalogProgress) => void
-}
 
 /** Read, and looked up in the store of profiles. */
 interface Prepared {
@@ -37,6 +27,17 @@ interface Prepared {
 export interface Measured {
   readonly read: ReadModel
   readonly profiles: ReadonlyMap<string, ModelProfile>
+}
+
+interface LoaderOptions {
+  readonly overrides: ReadonlyMap<string, ModelSettings>
+  readonly defaults: SettingsDefaults
+  readonly profileBudgetMs: number
+  readonly followLinks: boolean
+  readonly readyTimeoutMs: number
+  /** Completes when whoever reads requests elsewhere has heard that something of this model changed. */
+  readonly changed: (name: string) => Effect.Effect<void>
+  readonly report: (event: CatalogProgress) => void
 }
 
 type Step<A> = Effect.Effect<A, CatalogLoadFailed>
@@ -71,15 +72,19 @@ export class ModelLoader {
   }
 
   /** Measures what no profile tells yet. */
-  measure(shelf: Shelf, { known, read }: Prepared): Step<Measured> {
-    return this.profiles.complete(known, {
+  measure(shelf: Shelf, prepared: Prepared): Step<Measured> {
+    const options = {
       budgetMs: this.options.profileBudgetMs,
-      onProgress: (gpuType, done, total) => this.options.report({ kind: "measuring", model: shelf.name, gpuType, done, total })
-    }).pipe(
-      Effect.map((profiles) => ({ read, profiles })),
+      onProgress: (gpuType: string, done: number, total: number) => this.options.report({ kind: "measuring", model: shelf.name, gpuType, done, total })
+    }
+    return joinedOrAlone(prepared.read, (read, mayJoin) =>
+      Effect.gen(this, function*() {
+        const known = read === prepared.read ? prepared.known : yield* this.profiles.look(read.model)
+        return { read, profiles: yield* this.profiles.complete(known, { ...options, mayJoin }) }
+      })).pipe(
       Effect.catchAll((error) => {
         const invalid = error._tag === "ModelLoadFailed" && (error.reason === "invalid-model" || error.reason === "unsupported")
-        return this.fail(shelf, invalid ? "invalid" : "failed", `${read.model.path}: ${error.message}`)
+        return this.fail(shelf, invalid ? "invalid" : "failed", error._tag === "RepositoryError" ? error.message : `${prepared.read.model.path}: ${error.message}`)
       }),
       annotated(shelf)
     )
