@@ -1,6 +1,7 @@
 /** Why a model does not load: checks and words that all engines on ONNX Runtime share. */
 import type { ModelSignature } from "../Model.js"
 import type { DataType, TensorSpec } from "../Tensor.js"
+import { ortWords } from "./ortWords.js"
 
 /** What an engine can say of a load; a `timeout` only its caller can. */
 export type LoadFailureReason = "unreadable" | "invalid-model" | "unsupported" | "no-memory" | "warm-up-failed"
@@ -14,7 +15,7 @@ export class LoadFailure extends Error {
 }
 
 /** The text of whatever was thrown. */
-export const textOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
+export const textOf = (error: unknown): string => ortWords(error instanceof Error ? error.message : String(error))
 
 /** Element types by the name of the tensor, in the engine's terms. */
 interface FoundSignature<T> {

@@ -136,7 +136,7 @@ const planOn = (problem: PlanProblem, current: Plan | undefined, regroup: Regrou
       if (fleet.unmet.length > 0) return infeasible(shortageOf(space, fleet))
       structure = { states: onGpus(space, fleet.gpus), factor: factorOf(direction, fleet.gpus) }
     } else {
-      for (const demand of most.homeless) reasons.set(demand, "no glet has room for it beside the other models; add a GPU or memory, or relax SLOs")
+      for (const demand of most.homeless) reasons.set(demand, `no glet has room for it beside the other models, of which each holds at most ${options.maxModelsPerGlet}; add a GPU or memory, or relax SLOs`)
       structure = most.structure
     }
   }

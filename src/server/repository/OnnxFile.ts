@@ -36,9 +36,9 @@ const walkFile = async (file: string): Promise<OnnxFile> => {
       }
       return bytes
     }
-    if (new TextDecoder().decode(await read(0, Math.min(lfsMark.length, stat.size))) === lfsMark) {
-      throw new WalkError(0, "is a Git LFS pointer, not the model: run `git lfs pull`")
-    }
+    const start = new TextDecoder("latin1").decode(await read(0, Math.min(32, stat.size)))
+    const other = otherFormats.find(([mark]) => mark.test(start))
+    if (other !== undefined) throw new WalkError(0, other[1])
     const walk = walkOnnx(stat.size)
     let step = walk.next()
     while (step.done !== true) step = walk.next(await read(step.value.offset, step.value.length))
@@ -48,6 +48,13 @@ const walkFile = async (file: string): Promise<OnnxFile> => {
   }
 }
 
-const lfsMark = "version https://git-lfs"
+/** What is found under the name of a model now and then: none of it begins as an ONNX file can. */
+const otherFormats: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^version https:\/\/git-lfs/, "is a Git LFS pointer, not the model: run `git lfs pull`"],
+  [/^\s*<(!doctype|html|\?xml)/i, "is a web page, not the model: its download was answered with something else"],
+  [/^PK\x03\x04/, "is a ZIP archive, as PyTorch saves models, not an ONNX file: export it, with torch.onnx.export, or unpack it"],
+  [/^\x1f\x8b/, "is compressed with gzip: unpack it"],
+  [/^\x89HDF/, "is an HDF5 file, as Keras saves models, not an ONNX file: export it, with tf2onnx"]
+]
 
 const toRepositoryError = (file: string, cause: unknown): RepositoryError => walkErrorOf(file, cause) ?? fromFileSystem(file, cause)

@@ -72,6 +72,11 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       : path.join(found.path, String(version), config.fields.default_model_filename ?? "model.onnx")
     yield* checkPlace(found, file, options)
     const onnx = yield* readOnnx(file)
+    if (onnx.sizeBytes > largestFileBytes) {
+      return yield* new RepositoryError({
+        file, reason: "unsupported", detail: `has ${onnx.sizeBytes} bytes, ONNX Runtime reads ${largestFileBytes} at most; save its weights as external data, in a file beside it`
+      })
+    }
     const external = yield* checkExternalData(file, onnx, options)
 
     const layers = options.config === undefined ? [...options.settings, config.settings] : [config.settings, ...options.settings]
@@ -109,6 +114,9 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       ]
     }
   })
+
+/** Of a protobuf message. */
+const largestFileBytes = 2 ** 31 - 1
 
 const readConfig = (found: FoundModel): Effect.Effect<TritonConfig, RepositoryError> => {
   const file = path.join(found.path, configFileName)

@@ -33,6 +33,11 @@ export class RepositoryError extends Schema.TaggedError<RepositoryError>()("Repo
   }
 }
 
+const details = new Map([
+  ["ENOENT", "no such file"], ["ENOTDIR", "no such file"], ["EACCES", "permission denied"], ["EPERM", "permission denied"],
+  ["ELOOP", "is a link that leads back to itself"]
+])
+
 /** Turns what `node:fs` throws into the typed error; anything else is a bug and stays a defect. @since 0.1.0 @category errors */
 export const fromFileSystem = (file: string, cause: unknown): RepositoryError => {
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : undefined
@@ -40,6 +45,6 @@ export const fromFileSystem = (file: string, cause: unknown): RepositoryError =>
   return new RepositoryError({
     file,
     reason: code === "ENOENT" || code === "ENOTDIR" ? "missing" : "unreadable",
-    detail: code === "ENOENT" || code === "ENOTDIR" ? "no such file" : code === "EACCES" || code === "EPERM" ? "permission denied" : code
+    detail: details.get(code) ?? code
   })
 }

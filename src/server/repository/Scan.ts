@@ -90,8 +90,8 @@ const inspect = async (root: string, entry: string, options: ScanOptions): Promi
     return { ...model, fingerprint: mark(entry, stat) }
   } catch (cause) {
     const error = fromFileSystem(target, cause)
-    // A link to nowhere is a model only by its name; a folder that vanished meanwhile is none.
-    if (error.reason === "missing" && !isFile) return undefined
+    // A link to nowhere, or to itself, is a model only by its name; a folder that vanished meanwhile is none.
+    if (!isFile && (error.reason === "missing" || (await fs.lstat(target).then((stat) => stat.isSymbolicLink(), () => true)))) return undefined
     return broken(error.reason, error.reason === "missing" ? "is a link to a file that does not exist" : error.detail)
   }
 }
@@ -147,6 +147,7 @@ const inspectFolder = async (root: string, model: FoundModel, options: ScanOptio
   const found: FoundModel = { ...model, versions: versions.sort((a, b) => a - b), hasConfig, fingerprint: marks.join("|") }
   if (versions.length > 0) return found
   const stray = await strayModel(model.path, entries)
+  const folder = path.basename(model.path)
   // A folder of other things is no model.
   if (!hasConfig && stray === undefined) return undefined
   return {
@@ -154,7 +155,7 @@ const inspectFolder = async (root: string, model: FoundModel, options: ScanOptio
     problem: new RepositoryError({
       file: model.path,
       reason: "invalid",
-      detail: `has no version folder; put the model in ${model.name}/1/model.onnx${stray === undefined ? "" : ` (found ${model.name}/${stray})`}`
+      detail: `has no version folder; put the model in ${folder}/1/model.onnx${stray === undefined ? "" : ` (found ${folder}/${stray})`}`
     }),
     fingerprint: `${marks.join("|")}|${stray ?? ""}`
   }

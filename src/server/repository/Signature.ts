@@ -47,7 +47,7 @@ const readTensor = (file: string, role: string, value: OnnxValue): Either.Either
   const fail = (reason: "invalid" | "unsupported", detail: string) =>
     Either.left(new RepositoryError({ file, reason, offset: value.offset, field: `${role} "${value.name}"`, detail }))
   if (value.name === "") return fail("invalid", "has no name")
-  if (value.kind !== "tensor") return fail("unsupported", value.kind === "untyped" ? "has no type" : `is a ${value.kind}; only dense tensors can be served`)
+  if (value.kind !== "tensor") return fail("unsupported", value.kind === "untyped" ? "has no type" : `is ${/^[aeiou]/.test(value.kind) ? "an" : "a"} ${value.kind}; only dense tensors can be served`)
   const datatype = dataTypeOf(value.elemType)
   if (datatype === undefined) {
     const name = otherTypes.get(value.elemType) ?? `element type ${value.elemType}`

@@ -145,8 +145,12 @@ describe("OnnxFile", () => {
       const directory = yield* folderOf({
         "a.onnx": onnx.identityModel(),
         "lfs.onnx": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+        "page.onnx": "<!DOCTYPE html><html>404</html>",
+        "torch.onnx": "PK\u0003\u0004 and more",
         "d.onnx/x": ""
       })
+      assert.match((yield* Effect.flip(readOnnx(path.join(directory, "page.onnx")))).message, /page\.onnx at byte 0: is a web page/)
+      assert.include((yield* Effect.flip(readOnnx(path.join(directory, "torch.onnx")))).message, "PyTorch")
       assert.strictEqual((yield* readOnnx(path.join(directory, "a.onnx"))).inputs[0]!.name, "x")
       assert.include((yield* Effect.flip(readOnnx(path.join(directory, "lfs.onnx")))).message, "git lfs pull")
       assert.strictEqual((yield* Effect.flip(readOnnx(path.join(directory, "none.onnx")))).reason, "missing")

@@ -90,6 +90,8 @@ describe("scanRepository", () => {
       fs.symlinkSync("real.onnx", path.join(repo, "within.onnx"))
       fs.symlinkSync("../secret/x.onnx", path.join(repo, "out.onnx"))
       fs.symlinkSync("nowhere", path.join(repo, "dangling.onnx"))
+      fs.symlinkSync("self.onnx", path.join(repo, "self.onnx"))
+      fs.symlinkSync("self", path.join(repo, "self"))
       fs.symlinkSync("../../secret", path.join(repo, "t", "2"))
       fs.mkdirSync(path.join(repo, "u", "1"), { recursive: true })
       fs.symlinkSync("../../../secret/x.onnx", path.join(repo, "u", "1", "model.onnx"))
@@ -97,6 +99,7 @@ describe("scanRepository", () => {
       assert.isUndefined(found.get("within")!.problem)
       assert.strictEqual(found.get("out")!.problem!.reason, "refused")
       assert.include(found.get("dangling")!.problem!.message, "does not exist")
+      assert.include(found.get("self")!.problem!.message, "self.onnx: is a link that leads back to itself")
       assert.strictEqual(found.get("t")!.problem!.reason, "refused")
       assert.strictEqual((yield* Effect.flip(readOne(repo, "u"))).reason, "refused")
       assert.isUndefined((yield* scan(repo, true)).get("out")!.problem)
@@ -253,6 +256,19 @@ parameters { key: "glet.class" value { string_value: "best-effort" } }`)
         assert.strictEqual(error.reason, "unsupported")
         assert.include(error.message, "one version of a model is served")
       }
+    }))
+
+  it.scoped("a file that ONNX Runtime cannot read for its size, before it tries to", () =>
+    Effect.gen(function*() {
+      const directory = yield* folderOf({ "large.onnx": identity })
+      const file = path.join(directory, "large.onnx")
+      // A field that nobody knows, of 2 GiB that are not there.
+      const unknown = [0xa2, 0x06, 0x80, 0x80, 0x80, 0x80, 0x08]
+      fs.appendFileSync(file, Uint8Array.from(unknown))
+      fs.truncateSync(file, identity.length + unknown.length + 2 ** 31)
+      const error = yield* Effect.flip(readOne(directory, "large"))
+      assert.strictEqual(error.reason, "unsupported")
+      assert.include(error.message, "external data")
     }))
 
   it.effect("says where a broken model is broken", () =>
