@@ -17,6 +17,7 @@ import { unsafeGletId } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import { boundShape, makeSlotLayout } from "../core/SlotLayout.js"
 import type { TracedNode, TracedTensor } from "../core/WorkloadType.js"
+import { withholdTelemetry } from "./internal/ortTelemetry.js"
 
 type Ort = typeof import("onnxruntime-node")
 
@@ -78,6 +79,7 @@ export const parseTrace = (text: string): ReadonlyArray<TracedNode> => {
 }
 
 const run = async ({ maxBatch, path: file, signature }: Model, { items, runs, symbolSize = 128, threads }: TraceOptions): Promise<ReadonlyArray<TracedNode>> => {
+  withholdTelemetry()
   const ort = createRequire(import.meta.url)("onnxruntime-node") as Ort
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), "glet-trace-"))
   try {

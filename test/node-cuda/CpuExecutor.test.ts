@@ -66,6 +66,18 @@ const openError = (options: CpuExecutor.CpuExecutorOptions, sharePct = 50) =>
     return opened.left
   }))
 
+/** What processes that are started from here on find in their environment, until the scope closes; undefined: nothing. */
+const withEnvironment = (variables: Readonly<Record<string, string | undefined>>) => {
+  const put = (all: Readonly<Record<string, string | undefined>>): void => {
+    for (const [name, value] of Object.entries(all)) {
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
+    }
+  }
+  const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]))
+  return Effect.acquireRelease(Effect.sync(() => put(variables)), () => Effect.sync(() => put(before)))
+}
+
 const alive = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
@@ -86,6 +98,18 @@ const eventually = (what: string, condition: () => boolean) =>
 describe("CpuExecutor", () => {
   for (const [name, options] of ways) {
     describe(name, () => {
+      it.scopedLive("tells nobody of its models: ONNX Runtime, which reports them and leaves files of that, does not do so", () =>
+        Effect.gen(function*() {
+          const temporary = fs.mkdtempSync(path.join(folder, "temporary-"))
+          // Where it believes to be tested it does not either.
+          yield* withEnvironment({ TMPDIR: temporary, CI: undefined, ORT_DISABLE_TELEMETRY: undefined })
+          yield* withExecutor(options, Effect.gen(function*() {
+            const glet = yield* openGlet()
+            yield* glet.load(lenetModel, [1])
+            assert.deepStrictEqual(fs.readdirSync(temporary), [])
+          }))
+        }))
+
       it.scopedLive("gives the reference logits, and 99 % of 500 digits right in batches", () =>
         withExecutor(options, Effect.gen(function*() {
           const { images, labels } = lenetDigits()

@@ -9,6 +9,7 @@ import type { Ready, RunnerSettings } from "../internal/control.js"
 import { childChannel } from "../../link/childChannel.js"
 import { makeFrameReader } from "../../link/frameReader.js"
 import { loadKoffi } from "../internal/native.js"
+import { withholdTelemetry } from "../internal/ortTelemetry.js"
 import { connectionFd, mapSegment, segmentFd } from "../internal/segment.js"
 import { protocolVersion } from "../internal/wire.js"
 import { openLibcuda } from "./cuda/libcuda.js"
@@ -95,6 +96,7 @@ const runRunner = (): void => {
   }
 }
 
+withholdTelemetry()
 if (isLockThread()) runLockThread(openLibcuda)
 else if (!isMainThread) runOrtJsWorker()
 else if (process.argv[2] === "probe") runProbe()
