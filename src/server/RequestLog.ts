@@ -5,9 +5,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type FileHandle, open } from "node:fs/promises"
 import type { RequestTimes } from "../core/Request.js"
 import { Scheduler, type SchedulerObserver } from "../scheduler/Scheduler.js"
+import { AppendedFile } from "./internal/appendedFile.js"
 import { RequestLogError } from "./ServerError.js"
 
 /** First line of the file. @since 0.1.0 @category format */
@@ -17,6 +17,10 @@ export const header = "timestamp,task,BatchID,ReqID,deviceID,QUEUEING_DELAY,WAIT
 export const capacityLines = 65536
 
 const flushInterval = "100 millis"
+/** How often the name is looked at again: its file may have been turned over. */
+const flushesPerLook = 10
+/** How often it is told of lines that were lost, at most. */
+const lostIntervalMs = 60_000
 
 const ms = (value: number): string => (Number.isFinite(value) && value > 0 ? value.toFixed(3) : "0")
 
@@ -48,22 +52,24 @@ export const formatLine = (entry: {
 /** Lines between the hot path and the disk. */
 class LineBuffer {
   private lines: Array<string> = []
-  lost = 0
+  private lost = 0
 
   add(line: string): void {
     if (this.lines.length < capacityLines) this.lines.push(line)
     else this.lost++
   }
 
-  take(): string {
-    const text = this.lines.join("")
+  take(): { readonly text: string; readonly count: number; readonly lost: number } {
+    const { lines, lost } = this
     this.lines = []
-    return text
+    this.lost = 0
+    return { text: lines.join(""), count: lines.length, lost }
   }
 }
 
 /**
- * Logs all requests to `path` (appended to, where it is there) until the scope closes.
+ * Logs all requests to `path` (appended to, where it is there) until the scope closes. The file may be renamed, removed or emptied meanwhile: within
+ * a second lines go to a new one of that name, which nobody needs to ask for.
  * @since 0.1.0
  * @category constructors
  */
@@ -73,12 +79,10 @@ export const observe = (path: string): Effect.Effect<void, RequestLogError, Sche
     const clock = yield* Effect.clock
     const failed = (cause: unknown) => new RequestLogError({ path, detail: cause instanceof Error ? cause.message : String(cause) })
     const file = yield* Effect.acquireRelease(
-      Effect.tryPromise({ try: () => open(path, "a"), catch: failed }),
-      (handle) => Effect.ignore(Effect.tryPromise(() => handle.close()))
+      Effect.tryPromise({ try: () => AppendedFile.open(path, `${header}\n`), catch: failed }),
+      (file) => Effect.ignore(Effect.tryPromise(() => file.close()))
     )
     const buffer = new LineBuffer()
-    const { size } = yield* Effect.tryPromise({ try: () => file.stat(), catch: failed })
-    if (size === 0) buffer.add(`${header}\n`)
     let requests = 0
     const requestEnded: NonNullable<SchedulerObserver["requestEnded"]> = ({ batchId, end, glet, model, times }) => {
       requests++
@@ -92,27 +96,38 @@ export const observe = (path: string): Effect.Effect<void, RequestLogError, Sche
         times
       }))
     }
-    const flush = Effect.suspend(() => {
-      const text = buffer.take()
-      return text === "" ? Effect.void : writeAll(file, text)
+    let told = -Infinity
+    let lost = 0
+    let why = ""
+    /** A full disk stays full for long: the log of the server is not to fill what is left. */
+    const tellOfLost = Effect.suspend(() => {
+      if (why === "" || scheduler.nowMs() - told < lostIntervalMs) return Effect.void
+      told = scheduler.nowMs()
+      const message = `request log ${path}: ${lost === 0 ? "" : `${lost} lines were lost: `}${why}`
+      lost = 0
+      why = ""
+      return Effect.logError(message)
     })
-    let reported = 0
-    const flushAndReport = flush.pipe(
-      Effect.catchAll((cause) => Effect.logError(`request log ${path}: lines were lost: ${cause.message}`)),
-      Effect.zipRight(Effect.suspend(() => {
-        const lost = buffer.lost - reported
-        reported = buffer.lost
-        return lost === 0 ? Effect.void : Effect.logWarning(`request log ${path}: the disk is too slow, ${lost} lines were lost`)
+    const append = Effect.suspend(() => {
+      const { count, lost: overflown, text } = buffer.take()
+      if (overflown > 0) {
+        lost += overflown
+        why = "the disk is too slow"
+      }
+      if (count === 0) return Effect.void
+      return Effect.catchAll(Effect.tryPromise({ try: () => file.append(text), catch: failed }), ({ detail }) => Effect.sync(() => {
+        lost += count
+        why = detail
       }))
-    )
+    })
+    let flushes = 0
+    const follow = Effect.suspend(() =>
+      ++flushes % flushesPerLook !== 0 ? Effect.void : Effect.catchAll(Effect.tryPromise({ try: () => file.follow(), catch: failed }), ({ detail }) =>
+        Effect.sync(() => why = `it was moved, and cannot be opened anew (${detail}): lines still go to the old one`)))
+    // What has begun ends: nothing may be under way when the last lines are written.
+    const flush = Effect.uninterruptible(append.pipe(Effect.zipRight(follow), Effect.zipRight(tellOfLost)))
     // Released in reverse order: the observer goes first, then the last flush, then the file.
-    yield* Effect.addFinalizer(() => flushAndReport)
-    yield* flushAndReport.pipe(Effect.delay(flushInterval), Effect.forever, Effect.forkScoped)
+    yield* Effect.addFinalizer(() => flush)
+    yield* flush.pipe(Effect.delay(flushInterval), Effect.forever, Effect.forkScoped)
     yield* scheduler.observe({ requestEnded })
   }).pipe(Effect.annotateLogs({ module: "RequestLog" }))
-
-const writeAll = (file: FileHandle, text: string): Effect.Effect<void, Error> =>
-  Effect.tryPromise({
-    try: () => file.writeFile(text),
-    catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
-  })

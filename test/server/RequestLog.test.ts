@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
-import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { mkdtemp, readFile, rename, rm, truncate } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { RequestDropped } from "../../src/core/RequestError.js"
 import { formatLine, header } from "../../src/server/RequestLog.js"
 import { makeFakes } from "../support/fakeServices.js"
@@ -44,6 +46,56 @@ describe("RequestLog", () => {
       assert.strictEqual(lines[0], header)
       assert.strictEqual(lines.length, 5)
       assert.deepStrictEqual(lines.slice(1).map((line) => line.split(",")[3]), ["1", "-1", "1", "-1"])
+    }))
+
+  it.scopedLive("goes on in a new file once its file was renamed, and in the same one once it was emptied; each begins with the header", () =>
+    Effect.gen(function*() {
+      const requestLog = join(yield* folder, "log.txt")
+      const { port } = yield* startServer(makeFakes(), { requestLog })
+      const send = () => call(port, { path: "/v2/models/digits/infer", body: digits([1, 2, 3, 4, 5, 6]) })
+      const text = (path: string) => readFile(path, "utf8").catch(() => "")
+      const sendUntil = async (what: string, holds: () => Promise<boolean>) => {
+        for (let i = 0; i < 1000; i++) {
+          await send()
+          if (await holds()) return
+          await sleep(10)
+        }
+        assert.fail(`never: ${what}`)
+      }
+      const isLog = async () => new RegExp(`^${header}\n.+,digits,`).test(await text(requestLog))
+      yield* Effect.promise(async () => {
+        await sendUntil("a log", isLog)
+        await rename(requestLog, `${requestLog}.1`)
+        await sendUntil("another log", isLog)
+        const old = await text(`${requestLog}.1`)
+        await truncate(requestLog)
+        await sendUntil("a log after it was emptied", isLog)
+        assert.strictEqual(await text(`${requestLog}.1`), old)
+        const lines = (await text(requestLog)).split("\n")
+        assert.strictEqual(lines.filter((line) => line === header).length, 1)
+      })
+    }))
+
+  it.scopedLive.skipIf(process.platform !== "linux")("tells of lines that are lost once, not at every flush", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const logger = Logger.make(({ message }) => void told.push(String(message)))
+      yield* Effect.gen(function*() {
+        const { port } = yield* startServer(makeFakes(), { requestLog: "/dev/full" })
+        const isTold = () => told.some((line) => line.includes("lines were lost"))
+        for (let i = 0; i < 100 && !isTold(); i++) {
+          yield* Effect.promise(() => call(port, { path: "/v2/models/digits/infer", body: digits([1, 2, 3, 4, 5, 6]) }))
+          yield* Effect.sleep("20 millis")
+        }
+        // More than one flush each.
+        for (let i = 0; i < 5; i++) {
+          yield* Effect.promise(() => call(port, { path: "/v2/models/digits/infer", body: digits([1, 2, 3, 4, 5, 6]) }))
+          yield* Effect.sleep("150 millis")
+        }
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+      const lost = told.filter((line) => line.includes("request log /dev/full"))
+      assert.strictEqual(lost.length, 1, lost.join("\n"))
+      assert.match(lost[0]!, /\d+ lines were lost: .*ENOSPC/)
     }))
 
   it.scopedLive("a file that cannot be written is a typed error at the start", () =>
