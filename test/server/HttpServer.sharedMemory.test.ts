@@ -31,6 +31,46 @@ const imageRequest = (region: string, out: string) => ({
   outputs: [{ name: "out_pixels", parameters: shared(out, imageBytes, 64) }]
 })
 
+/** Kills all fronts, and waits until others have taken their place and listen: until then the agent answers. */
+const replaceFronts = async (): Promise<void> => {
+  const isFront = (pid: number): boolean => {
+    try {
+      return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("front.js")
+    } catch {
+      return false
+    }
+  }
+  const fronts = () => fs.readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ").map(Number).filter(isFront)
+  const listens = (pid: number): boolean => {
+    const inodes = fs.readFileSync("/proc/net/unix", "utf8").split("\n").filter((line) => /\/front-\d+\.sock$/.test(line)).map((line) => line.trim().split(/ +/)[6])
+    try {
+      return fs.readdirSync(`/proc/${pid}/fd`).some((fd) => inodes.includes(/^socket:\[(\d+)\]$/.exec(fs.readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1]))
+    } catch {
+      return false
+    }
+  }
+  const before = fronts()
+  for (const pid of before) process.kill(pid, "SIGKILL")
+  const haveOthers = () => fronts().filter((pid) => !before.includes(pid) && listens(pid)).length === before.length
+  for (let i = 0; i < 1000 && !haveOthers(); i++) await sleep(10)
+  assert.isTrue(haveOthers(), "other fronts listen")
+}
+
+/** Answers on connections of their own, from all fronts: while none is up the agent answers, and one that was just killed may have taken a connection along. */
+const askAll = async (port: number): Promise<ReadonlyArray<Awaited<ReturnType<typeof infer>>>> => {
+  const answers: Array<Awaited<ReturnType<typeof infer>>> = []
+  for (let i = 0; answers.length < 6; i++) {
+    const answer = await infer(port, "digits", smallRequest({}, shared("in", 24, 8))).catch(() => undefined)
+    if (answer === undefined) {
+      assert.isBelow(i, 100)
+      continue
+    }
+    answers.push(answer)
+    await sleep(30)
+  }
+  return answers
+}
+
 /** Glets that know every region that is registered, and reach it once they are told to. */
 const reachingGlets = (fakes: Fakes, isDefault = true) => {
   const known: Array<{ readonly object: ClientObject; readonly reach: (isDirect: boolean) => void; released: boolean }> = []
@@ -202,33 +242,30 @@ describe.skipIf(process.platform !== "linux").each(places)("system shared memory
       const { port } = yield* startServer(fakes, { sharedMemory: true })
       const object = yield* makeObject(64)
       fs.writeFileSync(object.file, Buffer.concat([Buffer.alloc(8), Buffer.from(Float32Array.of(1, 2, 3, 4, 5, 6).buffer), Buffer.alloc(32)]))
-      const commandOf = (pid: number): string => {
-        try {
-          return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8")
-        } catch {
-          return ""
-        }
-      }
-      const children = () => fs.readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ").map(Number).filter((pid) => commandOf(pid).includes("front.js"))
       yield* Effect.promise(async () => {
         assert.strictEqual((await register(port, "in", { key: object.key, byte_size: 64 })).status, 200)
         fs.rmSync(object.file)
         fs.writeFileSync(object.file, Buffer.alloc(64))
-        const before = children()
-        for (const pid of before) process.kill(pid, "SIGKILL")
-        const hasOthers = () => children().filter((pid) => !before.includes(pid)).length === before.length
-        for (let i = 0; i < 1000 && !hasOthers(); i++) await sleep(10)
-        // On connections of their own; while no front is up the agent answers, and one that was just killed may have taken a connection along.
-        for (let i = 0, answered = 0; answered < 6; i++) {
-          const answer = await infer(port, "digits", smallRequest({}, shared("in", 24, 8))).catch(() => undefined)
-          if (answer === undefined) {
-            assert.isBelow(i, 100)
-            continue
-          }
-          assert.deepStrictEqual(answer.json.outputs[0]!.data, [1, 2, 3, 4, 5, 6])
-          answered++
-          await sleep(30)
+        await replaceFronts()
+        for (const answer of await askAll(port)) assert.deepStrictEqual(answer.json.outputs[0]!.data, [1, 2, 3, 4, 5, 6])
+      })
+      yield* Effect.promise(() => freed(fakes))
+    }))
+
+  it.scopedLive("a region that has shrunk is one also for a front that comes later, and serves again once it has grown", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const { port } = yield* startServer(fakes, { sharedMemory: true })
+      const object = yield* makeObject(64)
+      yield* Effect.promise(async () => {
+        assert.strictEqual((await register(port, "in", { key: object.key, byte_size: 64 })).status, 200)
+        fs.truncateSync(object.file, 20)
+        await replaceFronts()
+        for (const answer of await askAll(port)) {
+          assert.match(answer.json.error, /inputs\[0\]\.parameters\.shared_memory_region: is shorter than when it was registered/)
         }
+        fs.truncateSync(object.file, 64)
+        for (const answer of await askAll(port)) assert.strictEqual(answer.status, 200)
       })
       yield* Effect.promise(() => freed(fakes))
     }))

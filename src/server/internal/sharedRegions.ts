@@ -174,7 +174,8 @@ export class SharedRegions {
       region.release()
       return invalid("region", `"${name}" was unregistered meanwhile`)
     }
-    if (!stat.isFile() || offset + size > stat.size) {
+    // One that has shrunk since another process registered it is a region all the same, whose requests get that told as everywhere.
+    if (!stat.isFile() || (known === undefined && offset + size > stat.size)) {
       region.release()
       return stat.isFile()
         ? invalid("byte_size", `the object has ${stat.size} bytes, offset and byte_size ask for ${offset + size}`)
