@@ -22,6 +22,7 @@ import type * as Fronts from "./fronts/Fronts.js"
 import { type Entrance, openFronted, openPlain } from "./internal/entrance.js"
 import type { InferContext } from "./internal/inferContext.js"
 import { Listener } from "./internal/listener.js"
+import { sendOnNode } from "./internal/sendOnNode.js"
 import { SharedRegions } from "./internal/sharedRegions.js"
 import * as Metrics from "./Metrics.js"
 import { ModelCatalog } from "./ModelCatalog.js"
@@ -127,7 +128,7 @@ export const make = (
       tellRegions: (message) => fronts?.tell(message) ?? Effect.void,
       stopped: Deferred.await(stopped)
     })
-    const route = yield* NodeHttpServer.makeHandler(app)
+    const route = yield* NodeHttpServer.makeHandler(Effect.flatMap(app, sendOnNode))
     // What a front counted before it passed a request on is read first: its link was readable no later than that request.
     const listener = new Listener(context, count === 0 ? route : (req, res) => setImmediate(route, req, res))
     const upgrades = Option.getOrUndefined(yield* Effect.serviceOption(Upgrades))

@@ -1,8 +1,12 @@
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
+import { once } from "node:events"
 import { connect, createServer } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { call, rawExchange } from "../support/http.js"
@@ -11,6 +15,10 @@ import { digits, freed, places } from "../support/server.js"
 const infer = "/v2/models/digits/infer"
 const good = digits([1, 2, 3, 4, 5, 6])
 const head = (length: number) => `POST ${infer} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`
+
+/** Requests that Effect's routes have taken and that have not ended. */
+const routed = (): number =>
+  [...Effect.runSync(Fiber.roots)].filter(({ currentContext }) => Context.getOption(currentContext, HttpServerRequest.HttpServerRequest)._tag === "Some").length
 
 /** Waits for a condition that other events bring about. */
 const until = async (condition: () => boolean): Promise<void> => {
@@ -34,6 +42,22 @@ describe.each(places)("clients, read $where", ({ makeFakes, startServer }) => {
       })
       assert.strictEqual(fakes.pending.size, 0)
       yield* Effect.promise(() => freed(fakes))
+    }))
+
+  it.scopedLive("those that go away as soon as they have asked for something else than an infer request leave nothing that waits", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const { port } = yield* startServer(fakes)
+      yield* Effect.promise(async () => {
+        for (let i = 0; i < 20; i++) {
+          const socket = connect(port, "127.0.0.1")
+          await once(socket, "connect")
+          socket.end(`GET ${i % 2 === 0 ? "/v2/health/live" : "/glet/v1alpha1/status/watch"} HTTP/1.1\r\nHost: x\r\n\r\n`)
+          socket.destroy()
+        }
+        for (let i = 0; i < 4; i++) assert.strictEqual((await call(port, { path: "/v2/health/live", method: "GET" })).status, 200)
+        await until(() => routed() === 0)
+      })
     }))
 
   it.scopedLive("one that goes away in the middle of its binary data gives its slot back", () =>
