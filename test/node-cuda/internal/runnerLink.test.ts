@@ -26,6 +26,13 @@ describe("RunnerLink", () => {
     assert.isFalse(other.mayBeBusy)
   })
 
+  it("takes clients' memory, which another thread opens, for no reason to be silent", () => {
+    const link = silent()
+    link.request({ type: "region", region: 1, object: { name: "/one", path: "/dev/shm/one", device: 1, inode: 1, isWritable: true, endBytes: 64 } }, () => undefined)
+    link.request({ type: "forget-region", region: 1 }, () => undefined)
+    assert.isFalse(link.mayBeBusy)
+  })
+
   it("pings again once it was answered", () => {
     const link = silent()
     link.ping()
