@@ -47,7 +47,7 @@ import { firstBatches } from "./internal/batchSizes.js"
 import { pointOf } from "./internal/latencyStatistics.js"
 import { withFollowed } from "./internal/measureFollowed.js"
 import { measureShare } from "./internal/measureShare.js"
-import { fitRecipe, noRoom, samplesOf } from "./internal/fitSamples.js"
+import { fitRecipe, hasRoom, noRoom, samplesOf } from "./internal/fitSamples.js"
 import { joinedDifference } from "./internal/joinedAnswers.js"
 import type { SampleRequests } from "./internal/sampleInputs.js"
 import type { SampleRecipe } from "./internal/sampleRecipes.js"
@@ -243,6 +243,9 @@ export const make = Effect.fnUntraced(function*(options: ProfilerOptions = {}) {
 
   const profile = Effect.fnUntraced(function*(request: ProfileRequest) {
     const { budgetMs, gpu, model, onProgress, sha256 } = request
+    if (!hasRoom(sourceOf(model, arenaPart), recipesOf(model))) {
+      return yield* new ModelLoadFailed({ model: model.name, glet: nextId(gpu), reason: "no-memory", detail: noRoom })
+    }
     const asked = request.sharesPct ?? []
     const follow = asked.length === 0 && request.beside === undefined && gpu.isolation === "duty" && options.everyShare !== true
     const shares = follow

@@ -33,6 +33,16 @@ describe("glet, over models of the wild", () => {
     assert.match(ended.stderr, /steps takes one request at a time/)
     const { models: profiles } = JSON.parse(ended.stdout) as { readonly models: ReadonlyArray<{ readonly model: string; readonly maxBatch: number }> }
     assert.deepStrictEqual(profiles.map(({ maxBatch, model }) => [model, maxBatch]), [["good", 32], ["steps", 1]])
+
+    const plan = ["plan", "--models", models, "--cores", "1", "--profiles", path.join(glet.folder, "profiles"), "--json"]
+    const refused = await glet.run(plan)
+    assert.strictEqual(refused.code, 3)
+    assert.match(refused.stderr, /model "magic" has no profile for cpu; .* --degrade/)
+    const planned = await glet.run([...plan, "--degrade"])
+    assert.strictEqual(planned.code, 0, planned.stderr)
+    assert.match(planned.stderr, /model "magic" has no profile for cpu and is left out/)
+    for (const name of ["good", "steps"]) assert.include(planned.stdout, `"${name}"`)
+    assert.notInclude(planned.stdout, "magic")
   }, 60_000)
 
   it("run takes inputs that the model takes, and says in one line why another cannot run", async () => {

@@ -78,6 +78,15 @@ layer(ProfilerLive.layer().pipe(Layer.provideMerge(CpuExecutor.layer())), { excl
       assert.strictEqual((yield* Executor).arena.usedBytes(), 0)
     }))
 
+  it.effect("loads nothing of which not even one request fits into memory", () =>
+    Effect.gen(function*() {
+      const shape = [1_000_000, 100_000]
+      const error = yield* failureOf("vast", { inputs: [{ name: "x", shape }], outputs: [{ name: "y", shape }], nodes: [onnx.relu("x", "y")] })
+      assert(error instanceof Error && "reason" in error)
+      assert.strictEqual(error.reason, "no-memory")
+      assert.include(error.message, "tensorMemoryBytes")
+    }))
+
   it.effect("refuses to join requests that answer otherwise together, unless somebody vouches for it", () =>
     Effect.gen(function*() {
       const softmax = onRows([{ op: "Softmax", inputs: ["x"], outputs: ["y"], attributes: { axis: { i: 0 } } }])

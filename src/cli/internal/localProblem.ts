@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { GpuInventory } from "../../core/Gpu.js"
 import type { ModelName } from "../../core/Ids.js"
+import type { Model } from "../../core/Model.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
 import { defaultPlanOptions } from "../../core/PlanProblem.js"
 import type { ModelProfile, ProfileError } from "../../core/Profile.js"
@@ -19,6 +20,7 @@ import { modelFolder } from "./files.js"
 import { readModels } from "./localModels.js"
 import { modelSettings } from "./settings.js"
 import { fileSha256 } from "./sha256.js"
+import { note } from "./terminal.js"
 
 type PlanArgs = Omit<ParsedArgs<typeof plan>, "models"> & { readonly models: string }
 
@@ -29,18 +31,32 @@ export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliErro
     const store = yield* ProfileStore
     const read = yield* readModels(yield* modelFolder(args.models), yield* modelSettings(args, {}))
     const profiles = new Map<string, Map<ModelName, ModelProfile>>(gpus.map((gpu) => [gpu.type, new Map()]))
+    const models: Array<Model> = []
+    const unmeasured: Array<string> = []
     for (const { model } of read) {
       const sha256 = yield* fileSha256(model.path)
+      const found: Array<readonly [gpuType: string, profile: ModelProfile]> = []
+      let missing: string | undefined
       for (const gpu of gpus) {
-        const found = yield* store.get({ gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units, model: model.name, sha256 })
-        if (Option.isNone(found)) {
-          return yield* new CliError({ reason: "infeasible", problem: `model "${model.name}" has no profile for ${gpu.type}`, hint: `measure it with glet profile --models ${args.models}` })
-        }
-        profiles.get(gpu.type)!.set(model.name, found.value)
+        const profile = yield* store.get({ gpuType: gpu.type, isolation: gpu.isolation, units: gpu.units, model: model.name, sha256 })
+        if (Option.isSome(profile)) found.push([gpu.type, profile.value])
+        else missing ??= gpu.type
       }
+      if (missing !== undefined) {
+        unmeasured.push(`model "${model.name}" has no profile for ${missing}`)
+        continue
+      }
+      models.push(model)
+      for (const [gpuType, profile] of found) profiles.get(gpuType)!.set(model.name, profile)
     }
+    const measureIt = `measure ${unmeasured.length === 1 ? "it" : "them"} with glet profile --models ${args.models}`
+    if (unmeasured.length > 0 && (models.length === 0 || !args.degrade)) {
+      return yield* new CliError({
+        reason: "infeasible", problem: unmeasured.join(", "), hint: models.length === 0 ? measureIt : `${measureIt}, or plan the others with --degrade`
+      })
+    }
+    for (const line of unmeasured) note(`${line} and is left out; ${measureIt}`)
     const latency = ProfileLatencyModel.makeFor(profiles, gpus)
-    const models = read.map(({ model }) => model)
     const rates = new Map(models.map(({ expectedRateRps, name }) => [name, expectedRateRps]))
     return {
       gpus,

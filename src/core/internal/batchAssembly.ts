@@ -145,21 +145,30 @@ export const scatterDynamic = (
   return { outputBindings: values, overflow }
 }
 
-/** Compares an actual shape with the declared one and puts the values of output symbols into `values`. */
+/**
+ * Compares an actual shape with the declared one and puts the values of output symbols into `values`. Of a tensor without elements only the rank must be
+ * right: what a loop collects in no step has no sizes that it could have from anywhere.
+ */
 const readSymbols = (layout: SlotLayout, spec: TensorSpec, batch: RunBatch, shape: ReadonlyArray<number>, values: Array<number>): void => {
   const wrong = () => new Error(`output "${spec.name}" came with shape [${shape}], declared is [${spec.shape}]`)
   if (shape.length !== spec.shape.length) throw wrong()
+  const isEmpty = shape.includes(0) && isEmptyAs(layout, spec, batch, shape)
   spec.shape.forEach((dim, axis) => {
     const symbol = typeof dim === "string" ? layout.outputSymbols.indexOf(dim) : -1
     const actual = shape[axis]!
     if (symbol >= 0) {
       if (values[symbol] !== -1 && values[symbol] !== actual) throw wrong()
       values[symbol] = actual
-    } else if (boundShape(layout, { ...spec, shape: [dim] }, batch.items, batch.bindings)?.[0] !== actual) {
+    } else if (boundShape(layout, { ...spec, shape: [dim] }, batch.items, batch.bindings)?.[0] !== actual && !isEmpty) {
       throw wrong()
     }
   })
 }
+
+/** Whether the declared shape is empty too with these sizes of its output symbols. */
+const isEmptyAs = (layout: SlotLayout, spec: TensorSpec, batch: RunBatch, shape: ReadonlyArray<number>): boolean =>
+  spec.shape.some((dim, axis) =>
+    (typeof dim === "string" && layout.outputSymbols.includes(dim) ? shape[axis] : boundShape(layout, { ...spec, shape: [dim] }, batch.items, batch.bindings)?.[0]) === 0)
 
 /** Bindings to warm up with, where shapes have symbols: sizes that most models take. */
 export const warmBindings = (layout: SlotLayout): ReadonlyArray<number> => layout.inputSymbols.map(() => 16)

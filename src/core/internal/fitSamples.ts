@@ -31,7 +31,15 @@ export const samplesOf = ({ arena, arenaPart, count, model, seed, symbolSizes }:
     random: makeRandom(seed)
   })
 
-export const noRoom = "no request of one item fits into the memory for tensors"
+export const noRoom = "no request of one item fits into the memory for tensors (setting tensorMemoryBytes)"
+
+/** Whether there is memory for a request by any of the recipes: to be asked before a model is loaded, which runs it too. */
+export const hasRoom = (source: SampleSource, recipes: ReadonlyArray<SampleRecipe>): boolean =>
+  recipes.some((recipe) => {
+    const samples = samplesOf({ ...source, count: 1 }, recipe)
+    samples?.release()
+    return samples !== undefined
+  })
 
 const problemOf = (end: BatchEnd): string | undefined => end.ok || end.error._tag === "GletExited" ? undefined : end.error.detail
 
