@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { BatchEnd, GletHandle } from "../Executor.js"
 import { runBatch } from "../Executor.js"
-import type { GletExited} from "../ExecutorError.js";
+import type { GletExited } from "../ExecutorError.js"
 import { ModelLoadFailed } from "../ExecutorError.js"
 import type { Model } from "../Model.js"
 import { makeSlotLayout } from "../SlotLayout.js"
