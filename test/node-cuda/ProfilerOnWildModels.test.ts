@@ -62,6 +62,11 @@ layer(ProfilerLive.layer().pipe(Layer.provideMerge(CpuExecutor.layer())), { excl
         inputs: ids, outputs: [{ name: "y", type: onnx.elemType.int64, shape: ["batch", "length"] }],
         nodes: [onnx.div(["one", "ids"], "y")], initializers: [onnx.int64s("one", [1], [1])]
       })
+      const fixed = yield* mostOf("fixed-divisor", {
+        inputs: [{ name: "ids", type: onnx.elemType.int64, shape: ["batch", 2] }], outputs: [{ name: "y", type: onnx.elemType.int64, shape: ["batch", 2] }],
+        nodes: [onnx.div(["one", "ids"], "y")], initializers: [onnx.int64s("one", [1], [1])]
+      })
+      assert.strictEqual(fixed, 4)
       assert.strictEqual(place, 4)
       assert.strictEqual(divisor, 4)
     }))

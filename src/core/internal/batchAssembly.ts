@@ -170,5 +170,8 @@ const isEmptyAs = (layout: SlotLayout, spec: TensorSpec, batch: RunBatch, shape:
   spec.shape.some((dim, axis) =>
     (typeof dim === "string" && layout.outputSymbols.includes(dim) ? shape[axis] : boundShape(layout, { ...spec, shape: [dim] }, batch.items, batch.bindings)?.[0]) === 0)
 
+/** Whether a model that cannot run zeros is broken: where sizes are no guess, and no input is of integers, which may be divisors or sizes. */
+export const mustRunZeros = ({ isStatic, signature }: SlotLayout): boolean => isStatic && !signature.inputs.some(({ datatype }) => /INT/.test(datatype))
+
 /** Bindings to warm up with, where shapes have symbols: sizes that most models take. */
 export const warmBindings = (layout: SlotLayout): ReadonlyArray<number> => layout.inputSymbols.map(() => 16)

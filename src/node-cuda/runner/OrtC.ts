@@ -6,7 +6,7 @@ import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
 import type { Loaded, Opened } from "../internal/control.js"
 import type { DynamicOutput, RunBatch } from "../../core/internal/batchAssembly.js"
-import { batchProblem, dynamicOutputs, gather, scatter, scatterDynamic, warmBindings } from "../../core/internal/batchAssembly.js"
+import { batchProblem, dynamicOutputs, gather, mustRunZeros, scatter, scatterDynamic, warmBindings } from "../../core/internal/batchAssembly.js"
 import type { Engine, EngineGlet, EngineModel, LoadRequest, RunEnd } from "./Engine.js"
 import { LoadFailure, textOf } from "../../core/internal/loadFailure.js"
 import type { Ort } from "./OrtApi.js"
@@ -154,7 +154,7 @@ class OrtCGlet implements EngineGlet {
     return Promise.resolve()
   }
 
-  /** Runs zeros. Where shapes have symbols the sizes are a guess, and that they do not fit says nothing about the model. */
+  /** Runs zeros. Where shapes have symbols the sizes are a guess, and so are integers: that they do not fit says nothing about the model. */
   private async warm(model: LoadedModel, items: number): Promise<void> {
     const buffers = model.pool.take(items, warmBindings(model.layout))
     try {
@@ -165,7 +165,7 @@ class OrtCGlet implements EngineGlet {
       note(buffers, performance.now() - start - handOverMs)
       dropMadeValues(this.ort, model.dynamicOutputs, buffers)
     } catch (error) {
-      if (model.layout.isStatic) throw error
+      if (mustRunZeros(model.layout)) throw error
     } finally {
       model.pool.put(buffers)
     }

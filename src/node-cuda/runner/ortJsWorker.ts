@@ -7,7 +7,7 @@ import { boundShape, makeSlotLayout } from "../../core/SlotLayout.js"
 import type { DataType, TensorSpec } from "../../core/Tensor.js"
 import { mapSegment } from "../internal/segment.js"
 import type { DynamicOutput, RunBatch } from "../../core/internal/batchAssembly.js"
-import { batchProblem, dynamicOutputs, gather, maxOverflowBytes, scatter, scatterDynamic, warmBindings } from "../../core/internal/batchAssembly.js"
+import { batchProblem, dynamicOutputs, gather, maxOverflowBytes, mustRunZeros, scatter, scatterDynamic, warmBindings } from "../../core/internal/batchAssembly.js"
 import type { LoadRequest, RunEnd } from "./Engine.js"
 import { LoadFailure, textOf } from "../../core/internal/loadFailure.js"
 import { compareSignature, loadFailureOf } from "../../core/internal/loadFailure.js"
@@ -92,7 +92,7 @@ export const runOrtJsWorker = (): void => {
     try {
       await infer(model, items, bindings, new Uint8Array(model.layout.placement(items, bindings).totalBytes))
     } catch (error) {
-      if (model.layout.isStatic) throw new LoadFailure("warm-up-failed", textOf(error))
+      if (mustRunZeros(model.layout)) throw new LoadFailure("warm-up-failed", textOf(error))
     }
   }
 
