@@ -14,15 +14,20 @@ import { numbersOf } from "./tensorNumbers.js"
 /** One request's outputs, copied: the next run writes over them. */
 interface Answer {
   readonly bindings: ReadonlyArray<number>
-  readonly outputs: ReadonlyArray<ReadonlyArray<number>>
+  readonly outputs: ReadonlyArray<{ readonly bytes: number; readonly numbers: ReadonlyArray<number> }>
 }
+
+/** Elements of an output that are compared. */
+const mostElements = 65_536
 
 const answerOf = (layout: SlotLayout, entry: BatchEntry, end: BatchEnd & { readonly ok: true }, index: number): Answer => {
   const { outputBytes, outputOffsets } = layout.placement(entry.items, entry.bindings)
   return {
     bindings: end.outputBindings?.[index] ?? [],
-    outputs: layout.signature.outputs.map(({ datatype }, j) =>
-      numbersOf(datatype, end.overflow?.[index]?.[j] ?? entry.slot.bytes.subarray(outputOffsets[j]!, outputOffsets[j]! + outputBytes[j]!)))
+    outputs: layout.signature.outputs.map(({ datatype }, j) => {
+      const bytes = end.overflow?.[index]?.[j] ?? entry.slot.bytes.subarray(outputOffsets[j]!, outputOffsets[j]! + outputBytes[j]!)
+      return { bytes: bytes.byteLength, numbers: numbersOf(datatype, bytes, mostElements) }
+    })
   }
 }
 
@@ -35,14 +40,15 @@ const strayPart = (datatype: DataType): number => (/INT|BOOL/.test(datatype) ? 0
 const differing = ({ signature: { outputs } }: SlotLayout, one: Answer, other: Answer): string | undefined =>
   outputs.find(({ datatype }, j) => {
     const [a, b] = [one.outputs[j]!, other.outputs[j]!]
-    if (a.length !== b.length) return true
+    if (a.bytes !== b.bytes) return true
     let largest = 0
-    for (const value of a) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
+    for (const value of a.numbers) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
     let strays = 0
-    a.forEach((value, i) => {
-      if (!Object.is(value, b[i]) && !(Math.abs(value - b[i]!) <= tolerance * largest)) strays++
+    a.numbers.forEach((value, i) => {
+      const other = b.numbers[i]!
+      if (!Object.is(value, other) && !(Math.abs(value - other) <= tolerance * largest)) strays++
     })
-    return strays > strayPart(datatype) * a.length
+    return strays > strayPart(datatype) * a.numbers.length
   })?.name ?? (one.bindings.some((size, i) => size !== other.bindings[i]) ? outputs[0]!.name : undefined)
 
 /**

@@ -1,4 +1,4 @@
-/** The elements of a tensor as numbers; what is beyond 2^53 is rounded. */
+/** Elements of a tensor as numbers; what is beyond 2^53 is rounded. */
 import type { DataType } from "../Tensor.js"
 
 const half = (bits: number): number => {
@@ -14,10 +14,13 @@ const views = {
   INT32: Int32Array, INT64: BigInt64Array, FP16: Uint16Array, BF16: Uint16Array, FP32: Float32Array, FP64: Float64Array, BYTES: Uint8Array
 } as const
 
-export const numbersOf = (datatype: DataType, bytes: Uint8Array): ReadonlyArray<number> => {
+const bfloat = (bits: number): number => new Float32Array(Uint32Array.of(bits << 16).buffer)[0]!
+
+/** At most so many elements, from all over the tensor. */
+export const numbersOf = (datatype: DataType, bytes: Uint8Array, most: number): ReadonlyArray<number> => {
   // A copy: bytes that came over a socket may not be aligned.
-  const { buffer } = bytes.slice()
-  if (datatype === "BF16") return Array.from(new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer))
-  const elements = Array.from(new views[datatype](buffer) as ArrayLike<number | bigint>, Number)
-  return datatype === "FP16" ? elements.map(half) : elements
+  const all = new views[datatype](bytes.slice().buffer)
+  const step = Math.max(1, Math.ceil(all.length / most))
+  const elements = Array.from({ length: Math.ceil(all.length / step) }, (_, i) => Number(all[i * step]))
+  return datatype === "FP16" ? elements.map(half) : datatype === "BF16" ? elements.map(bfloat) : elements
 }

@@ -50,7 +50,10 @@ const widestRaise = 0.04
 const finestRaise = 1e-8
 /** For which so many attempts may fail. */
 const lastMisses = 2
-/** Temperatures of an attempt, in parts of a GPU; of one that begins at the best plan, after a miss: hotter it would forget where it began. */
+/**
+ * Temperatures of an attempt, in parts of a GPU; of one that begins at the best plan, after a miss, where a certain length is wanted: hotter it would forget where it
+ * began. The largest length there is is found no better so, with the few steps of a server.
+ */
 const searching = { hot: 0.08, cold: 0.003 }
 const nearBest = { hot: 0.01, cold: 0.0005 }
 /** After each miss the next attempt is longer. */
@@ -98,7 +101,7 @@ export const climb = (space: SearchSpace, solver: GpuSolver, request: ClimbReque
   const isHopeless = (misses: number): boolean => reached > 0 && reached * hopes[Math.min(hopes.length - 1, misses)]! < enough
   let target = reached > 0 ? reached * (1 + widestRaise) : lowestPart * likely
   reset(states)
-  let isAtBest = false
+  let isNearBest = false
   let raise = widestRaise
   let narrowest = smallestRaise
   // Where less than the smallest raise is lacking, any growth may be enough. That, too, is given up for larger lengths where it is for some.
@@ -110,12 +113,12 @@ export const climb = (space: SearchSpace, solver: GpuSolver, request: ClimbReque
     if (request.mayFail && isHopeless(misses)) break
     fleet.setTargets(scaled(unit, target))
     const longer = Math.min(longest, lengthening ** misses)
-    if (anneal(space, solver, fleet, random, { steps: steps * longer, ...(isAtBest ? nearBest : searching) })) {
+    if (anneal(space, solver, fleet, random, { steps: steps * longer, ...(isNearBest ? nearBest : searching) })) {
       reached = fleet.factor() * target
       states = [...fleet.gpus]
       missed = 0
       misses = 0
-      isAtBest = false
+      isNearBest = false
       if (reached >= enough) break
       raise = Math.min(widestRaise, raise * 1.5)
     } else if (reached === 0) {
@@ -136,8 +139,8 @@ export const climb = (space: SearchSpace, solver: GpuSolver, request: ClimbReque
       }
       raise = Math.max(narrowest, raise / 2)
       // From the best plan, from where the last attempt ended, or from nothing, in turn.
-      isAtBest = misses % 3 === 1
-      if (isAtBest) reset(states)
+      isNearBest = request.mayFail === true && misses % 3 === 1
+      if (misses % 3 === 1) reset(states)
       else if (misses % 3 === 0 && kinds.length <= fewGpus) reset(empty)
     }
     target = reached * (1 + raise)
