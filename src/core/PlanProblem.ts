@@ -103,11 +103,12 @@ export const defaultPlanOptions: PlanOptions = {
 }
 
 /**
- * Of a server, and of its simulation: the GPUs are given and must do, and a plan now is worth more than one that is a percent better later.
+ * Of a server, and of its simulation: the GPUs are given and must do, and a plan now is worth more than one that is a percent better later. Folders have many models that hardly anybody asks
+ * for, and a laptop's two cores are two glets at most: they hold all that objectives and memory allow.
  * @since 0.1.0
  * @category planning
  */
-export const onlinePlanOptions: PlanOptions = { ...defaultPlanOptions, whenShort: "degrade", effort: effortOf.quick }
+export const onlinePlanOptions: PlanOptions = { ...defaultPlanOptions, maxModelsPerGlet: 64, whenShort: "degrade", effort: effortOf.quick }
 
 /** What a planner is asked: models with their rates and SLOs, the GPUs there are, and how long executions take. @since 0.1.0 @category planning */
 export interface PlanProblem {

@@ -4,7 +4,7 @@ import { GpuInventory } from "../../core/Gpu.js"
 import type { ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { PlanProblem } from "../../core/PlanProblem.js"
-import { defaultPlanOptions } from "../../core/PlanProblem.js"
+import { defaultPlanOptions, onlinePlanOptions } from "../../core/PlanProblem.js"
 import type { ModelProfile, ProfileError } from "../../core/Profile.js"
 import { ProfileStore } from "../../core/Profile.js"
 import * as ProfileLatencyModel from "../../scheduler/ProfileLatencyModel.js"
@@ -65,6 +65,7 @@ export const localProblem = (args: PlanArgs): Effect.Effect<PlanProblem, CliErro
         allowance: { part: 0, wayMs: (model) => overlapAllowanceMs(latency, gpus, model) }
       }),
       latency,
-      options: defaultPlanOptions
+      // On glets as a server has them.
+      options: { ...defaultPlanOptions, maxModelsPerGlet: onlinePlanOptions.maxModelsPerGlet }
     }
   }).pipe(Effect.provide(layerMachine(args)))
