@@ -158,10 +158,15 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
     assert.strictEqual(answered, requests)
   }, 180_000)
 
+  /** What an application installs beside the package, without what debuggers need of it. */
+  const addRuntime = (): void => {
+    const to = path.join(modules, "onnxruntime-web")
+    if (!fs.existsSync(to)) fs.cpSync(path.join(packageRoot, "node_modules/onnxruntime-web"), to, { recursive: true, filter: (file) => !file.endsWith(".map") })
+  }
   it("has a page that Vite builds, workers and onnxruntime-web included", async () => {
-    fs.cpSync(path.join(packageRoot, "node_modules/onnxruntime-web"), path.join(modules, "onnxruntime-web"), { recursive: true })
+    addRuntime()
     const built = path.join(user, "page")
-    await run(process.execPath, [path.join(packageRoot, "node_modules/vite/bin/vite.js"), "build", "--outDir", built, path.join(here, "examples/browser")], { cwd: user, env })
+    await run(process.execPath, [path.join(packageRoot, "node_modules/vite/bin/vite.js"), "build", "--minify", "false", "--outDir", built, path.join(here, "examples/browser")], { cwd: user, env })
     const files = [...fs.readdirSync(built), ...fs.readdirSync(path.join(built, "assets"))]
     for (const wanted of [/^index\.html$/, /^lenet-digits\.onnx$/, /^webgpu-worker-.*\.js$/, /^ort\.wasm.*\.js$/, /^ort-wasm-.*\.wasm$/]) {
       assert.isTrue(files.some((file) => wanted.test(file)), `${wanted} among ${files.join(", ")}`)
@@ -171,7 +176,7 @@ describe.skipIf(!isFresh)("the package (SKIPPED where dist is old)", () => {
   const deno = denoPath()
   if (deno === undefined) skipped("the package in Deno", "no deno")
   it.skipIf(deno === undefined)("serves in Deno by the documented command (SKIPPED without deno)", async () => {
-    fs.cpSync(path.join(packageRoot, "node_modules/onnxruntime-web"), path.join(modules, "onnxruntime-web"), { recursive: true, force: true })
+    addRuntime()
     const port = await freePort()
     const block = /```sh\n(deno run [^`]*)```/.exec(fs.readFileSync(path.join(packageRoot, "docs/webgpu.md"), "utf8"))![1]!
     const [, ...args] = block.replaceAll("\\\n", " ").replaceAll(":8000", `:${port}`).trim().split(/\s+/)

@@ -136,7 +136,7 @@ describe("orion on random problems", () => {
         const short = plan.shortfalls.find((one) => one.model === model)
         assert.approximately(carriedRps(plan, model), short?.plannedRps ?? rateRps, 1e-6 * (1 + rateRps))
       }
-    }), { numRuns: 30 })
+    }), { numRuns: 12 })
   }, patience)
 
   it("gives the same bytes for the same problem", () => {

@@ -48,7 +48,7 @@ describe("PlanSuccession", () => {
       const again = rollOut(second.right, { ...second.right, generation: 99 }, scaled, models, ids(second.right))
       assert.isTrue(again.isIdle)
       assert.deepStrictEqual([again.open, again.close], [[], []])
-    }), { numRuns: 30 })
+    }), { numRuns: 15 })
   })
 
   it("a planner that throws, breaks a rule or finds nothing leaves the plan as it is, and says why", () => {

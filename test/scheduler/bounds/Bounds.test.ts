@@ -56,7 +56,7 @@ describe("fewestBound", async () => {
         assert.isAtMost(bound.gpus, gpusUsed(plan))
         assert.isAtMost(bound.cost, costOf(plan, mixed) * (1 + 1e-9))
       }
-    }), { numRuns: 60 })
+    }), { numRuns: 30 })
   })
 
   it("counts GPUs by share, by memory and by places for models", () => {
@@ -155,7 +155,7 @@ describe("headroomBound", async () => {
     fc.assert(fc.property(problems({ maxModels: 5, maxGpus: 3 }), fc.double({ min: -2, max: 2, noNaN: true }), (problem, exponent) => {
       const factor = 10 ** exponent
       if (plansOf(scaled(problem, factor)).length > 0) assert.isAtLeast(headroomBound(problem).factor, factor)
-    }), { numRuns: 120 })
+    }), { numRuns: 60 })
   })
 
   it("is close where only throughput limits", () => {
