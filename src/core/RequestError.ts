@@ -40,7 +40,7 @@ export type UnavailableReason = typeof UnavailableReason.Type
 
 const unavailableText: Readonly<Record<UnavailableReason, string>> = {
   "model-not-ready": "it is not loaded; see v2/repository/index for the reason",
-  "no-glet": "the current plan has no glet for it; see `glet status`",
+  "no-glet": "no glet serves it at present; `glet status` says why",
   "glet-exited": "the process that ran it died and no other could answer before the deadline",
   "draining": "the server is shutting down"
 }
