@@ -51,7 +51,7 @@ const loadHints = {
   "no-memory": "give the GPU fewer models, or a smaller maximum batch",
   "timeout": "load it again when the machine has less to do",
   "warm-up-failed": "run it by itself with `glet run`, mend it, then load it again",
-  "items-depend": "set its max_batch_size to 0, then load it again",
+  "items-depend": "take one request at a time (max_batch_size 0), or vouch for it that they can be joined (one above 1)",
   "crashed": "mend the model, then load it again"
 } as const
 

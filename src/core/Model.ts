@@ -61,5 +61,15 @@ export const Model = Schema.Struct({
 /** @since 0.1.0 @category models */
 export type Model = typeof Model.Type
 
+/**
+ * The model with requests taken one at a time, whatever their leading dimension is: what to do where they get other answers together.
+ * @since 0.1.0
+ * @category models
+ */
+export const oneAtATime = (model: Model): Model => {
+  const { batchSymbol: _, ...signature } = model.signature
+  return { ...model, signature, maxBatch: 1 }
+}
+
 /** Identity of the loaded artifact: `name` alone names the model, the version its weights. @since 0.1.0 @category models */
 export const modelKey = (model: Pick<Model, "name" | "version">): string => `${model.name}@${model.version}`

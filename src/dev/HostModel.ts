@@ -15,8 +15,9 @@ import type { WorldModel } from "./World.js"
 
 /** @since 0.1.0 @category models */
 export interface HostModel {
-  readonly model: Model
-  readonly layout: SlotLayout
+  /** As it is served. */
+  model: Model
+  layout: SlotLayout
   readonly removable: boolean
   readonly release: () => void
   controls: ModelControls

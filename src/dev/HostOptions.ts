@@ -16,10 +16,10 @@ export interface TaskWorker {
   readonly close: () => void
 }
 
-/** Measures a model on the world's first GPU. @since 0.1.0 @category profiling */
+/** Measures a model on the world's first GPU. Reason `items-depend`: its requests get other answers together than alone. @since 0.1.0 @category profiling */
 export type Measure = (
   one: WorldModel, gpu: World["gpus"][0], onProgress: (done: number, total: number) => void
-) => Effect.Effect<ModelProfile, { readonly message: string }, Executor>
+) => Effect.Effect<ModelProfile, { readonly message: string; readonly reason?: string }, Executor>
 
 /** @since 0.1.0 @category options */
 export interface HostOptions {

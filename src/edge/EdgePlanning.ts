@@ -55,7 +55,8 @@ export const make = (options: EdgePlanningOptions): Effect.Effect<void, never, S
       return found
     }
     const measure = (link: EdgeLink, model: Model) =>
-      profiler.profile({ model, gpu: link.gpu, budgetMs: options.profileBudgetMs }).pipe(
+      // Whether requests can be joined the server found out, or was told, when it loaded the model.
+      profiler.profile({ model, mayJoin: true, gpu: link.gpu, budgetMs: options.profileBudgetMs }).pipe(
         Effect.mapError((error) => error.message),
         Effect.either,
         Effect.tap((profile) =>

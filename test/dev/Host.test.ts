@@ -141,6 +141,37 @@ describe("the page's host", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(measured, ["resnet50", "bert-base", "vgg16", "mobilenet_v2", "googlenet", "densenet161"])
     }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger))))
 
+  it.live("serves a model whose requests get other answers together one at a time, also where that is known of an earlier visit", () =>
+    Effect.gen(function*() {
+      const replay = ReplayWorld.make(profile)
+      const world: World = { ...replay, models: Effect.map(replay.models, ([one]) => [{ ...one!, sha256: "its", profile: undefined }]) }
+      const [first] = yield* replay.models
+      const whole = profile.models.find(({ model }) => model === first!.model.name)!
+      const [single, ...singles] = whole.points.filter(({ batch }) => batch === 1)
+      const asked: Array<readonly [maxBatch: number, batchSymbol: string | undefined]> = []
+      const visit = (profiles: HostOptions["profiles"]) =>
+        Effect.gen(function*() {
+          const page = new Listener()
+          yield* Host.run({
+            world, planner: "orion", traffic: true, profiles, post: page.post,
+            startWorker: () => ({ ask: (task) => Effect.sync(() => answerTask(task)), close: () => {} }),
+            connect: () => Effect.fail("there is no server"),
+            measure: ({ model }) => Effect.suspend(() => {
+              asked.push([model.maxBatch, model.signature.batchSymbol])
+              return model.maxBatch > 1 ? Effect.fail({ message: "they differ", reason: "items-depend" }) : Effect.succeed({ ...whole, maxBatch: 1, points: [single!, ...singles] as const })
+            })
+          })
+          yield* page.until("requests", () => page.frames.some(({ models }) => models.some(({ answered }) => answered > 0)))
+          assert.deepStrictEqual(page.state!.models.map(({ state }) => state), ["ready"])
+          assert.isTrue(page.frames.every(({ batches }) => Array.from(batches).every((value, i) => i % batchStride !== 2 || value === 1)))
+          return page.messages.flatMap((message) => (message.kind === "profiled" ? [message.stored] : []))
+        }).pipe(Effect.scoped)
+      const stored = yield* visit([])
+      assert.deepStrictEqual(asked, [[first!.model.maxBatch, first!.model.signature.batchSymbol], [1, undefined]])
+      yield* visit(stored)
+      assert.strictEqual(asked.length, 2)
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
+
   it.live("plans for sliders while they move, deploys when they stop, and says when there is no plan", () =>
     withHost({ traffic: false }, (page, send) => Effect.gen(function*() {
       const { generation } = page.state!.plan

@@ -29,6 +29,7 @@ import { HttpServer } from "../../src/server/HttpServer.js"
 import { ModelCatalog } from "../../src/server/ModelCatalog.js"
 import { defaultConfig } from "../../src/server/ServerConfig.js"
 import { lenetDigits, lenetModel } from "../contract/lenet.js"
+import { makeModel } from "../support/onnx.js"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-edge-server-"))
 fs.mkdirSync(path.join(folder, "models"))
@@ -41,15 +42,15 @@ const lenetName = unsafeModelName("lenet")
 /** More than this machine can carry alone. */
 const expectedRps = 50_000
 
-const serving = Layer.unwrapEffect(layerServing({
-  executor: "cpu", isolation: "auto", cores: 1, planner: "orion", directory: path.join(folder, "models"), profiles: path.join(folder, "profiles"), profileBudget: 300,
+const servingOf = (models: string, name: string) => Layer.unwrapEffect(layerServing({
+  executor: "cpu", isolation: "auto", cores: 1, planner: "orion", directory: path.join(folder, models), profiles: path.join(folder, "profiles"), profileBudget: 300,
   config: { ...defaultConfig, port: 0 }, onProgress: () => {}, edge: { token, origins: ["https://allowed.example"] },
-  overrides: new Map([["lenet", { sloMs, rateRps: expectedRps, maxBatch: 4, edge: true }]])
+  overrides: new Map([[name, { sloMs, rateRps: expectedRps, maxBatch: 4, edge: true }]])
 })).pipe(Layer.orDie, Layer.provide(Logger.remove(Logger.defaultLogger)))
 
-const withServer = <A, E>(body: (port: number, scheduler: typeof Scheduler.Service) => Effect.Effect<A, E>) =>
+const withServer = <A, E>(body: (port: number, scheduler: typeof Scheduler.Service) => Effect.Effect<A, E>, models = "models", name = "lenet") =>
   Effect.gen(function*() {
-    const services = yield* Layer.build(serving)
+    const services = yield* Layer.build(servingOf(models, name))
     yield* Context.get(services, ModelCatalog).settled
     return yield* body(Context.get(services, HttpServer).port, Context.get(services, Scheduler))
   }).pipe(Effect.scoped)
@@ -111,12 +112,23 @@ const edgeGlets = (scheduler: typeof Scheduler.Service) =>
   Effect.map(scheduler.plan, (plan) => gletsOf(plan).filter(({ gpu, glet }) => gpu.gpu === "edge:desk" && glet.assignments.length > 0).length)
 
 /** Announces more than this machine can carry alone, until the plan uses the node; what was announced is forgotten as requests do not come. */
-const needAll = (scheduler: typeof Scheduler.Service): Effect.Effect<void> =>
+const needAll = (scheduler: typeof Scheduler.Service, model = lenetName, rps = expectedRps): Effect.Effect<void> =>
   Effect.gen(function*() {
-    yield* scheduler.amend(lenetName, { expectedRateRps: expectedRps })
+    yield* scheduler.amend(model, { expectedRateRps: rps })
     if ((yield* edgeGlets(scheduler)) > 0) return
     yield* Effect.sleep(100)
-    yield* needAll(scheduler)
+    yield* needAll(scheduler, model, rps)
+  })
+
+/** Joins the server with a core of this machine, until the scope closes. */
+const join = (port: number) =>
+  Effect.gen(function*() {
+    const { socket } = dial(port, protocolsFor(token), { origin: "http://localhost:4840" })
+    yield* opened(socket)
+    const cpu = yield* CpuExecutor.make({ engine: "ort-c" })
+    const node = yield* Effect.fork(Effect.provideService(
+      EdgeNode.run({ socket: webSocket(socket as unknown as WebSocketLike), name: "desk", gpu: cpuGpu({ cores: 1 }), device: "a desk", keep }), Executor, cpu))
+    return { socket, node }
   })
 
 describe("a server with edge nodes", { timeout: 60_000 }, () => {
@@ -157,11 +169,7 @@ describe("a server with edge nodes", { timeout: 60_000 }, () => {
 
   it.live("plans on a node that joins, and loses no request when it goes away under load", () =>
     withServer((port, scheduler) => Effect.gen(function*() {
-      const { socket } = dial(port, protocolsFor(token), { origin: "http://localhost:4840" })
-      yield* opened(socket)
-      const cpu = yield* CpuExecutor.make({ engine: "ort-c" })
-      const node = yield* Effect.fork(Effect.provideService(
-        EdgeNode.run({ socket: webSocket(socket as unknown as WebSocketLike), name: "desk", gpu: cpuGpu({ cores: 1 }), device: "a desk", keep }), Executor, cpu))
+      const { node, socket } = yield* join(port)
       yield* needAll(scheduler)
 
       let served = 0
@@ -211,4 +219,19 @@ describe("a server with edge nodes", { timeout: 60_000 }, () => {
       const text = renderStatus(yield* statusOf(port), "here", false)
       assert.match(text, /edge nodes: 0 now, 1 joined, 1 lost \(1 disconnected\); last desk, \d+ s ago: its connection ended/)
     }).pipe(Effect.scoped)))
+
+  it.live("uses a node for a model whose requests somebody vouches can be joined, whatever they answer together", () => {
+    fs.mkdirSync(path.join(folder, "vouched"))
+    fs.writeFileSync(path.join(folder, "vouched/steps.onnx"), makeModel({
+      inputs: [{ name: "x", shape: ["steps", 4] }], outputs: [{ name: "y", shape: ["steps", 4] }],
+      nodes: [{ op: "Softmax", inputs: ["x"], outputs: ["y"], attributes: { axis: { i: 0 } } }]
+    }))
+    return withServer((port, scheduler) => Effect.gen(function*() {
+      const { node, socket } = yield* join(port)
+      yield* needAll(scheduler, unsafeModelName("steps"), 1e6)
+      assert.isAtLeast(yield* edgeGlets(scheduler), 1)
+      socket.terminate()
+      yield* Fiber.interrupt(node)
+    }).pipe(Effect.scoped), "vouched", "steps")
+  })
 })

@@ -24,7 +24,7 @@ export const sampleRecipes = (
   const hasIntegers = inputs.some(({ datatype }) => /INT/.test(datatype))
   const others = allSizes.flatMap((size) => [
     { ...likeliest, size },
-    ...(hasIntegers ? integers.map(([minInteger, maxInteger]) => ({ size, minInteger, maxInteger })) : [])
+    ...(hasIntegers ? integers.filter(([least, most]) => least > 0 || most !== first.maxInteger).map(([minInteger, maxInteger]) => ({ size, minInteger, maxInteger })) : [])
   ])
   return [likeliest, ...others.slice(1)]
 }

@@ -1,7 +1,10 @@
 /** Models come and go: read, measured where they are not known, registered. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type { Model } from "../../core/Model.js"
+import { oneAtATime } from "../../core/Model.js"
 import type { ModelProfile } from "../../core/Profile.js"
+import { makeSlotLayout } from "../../core/SlotLayout.js"
 import type { HostModel } from "../HostModel.js"
 import { amendedModel, largestRateRps, makeHostModel } from "../HostModel.js"
 import type { WorldModel } from "../World.js"
@@ -26,13 +29,25 @@ export const makeModels = (context: HostContext, trafficLoop: TrafficLoop): Worl
 
   const knownProfile = (one: WorldModel): ModelProfile | undefined =>
     one.profile ?? options.profiles.find(({ gpuType, sha256 }) => gpuType === gpu.type && sha256 === one.sha256)?.profile
+  const take = (host: HostModel, model: Model): void => {
+    host.model = model
+    host.layout = makeSlotLayout(model.signature)
+  }
   const profileOf = (one: WorldModel, host: HostModel) => {
     const known = knownProfile(one)
-    if (known !== undefined) return Effect.succeed(known)
-    return options.measure(one, gpu, (done, total) => {
+    if (known !== undefined) {
+      if (known.maxBatch === 1 && one.model.maxBatch > 1) take(host, oneAtATime(one.model))
+      return Effect.succeed(known)
+    }
+    const measure = (model: Model) => options.measure({ ...one, model }, gpu, (done, total) => {
       host.detail = `measuring, ${done} of ${total}`
       publish()
-    }).pipe(
+    })
+    return measure(one.model).pipe(
+      Effect.catchIf(({ reason }) => reason === "items-depend", () => {
+        take(host, oneAtATime(one.model))
+        return measure(host.model)
+      }),
       Effect.provide(services),
       Effect.tap((profile) => Effect.sync(() => options.post({ kind: "profiled", stored: { gpuType: gpu.type, sha256: one.sha256, profile } })))
     )

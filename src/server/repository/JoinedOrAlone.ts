@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import { ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { ReadModel } from "./ReadModel.js"
-import { oneAtATime } from "./ReadModel.js"
+import { readOneAtATime } from "./ReadModel.js"
 
 /**
  * Measures a model; where it answers requests otherwise when they are joined, once more as one that takes one at a time, and says so in the log.
@@ -22,7 +22,7 @@ export const joinedOrAlone = <A, E>(
       error instanceof ModelLoadFailed && error.reason === "items-depend"
         ? Effect.zipRight(
           Effect.logWarning(`${read.model.name} takes one request at a time: ${error.detail}; a max_batch_size, or maxBatch, above 1 joins them all the same`),
-          measure(oneAtATime(read, error.detail), true)
+          measure(readOneAtATime(read, error.detail), true)
         )
         : Effect.fail(error))
   )

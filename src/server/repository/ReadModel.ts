@@ -9,6 +9,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { unsafeModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
+import { oneAtATime } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
 import { completeConfig, narrowToConfig } from "./ConfigMatch.js"
@@ -47,14 +48,9 @@ export interface ReadModel {
   readonly notes: ReadonlyArray<string>
 }
 
-/**
- * The model with requests taken one at a time, whatever their leading dimension is: what to do where they get other answers together.
- * @since 0.1.0
- * @category repository
- */
-export const oneAtATime = (read: ReadModel, why: string): ReadModel => {
-  const { inputs, outputs } = read.model.signature
-  const model: Model = { ...read.model, signature: { inputs, outputs }, maxBatch: 1 }
+/** The same, of a model that was read. @since 0.1.0 @category repository */
+export const readOneAtATime = (read: ReadModel, why: string): ReadModel => {
+  const model = oneAtATime(read.model)
   return { ...read, model, layout: makeSlotLayout(model.signature), config: read.completedFor(model), notes: [...read.notes, `one request at a time: ${why}`] }
 }
 
