@@ -156,6 +156,17 @@ export const executorContract = <R, E>(
         }))
     }
 
+    it.scoped("loads models side by side, while another runs", () =>
+      Effect.gen(function*() {
+        const handle = yield* open
+        yield* handle.load(first.model, [1])
+        const running = yield* Effect.fork(Effect.forever(runAndVerify(handle, first, [1], 3).pipe(Effect.scoped)))
+        const others = [...models.slice(1), ...[2, 3, 4].map((version): ContractModel => ({ ...first, model: { ...first.model, version } }))]
+        yield* Effect.forEach(others, ({ model }) => handle.load(model, [...new Set([1, Math.ceil(model.maxBatch / 2), model.maxBatch])]), { concurrency: "unbounded" })
+        yield* Fiber.interrupt(running)
+        for (const other of others) yield* runAndVerify(handle, other, [1], 5)
+      }))
+
     it.scoped("ends every batch once, many beyond its depth, in any mixture of sizes", () =>
       Effect.gen(function*() {
         const handle = yield* opened

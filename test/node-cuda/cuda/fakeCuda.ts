@@ -3,6 +3,7 @@
  * an order drawn from a seed: whatever the engine forgets to wait for comes out as wrong data. Sessions run on the CPU, in their stream's turn.
  */
 import type { CudaDevice, CudaDriver, GreenContext, Handle } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
+import { CaptureGate } from "../../../src/node-cuda/runner/cuda/CaptureGate.js"
 import { CudaError, getU64 } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
 import type { CudaRuntime } from "../../../src/node-cuda/runner/cuda/CudaRuntime.js"
 import { loadKoffi } from "../../../src/node-cuda/internal/native.js"
@@ -67,6 +68,8 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
     options.onCall?.(call, count)
   }
   let handles = 1000
+  /** Sessions that are just running for the first time. */
+  let firstRuns = 0
   const kinds = { memory: new Map<number, ArrayBuffer>(), host: new Map<number, ArrayBuffer>(), locked: new Set<number>() }
   const green = new Set<Handle>()
   const streams = new Map<Handle, Array<Operation>>()
@@ -238,6 +241,7 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
     },
     beginCapture: (stream) => {
       called("beginCapture")
+      if (firstRuns > 0) throw new Error("captured while a session runs first")
       capturing.set(stream, [])
     },
     endCapture: (stream) => {
@@ -290,6 +294,7 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
       driver,
       ort,
       memoryInfo: ort.cpuMemory,
+      captures: new CaptureGate(),
       unsynchronized: 0n,
       now: () => clockMs,
       onFatal,
@@ -298,9 +303,19 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
         called("openSession")
         const session = await createSession(ort, request.path, request.signature, { threads: 1 })
         const dynamic = (values: { readonly outputValues: BigUint64Array }): boolean => values.outputValues.subarray(0, request.signature.outputs.length).includes(0n)
+        let hasRun = false
         return {
           ...session,
-          runAsync: (values, _, done) => {
+          runAsync: (values, _, onDone) => {
+            // What a session does when it runs first waits for the device as a whole, which may not be while a stream is captured.
+            const isFirst = !hasRun
+            const meetsCapture = [...capturing.keys()].some((other) => other !== stream)
+            hasRun = true
+            if (isFirst) firstRuns++
+            const done: typeof onDone = (problem) => {
+              if (isFirst) firstRuns--
+              onDone(isFirst && (meetsCapture || [...capturing.keys()].some((other) => other !== stream)) ? "operation not permitted when stream is capturing" : problem)
+            }
             const run = (): void => {
               clockMs += options.runMs?.(nhwc) ?? 0
               const problem = session.run(values, null)

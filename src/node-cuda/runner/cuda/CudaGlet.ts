@@ -249,7 +249,8 @@ export class CudaGlet implements EngineGlet, Pollable {
       job.inputMs = performance.now() - startMs
       this.held.during(() => {
         try {
-          if (error !== undefined) throw error
+          // A thread of the pool that has no context yet cannot; this one can.
+          if (error !== undefined) driver.copyAllIn(this.copiesApart, stream)
           if (job.apart) driver.record(set.copiedIn, stream)
         } catch (failed) {
           this.fault(job, failed)

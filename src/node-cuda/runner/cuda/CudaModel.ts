@@ -1,12 +1,14 @@
 /** One model on one glet's SMs: its sessions, its stream, its buffers and graphs by batch size. */
 import type { RunBatch } from "../../../core/internal/batchAssembly.js"
 import { dynamicOutputs } from "../../../core/internal/batchAssembly.js"
+import { textOf } from "../../../core/internal/loadFailure.js"
 import type { SlotLayout } from "../../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../../core/SlotLayout.js"
 import type { LoadRequest } from "../Engine.js"
 import { BatchSizes } from "./BatchSizes.js"
 import type { BatchSize, BufferSet } from "./BufferSets.js"
 import type { Handle, WaitCondition } from "./CudaDriver.js"
+import { CudaError } from "./CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import type { GletContext } from "./gletContext.js"
 import { GraphRecorder } from "./GraphRecorder.js"
@@ -85,7 +87,7 @@ export class CudaModel {
   /** Opens the size's session, or records the set's kernels, if it is time. Nothing else may use the stream meanwhile. */
   async prepare(set: BufferSet): Promise<void> {
     await this.sessions.provide(set.size)
-    if (this.recorder.isDue(set)) await this.recorder.recordDue(set)
+    if (this.recorder.isDue(set)) await this.runtime.captures.capture(() => this.recorder.recordDue(set))
   }
 
   /** Whether its launches fill the driver's queue. */
@@ -95,7 +97,12 @@ export class CudaModel {
 
   /** Starts the computation of a set; `onStarted` may be called at once. */
   compute(set: BufferSet, onStarted: (problem: string | undefined) => void): void {
-    this.computing.compute(set, onStarted)
+    if (set.graph !== undefined || set.size.uses > 1) return this.computing.compute(set, onStarted)
+    const { captures, onFatal } = this.runtime
+    captures.firstRun(() => new Promise<string | undefined>((resolve) => this.computing.compute(set, resolve))).then(onStarted, (error: unknown) => {
+      if (error instanceof CudaError && error.isFatal) onFatal(error)
+      onStarted(textOf(error))
+    })
   }
 
   /** Makes batch sizes ready. Rejects with `LoadFailure`, or with `CudaError`. */

@@ -2,6 +2,7 @@
 import type { LoadRequest } from "../Engine.js"
 import type { Ort } from "../OrtApi.js"
 import type { OrtCSession } from "../OrtCSession.js"
+import type { CaptureGate } from "./CaptureGate.js"
 import type { CudaDriver, CudaError, DevicePointer, Handle, Mover } from "./CudaDriver.js"
 import type { CudaSessionSettings } from "./cudaSession.js"
 
@@ -18,6 +19,7 @@ export interface CudaRuntime {
   readonly memoryInfo: bigint
   /** Rejects with `LoadFailure`. */
   readonly openSession: (request: LoadRequest, settings: CudaSessionSettings) => Promise<OrtCSession>
+  readonly captures: CaptureGate
   /** OrtRunOptions: `Run` returns when all is on the stream, not when it has ended. */
   readonly unsynchronized: bigint
   /** What trials and launches are measured by, in ms. */

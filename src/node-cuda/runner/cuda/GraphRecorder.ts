@@ -27,9 +27,9 @@ export class GraphRecorder {
     readonly giveWay: WaitCondition | undefined
   ) {}
 
-  /** Whether it is time to record this set. */
+  /** Whether it is time to record this set, and nothing keeps it waiting. */
   isDue({ graph, size }: BufferSet): boolean {
-    return graph === undefined && this.problemOf(size) === undefined && this.isVerified && size.uses >= recordAfterUses
+    return this.runtime.captures.isOpen && graph === undefined && this.problemOf(size) === undefined && this.isVerified && size.uses >= recordAfterUses
   }
 
   /** Records the kernels for a set that is due, so that it gives way where it is to. */

@@ -52,7 +52,7 @@ export class ModelSessions {
   }
 
   private create(nhwc: boolean): Promise<OrtCSession> {
-    const { driver, openSession } = this.runtime
-    return openSession(this.request, { stream: this.stream, nhwc, memoryLimitBytes: driver.freeBytes() })
+    const { captures, driver, openSession } = this.runtime
+    return captures.firstRun(() => openSession(this.request, { stream: this.stream, nhwc, memoryLimitBytes: driver.freeBytes() }))
   }
 }

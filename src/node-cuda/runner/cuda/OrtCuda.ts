@@ -8,6 +8,7 @@ import { textOf } from "../../../core/internal/loadFailure.js"
 import { loadOrt } from "../OrtApi.js"
 import type { Ort } from "../OrtApi.js"
 import type { SegmentMemory } from "../OrtC.js"
+import { CaptureGate } from "./CaptureGate.js"
 import { CompletionPoll } from "./CompletionPoll.js"
 import type { CudaDriver } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
@@ -87,6 +88,7 @@ export const makeRuntime = (driver: CudaDriver, ort: Ort, onFatal: (error: CudaE
     ort,
     memoryInfo: make(f.CreateMemoryInfo, "Cuda", 0, 0, 0),
     openSession: (request, settings) => createCudaSession(ort, request.path, request.signature, settings),
+    captures: new CaptureGate(),
     unsynchronized,
     now: () => performance.now(),
     onFatal

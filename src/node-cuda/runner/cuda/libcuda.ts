@@ -102,6 +102,20 @@ const memcpy3d = { bytes: 200, source: 32, target: 120, hostAt: 8, deviceAt: 16,
 const memoryType = { host: 1, device: 2, unified: 4 } as const
 const pointerMemoryType = 2
 
+/** Threads that Node's pool has where nothing is said. */
+const usualPool = 4
+/** Calls for each thread of the pool that all of them take one. */
+const callsOfThread = 4
+
+/**
+ * Makes the context current on the threads of Node's pool, which make the calls that this one does not wait for: without it the driver finds no memory
+ * by its address (`cuMemcpyBatchAsync` says that a value is invalid). Nobody says which thread takes a call, so there are more calls than threads.
+ */
+const adoptPool = (setCurrent: NativeFunction, context: number): void => {
+  const threads = Number(process.env["UV_THREADPOOL_SIZE"]) || usualPool
+  for (let i = 0; i < callsOfThread * threads; i++) setCurrent.async(context, () => undefined)
+}
+
 /** Opens the driver for device 0 of those that the process sees, and makes its primary context current. Throws where there is none. */
 export const openLibcuda = (): CudaDriver => {
   const koffi = loadKoffi()
@@ -142,6 +156,7 @@ export const openLibcuda = (): CudaDriver => {
   const ordinal = int("cuDeviceGet", 0)
   const context = make("cuDevicePrimaryCtxRetain", ordinal)
   check("cuCtxSetCurrent", f.cuCtxSetCurrent(context) as number)
+  adoptPool(f.cuCtxSetCurrent, context)
 
   const describe = (): CudaDevice => {
     const name = Buffer.alloc(256)

@@ -67,7 +67,7 @@ export const warmUp = async (model: Warmed, batches: ReadonlyArray<number>): Pro
     for (const alternatives of candidates) {
       const able = alternatives.filter((size) => !problems.has(size))
       if (able.length === 0) throw problems.get(alternatives[0]!)
-      for (const size of able) await recordSize(model, size)
+      for (const size of able) await runtime.captures.capture(() => recordSize(model, size))
       const chosen = able.length === 1 ? able[0]! : await fastest(model, able)
       model.onChosen(chosen)
       sizes.keep(chosen)
@@ -94,7 +94,7 @@ const runAllFirst = async (model: Warmed, sizes: ReadonlyArray<BatchSize>): Prom
 const runFirst = ({ dynamicOutputs, runtime, sessions, sizes, stream }: Warmed, size: BatchSize): Promise<void> =>
   withSet(sizes, size, async (set) => {
     await sessions.provide(size)
-    await stream.runOnce(set)
+    await runtime.captures.firstRun(() => stream.runOnce(set))
     dropMadeValues(runtime.ort, dynamicOutputs, set.values)
   })
 
@@ -115,10 +115,10 @@ const recordSize = async ({ recorder, sizes }: Warmed, size: BatchSize): Promise
 }
 
 /** Lets the graphs of a size give way. */
-const divideSize = async ({ recorder, sizes, stream }: Warmed, size: BatchSize): Promise<void> => {
+const divideSize = async ({ recorder, runtime, sizes, stream }: Warmed, size: BatchSize): Promise<void> => {
   if (size.free.every(({ graph }) => graph === undefined)) return
   size.whole = await withSet(sizes, size, async (set) => ({ runMs: await stream.trial(set), recordMs: set.graph!.recordMs }))
-  for (const set of [...size.free]) if (size.whole !== undefined) await recorder.divide(set)
+  for (const set of [...size.free]) if (size.whole !== undefined) await runtime.captures.capture(() => recorder.divide(set))
 }
 
 /**
