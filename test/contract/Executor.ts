@@ -160,10 +160,12 @@ export const executorContract = <R, E>(
       Effect.gen(function*() {
         const handle = yield* open
         yield* handle.load(first.model, [1])
-        const running = yield* Effect.fork(Effect.forever(runAndVerify(handle, first, [1], 3).pipe(Effect.scoped)))
-        const others = [...models.slice(1), ...[2, 3, 4].map((version): ContractModel => ({ ...first, model: { ...first.model, version } }))]
-        yield* Effect.forEach(others, ({ model }) => handle.load(model, [...new Set([1, Math.ceil(model.maxBatch / 2), model.maxBatch])]), { concurrency: "unbounded" })
-        yield* Fiber.interrupt(running)
+        let areLoading = true
+        const running = yield* Effect.fork(Effect.scoped(runAndVerify(handle, first, [1], 3)).pipe(Effect.repeat({ while: () => areLoading })))
+        const others = [...models.slice(1), ...[2, 3].map((version): ContractModel => ({ ...first, model: { ...first.model, version } }))]
+        yield* Effect.forEach(others, ({ model }) => handle.load(model, [1, model.maxBatch]), { concurrency: "unbounded" })
+        areLoading = false
+        yield* Fiber.join(running)
         for (const other of others) yield* runAndVerify(handle, other, [1], 5)
       }))
 

@@ -77,7 +77,7 @@ for (const isolation of ["mps", "green", "stream"] as const) {
       const [pieces, bytes] = [8, 1 << 16]
       const host = driver.allocateHost(pieces * bytes)
       const device = driver.allocate(pieces * bytes)
-      const stream = driver.createStream(0)
+      const stream = driver.createStream(0, undefined)
       const list = makeCopyList(pieces)
       for (let i = 0; i < pieces; i++) {
         putU64(list.host, i, host.address + i * bytes)
