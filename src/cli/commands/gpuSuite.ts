@@ -75,6 +75,8 @@ interface Play {
   readonly sendLagP99Ms: number
   /** The model or application that missed most. */
   readonly worst: string | undefined
+  /** What it missed, by the second; absent where nothing missed. */
+  readonly missedBySecond?: ReadonlyArray<number>
   /** How late the host woke the server that it woke latest, in the last ten seconds, and what kept processes from running: misses that no plan is to blame for. */
   readonly host?: { readonly wakeupLagP99Ms: number } & HostPressure
   /** Shares, and planned batches by model, in the end; empty where the load was played again. */
@@ -125,9 +127,11 @@ const simulatedPeak = (scenario: Scenario, hardware: Hardware, system: SuiteSyst
 
 const playOf = ({ loadFactor, loads, missed, sendLagP99Ms }: Played, after: ReadonlyArray<SchedulerStatus>): Play => {
   const [latest] = after.flatMap(({ host }) => host ?? []).sort((a, b) => b.wakeupLagMs.p99Ms - a.wakeupLagMs.p99Ms)
+  const [worst] = [...loads].sort((a, b) => (a.sloKept ?? 1) - (b.sloKept ?? 1))
   return {
     factor: loadFactor, missed, sendLagP99Ms,
-    worst: [...loads].sort((a, b) => (a.sloKept ?? 1) - (b.sloKept ?? 1))[0]?.name,
+    worst: worst?.name,
+    ...(missed === 0 || worst?.missedBySecond === undefined ? {} : { missedBySecond: worst.missedBySecond }),
     ...(latest === undefined ? {} : { host: { wakeupLagP99Ms: latest.wakeupLagMs.p99Ms, ...latest.pressure } }),
     glets: after.flatMap(({ glets }) => glets).map(({ assignments, sharePct }) => ({ sharePct, batches: Object.fromEntries(assignments.map(({ batch, model }) => [model as string, batch])) }))
   }

@@ -99,8 +99,8 @@ class Tally {
   }
 
   add(stream: number, scheduledMs: number, outcome: Outcome): void {
-    this.stats[stream]!.add(outcome)
-    this.windowOf(stream, scheduledMs).add(outcome)
+    this.stats[stream]!.add(outcome, scheduledMs)
+    this.windowOf(stream, scheduledMs).add(outcome, scheduledMs)
   }
 
   private windowOf(stream: number, scheduledMs: number): StreamStats {

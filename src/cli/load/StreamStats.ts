@@ -22,6 +22,8 @@ export interface StatsReport {
   readonly dropped: Readonly<Record<string, number>>
   readonly failed: Readonly<Record<string, number>>
   readonly latencyMs: LatencySummary
+  /** Requests not answered within the SLO, by the second of the run that they were due in, up to the last that missed; absent without an SLO. */
+  readonly missedBySecond?: ReadonlyArray<number>
 }
 
 // Reasons come from the server: no more of them than this are told apart.
@@ -31,6 +33,9 @@ const count = (counts: Map<string, number>, reason: string, n = 1): void => {
   const key = counts.has(reason) || counts.size < maxReasons ? reason : "other"
   counts.set(key, (counts.get(key) ?? 0) + n)
 }
+
+/** Seconds that are told apart; what comes later counts in the last. */
+const mostSeconds = 3600
 
 const total = (counts: ReadonlyMap<string, number>): number => {
   let sum = 0
@@ -45,6 +50,7 @@ export interface StreamCounts {
   readonly dropped: ReadonlyMap<string, number>
   readonly failed: ReadonlyMap<string, number>
   readonly withinSlo: number
+  readonly missedBySecond: ReadonlyArray<number>
 }
 
 /** Counters of one stream or one window of it. @since 0.1.0 @category stats */
@@ -52,29 +58,43 @@ export class StreamStats implements StreamCounts {
   readonly latency = new LatencyHistogram()
   readonly dropped = new Map<string, number>()
   readonly failed = new Map<string, number>()
+  readonly missedBySecond: Array<number> = []
   withinSlo = 0
 
   constructor(readonly sloMs: number | undefined) {}
 
-  add(outcome: Outcome): void {
+  /** `dueMs`: when it was to be sent, from the start of the run. */
+  add(outcome: Outcome, dueMs: number): void {
     switch (outcome.kind) {
       case "answered":
         this.latency.add(outcome.latencyMs)
-        if (this.sloMs === undefined || outcome.latencyMs <= this.sloMs) this.withinSlo++
-        return
+        if (this.sloMs === undefined || outcome.latencyMs <= this.sloMs) {
+          this.withinSlo++
+          return
+        }
+        break
       case "dropped":
-        return count(this.dropped, outcome.reason)
+        count(this.dropped, outcome.reason)
+        break
       case "failed":
-        return count(this.failed, outcome.reason)
+        count(this.failed, outcome.reason)
     }
+    if (this.sloMs !== undefined) this.miss(Math.floor(dueMs / 1000), 1)
+  }
+
+  private miss(second: number, n: number): void {
+    const at = Math.min(second, mostSeconds - 1)
+    while (this.missedBySecond.length <= at) this.missedBySecond.push(0)
+    this.missedBySecond[at]! += n
   }
 
   /** Adds what was counted elsewhere of the same stream. */
-  merge({ dropped, failed, latency, withinSlo }: StreamCounts): void {
+  merge({ dropped, failed, latency, missedBySecond, withinSlo }: StreamCounts): void {
     this.latency.merge(latency)
     for (const [reason, n] of dropped) count(this.dropped, reason, n)
     for (const [reason, n] of failed) count(this.failed, reason, n)
     this.withinSlo += withinSlo
+    missedBySecond.forEach((n, second) => this.miss(second, n))
   }
 
   get requests(): number {
@@ -90,7 +110,8 @@ export class StreamStats implements StreamCounts {
       sloKept: this.sloMs === undefined || requests === 0 ? null : this.withinSlo / requests,
       dropped: Object.fromEntries(this.dropped),
       failed: Object.fromEntries(this.failed),
-      latencyMs: this.latency.summary()
+      latencyMs: this.latency.summary(),
+      ...(this.sloMs === undefined ? {} : { missedBySecond: this.missedBySecond })
     }
   }
 }
