@@ -4,7 +4,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { readySizes } from "../../../src/node-cuda/runner/cuda/warmUp.js"
 import { cpuProblem, hasConvolutions } from "../../../src/node-cuda/runner/cuda/cudaSession.js"
-import { differs } from "../../../src/node-cuda/runner/cuda/graphs.js"
+import { differenceAllowed, differenceOf } from "../../../src/node-cuda/runner/cuda/graphs.js"
 import { streamPriority } from "../../../src/node-cuda/runner/cuda/gletContext.js"
 import { conv, denseModel, makeModel } from "../../support/onnx.js"
 
@@ -39,13 +39,18 @@ describe("cudaSession", () => {
   })
 })
 
-describe("differs", () => {
+describe("differenceOf", () => {
+  const differs = (...compared: Parameters<typeof differenceOf>) => differenceOf(...compared) > differenceAllowed
+
   it("allows what TF32 changes, and nothing like another result", () => {
     const one = Float32Array.of(1000, -3, 0.5)
     assert.isFalse(differs("FP32", bytes(one), bytes(Float32Array.of(1000.9, -3.2, 0.4))))
     assert.isTrue(differs("FP32", bytes(one), bytes(Float32Array.of(900, -3, 0.5))))
     assert.isTrue(differs("FP32", bytes(one), bytes(Float32Array.of(1000, -3, NaN))))
     assert.isFalse(differs("FP32", bytes(Float32Array.of(NaN, Infinity)), bytes(Float32Array.of(NaN, Infinity))))
+    assert.strictEqual(differenceOf("FP32", bytes(one), bytes(Float32Array.of(1000, -3, NaN))), Infinity)
+    assert.closeTo(differenceOf("FP32", bytes(one), bytes(Float32Array.of(900, -3, 0.5))), 0.1, 1e-6)
+    assert.strictEqual(differenceOf("FP32", bytes(Float32Array.of(0, 0)), bytes(Float32Array.of(0, 1))), Infinity)
   })
   it("compares integers exactly", () => {
     assert.isTrue(differs("INT64", bytes(BigInt64Array.of(5n, 6n)), bytes(BigInt64Array.of(5n, 7n))))

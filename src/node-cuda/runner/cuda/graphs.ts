@@ -4,7 +4,7 @@
  *
  * A graph is used only where it can do nothing else than the run that it was recorded from: kernels, copies within the device, and copies from
  * the host's memory as it was at the time (`CudaDriver.graphProblem`, `keepHostSources`); and whose outputs agree with a run without it on other
- * inputs (`differs`).
+ * inputs (`differenceOf`).
  */
 import type { DataType } from "../../../core/Tensor.js"
 import type { OrtCSession } from "../OrtCSession.js"
@@ -66,8 +66,8 @@ const finish = (driver: CudaDriver, set: BufferSet, stream: Handle, points: Pree
   }
 }
 
-/** Relative to the largest value: runs may choose other algorithms, whose TF32 sums differ by some 1e-3. */
-const tolerance = 0.02
+/** Of the largest value: runs may choose other algorithms, whose TF32 sums differ by some 1e-3. */
+export const differenceAllowed = 0.02
 
 const halfValue = (bits: number): number => {
   const sign = bits & 0x8000 ? -1 : 1
@@ -88,15 +88,19 @@ const asFloats = (bytes: Uint8Array, datatype: DataType): Float32Array | Float64
   return new Float32Array(words.buffer)
 }
 
-/** Whether two results of the same computation are not the same. `bytes` are aligned to 8. */
-export const differs = (datatype: DataType, one: Uint8Array, other: Uint8Array): boolean => {
+/** How far two results of the same computation lie apart, as a part of the largest value; Infinity where that is no number. `bytes` are aligned to 8. */
+export const differenceOf = (datatype: DataType, one: Uint8Array, other: Uint8Array): number => {
   const a = asFloats(one, datatype)
   const b = asFloats(other, datatype)
-  if (a === undefined || b === undefined) return one.some((byte, i) => byte !== other[i])
+  if (a === undefined || b === undefined) return one.some((byte, i) => byte !== other[i]) ? Infinity : 0
   let largest = 0
   for (const value of a) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
-  return a.some((value, i) => {
+  let difference = 0
+  a.forEach((value, i) => {
     const against = b[i]!
-    return value !== against && !(Number.isNaN(value) && Number.isNaN(against)) && !(Math.abs(value - against) <= tolerance * largest)
+    if (value === against || (Number.isNaN(value) && Number.isNaN(against))) return
+    const distance = Math.abs(value - against) / largest
+    difference = Math.max(difference, Number.isNaN(distance) ? Infinity : distance)
   })
+  return difference
 }
