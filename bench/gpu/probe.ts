@@ -12,6 +12,7 @@ import { CudaModel } from "../../src/node-cuda/runner/cuda/CudaModel.js"
 import { makeCopyList, putU64 } from "../../src/node-cuda/runner/cuda/CudaDriver.js"
 import { makeRuntime } from "../../src/node-cuda/runner/cuda/OrtCuda.js"
 import { openLibcuda } from "../../src/node-cuda/runner/cuda/libcuda.js"
+import { sessionThreads } from "./lib/engine.js"
 import { loadOrt } from "../../src/node-cuda/runner/OrtApi.js"
 import { summary } from "./lib/measure.js"
 import { openResults, round } from "./lib/results.js"
@@ -148,7 +149,8 @@ const fatal = (error: Error): never => {
   write({ what: "fatal", error: error.message })
   process.exit(70)
 }
-const runtime = makeRuntime(driver, ort, fatal)
+const threadFor = sessionThreads()
+const runtime = makeRuntime(driver, ort, threadFor, fatal)
 const batchOf = (items: number): RunBatch => ({ items, bindings: [], offsets: [0], entryItems: [items] })
 for (const name of ["resnet50", "bert-base"]) {
   const model = zooModel(zoo, name, 8)
@@ -191,7 +193,7 @@ for (const name of ["resnet50", "mobilenet_v2", "googlenet", "densenet161", "ssd
         const request = { path: model.path, signature: model.signature, warmBatches: [8] }
         const began = performance.now()
         const searching: CudaRuntime = {
-          ...runtime, openSession: (one, settings) => createCudaSession(ort, one.path, one.signature, { ...settings, search })
+          ...runtime, openSession: (one, settings) => createCudaSession(ort, one.path, one.signature, { ...settings, search }, threadFor())
         }
         const loaded = await CudaModel.open(searching, context, request, { isPerSize: true, layouts: new Map([[8, nhwc], [1, nhwc]]) })
         const openedMs = performance.now() - began

@@ -162,11 +162,14 @@ export const executorContract = <R, E>(
         yield* handle.load(first.model, [1])
         let areLoading = true
         const running = yield* Effect.fork(Effect.scoped(runAndVerify(handle, first, [1], 3)).pipe(Effect.repeat({ while: () => areLoading })))
+        const sizesOf = ({ maxBatch }: Model) => [1, 2, Math.ceil(maxBatch / 2), maxBatch].filter((size, i, all) => size <= maxBatch && all.indexOf(size) === i)
         const others = [...models.slice(1), ...[2, 3].map((version): ContractModel => ({ ...first, model: { ...first.model, version } }))]
-        yield* Effect.forEach(others, ({ model }) => handle.load(model, [1, model.maxBatch]), { concurrency: "unbounded" })
+        yield* Effect.forEach(others, ({ model }) => handle.load(model, sizesOf(model)), { concurrency: "unbounded" })
         areLoading = false
         yield* Fiber.join(running)
-        for (const other of others) yield* runAndVerify(handle, other, [1], 5)
+        for (const other of others) {
+          for (const size of sizesOf(other.model)) yield* runAndVerify(handle, other, Array.from({ length: size }, () => 1), 5)
+        }
       }))
 
     it.scoped("ends every batch once, many beyond its depth, in any mixture of sizes", () =>

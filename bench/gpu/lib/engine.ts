@@ -1,4 +1,5 @@
 /** The runner's engine in this process: what the GPU does under it, without the way from and to the agent. */
+import { pathToFileURL } from "node:url"
 import { makeRandom } from "../../../src/core/internal/random.js"
 import type { Model } from "../../../src/core/Model.js"
 import { makeSlotLayout } from "../../../src/core/SlotLayout.js"
@@ -8,6 +9,8 @@ import type { CudaGlet } from "../../../src/node-cuda/runner/cuda/CudaGlet.js"
 import type { HeldTime } from "../../../src/node-cuda/runner/cuda/HeldTime.js"
 import { openLibcuda } from "../../../src/node-cuda/runner/cuda/libcuda.js"
 import { makeOrtCuda } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
+import { makeSessionThreads } from "../../../src/node-cuda/runner/cuda/sessionThreads.js"
+import { findRunner } from "../../../src/node-cuda/internal/runnerPath.js"
 import type { RunBatch } from "../../../src/core/internal/batchAssembly.js"
 import type { Start } from "./measure.js"
 
@@ -36,6 +39,9 @@ export interface BenchModel {
   readonly release: () => Promise<void>
 }
 
+/** Threads that sessions are made on begin with the built runner; GLET_RUNNER names another. */
+export const sessionThreads = () => makeSessionThreads(pathToFileURL(process.env["GLET_RUNNER"] ?? findRunner() ?? "dist/runner.js"))
+
 const align = (n: number): number => Math.ceil(n / 4096) * 4096
 
 /** Opens the engine with a segment of its own. With `GLET_BENCH_MOVER=0` it gathers small tensors on the host. */
@@ -47,7 +53,7 @@ export const openBench = (isolation: "green" | "stream", segmentBytes = 768 << 2
     throw new Error("GLET_BENCH_MOVER=0")
   }
   const driver = process.env["GLET_BENCH_MOVER"] === "0" ? { ...opened, openMover: withoutMover } : opened
-  const engine = makeOrtCuda({ bytes, address: segment.address }, { isolation }, driver, (error) => {
+  const engine = makeOrtCuda({ bytes, address: segment.address }, { isolation }, driver, sessionThreads(), (error) => {
     process.stderr.write(`fatal: ${error.message}\n`)
     process.exit(70)
   })

@@ -35,8 +35,17 @@ export interface OrtCSession {
   readonly release: () => void
 }
 
+/** A thread that makes these calls; both reject with what ONNX Runtime says. */
+export interface SessionThread {
+  readonly create: (env: bigint, path: string, options: bigint) => Promise<bigint>
+  /** Arguments of `Run`. */
+  readonly run: (args: ReadonlyArray<unknown>) => Promise<void>
+}
+
 interface SessionSettings {
   readonly threads: number
+  /** Creates the session and runs it first; by default any of Node's pool do. */
+  readonly thread?: SessionThread
   /** More options, on an OrtSessionOptions. */
   readonly configure?: (options: bigint) => void
   /** Throws `LoadFailure` where a session that was created will not do. */
@@ -72,7 +81,7 @@ export const createSession = async (ort: Ort, path: string, signature: ModelSign
     // Threads that wait for work in a loop take the cores from other glets and from the server.
     check(f.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0") as bigint | null)
     settings.configure?.(options)
-    handle = await ort.makeAsync(f.CreateSession, ort.env, path, options)
+    handle = await (settings.thread?.create(ort.env, path, options) ?? ort.makeAsync(f.CreateSession, ort.env, path, options))
     const found = { inputs: declared(ort, handle, "Input"), outputs: declared(ort, handle, "Output") }
     compareSignature(signature, found, (datatype) => ortElementType[datatype])
     settings.verify?.(handle)
@@ -96,10 +105,18 @@ export const createSession = async (ort: Ort, path: string, signature: ModelSign
       return textOf(error)
     }
   }
+  let first = settings.thread
   return {
     handle: session,
     run: (values, runOptions) => problemOf(f.Run(...argumentsOf(values, runOptions)) as bigint | null),
     runAsync: (values, runOptions, done) => {
+      if (first !== undefined) {
+        first.run(argumentsOf(values, runOptions)).then(() => {
+          first = undefined
+          done(undefined)
+        }, (error: unknown) => done(textOf(error)))
+        return
+      }
       f.Run.async(...argumentsOf(values, runOptions), (error: unknown, status: bigint | null) =>
         done(error === null || error === undefined ? problemOf(status) : textOf(error)))
     },

@@ -15,6 +15,7 @@ import { protocolVersion } from "../internal/wire.js"
 import { openLibcuda } from "./cuda/libcuda.js"
 import { isLockThread, makeLockThread, runLockThread } from "./cuda/lockThread.js"
 import { makeOrtCuda } from "./cuda/OrtCuda.js"
+import { isSessionThread, makeSessionThreads, runSessionThread } from "./cuda/sessionThreads.js"
 import type { Engine } from "./Engine.js"
 import { textOf } from "../../core/internal/loadFailure.js"
 import { makeOrtC } from "./OrtC.js"
@@ -52,7 +53,7 @@ const chooseEngine = (
     const segment = { bytes: memory.bytes, address: memory.address() }
     if (device.provider === "cpu") return { engine: makeOrtC(segment) }
     const files = makeLockThread(new URL(import.meta.url), device.expectsClients === true)
-    return { engine: makeOrtCuda(segment, { isolation: device.isolation, claims: settings.claims, files }, openLibcuda(), endFatally) }
+    return { engine: makeOrtCuda(segment, { isolation: device.isolation, claims: settings.claims, files }, openLibcuda(), makeSessionThreads(new URL(import.meta.url)), endFatally) }
   } catch (error) {
     if (settings.engine === "ort-c") throw error
     return { engine: ortJs(), fallback: textOf(error) }
@@ -98,6 +99,7 @@ const runRunner = (): void => {
 
 withholdTelemetry()
 if (isLockThread()) runLockThread(openLibcuda)
+else if (isSessionThread()) runSessionThread()
 else if (!isMainThread) runOrtJsWorker()
 else if (process.argv[2] === "probe") runProbe()
 else if (process.argv[2] === "probe-webgpu") void runWebGpuProbe()

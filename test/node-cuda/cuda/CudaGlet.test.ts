@@ -200,6 +200,26 @@ describe("CudaGlet", () => {
     assert.strictEqual(recorded(), six)
   })
 
+  it("records anew what was recorded before its session ran a larger shape", async () => {
+    const { arena, fake, glet } = await open()
+    const contract = contractModels(putIn(folder)).find(({ model }) => model.name === "sequence")!
+    const { model } = await load(glet, contract, [1])
+    const run = async (items: number, times: number) => {
+      for (let i = 0; i < times; i++) await runAndCheck(model, [prepare(arena, contract, items, 3)])
+    }
+    const count = (call: string) => fake.calls.get(call) ?? 0
+    await run(2, 6)
+    const [recorded, launched] = [count("beginCapture"), count("launch")]
+    assert.isAbove(launched, 0)
+    await run(8, 1)
+    await run(2, 3)
+    assert.isAbove(count("beginCapture"), recorded)
+    assert.isAbove(count("launch"), launched)
+    await model.release()
+    await glet.close()
+    assert.deepStrictEqual(fake.live(), nothing)
+  })
+
   it("launches kernels one by one, and says why, where a graph would not repeat them", async () => {
     const { arena, fake, glet } = await open({ graphProblem: () => "it calls back into the host" })
     const contract = convolution()

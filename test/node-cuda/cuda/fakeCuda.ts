@@ -8,6 +8,7 @@ import { CudaError, getU64 } from "../../../src/node-cuda/runner/cuda/CudaDriver
 import type { CudaRuntime } from "../../../src/node-cuda/runner/cuda/CudaRuntime.js"
 import { loadKoffi } from "../../../src/node-cuda/internal/native.js"
 import { makeRandom } from "../../../src/core/internal/random.js"
+import type { Ort } from "../../../src/node-cuda/runner/OrtApi.js"
 import { loadOrt } from "../../../src/node-cuda/runner/OrtApi.js"
 import type { OrtCSession } from "../../../src/node-cuda/runner/OrtCSession.js"
 import { createSession } from "../../../src/node-cuda/runner/OrtCSession.js"
@@ -52,6 +53,15 @@ export interface FakeCuda {
 }
 
 const smGroup = 8
+
+const elementsOf = ({ functions: f, make }: Ort, value: bigint): number => {
+  const info = make(f.GetTensorTypeAndShape, value)
+  const rank = Number(make<number | bigint>(f.GetDimensionsCount, info))
+  const dims = new BigInt64Array(Math.max(1, rank))
+  f.GetDimensions(info, dims, rank)
+  f.ReleaseTensorTypeAndShapeInfo(info)
+  return Array.from(dims.subarray(0, rank), Number).reduce((product, dim) => product * dim, 1)
+}
 
 export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
   const koffi = loadKoffi()
@@ -304,6 +314,9 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
         const session = await createSession(ort, request.path, request.signature, { threads: 1 })
         const dynamic = (values: { readonly outputValues: BigUint64Array }): boolean => values.outputValues.subarray(0, request.signature.outputs.length).includes(0n)
         let hasRun = false
+        // Like onnxruntime's ones for biases: taken anew where a run needs more than any before.
+        let largest = 0
+        let growths = 0
         return {
           ...session,
           runAsync: (values, _, onDone) => {
@@ -316,7 +329,16 @@ export const makeFakeCuda = (options: FakeOptions = {}): FakeCuda => {
               if (isFirst) firstRuns--
               onDone(isFirst && (meetsCapture || [...capturing.keys()].some((other) => other !== stream)) ? "operation not permitted when stream is capturing" : problem)
             }
+            const elements = values.inputValues.subarray(0, request.signature.inputs.length).reduce((sum, value) => sum + elementsOf(ort, value), 0)
+            const isCaptured = capturing.has(stream)
+            if (elements > largest) {
+              if (isCaptured) throw new Error("captured what was never as large")
+              largest = elements
+              growths++
+            }
+            const growthsThen = growths
             const run = (): void => {
+              if (isCaptured && growths !== growthsThen) throw new Error("a graph reads what its session gave up")
               clockMs += options.runMs?.(nhwc) ?? 0
               const problem = session.run(values, null)
               if (problem !== undefined) throw new Error(problem)

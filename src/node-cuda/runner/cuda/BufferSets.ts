@@ -36,6 +36,8 @@ export interface RunnableGraph {
   readonly preemptMs: number | undefined
   /** Page-locked memory that it copies from. */
   readonly sources: ReadonlyArray<number>
+  /** `RunShapes.generation` when it was recorded. */
+  readonly generation: number
 }
 
 export const freeGraph = (driver: CudaDriver, { executable, sources }: RunnableGraph): void => {

@@ -7,6 +7,7 @@ import { makeSlotLayout } from "../../../core/SlotLayout.js"
 import type { LoadRequest } from "../Engine.js"
 import { BatchSizes } from "./BatchSizes.js"
 import type { BatchSize, BufferSet } from "./BufferSets.js"
+import { freeGraph } from "./BufferSets.js"
 import type { Handle, WaitCondition } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
@@ -47,7 +48,7 @@ export class CudaModel {
     this.dynamicOutputs = dynamicOutputs(layout)
     this.givesWayLaunching = givesWayLaunching
     const isDynamic = this.dynamicOutputs.length > 0
-    this.computing = new ModelStream(runtime, stream, isDynamic, givesWayLaunching ? giveWay : undefined)
+    this.computing = new ModelStream(runtime, stream, isDynamic, givesWayLaunching ? giveWay : undefined, !choice.isPerSize)
     this.recorder = new GraphRecorder(runtime, layout.signature, this.computing, isDynamic ? "the shape of an output depends on data" : undefined, giveWay)
     this.sizes = new BatchSizes(runtime, layout, !isDynamic, (items) => this.layoutsOf(items)[0]!, (size) => sessions.release(size))
   }
@@ -81,6 +82,7 @@ export class CudaModel {
 
   /** Whether something is to be done before the next batch on this set can run as it should. */
   isToBePrepared(set: BufferSet): boolean {
+    this.dropStale(set)
     return set.size.session === undefined || this.recorder.isDue(set)
   }
 
@@ -97,12 +99,21 @@ export class CudaModel {
 
   /** Starts the computation of a set; `onStarted` may be called at once. */
   compute(set: BufferSet, onStarted: (problem: string | undefined) => void): void {
+    this.dropStale(set)
     if (set.graph !== undefined || set.size.uses > 1) return this.computing.compute(set, onStarted)
     const { captures, onFatal } = this.runtime
     captures.firstRun(() => new Promise<string | undefined>((resolve) => this.computing.compute(set, resolve))).then(onStarted, (error: unknown) => {
       if (error instanceof CudaError && error.isFatal) onFatal(error)
       onStarted(textOf(error))
     })
+  }
+
+  /** A graph that was recorded before the session ran something larger is recorded anew. */
+  private dropStale(set: BufferSet): void {
+    const { graph } = set
+    if (graph === undefined || graph.generation === this.computing.shapes.generation) return
+    set.graph = undefined
+    freeGraph(this.runtime.driver, graph)
   }
 
   /** Makes batch sizes ready. Rejects with `LoadFailure`, or with `CudaError`. */

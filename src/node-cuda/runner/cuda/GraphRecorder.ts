@@ -48,7 +48,7 @@ export class GraphRecorder {
     if (this.problemOf(size) !== undefined) return
     const { driver, unsynchronized } = this.runtime
     const giveWay = size.whole === undefined ? undefined : this.giveWay
-    size.graphProblem = await recordGraph(driver, size.session!, unsynchronized, set, this.stream.handle, giveWay)
+    size.graphProblem = await recordGraph(driver, size.session!, unsynchronized, set, this.stream.handle, giveWay, this.stream.shapes.generation)
   }
 
   /** Records a set anew that has a graph: from now on it gives way. Where the driver cannot do that it keeps a graph that does not. */

@@ -5,6 +5,7 @@ import type { Handle, WaitCondition } from "./CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import { settled } from "./CudaRuntime.js"
 import { PreemptionPoints, stepMs } from "./PreemptionPoints.js"
+import { RunShapes } from "./RunShapes.js"
 
 /** Graphs whose launch takes longer are launched by another thread, which costs some 0.03 ms of this one and leaves it free. */
 const inlineLaunchMs = 0.05
@@ -16,13 +17,17 @@ const judgedLaunches = 12
 const trialRuns = 9
 
 export class ModelStream {
+  readonly shapes = new RunShapes()
+
   /** `isSynchronized`: ONNX Runtime waits for the end of a run, as it must where the shapes of outputs depend on data. */
   constructor(
     private readonly runtime: CudaRuntime,
     readonly handle: Handle,
     private readonly isSynchronized: boolean,
     /** What kernels that are launched one by one wait for now and then, where they give way. */
-    private readonly giveWay: WaitCondition | undefined
+    private readonly giveWay: WaitCondition | undefined,
+    /** Whether all sizes are one session's. */
+    private readonly isShared: boolean
   ) {}
 
   /** Whether its launches fill the driver's queue: kernels one by one, or a large graph. */
@@ -48,6 +53,7 @@ export class ModelStream {
     const { driver, now, onFatal, unsynchronized } = this.runtime
     const { graph, size } = set
     if (graph === undefined) {
+      if (this.isShared) this.shapes.note([size.items, ...size.bindings])
       size.session!.runAsync(set.values, this.isSynchronized ? null : unsynchronized, onStarted)
       return
     }

@@ -8,6 +8,7 @@ import { textOf } from "../../../core/internal/loadFailure.js"
 import { loadOrt } from "../OrtApi.js"
 import type { Ort } from "../OrtApi.js"
 import type { SegmentMemory } from "../OrtC.js"
+import type { SessionThread } from "../OrtCSession.js"
 import { CaptureGate } from "./CaptureGate.js"
 import { CompletionPoll } from "./CompletionPoll.js"
 import type { CudaDriver } from "./CudaDriver.js"
@@ -79,7 +80,8 @@ const loadedOf = ({ detail, preemptMs }: CudaModel, memoryBytes: number, note: s
   memoryBytes: Math.max(0, memoryBytes), detail: `${detail}${note}`, ...(preemptMs === undefined ? {} : { preemptMs })
 })
 
-export const makeRuntime = (driver: CudaDriver, ort: Ort, onFatal: (error: CudaError) => void): CudaRuntime => {
+/** `threadFor` gives the thread that creates a session and runs it first. */
+export const makeRuntime = (driver: CudaDriver, ort: Ort, threadFor: () => SessionThread, onFatal: (error: CudaError) => void): CudaRuntime => {
   const { check, functions: f, make } = ort
   const unsynchronized = make(f.CreateRunOptions)
   check(f.AddRunConfigEntry(unsynchronized, "disable_synchronize_execution_providers", "1") as bigint | null)
@@ -87,7 +89,7 @@ export const makeRuntime = (driver: CudaDriver, ort: Ort, onFatal: (error: CudaE
     driver,
     ort,
     memoryInfo: make(f.CreateMemoryInfo, "Cuda", 0, 0, 0),
-    openSession: (request, settings) => createCudaSession(ort, request.path, request.signature, settings),
+    openSession: (request, settings) => createCudaSession(ort, request.path, request.signature, settings, threadFor()),
     captures: new CaptureGate(),
     unsynchronized,
     now: () => performance.now(),
@@ -121,8 +123,9 @@ export const makeOrtCuda = (
   memory: SegmentMemory,
   settings: CudaEngineSettings,
   driver: CudaDriver,
+  threadFor: () => SessionThread,
   onFatal: (error: CudaError) => void
-): Engine => makeCudaEngine(memory, settings, makeRuntime(driver, loadOrt(), onFatal))
+): Engine => makeCudaEngine(memory, settings, makeRuntime(driver, loadOrt(), threadFor, onFatal))
 
 /** The engine on what is given. */
 export const makeCudaEngine = (memory: SegmentMemory, { claims, files, isolation }: CudaEngineSettings, given: CudaRuntime): Engine => {

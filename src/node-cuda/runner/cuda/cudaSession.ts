@@ -4,7 +4,7 @@ import type { ModelSignature } from "../../../core/Model.js"
 import { loadKoffi } from "../../internal/native.js"
 import { LoadFailure } from "../../../core/internal/loadFailure.js"
 import type { Ort } from "../OrtApi.js"
-import type { OrtCSession } from "../OrtCSession.js"
+import type { OrtCSession, SessionThread } from "../OrtCSession.js"
 import { cNames, createSession } from "../OrtCSession.js"
 import type { Handle } from "./CudaDriver.js"
 
@@ -82,10 +82,12 @@ export const createCudaSession = (
   ort: Ort,
   path: string,
   signature: ModelSignature,
-  settings: CudaSessionSettings
+  settings: CudaSessionSettings,
+  thread: SessionThread
 ): Promise<OrtCSession> =>
   createSession(ort, path, signature, {
     threads: 1,
+    thread,
     configure: (options) => {
       const { check, functions: f, make } = ort
       const entries = providerOptions(settings)

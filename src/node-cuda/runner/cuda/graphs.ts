@@ -9,7 +9,7 @@
 import type { DataType } from "../../../core/Tensor.js"
 import type { OrtCSession } from "../OrtCSession.js"
 import { textOf } from "../../../core/internal/loadFailure.js"
-import type { BufferSet } from "./BufferSets.js"
+import type { BufferSet, RunnableGraph } from "./BufferSets.js"
 import type { CudaDriver, Handle, WaitCondition } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
 import { PreemptionPoints, stepMs } from "./PreemptionPoints.js"
@@ -24,7 +24,8 @@ export const recordGraph = (
   runOptions: bigint,
   set: BufferSet,
   stream: Handle,
-  giveWay: WaitCondition | undefined
+  giveWay: WaitCondition | undefined,
+  generation: number
 ): Promise<string | undefined> =>
   new Promise((resolve, reject) => {
     const startMs = performance.now()
@@ -34,14 +35,21 @@ export const recordGraph = (
     session.runAsync(set.values, runOptions, (problem) => {
       points?.end()
       try {
-        resolve(finish(driver, set, stream, points, performance.now() - startMs, problem))
+        resolve(finish(driver, set, stream, points, { recordMs: performance.now() - startMs, generation }, problem))
       } catch (error) {
         reject(error as Error)
       }
     })
   })
 
-const finish = (driver: CudaDriver, set: BufferSet, stream: Handle, points: PreemptionPoints | undefined, recordMs: number, runProblem: string | undefined): string | undefined => {
+const finish = (
+  driver: CudaDriver,
+  set: BufferSet,
+  stream: Handle,
+  points: PreemptionPoints | undefined,
+  recorded: Pick<RunnableGraph, "generation" | "recordMs">,
+  runProblem: string | undefined
+): string | undefined => {
   let graph: Handle
   try {
     graph = driver.endCapture(stream)
@@ -55,7 +63,7 @@ const finish = (driver: CudaDriver, set: BufferSet, stream: Handle, points: Pree
     if (problem !== undefined) return problem
     sources = driver.keepHostSources(graph)
     const preemptMs = points === undefined ? undefined : set.size.whole!.runMs / (driver.waitsOf(graph) || 1)
-    set.graph = { executable: driver.instantiate(graph), recordMs, preemptMs, sources }
+    set.graph = { ...recorded, executable: driver.instantiate(graph), preemptMs, sources }
     return undefined
   } catch (error) {
     for (const source of sources) driver.freeHost(source)
