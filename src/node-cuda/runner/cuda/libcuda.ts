@@ -109,7 +109,8 @@ const callsOfThread = 4
 
 /**
  * Makes the context current on the threads of Node's pool, which make the calls that this one does not wait for: without it the driver finds no memory
- * by its address (`cuMemcpyBatchAsync` says that a value is invalid). Nobody says which thread takes a call, so there are more calls than threads.
+ * by its address (`cuMemcpyBatchAsync` says that a value is invalid). Nobody says which thread takes a call, so there are more calls than threads; one that is
+ * busy meanwhile may still take none.
  */
 const adoptPool = (setCurrent: NativeFunction, context: number): void => {
   const threads = Number(process.env["UV_THREADPOOL_SIZE"]) || usualPool
@@ -361,6 +362,7 @@ export const openLibcuda = (): CudaDriver => {
         return done(undefined)
       }
       copyBatch.async(list.device, list.host, list.bytes, list.count, attributes, firstOnly, 1, failedAt, stream, (error: unknown, code: number) => {
+        if (code !== success) adoptPool(f.cuCtxSetCurrent, context)
         done(error === null || error === undefined ? code === success ? undefined : errorOf("cuMemcpyBatchAsync", code) : new CudaError("cuMemcpyBatchAsync", 1, String(error)))
       })
     },
