@@ -9,8 +9,9 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { readModelFile } from "../../src/cli/internal/localModels.js"
 import type { GletHandle } from "../../src/core/Executor.js"
+import { Executor, runBatch } from "../../src/core/Executor.js"
 import type { Gpu } from "../../src/core/Gpu.js"
-import { unsafeModelName } from "../../src/core/Ids.js"
+import { unsafeGletId, unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
 import { Profiler } from "../../src/core/Profiler.js"
 import * as ProfilerLive from "../../src/core/ProfilerLive.js"
@@ -21,6 +22,8 @@ import { openLibcuda } from "../../src/node-cuda/runner/cuda/libcuda.js"
 import { executorContract } from "../contract/Executor.js"
 import { lenet, lenetModel } from "../contract/lenet.js"
 import { contractModels } from "../contract/models.js"
+import type { ContractModel } from "../contract/requests.js"
+import { prepare, verify } from "../contract/requests.js"
 import * as onnx from "../support/onnx.js"
 import { putIn } from "./support/putFile.js"
 
@@ -94,6 +97,33 @@ for (const isolation of ["mps", "green", "stream"] as const) {
       driver.freeHost(host.address)
     })
   }
+
+  // What is wrong with one size of one model is wrong with all its batches: one size in twenty was, of models that load side by side.
+  describe(`cuda, ${isolation}: answers`, () => {
+    it.scopedLive("are those of the model at every size, of models that loaded side by side", () =>
+      Effect.gen(function*() {
+        const { arena, open } = yield* Executor
+        const sizes = [1, 2, 4, 8, 16]
+        const copies = Array.from({ length: 6 }, (_, i): ContractModel => {
+          const file = path.join(folder, `lenet-${isolation}-${i}.onnx`)
+          fs.copyFileSync(lenetModel.path, file)
+          return { ...lenet, model: { ...lenetModel, name: unsafeModelName(`lenet-${i}`), path: file } }
+        })
+        for (let round = 0; round < 3; round++) {
+          const glet = yield* open({ id: unsafeGletId(`${gpu.id}/answers-${round}`), gpu, sharePct: gpu.sharesPct[gpu.sharesPct.length - 1]!, priority: 0 }).pipe(
+            Effect.tap((handle) => Effect.forEach(copies, ({ model }) => handle.load(model, sizes), { concurrency: "unbounded" }))
+          )
+          for (const contract of copies) {
+            for (const size of sizes) {
+              const requests = Array.from({ length: size }, (_, i) => prepare(arena, contract, 1, 10 * round + i))
+              const end = yield* runBatch(glet, { model: contract.model, entries: requests.map(({ entry }) => entry), items: size })
+              requests.forEach((request, i) => verify(request, end, i))
+              for (const { slot } of requests) slot.release()
+            }
+          }
+        }
+      }).pipe(Effect.provide(executor)))
+  })
 
   describe(`cuda, ${isolation}: profiler`, () => {
     const profiler = ProfilerLive.layer().pipe(Layer.provideMerge(executor))
