@@ -8,23 +8,22 @@
  * no capture is, there is one context, and it is complete.
  */
 import { availableParallelism } from "node:os"
-import { parentPort, Worker, workerData } from "node:worker_threads"
 import { textOf } from "../../../core/internal/loadFailure.js"
 import { loadOrt } from "../OrtApi.js"
 import type { SessionThread } from "../OrtCSession.js"
+import { answerAll, AskedThread, isThread } from "./AskedThread.js"
 
 /** Arguments of `CreateSession`, or of `Run`. */
 type SessionRequest =
   | { readonly type: "create"; readonly args: readonly [env: bigint, path: string, options: bigint] }
   | { readonly type: "run"; readonly args: ReadonlyArray<unknown> }
 
-/** Replies come in the order of the requests. */
 type SessionReply = { readonly ok: true; readonly made: bigint | undefined } | { readonly ok: false; readonly detail: string }
 
-const dataOfThread = "glet-session-thread"
+const name = "glet-session-thread"
 
 /** Whether this thread is one, where the file that all threads begin with asks. */
-export const isSessionThread = (): boolean => workerData === dataOfThread
+export const isSessionThread = (): boolean => isThread(name)
 
 /** The thread's side. */
 export const runSessionThread = (): void => {
@@ -34,63 +33,27 @@ export const runSessionThread = (): void => {
     check(f.Run(...request.args) as bigint | null)
     return undefined
   }
-  const answer = (request: SessionRequest): SessionReply => {
+  answerAll((request: SessionRequest): SessionReply => {
     try {
       return { ok: true, made: serve(request) }
     } catch (error) {
       return { ok: false, detail: textOf(error) }
     }
-  }
-  parentPort!.on("message", (request: SessionRequest) => parentPort!.postMessage(answer(request)))
+  })
 }
 
-interface Waiting {
-  readonly resolve: (made: bigint | undefined) => void
-  readonly reject: (error: Error) => void
+type Thread = AskedThread<SessionRequest, SessionReply>
+
+const ask = async (thread: Thread, request: SessionRequest): Promise<bigint | undefined> => {
+  const reply = await thread.ask(request)
+  if (!reply.ok) throw new Error(reply.detail)
+  return reply.made
 }
 
-class Thread implements SessionThread {
-  private readonly worker: Worker
-  private readonly waiting: Array<Waiting> = []
-  ended: Error | undefined
-
-  constructor(entry: URL) {
-    this.worker = new Worker(entry, { workerData: dataOfThread })
-    this.worker.on("message", (reply: SessionReply) => {
-      const { reject, resolve } = this.waiting.shift()!
-      if (reply.ok) resolve(reply.made)
-      else reject(new Error(reply.detail))
-    })
-    this.worker.on("error", (error) => this.end(error))
-    this.worker.on("exit", (code) => this.end(new Error(`it exited with ${code}`)))
-    this.worker.unref()
-  }
-
-  get outstanding(): number {
-    return this.waiting.length
-  }
-
-  create(...args: readonly [env: bigint, path: string, options: bigint]): Promise<bigint> {
-    return this.ask({ type: "create", args }) as Promise<bigint>
-  }
-
-  async run(args: ReadonlyArray<unknown>): Promise<void> {
-    await this.ask({ type: "run", args })
-  }
-
-  private ask(request: SessionRequest): Promise<bigint | undefined> {
-    return new Promise((resolve, reject) => {
-      if (this.ended !== undefined) return reject(this.ended)
-      this.waiting.push({ resolve, reject })
-      this.worker.postMessage(request)
-    })
-  }
-
-  private end(error: Error): void {
-    this.ended ??= new Error(`the thread that runs sessions first ended: ${error.message}`)
-    for (const { reject } of this.waiting.splice(0)) reject(this.ended)
-  }
-}
+const sessionThread = (thread: Thread): SessionThread => ({
+  create: async (...args) => (await ask(thread, { type: "create", args }))!,
+  run: async (args) => void await ask(thread, { type: "run", args })
+})
 
 /** cuDNN compiles for seconds where a session of convolutions runs first: as many side by side, no more than there are cores. */
 const mostThreads = Math.min(8, availableParallelism())
@@ -101,9 +64,9 @@ export const makeSessionThreads = (entry: URL): () => SessionThread => {
   return () => {
     threads = threads.filter(({ ended }) => ended === undefined)
     const [idlest] = [...threads].sort((a, b) => a.outstanding - b.outstanding)
-    if (idlest !== undefined && (idlest.outstanding === 0 || threads.length >= mostThreads)) return idlest
-    const made = new Thread(entry)
+    if (idlest !== undefined && (idlest.outstanding === 0 || threads.length >= mostThreads)) return sessionThread(idlest)
+    const made: Thread = new AskedThread(entry, name, "runs sessions first")
     threads = [...threads, made]
-    return made
+    return sessionThread(made)
   }
 }
