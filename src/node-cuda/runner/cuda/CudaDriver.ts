@@ -58,11 +58,9 @@ export interface WaitCondition {
   readonly least: number
 }
 
-export interface CudaDriver {
-  readonly device: CudaDevice
+export interface CudaMemory {
   /** Bytes of the device that no process has taken. */
   readonly freeBytes: () => number
-
   /** Page-locks memory of this process, so that copies from and to it are asynchronous. */
   readonly lockHost: (address: number, bytes: number) => void
   /** Where the GPU finds page-locked memory. */
@@ -74,12 +72,16 @@ export interface CudaDriver {
   /** Memory of the device, zeroed. */
   readonly allocate: (bytes: number) => DevicePointer
   readonly free: (pointer: DevicePointer) => void
+}
 
+export interface GreenContexts {
   /** The device split into groups of at least `least` SMs; what is left over is the last group. */
   readonly splitSms: (least: number, forClusters: boolean) => SmGroups
   readonly createGreen: (groups: SmGroups, indices: ReadonlyArray<number>) => GreenContext
   readonly destroyGreen: (context: GreenContext) => void
+}
 
+export interface CudaStreams {
   readonly createStream: (priority: number, green: GreenContext | undefined) => Handle
   readonly destroyStream: (stream: Handle) => void
   readonly createEvent: () => Handle
@@ -91,20 +93,32 @@ export interface CudaDriver {
   readonly waitUntil: (stream: Handle, condition: WaitCondition) => void
   /** Whether all before the event's last record has ended. Throws the error that anything on the device ended with. */
   readonly isDone: (event: Handle) => boolean
+}
 
+export interface CudaCopies {
   readonly copyIn: (to: DevicePointer, from: number, bytes: number, stream: Handle) => void
   readonly copyOut: (to: number, from: DevicePointer, bytes: number, stream: Handle) => void
   readonly copyAllIn: (list: CopyList, stream: Handle) => void
   /** The same on another thread: each piece takes the driver microseconds. The list must stay as it is until then; `done` may be called at once. */
   readonly copyAllInAsync: (list: CopyList, stream: Handle, done: (error: CudaError | undefined) => void) => void
   readonly copyAllOut: (list: CopyList, stream: Handle) => void
-  /** Makes it, and tries it. Throws where it does not work. */
-  readonly openMover: () => Mover
+}
 
+export interface CudaGraphs {
   /** From now on what is put on the stream, by whatever thread, is recorded instead of run. */
   readonly beginCapture: (stream: Handle) => void
   /** Ends it, also where it failed, and gives the graph; throws where there is none. */
   readonly endCapture: (stream: Handle) => Handle
+  readonly instantiate: (graph: Handle) => Handle
+  readonly launch: (executable: Handle, stream: Handle) => void
+  /** The same on another thread: a graph of a thousand kernels takes the driver a millisecond to launch. */
+  readonly launchAsync: (executable: Handle, stream: Handle, done: (error: CudaError | undefined) => void) => void
+  readonly destroyGraph: (graph: Handle) => void
+  readonly destroyExecutable: (executable: Handle) => void
+}
+
+/** What is known of a recorded graph, and changed in it, before it is made executable. */
+export interface CudaGraphNodes {
   /** Why the graph would not do the same when run again: it calls the host, or copies to its memory. */
   readonly graphProblem: (graph: Handle) => string | undefined
   /**
@@ -114,12 +128,12 @@ export interface CudaDriver {
   readonly keepHostSources: (graph: Handle) => ReadonlyArray<number>
   /** How many waits for a word it has. */
   readonly waitsOf: (graph: Handle) => number
-  readonly instantiate: (graph: Handle) => Handle
-  readonly launch: (executable: Handle, stream: Handle) => void
-  /** The same on another thread: a graph of a thousand kernels takes the driver a millisecond to launch. */
-  readonly launchAsync: (executable: Handle, stream: Handle, done: (error: CudaError | undefined) => void) => void
-  readonly destroyGraph: (graph: Handle) => void
-  readonly destroyExecutable: (executable: Handle) => void
+}
+
+export interface CudaDriver extends CudaMemory, GreenContexts, CudaStreams, CudaCopies, CudaGraphs, CudaGraphNodes {
+  readonly device: CudaDevice
+  /** Makes it, and tries it. Throws where it does not work. */
+  readonly openMover: () => Mover
 }
 
 /**
