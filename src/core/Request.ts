@@ -51,6 +51,8 @@ export interface RequestTimes {
 
 /** An answered request: the outputs stand in its slot. @since 0.1.0 @category requests */
 export interface InferResult {
+  /** Version of the model that answered: while a new one comes, requests that were read as its own may still be the old one's. */
+  readonly version: number
   readonly times: RequestTimes
   /** Items of the batch it was part of. */
   readonly batchItems: number

@@ -72,7 +72,7 @@ const startInfer = (context: InferContext, request: Request, target: Exclude<Ret
   // A client that goes away in the middle of its body: the signal says so.
   body.on("error", () => undefined)
   const connection = { add: (call: Call) => void calls.add(call), remove: (call: Call) => void calls.delete(call) }
-  new InferCall(context, connection, reply, compiledModel(entry), headers).readFrom(body as unknown as IncomingMessage)
+  new InferCall(context, connection, reply, compiledModel(entry), headers, target.version).readFrom(body as unknown as IncomingMessage)
   return reply.response
 }
 

@@ -30,7 +30,7 @@ describe.each(places)("changes of models, requests read $where", ({ makeFakes, s
     const { port } = yield* startServer(fakes)
     const clients = clientsOf(port)
     assert.deepStrictEqual(yield* Effect.promise(() => clients.statuses(infer, one)), all(200))
-    return { fakes, ...clients }
+    return { fakes, port, ...clients }
   })
 
   it.scopedLive("a load with another maximum batch counts from its answer on", () =>
@@ -53,6 +53,22 @@ describe.each(places)("changes of models, requests read $where", ({ makeFakes, s
         for (let version = 2; version < 2 + rounds; version++) {
           await change("load", { version })
           assert.deepStrictEqual(await statuses(`/v2/models/digits/versions/${version - 1}/infer`, one), all(404))
+          assert.deepStrictEqual(await statuses(`/v2/models/digits/versions/${version}/infer`, one), all(200))
+        }
+      })
+    }))
+
+  it.scopedLive("an answer names the version that gave it while another is coming, which nobody gets who asked for that one", () =>
+    Effect.gen(function*() {
+      const { change, fakes, port, statuses } = yield* setup
+      yield* Effect.promise(async () => {
+        for (const version of [2, 4_294_967_297, 20_261_128_000_000]) {
+          await change("load", { version })
+          fakes.answersAs = 1
+          assert.strictEqual((await call(port, { path: infer, body: one })).json.model_version, "1")
+          assert.deepStrictEqual(await statuses(`/v2/models/digits/versions/${version}/infer`, one), all(503))
+          fakes.answersAs = undefined
+          assert.strictEqual((await call(port, { path: infer, body: one })).json.model_version, String(version))
           assert.deepStrictEqual(await statuses(`/v2/models/digits/versions/${version}/infer`, one), all(200))
         }
       })

@@ -12,7 +12,7 @@ import type { Model } from "../../src/core/Model.js"
 import { emptyPlan } from "../../src/core/Plan.js"
 import type { InferRequest, RequestEnd } from "../../src/core/Request.js"
 import { type DropReason, ModelNotFound, RequestCanceled, RequestDropped, type RequestError } from "../../src/core/RequestError.js"
-import { makeSlotLayout, type SlotLayout } from "../../src/core/SlotLayout.js"
+import { makeSlotLayout } from "../../src/core/SlotLayout.js"
 import type { DataType, Dim } from "../../src/core/Tensor.js"
 import { makeHeapArena, type TensorArena } from "../../src/core/TensorArena.js"
 import { Scheduler, type SchedulerObserver } from "../../src/scheduler/Scheduler.js"
@@ -61,6 +61,8 @@ export interface Fakes {
   clientMemory: ClientMemory | undefined
   /** Why tensors in clients' memory could not be moved, while set. */
   directProblem: string | undefined
+  /** The version that answers, while set: as when the catalog's is still coming. */
+  answersAs: number | undefined
   readonly broken: Array<CatalogIndexEntry>
   drained: boolean
   /** Models are still loaded. */
@@ -70,7 +72,7 @@ export interface Fakes {
 }
 
 /** What a model that copies would answer; `times` in ms of the given arrival. */
-const answerOf = (request: InferRequest, layout: SlotLayout, directProblem: string | undefined): RequestEnd => {
+const answerOf = (request: InferRequest, { layout, model }: Pick<CatalogEntry, "layout" | "model">, { answersAs, directProblem }: Fakes): RequestEnd => {
   const placement = layout.placement(request.items, request.bindings)
   const { bytes } = request.slot
   const overflow: Array<Uint8Array | undefined> = []
@@ -90,6 +92,7 @@ const answerOf = (request: InferRequest, layout: SlotLayout, directProblem: stri
   return {
     ok: true,
     result: {
+      version: answersAs ?? model.version,
       times: { arrivedMs: at, queuedMs: at, batchClosedMs: at + 1, startedMs: at + 1, endedMs: at + 3 },
       batchItems: request.items,
       outputBindings,
@@ -108,6 +111,7 @@ export const makeFakes = (arenaBytes = 64 * 1024 * 1024, arena = makeHeapArena(a
   arena,
   clientMemory: undefined,
   directProblem: undefined,
+  answersAs: undefined,
   broken: [],
   starting: false,
   drained: false,
@@ -159,7 +163,7 @@ const schedulerOf = (fakes: Fakes, entries: ReadonlyMap<string, CatalogEntry>): 
       }
       onEnd(end)
     }
-    fakes.behaviour(request, (error) => finish(error === undefined ? answerOf(request, entry.layout, fakes.directProblem) : { ok: false, error }))
+    fakes.behaviour(request, (error) => finish(error === undefined ? answerOf(request, entry, fakes) : { ok: false, error }))
     return () => {
       if (!fakes.pending.delete(request)) return
       fakes.canceled++

@@ -16,6 +16,7 @@ export interface AnswerJson {
   readonly error: string
   readonly name: string
   readonly model_name: string
+  readonly model_version: string
   readonly extensions: ReadonlyArray<string>
   readonly max_batch_size: number
   readonly generation: number

@@ -34,4 +34,10 @@ export const putAt = (file: string, at: number, bytes: Uint8Array): void => {
   fs.closeSync(fd)
 }
 
-export const bytesAt = (file: string, at: number, byteLength: number): Buffer => fs.readFileSync(file).subarray(at, at + byteLength)
+export const bytesAt = (file: string, at: number, byteLength: number): Buffer => {
+  const bytes = Buffer.alloc(byteLength)
+  const fd = fs.openSync(file, "r")
+  const read = fs.readSync(fd, bytes, 0, byteLength, at)
+  fs.closeSync(fd)
+  return bytes.subarray(0, read)
+}

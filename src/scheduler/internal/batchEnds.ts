@@ -52,7 +52,7 @@ export class BatchEnds {
     lanes.forgetGlet(glet)
   }
 
-  private answer(nowMs: number, { items, startMs, tickets }: DispatchedBatch, end: BatchEnd & { readonly ok: true }): void {
+  private answer(nowMs: number, { items, model, startMs, tickets }: DispatchedBatch, end: BatchEnd & { readonly ok: true }): void {
     const { ends } = this.parts
     for (let i = 0; i < tickets.length; i++) {
       const ticket = tickets[i]!
@@ -66,6 +66,7 @@ export class BatchEnds {
       ends.finish(nowMs, ticket, {
         ok: true,
         result: {
+          version: model.version,
           times: ticket.times,
           batchItems: items,
           outputBindings: end.outputBindings?.[i] ?? noBindings,

@@ -2,14 +2,14 @@
  * How a request ended, as the agent tells its front:
  *
  * ```
- * answered  u32 0 | u32 symbols | u32 columns | symbols x i32 value of an output symbol | columns x u32 bytes of an output that comes as
+ * answered  u32 0 | f64 version | u32 symbols | u32 columns | symbols x i32 value of an output symbol | columns x u32 bytes of an output that comes as
  *           payload, 0xffffffff where it stands in the slot
  * dropped   u32 1 | u32 reason | f64 retryAfterMs
  * canceled  u32 2
  * failed    u32 3 | the error as JSON
  * broken    u32 4 | the error as JSON: an exception; its slot is never to be used again
  * ```
- * An answered request without symbols and payload, which most are, is the first word alone.
+ * An answered request without symbols and payload, which most are, ends after the version.
  */
 import type { RequestEnd } from "../../core/Request.js"
 import type { DropReason, RequestCanceled, RequestDropped, RequestError } from "../../core/RequestError.js"
@@ -27,23 +27,25 @@ const noBindings: ReadonlyArray<number> = []
 /** Writes an end. */
 export const writeEnd = (writer: FrameWriter, id: number, end: RequestEnd): void => {
   if (!end.ok) return writeError(writer, id, end.error)
-  const { directProblem, outputBindings, overflow } = end.result
+  const { directProblem, outputBindings, overflow, version } = end.result
   if (directProblem !== undefined) return writeError(writer, id, directFailure(directProblem))
   if (outputBindings.length === 0 && overflow === undefined) {
-    const at = writer.begin(FrontFrame.end, id, 4, 0)
+    const at = writer.begin(FrontFrame.end, id, 12, 0)
     writer.buffer.writeUInt32LE(End.answered, at)
+    writer.buffer.writeDoubleLE(version, at + 4)
     return
   }
   const columns = overflow ?? []
   // Holes of a sparse array are outputs in the slot too.
   const payloads = Array.from({ length: columns.length }, (_, i) => columns[i])
   const payloadBytes = payloads.reduce((sum, bytes) => sum + (bytes?.byteLength ?? 0), 0)
-  const at = writer.begin(FrontFrame.end, id, 12 + 4 * outputBindings.length + 4 * payloads.length, payloadBytes)
+  const at = writer.begin(FrontFrame.end, id, 20 + 4 * outputBindings.length + 4 * payloads.length, payloadBytes)
   const { buffer } = writer
   buffer.writeUInt32LE(End.answered, at)
-  buffer.writeUInt32LE(outputBindings.length, at + 4)
-  buffer.writeUInt32LE(payloads.length, at + 8)
-  let next = at + 12
+  buffer.writeDoubleLE(version, at + 4)
+  buffer.writeUInt32LE(outputBindings.length, at + 12)
+  buffer.writeUInt32LE(payloads.length, at + 16)
+  let next = at + 20
   for (const value of outputBindings) next = buffer.writeInt32LE(value, next)
   for (const bytes of payloads) next = buffer.writeUInt32LE(bytes?.byteLength ?? inSlot, next)
   for (const bytes of payloads) if (bytes !== undefined) writer.payload(bytes)
@@ -79,7 +81,9 @@ interface ReadEnd {
   readonly places: ReadonlyArray<Uint8Array>
 }
 
-const answered: ReadEnd = { end: { ok: true, result: { outputBindings: noBindings, overflow: undefined } }, places: [] }
+const answeredBy = (version: number): ReadEnd => ({ end: { ok: true, result: { version, outputBindings: noBindings, overflow: undefined } }, places: [] })
+/** What most requests end with, made once; versions above are rare. */
+const answered = Array.from({ length: 64 }, (_, version) => answeredBy(version))
 
 const failure = (text: string): RequestError => {
   const { _tag, ...fields } = JSON.parse(text) as { readonly _tag: RequestError["_tag"] } & Record<string, unknown>
@@ -102,19 +106,21 @@ export interface KnownErrors {
 export const readEnd = (known: KnownErrors, bytes: Buffer, start: number, end: number): ReadEnd => {
   const length = end - start
   const kind = length < 4 ? -1 : bytes.readUInt32LE(start)
-  if (kind === End.answered && length === 4) return answered
   if (kind === End.answered && length >= 12) {
-    const symbols = bytes.readUInt32LE(start + 4)
-    const columns = bytes.readUInt32LE(start + 8)
-    if (length !== 12 + 4 * (symbols + columns)) throw new MalformedFrame(`an end has ${length} bytes`)
-    const columnsAt = start + 12 + 4 * symbols
+    const version = bytes.readDoubleLE(start + 4)
+    if (length === 12) return answered[version] ?? answeredBy(version)
+    if (length < 20) throw new MalformedFrame(`an end has ${length} bytes`)
+    const symbols = bytes.readUInt32LE(start + 12)
+    const columns = bytes.readUInt32LE(start + 16)
+    if (length !== 20 + 4 * (symbols + columns)) throw new MalformedFrame(`an end has ${length} bytes`)
+    const columnsAt = start + 20 + 4 * symbols
     const overflow = Array.from({ length: columns }, (_, i) => {
       const size = bytes.readUInt32LE(columnsAt + 4 * i)
       return size === inSlot ? undefined : new Uint8Array(size)
     })
-    const outputBindings = Array.from({ length: symbols }, (_, i) => bytes.readInt32LE(start + 12 + 4 * i))
+    const outputBindings = Array.from({ length: symbols }, (_, i) => bytes.readInt32LE(start + 20 + 4 * i))
     return {
-      end: { ok: true, result: { outputBindings, overflow: columns === 0 ? undefined : overflow } },
+      end: { ok: true, result: { version, outputBindings, overflow: columns === 0 ? undefined : overflow } },
       places: overflow.filter((piece) => piece !== undefined && piece.length > 0) as Array<Uint8Array>
     }
   }

@@ -18,7 +18,7 @@ import type { RegionObject } from "../internal/sharedRegions.js"
 import type { ServerConfig } from "../ServerConfig.js"
 
 /** Changes with every change of the frames, of the messages or of what carries them. */
-export const protocolVersion = 4
+export const protocolVersion = 5
 
 export const FrontFrame = { control: controlKind, offer: 2, cancel: 3, refused: 4, counts: 5, end: 6 } as const
 

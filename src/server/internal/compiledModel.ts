@@ -12,13 +12,16 @@ export interface CompiledModel {
   /** Names as people read them in errors. */
   readonly inputNames: string
   readonly outputNames: string
-  /** JSON text of a response up to its outputs, without the opening brace and the id. */
+  /** `responseHeadOf` its own version, which most responses are of. */
   readonly responseHead: string
   /** JSON text of each output up to its shape's numbers. */
   readonly outputHeads: ReadonlyArray<string>
   /** What the JSON before binary data said last: clients send the same again and again. */
   readonly last: { json: Buffer; request: BoundRequest | undefined }
 }
+
+/** JSON text of a response up to its outputs, without the opening brace and the id. */
+export const responseHeadOf = (name: string, version: number): string => `"model_name":${JSON.stringify(name)},"model_version":"${version}"`
 
 const compile = (model: Model, layout: SlotLayout): CompiledModel => {
   const { inputs, outputs } = model.signature
@@ -30,7 +33,7 @@ const compile = (model: Model, layout: SlotLayout): CompiledModel => {
     outputIndex: new Map(outputs.map((spec, i) => [spec.name, i])),
     inputNames: names(inputs),
     outputNames: names(outputs),
-    responseHead: `"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}"`,
+    responseHead: responseHeadOf(model.name, model.version),
     outputHeads: outputs.map((spec) => `{"name":${JSON.stringify(spec.name)},"datatype":"${spec.datatype}","shape":[`),
     last: { json: Buffer.alloc(0), request: undefined }
   }

@@ -179,7 +179,7 @@ export class DirectConnection implements Reply {
         return rest.subarray(Math.min(rest.length, contentLength))
       }
     }
-    this.call = new InferCall(this.context, this.connection, this, compiledModel(entry), head.body)
+    this.call = new InferCall(this.context, this.connection, this, compiledModel(entry), head.body, head.target.version)
     this.call.start()
     return rest
   }

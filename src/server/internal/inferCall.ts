@@ -58,7 +58,9 @@ export class InferCall {
     private readonly connection: Pick<Connection, "add" | "remove">,
     private readonly reply: Reply,
     private readonly compiled: CompiledModel,
-    private readonly headers: BodyHeaders
+    private readonly headers: BodyHeaders,
+    /** What its path names, where it names one. */
+    private readonly version: number | undefined
   ) {
     const { contentLength, encoding, jsonBytes } = headers
     const plainLength = encoding === "identity" ? contentLength : undefined
@@ -281,8 +283,11 @@ export class InferCall {
       }
       return this.fail(error)
     }
-    const { directProblem } = end.result
+    const { directProblem, version } = end.result
     if (directProblem !== undefined) return this.fail(directFailure(directProblem))
+    if (this.version !== undefined && this.version !== version) {
+      return this.fail(new ModelUnavailable({ model: this.compiled.model.name, reason: "model-not-ready", detail: `version ${version} still serves in place of ${this.version}` }))
+    }
     const response = makeResponse(this.compiled, this.request!, this.slot!, end.result, this.direct)
     if (response instanceof ExecutionFailed || response instanceof InvalidRequest) return this.fail(response)
     if (response.shared.length === 0) this.respond(response)

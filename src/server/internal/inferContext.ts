@@ -13,7 +13,7 @@ import type { SharedRegions } from "./sharedRegions.js"
 
 /** What an answer is made of. */
 export type AnswerEnd =
-  | { readonly ok: true; readonly result: Pick<InferResult, "directProblem" | "outputBindings" | "overflow"> }
+  | { readonly ok: true; readonly result: Pick<InferResult, "directProblem" | "outputBindings" | "overflow" | "version"> }
   /** `keepsSlot`: nobody knows who still uses the slot; it is never to be used again. */
   | { readonly ok: false; readonly error: RequestError; readonly keepsSlot?: boolean }
 

@@ -5,7 +5,7 @@ import type { InferResult } from "../../core/Request.js"
 import { boundShape } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement } from "../../core/Tensor.js"
-import type { CompiledModel } from "./compiledModel.js"
+import { type CompiledModel, responseHeadOf } from "./compiledModel.js"
 import type { BoundRequest } from "./boundRequest.js"
 import type { SharedCopy } from "./sharedCopies.js"
 import { tensorText } from "./tensorText.js"
@@ -38,13 +38,13 @@ export const makeResponse = (
   compiled: CompiledModel,
   request: BoundRequest,
   slot: TensorSlot,
-  result: Pick<InferResult, "outputBindings" | "overflow">,
+  result: Pick<InferResult, "outputBindings" | "overflow" | "version">,
   /** Those that the glet has moved itself. */
   direct: ReadonlyArray<DirectTensor>
 ): InferResponse | ExecutionFailed | InvalidRequest => {
   const specs = compiled.model.signature.outputs
   let json = request.id === undefined ? "{" : `{"id":${JSON.stringify(request.id)},`
-  json += `${compiled.responseHead},"outputs":[`
+  json += `${result.version === compiled.model.version ? compiled.responseHead : responseHeadOf(compiled.model.name, result.version)},"outputs":[`
   let binary: Array<Uint8Array> | undefined
   let binaryBytes = 0
   let shared: Array<SharedCopy> | undefined

@@ -31,5 +31,5 @@ export const startInfer = (
   const headers = readHeaders(req.headers, context.config.maxBodyBytes)
   if (headers instanceof InvalidRequest || headers instanceof RequestRefused) return sendError(context, reply, headers)
   if (continues) res.writeContinue()
-  new InferCall(context, connection, reply, compiledModel(entry), headers).readFrom(req)
+  new InferCall(context, connection, reply, compiledModel(entry), headers, target.version).readFrom(req)
 }

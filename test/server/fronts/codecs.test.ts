@@ -91,6 +91,8 @@ describe("offers", () => {
 
 const end: fc.Arbitrary<RequestEnd> = fc.oneof(
   fc.record({
+    // Of up to 15 digits, as the repository takes them.
+    version: fc.integer({ min: 1, max: 999_999_999_999_999 }),
     outputBindings: fc.array(fc.integer({ min: 0, max: 0x7fffffff }), { maxLength: 3 }),
     overflow: fc.option(fc.array(fc.option(fc.uint8Array({ maxLength: 50 }), { nil: undefined }), { minLength: 1, maxLength: 3 }), { nil: undefined })
   }).map((result): RequestEnd => ({
@@ -111,7 +113,7 @@ describe("ends", () => {
   it("without an answer, since tensors in the client's memory could not be moved, are the client's mistake", () => {
     const times = { arrivedMs: 0, queuedMs: 0, batchClosedMs: 0, startedMs: 0, endedMs: 0 }
     const bytes = written((writer) => writeEnd(writer, 1, {
-      ok: true, result: { times, batchItems: 1, outputBindings: [], overflow: undefined, directProblem: "was shrunk" }
+      ok: true, result: { version: 1, times, batchItems: 1, outputBindings: [], overflow: undefined, directProblem: "was shrunk" }
     }))
     const { end } = readEnd(model, bytes, 16, bytes.length)
     assert(!end.ok && end.error._tag === "InvalidRequest")
@@ -132,6 +134,7 @@ describe("ends", () => {
       ends.forEach((sent, i) => {
         const told = seen[i]!
         if (sent.ok && told.ok) {
+          assert.strictEqual(told.result.version, sent.result.version)
           assert.deepStrictEqual(told.result.outputBindings, sent.result.outputBindings)
           assert.deepStrictEqual(told.result.overflow, sent.result.overflow)
         } else if (!sent.ok && !told.ok) {
