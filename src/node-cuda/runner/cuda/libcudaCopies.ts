@@ -1,6 +1,7 @@
 /** Copies between page-locked memory and the device by its copy engines, by libcuda: many pieces in one call where the driver can. */
 import type { NativeFunction } from "../../internal/native.js"
 import type { CopyList, CudaCopies } from "./CudaDriver.js"
+import { CudaError } from "./CudaDriver.js"
 import type { LibcudaCalls } from "./libcudaCalls.js"
 import { success } from "./libcudaCalls.js"
 
@@ -29,10 +30,8 @@ export const makeCopies = ({ asyncProblem, check, copyBatch, fail, functions }: 
     copyOut: (to, from, bytes, stream) => check("cuMemcpyDtoHAsync", functions.cuMemcpyDtoHAsync(to, from, bytes, stream) as number),
     copyAllIn,
     copyAllInAsync: (list, stream, done) => {
-      if (copyBatch === undefined || list.count < 2) {
-        copyAllIn(list, stream)
-        return done(undefined)
-      }
+      // What cannot go elsewhere is for the caller, who copies where this says that it failed.
+      if (copyBatch === undefined || list.count < 2) return done(new CudaError("cuMemcpyBatchAsync", 801, "CUDA_ERROR_NOT_SUPPORTED"))
       copyBatch.async(list.device, list.host, list.bytes, list.count, attributes, firstOnly, 1, failedAt, stream, (error: unknown, code: number) => {
         if (code !== success) adoptPool()
         done(asyncProblem("cuMemcpyBatchAsync", error, code))
