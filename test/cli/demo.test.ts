@@ -5,6 +5,7 @@ import * as ort from "onnxruntime-node"
 import { commandHere } from "../../src/cli/internal/commandHere.js"
 import { renderResult, summaryOf } from "../../src/cli/demo/demoReport.js"
 import { argmax, Digits, lenetInput, resizeBilinear } from "../../src/cli/demo/digits.js"
+import { lenetLogit, lenetProblem } from "../../src/cli/demo/lenetLogits.js"
 import { resourcePath } from "../../src/cli/internal/packageFiles.js"
 
 const digits = Schema.decodeUnknownSync(Schema.parseJson(Digits))(fs.readFileSync(resourcePath("demo", "digits-test.json"), "utf8"))
@@ -32,6 +33,17 @@ describe("digits", () => {
     const values = logits!.data as Float32Array
     assert.strictEqual(reference.length, 8)
     reference.forEach((row, i) => row.forEach((value, j) => assert.closeTo(values[i * 10 + j]!, value, 2e-4, `image ${i}, class ${j}`)))
+    const rows = digits.images.map((_, i) => values.subarray(10 * i, 10 * i + 10))
+    rows.forEach((row, i) => row.forEach((value, j) => assert.closeTo(lenetLogit(i, j), value, 2e-3, `digit ${i}, logit ${j}`)))
+    // What only looks right is not: another digit's answer, also of the same label, half an answer, one without the last layer's biases.
+    rows.forEach((row, i) => {
+      assert.isUndefined(lenetProblem(i, row))
+      const others = rows.filter((other, j) => j !== i && lenetProblem(i, other) === undefined)
+      assert.isEmpty(others, `of digit ${i}`)
+      assert.isDefined(lenetProblem(i, row.subarray(0, 9)))
+      assert.isDefined(lenetProblem(i, row.map((value) => 0.9 * value)))
+      assert.isDefined(lenetProblem(i, row.map((value, j) => (j === 9 ? NaN : value))))
+    })
     const right = digits.labels.filter((label, i) => argmax([...values.subarray(i * 10, i * 10 + 10)]) === label).length
     assert.isAtLeast(right / count, 0.99)
   })
@@ -43,7 +55,7 @@ describe("what to do next", () => {
       "npm run -s glet --", "npm run -s glet --", "npx glet", "glet"
     ])
     const latencyCritical = { count: 1, meanMs: 1, p50Ms: 1, p90Ms: 1, p95Ms: 1, p99Ms: 1, p999Ms: 1, maxMs: 1 }
-    const result = { kind: "result" as const, streams: [], right: 1, checked: 1, latencyCritical, sendLagP99Ms: 0 }
+    const result = { kind: "result" as const, streams: [], right: 1, checked: 1, wrongNumbers: 0, latencyCritical, sendLagP99Ms: 0 }
     assert.include(renderResult(result, summaryOf(result, 1, "orion"), false, "npx glet"), "\n  npx glet serve --models DIR")
   })
 })

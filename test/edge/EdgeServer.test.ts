@@ -12,6 +12,7 @@ import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { WebSocket } from "ws"
+import { lenetProblem } from "../../src/cli/demo/lenetLogits.js"
 import { renderStatus } from "../../src/cli/commands/status.js"
 import { layerServing } from "../../src/cli/compose.js"
 import { Executor } from "../../src/core/Executor.js"
@@ -78,7 +79,7 @@ const dial = (port: number, protocols: Array<string>, options: { readonly origin
 
 const opened = (socket: WebSocket) => Effect.async<void>((resume) => void socket.on("open", () => resume(Effect.void)))
 
-/** Asks for a digit; the answer's number, or the status where there is none. */
+/** Asks for a digit; the answer's number, or the status where there is none, or what is wrong with its numbers. */
 const ask = (port: number, digit: number): Promise<number | string> =>
   new Promise((resolve) => {
     const body = JSON.stringify({ inputs: [{ name: "input", datatype: "FP32", shape: [1, 1, 28, 28], data: Array.from(lenetDigits().images[digit]!) }] })
@@ -88,7 +89,7 @@ const ask = (port: number, digit: number): Promise<number | string> =>
       response.on("end", () => {
         if (response.statusCode !== 200) return resolve(`${response.statusCode} ${text.slice(0, 200)}`)
         const data = (JSON.parse(text) as { readonly outputs: ReadonlyArray<{ readonly data: ReadonlyArray<number> }> }).outputs[0]!.data
-        resolve(data.indexOf(Math.max(...data)))
+        resolve(lenetProblem(digit, data) ?? data.indexOf(Math.max(...data)))
       })
     })
     request.on("error", (error) => resolve(error.message))

@@ -115,5 +115,6 @@ export const handle = (args: ParsedArgs<typeof demo>): Effect.Effect<void, CliEr
     say(`\n${renderResult(result, summary, colour, commandHere(process.env))}`)
     if (args.json) out(JSON.stringify(summary))
     if (result.checked === 0) return yield* new CliError({ reason: "failed", problem: "no digit was answered" })
+    if (result.wrongNumbers > 0) return yield* new CliError({ reason: "failed", problem: `${result.wrongNumbers} answers of ${digitsModel} have wrong numbers`, hint: "glet doctor checks this machine" })
     if (summary.accuracy < 0.99) return yield* new CliError({ reason: "failed", problem: `only ${percent(summary.accuracy)} of the digits were read right` })
   }).pipe(Effect.scoped)

@@ -4,6 +4,7 @@ import { CliError } from "../CliError.js"
 import type { DemoLine, DemoStream } from "../demo/DemoTask.js"
 import { DemoTask } from "../demo/DemoTask.js"
 import { argmax, Digits, lenetInput } from "../demo/digits.js"
+import { lenetProblem } from "../demo/lenetLogits.js"
 import { readText } from "../internal/files.js"
 import { remoteBodies } from "../internal/remoteBodies.js"
 import { out } from "../internal/terminal.js"
@@ -24,11 +25,9 @@ const digitBodies = (digits: Digits): ReadonlyArray<InferBody> =>
     jsonBytes: undefined
   }))
 
-/** The digit an answer names; -1 where it names none. */
-const digitOf = (body: Buffer): number => {
+const logitsOf = (body: Buffer): ReadonlyArray<number> => {
   const answer = JSON.parse(body.toString("utf8")) as { readonly outputs?: ReadonlyArray<{ readonly data?: ReadonlyArray<number> }> }
-  const logits = answer.outputs?.[0]?.data
-  return logits === undefined || logits.length !== 10 ? -1 : argmax(logits)
+  return answer.outputs?.[0]?.data ?? []
 }
 
 /** `glet demo-client`: the demo's load, from a process of its own. */
@@ -46,13 +45,16 @@ export const handle = (): Effect.Effect<void, CliError> =>
         ? Effect.succeed(digitBodies(digits))
         : remoteBodies(target, stream.model, { batch: stream.batch, shapes: new Map(), format: "json", seed: task.seed })
 
-    // Images are sent in turn, again and again; the first answer to each counts.
+    // Images are sent in turn, again and again; the first answer to each counts. Numbers are looked at in all of them: a digit can be right by chance.
     const seen = new Set<number>()
     let right = 0
+    let wrongNumbers = 0
     const check = (index: number, body: Buffer): void => {
+      const logits = logitsOf(body)
+      if (lenetProblem(index, logits) !== undefined) wrongNumbers++
       if (seen.has(index)) return
       seen.add(index)
-      if (digitOf(body) === digits.labels[index]) right++
+      if (logits.length === 10 && argmax(logits) === digits.labels[index]) right++
     }
     const streams = yield* Effect.forEach(task.streams, (stream, i) =>
       bodiesOf(stream).pipe(Effect.map((bodies) => ({
@@ -93,6 +95,7 @@ export const handle = (): Effect.Effect<void, CliError> =>
       kind: "result",
       right,
       checked: seen.size,
+      wrongNumbers,
       latencyCritical: latencyCritical.summary(),
       sendLagP99Ms: result.sendLag.summary().p99Ms,
       streams: result.streams.map(({ stats }, i) => ({ model: task.streams[i]!.model, sloMs: task.streams[i]!.sloMs, ...stats.report() }))

@@ -68,6 +68,8 @@ export const DemoLine = Schema.Union(
     /** Labelled images that were answered, and right: each counts once. */
     right: Schema.Number,
     checked: Schema.Number,
+    /** Answers to images, each counted, whose numbers are not the model's. */
+    wrongNumbers: Schema.Number,
     /** All latency-critical streams together. */
     latencyCritical: Latency,
     sendLagP99Ms: Schema.Number

@@ -63,7 +63,7 @@ export const renderResult = (result: Result, summary: DemoSummary, colour: boole
   return [
     table(["model", "SLO ms", "requests", "SLO kept", "p50 ms", "p90 ms", "p99 ms", "dropped or failed"], rows, { align: "lrrrrrrl", colour }),
     "",
-    `${bold("Digits read right", colour)}: ${result.right} of ${result.checked} (${percent(summary.accuracy)})`,
+    `${bold("Digits read right", colour)}: ${result.right} of ${result.checked} (${percent(summary.accuracy)})${result.wrongNumbers === 0 ? "" : `; ${result.wrongNumbers} answers with wrong numbers`}`,
     `${bold("SLO kept", colour)}: ${percent(summary.sloKept)} of ${summary.requests} latency-critical requests, ${summary.dropped} dropped`,
     "",
     "Next:",

@@ -35,10 +35,12 @@ export interface Load {
 /** Longer than any deadline in these tests: what is not answered by then hangs. */
 export const hungAfterMs = 30_000
 
+const valuesOf = (width: number, mark: number): ReadonlyArray<number> => Array.from({ length: width }, (_, i) => (i === 0 ? mark : (mark + i) % 7))
+
 export const bodyOf = ({ timeoutMs, width }: Pick<Stream, "timeoutMs" | "width">, mark: number): string =>
   JSON.stringify({
     ...(timeoutMs === undefined ? {} : { parameters: { timeout: timeoutMs * 1000 } }),
-    inputs: [{ name: "x", datatype: "FP32", shape: [1, width], data: Array.from({ length: width }, (_, i) => (i === 0 ? mark : i % 7)) }]
+    inputs: [{ name: "x", datatype: "FP32", shape: [1, width], data: valuesOf(width, mark) }]
   })
 
 interface InferAnswer {
@@ -63,7 +65,7 @@ export const ask = (port: number, stream: Omit<Stream, "rateRps">, mark: number,
         const reason = headers["x-glet-drop-reason"] ?? headers["x-glet-unavailable-reason"] ?? ""
         const text = Buffer.concat(parts).toString()
         const first = statusCode === 200 ? (JSON.parse(text) as InferAnswer).outputs[0]!.data : []
-        const own = statusCode === 200 && (stream.echoes ? first[0] === mark && first.length === stream.width : first.length > 0)
+        const own = statusCode === 200 && (stream.echoes ? String(first) === String(valuesOf(stream.width, mark)) : first.length > 0)
         end(statusCode!, reason === "" && statusCode !== 200 ? text : String(reason), own, headers["retry-after"])
       })
     })

@@ -1,6 +1,8 @@
 /**
  * What onnxruntime answers on the CPU to each of LeNet's 500 digits: ten logits a digit, in steps of 1/512, as little-endian integers of 16 bits. A wrong
  * answer may have the right digit: without the biases of its last three layers LeNet still reads nearly all of them.
+ *
+ * @since 0.1.0
  */
 const base64 =
   "nvep+F/mafRKE98KtgKB928Axf9iA8PzFvPN9v/06fWo+Mj4YhdJCND7vfPF8YkA9u1j+y3+xPZ9G+j67+Kb9eD7EBcn6hv5odlLCo8DyQpo+ZPsZ/5FBRvp7glK2l/iA+9jH7YfT+G/8Tfxg/UoBF8CWec1+9z6" +
@@ -91,4 +93,17 @@ const base64 =
 const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))
 const view = new DataView(bytes.buffer)
 
+/** @since 0.1.0 @category demo */
 export const lenetLogit = (digit: number, index: number): number => view.getInt16(2 * (10 * digit + index), true) / 512
+
+/** Of the largest logit: GPUs multiply with fewer bits. */
+const tolerance = 0.02
+
+/** Why numbers are not the logits of a digit; undefined where they are. @since 0.1.0 @category demo */
+export const lenetProblem = (digit: number, logits: ArrayLike<number>): string | undefined => {
+  if (logits.length !== 10) return `${logits.length} logits, not 10`
+  const expected = Array.from({ length: 10 }, (_, i) => lenetLogit(digit, i))
+  const largest = Math.max(...expected.map(Math.abs))
+  const at = expected.findIndex((value, i) => !(Math.abs(logits[i]! - value) <= tolerance * largest))
+  return at < 0 ? undefined : `logit ${at} of digit ${digit} is ${logits[at]}, not ${expected[at]}`
+}
