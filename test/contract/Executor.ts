@@ -34,6 +34,8 @@ export interface ExecutorContractOptions<R> {
   readonly givesWay?: boolean
   /** The first should take well under 20 ms per batch: it is the one used for everything but right outputs. */
   readonly models: readonly [ContractModel, ...ReadonlyArray<ContractModel>]
+  /** Versions of one model whose answers differ; where nothing is computed, the first model's. */
+  readonly versions?: readonly [ContractModel, ContractModel]
   /** A model that cannot be loaded. */
   readonly badModel: Model
   /** Kills what is behind a glet, at once. */
@@ -52,6 +54,7 @@ export const executorContract = <R, E>(
 ): void => {
   const { badModel, gpu, kill, models } = options
   const first = models[0]
+  const versions = options.versions ?? [first, { ...first, model: { ...first.model, version: first.model.version + 1 } }]
   const sharePct = options.sharePct ?? gpu.sharesPct[0]
 
   const givesWay = options.givesWay === true
@@ -231,12 +234,18 @@ export const executorContract = <R, E>(
 
     it.scoped("holds two versions of a model apart", () =>
       Effect.gen(function*() {
-        const handle = yield* opened
-        const second: ContractModel = { ...first, model: { ...first.model, version: first.model.version + 1 } }
-        yield* handle.load(second.model, [1])
-        yield* handle.unload(first.model)
-        yield* runAndVerify(handle, second, [1], 4)
-        assertFails(yield* run(handle, batchOf(first, yield* requests(first, [1], 4))), "BatchFailed")
+        const handle = yield* open
+        const [one, two] = versions
+        for (const { model } of versions) yield* handle.load(model, [1])
+        const groups = yield* Effect.forEach([one, two, two, one, two, one], (version, i) => requests(version, [1, 1], 3 * i))
+        const ends = yield* startAll(handle, groups.map((group) => batchOf(group[0]!.contract, group))).all
+        groups.forEach((group, i) => group.forEach((request, j) => verify(request, ends[i]!, j)))
+        yield* handle.unload(one.model)
+        yield* runAndVerify(handle, two, [1], 4)
+        assertFails(yield* run(handle, batchOf(one, yield* requests(one, [1], 4))), "BatchFailed")
+        yield* handle.load(one.model, [1])
+        yield* runAndVerify(handle, one, [2], 5)
+        yield* runAndVerify(handle, two, [2], 5)
       }))
 
     it.scoped("ends what runs before a closed glet is gone", () =>

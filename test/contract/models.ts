@@ -4,7 +4,7 @@ import { unsafeModelName } from "../../src/core/Ids.js"
 import type { Model, ModelSignature } from "../../src/core/Model.js"
 import type { ContractModel } from "./requests.js"
 import {
-  add, concat, fixedBatchModel, gather, identityModel, int64Model, int64s, makeModel, nonZero, nonZeroModel, reduceMean, reshape, sequenceModel,
+  add, concat, elemType, fixedBatchModel, gather, identity, identityModel, int64Model, int64s, makeModel, nonZero, nonZeroModel, reduceMean, reshape, sequenceModel,
   twoInputModel, weights
 } from "../support/onnx.js"
 
@@ -174,6 +174,57 @@ const emptyPast = (put: PutFile): ContractModel => ({
     assert.deepStrictEqual([...floats(outputs[0]!)], [...floats(inputs[1]!)])
   }
 })
+
+/** `y = x + 100 * version`: versions 1 and 2 of one model, of files that differ in a weight. */
+export const contractVersions = (put: PutFile): readonly [ContractModel, ContractModel] => {
+  const version = (number: number): ContractModel => {
+    const bytes = makeModel({
+      inputs: [{ name: "x", shape: ["batch", 3] }], outputs: [{ name: "y", shape: ["batch", 3] }], nodes: [add(["x", "w"], "y")],
+      initializers: [{ name: "w", dims: [1], data: Float32Array.of(100 * number) }]
+    })
+    const signature: ModelSignature = {
+      inputs: [{ name: "x", datatype: "FP32", shape: ["batch", 3] }], outputs: [{ name: "y", datatype: "FP32", shape: ["batch", 3] }], batchSymbol: "batch"
+    }
+    return {
+      model: { ...modelFile(put, `versioned-${number}`, bytes, signature, 4), name: unsafeModelName("versioned"), version: number },
+      fill: ({ inputs, seed }) => floats(inputs[0]!).forEach((_, i, all) => all[i] = seed + i),
+      check: ({ inputs }, outputs) => assert.deepStrictEqual([...floats(outputs[0]!)], [...floats(inputs[0]!)].map((value) => value + 100 * number))
+    }
+  }
+  return [version(1), version(2)]
+}
+
+/** Types of elements that both of ONNX Runtime's bindings know, and how numbers stand in them. */
+const numberTypes = [
+  ["UINT8", elemType.uint8, Uint8Array, 251], ["INT8", elemType.int8, Int8Array, -5], ["UINT16", elemType.uint16, Uint16Array, 65_000], ["INT16", elemType.int16, Int16Array, -300],
+  ["UINT32", elemType.uint32, Uint32Array, 4_000_000_000], ["INT32", elemType.int32, Int32Array, -70_000], ["FP32", elemType.float, Float32Array, -1.5], ["FP64", elemType.double, Float64Array, 1 / 3]
+] as const
+
+/**
+ * An input of every type, in rows of 3, so that most do not begin at a multiple of 4 bytes within a batch. Of each the number is answered as a double, which tells
+ * types of one size apart, and the input itself.
+ */
+export const everyType = (put: PutFile): ContractModel => {
+  const shape = ["batch", 3]
+  const bytes = makeModel({
+    inputs: numberTypes.map(([name, type]) => ({ name, type, shape })),
+    outputs: numberTypes.flatMap(([name, type]) => [{ name: `${name}_number`, type: elemType.double, shape }, { name: `${name}_copy`, type, shape }]),
+    nodes: numberTypes.flatMap(([name]) => [{ op: "Cast", inputs: [name], outputs: [`${name}_number`], attributes: { to: { i: elemType.double } } }, identity(name, `${name}_copy`)])
+  })
+  const numbersOf = (index: number, bytes: Uint8Array) => new numberTypes[index]![2](bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / numberTypes[index]![2].BYTES_PER_ELEMENT)
+  return {
+    model: modelFile(put, "every-type", bytes, {
+      inputs: numberTypes.map(([name]) => ({ name, datatype: name, shape })),
+      outputs: numberTypes.flatMap(([name]) => [{ name: `${name}_number`, datatype: "FP64", shape } as const, { name: `${name}_copy`, datatype: name, shape }]),
+      batchSymbol: "batch"
+    }, 7),
+    fill: ({ inputs, seed }) => inputs.forEach((input, j) => numbersOf(j, input).forEach((_, i, all) => all[i] = numberTypes[j]![3] + (seed + i) % 5)),
+    check: ({ inputs }, outputs) => inputs.forEach((input, j) => {
+      assert.deepStrictEqual([...new Float64Array(outputs[2 * j]!.buffer, outputs[2 * j]!.byteOffset, outputs[2 * j]!.length / 8)], [...numbersOf(j, input)], numberTypes[j]![0])
+      assert.deepStrictEqual([...outputs[2 * j + 1]!], [...input], numberTypes[j]![0])
+    })
+  }
+}
 
 export const contractModels = (put: PutFile): ReadonlyArray<ContractModel> =>
   [twoInputs, int64s64, sequence, found, columns, fixedBatch, large, externalData, sameName, emptyPast].map((make) => make(put))

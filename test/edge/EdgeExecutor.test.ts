@@ -23,7 +23,7 @@ import { cpuGpu } from "../../src/node-cuda/CpuInventory.js"
 import * as MemoryExecutor from "../../src/scheduler/MemoryExecutor.js"
 import { executorContract } from "../contract/Executor.js"
 import { lenet, lenetModel } from "../contract/lenet.js"
-import { contractModels } from "../contract/models.js"
+import { contractModels, contractVersions } from "../contract/models.js"
 import { putIn } from "../node-cuda/support/putFile.js"
 import { socketPair } from "./support/pair.js"
 
@@ -63,6 +63,7 @@ const badModel: Model = { ...lenetModel, name: unsafeModelName("bad"), path: fil
 executorContract("edge node", joined, {
   gpu: edgeGpu,
   models: [lenet, ...contractModels(putIn(folder))],
+  versions: contractVersions(putIn(folder)),
   badModel,
   kill: (handle) =>
     Effect.gen(function*() {

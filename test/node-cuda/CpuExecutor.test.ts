@@ -16,7 +16,7 @@ import { cpuGpu } from "../../src/node-cuda/CpuInventory.js"
 import { executorContract } from "../contract/Executor.js"
 import { lenet, lenetDigits, lenetModel } from "../contract/lenet.js"
 import { prepare, verify } from "../contract/requests.js"
-import { contractModels, modelFile, wrongShape } from "../contract/models.js"
+import { contractModels, contractVersions, everyType, modelFile, wrongShape } from "../contract/models.js"
 import { putIn } from "./support/putFile.js"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-test-"))
@@ -36,8 +36,9 @@ const ways: ReadonlyArray<readonly [string, CpuExecutor.CpuExecutorOptions]> = [
   ["ort-c, socket", { engine: "ort-c", sharedMemory: "off" }],
   ["ort-js, socket", { engine: "ort-js", sharedMemory: "off" }]
 ]
-const models = [lenet, ...contractModels(putIn(folder))] as const
-for (const [name, options] of ways) executorContract(`cpu, ${name}`, CpuExecutor.layer(options), { gpu, models, badModel, kill })
+const models = [lenet, ...contractModels(putIn(folder)), everyType(putIn(folder))] as const
+const versions = contractVersions(putIn(folder))
+for (const [name, options] of ways) executorContract(`cpu, ${name}`, CpuExecutor.layer(options), { gpu, models, versions, badModel, kill })
 
 let glets = 0
 const openGlet = (sharePct = 50) =>

@@ -20,7 +20,7 @@ import { executorContract } from "../contract/Executor.js"
 import { lenet, lenetModel } from "../contract/lenet.js"
 import { prepare, verify } from "../contract/requests.js"
 import { fakeNvidia, h200, h200Probe } from "./support/fakeNvidia.js"
-import { contractModels } from "../contract/models.js"
+import { contractModels, contractVersions } from "../contract/models.js"
 import { putIn } from "./support/putFile.js"
 
 const host = await fakeNvidia()
@@ -46,11 +46,12 @@ const kill = (handle: GletHandle): Effect.Effect<void> =>
     process.kill(pid, "SIGKILL")
   })
 const models = [lenet, ...contractModels(putIn(folder))] as const
+const versions = contractVersions(putIn(folder))
 for (const gpu of Object.values(gpus)) {
   // Batches of all kinds run where the engine is that of the GPU; what isolation changes is which process they run in.
-  executorContract(`cuda, ${gpu.isolation}, faked`, CudaExecutor.layer(options).pipe(Layer.orDie), { gpu, models: gpu.isolation === "stream" ? models : [lenet], badModel, kill })
+  executorContract(`cuda, ${gpu.isolation}, faked`, CudaExecutor.layer(options).pipe(Layer.orDie), { gpu, versions, models: gpu.isolation === "stream" ? models : [lenet], badModel, kill })
 }
-executorContract("cuda, stream, faked, giving way", CudaExecutor.layer(options).pipe(Layer.orDie), { gpu: gpus.stream, models, badModel, kill, givesWay: true })
+executorContract("cuda, stream, faked, giving way", CudaExecutor.layer(options).pipe(Layer.orDie), { gpu: gpus.stream, models, versions, badModel, kill, givesWay: true })
 
 let glets = 0
 const spec = (gpu: Gpu, sharePct: number, priority = 0) => ({ id: unsafeGletId(`${gpu.id}/${glets++}`), gpu, sharePct, priority })

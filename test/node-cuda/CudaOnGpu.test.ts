@@ -21,7 +21,7 @@ import { makeCopyList, putU64 } from "../../src/node-cuda/runner/cuda/CudaDriver
 import { openLibcuda } from "../../src/node-cuda/runner/cuda/libcuda.js"
 import { executorContract } from "../contract/Executor.js"
 import { lenet, lenetModel } from "../contract/lenet.js"
-import { contractModels } from "../contract/models.js"
+import { contractModels, contractVersions } from "../contract/models.js"
 import type { ContractModel } from "../contract/requests.js"
 import { prepare, verify } from "../contract/requests.js"
 import * as onnx from "../support/onnx.js"
@@ -37,6 +37,7 @@ const kill = (handle: GletHandle): Effect.Effect<void> =>
     process.kill(pid, "SIGKILL")
   })
 const models = [lenet, ...contractModels(putIn(folder))] as const
+const versions = contractVersions(putIn(folder))
 
 /** The first GPU of this host as one of this isolation, or why there is none. */
 const gpuOf = (isolation: "mps" | "green" | "stream"): Promise<Either.Either<Gpu, string>> =>
@@ -71,8 +72,8 @@ for (const isolation of ["mps", "green", "stream"] as const) {
   }
   const gpu = found.right
   const executor = CudaExecutor.layer().pipe(Layer.orDie)
-  executorContract(`cuda, ${isolation}`, executor, { gpu, models, badModel, kill })
-  if (gpu.preemptMs !== undefined) executorContract(`cuda, ${isolation}, giving way`, executor, { gpu, models, badModel, kill, givesWay: true })
+  executorContract(`cuda, ${isolation}`, executor, { gpu, models, versions, badModel, kill })
+  if (gpu.preemptMs !== undefined) executorContract(`cuda, ${isolation}, giving way`, executor, { gpu, models, versions, badModel, kill, givesWay: true })
 
   if (isolation === "stream") {
     it("lets threads of Node's pool put copies on a stream", async () => {

@@ -75,6 +75,45 @@ describe.each(places)("clients, read $where", ({ makeFakes, startServer }) => {
       assert.strictEqual(fakes.seen.length, 0)
     }))
 
+  it.scopedLive.each(["", "TE: trailers\r\n"])("one that reads a large answer late has its own, whatever other requests have put into memory since (%j)", (more) =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const { port } = yield* startServer(fakes)
+      const request = (items: number, seed: number) => {
+        const pixels = Buffer.alloc(items * 602112, Uint8Array.from([seed, seed + 1, seed + 2]))
+        const json = JSON.stringify({
+          inputs: [{ name: "pixels", shape: [items, 3, 224, 224], datatype: "FP32", parameters: { binary_data_size: pixels.length } }],
+          parameters: { binary_data_output: true }
+        })
+        return { pixels, json, headers: { "Inference-Header-Content-Length": String(json.length) }, body: Buffer.concat([Buffer.from(json), pixels]) }
+      }
+      const late = request(8, 1)
+      yield* Effect.promise(async () => {
+        const lines = `POST /v2/models/image/infer HTTP/1.1\r\nHost: x\r\n${more}Inference-Header-Content-Length: ${late.json.length}\r\nContent-Length: ${late.body.length}\r\n\r\n`
+        const socket = connect(port, "127.0.0.1", () => {
+          socket.write(lines)
+          socket.write(late.body)
+        })
+        const parts: Array<Buffer> = []
+        socket.on("data", (part: Buffer) => parts.push(part)).pause()
+        await until(() => fakes.seen.length === 1 && fakes.pending.size === 0)
+        for (let round = 0; round < 3; round++) {
+          const others = [1, 2, 4].map((items) => request(items, 10 * round + items))
+          const answers = await Promise.all(others.map(({ body, headers }) => call(port, { path: "/v2/models/image/infer", headers, body })))
+          answers.forEach(({ body }, i) => assert.isTrue(body.subarray(-others[i]!.pixels.length).equals(others[i]!.pixels)))
+        }
+        socket.resume()
+        const isThere = () => {
+          const all = Buffer.concat(parts)
+          return all.length > late.pixels.length && all.length >= all.indexOf("\r\n\r\n") + 4 + Number(/content-length: (\d+)/i.exec(all.toString("latin1", 0, 600))![1])
+        }
+        await until(isThere)
+        socket.destroy()
+        assert.isTrue(Buffer.concat(parts).subarray(-late.pixels.length).equals(late.pixels))
+        await freed(fakes)
+      })
+    }))
+
   it.scopedLive("one that reads nothing of a large answer is cut, and its slot comes back", () =>
     Effect.gen(function*() {
       const fakes = makeFakes()

@@ -12,7 +12,7 @@ import * as DutyExecutor from "../../src/webgpu/DutyExecutor.js"
 import type { ContractModel } from "../contract/Executor.js"
 import { executorContract } from "../contract/Executor.js"
 import { lenet } from "../contract/lenet.js"
-import { contractModels } from "../contract/models.js"
+import { contractModels, contractVersions } from "../contract/models.js"
 import { putIn } from "../node-cuda/support/putFile.js"
 import { skipped } from "./support/report.js"
 import { useSoftwareVulkan } from "./support/vulkan.js"
@@ -42,7 +42,7 @@ if (found.problem !== undefined) {
   })
   const [first, ...others] = contractModels(putIn(folder)) as [ContractModel, ...Array<ContractModel>]
   executorContract(`native WebGPU on ${NativeWebGpu.preferredDevice(found)?.name ?? "an unnamed device"}`, DutyExecutor.layer(NativeWebGpu.layer()), {
-    gpu, sharePct: 50, models: [first, ...others, { ...lenet, model: { ...lenet.model, maxBatch: 3 } }],
+    gpu, sharePct: 50, versions: contractVersions(putIn(folder)), models: [first, ...others, { ...lenet, model: { ...lenet.model, maxBatch: 3 } }],
     badModel: { ...first.model, name: unsafeModelName("bad"), path: new URL(import.meta.url).pathname },
     kill
   })

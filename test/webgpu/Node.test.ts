@@ -15,7 +15,7 @@ import type { StartWorker, WorkerLink } from "../../src/webgpu/WorkerLink.js"
 import { executorContract } from "../contract/Executor.js"
 import { lenet } from "../contract/lenet.js"
 import type { ContractModel } from "../contract/Executor.js"
-import { contractModels } from "../contract/models.js"
+import { contractModels, contractVersions } from "../contract/models.js"
 import { putIn } from "../node-cuda/support/putFile.js"
 import { dawnPath } from "./support/deno.js"
 import { skipped } from "./support/report.js"
@@ -44,7 +44,7 @@ const suite = (name: string, capabilities: Parameters<typeof webGpu>[0], options
   const [first, ...others] = contractModels(putIn(builtFolder)).filter(({ model }) => model.name !== "external") as [ContractModel, ...Array<ContractModel>]
   const badModel: Model = { ...first.model, name: unsafeModelName("bad"), path: new URL(import.meta.url).pathname }
   executorContract(name, WebGpuExecutor.layer({ startWorker, readModel: NodeWorkers.readModelFile }), {
-    gpu: webGpu(capabilities), sharePct: 50, models: [first, ...others.slice(0, models - 2), { ...lenet, model: { ...lenet.model, maxBatch: 3 } }], badModel,
+    gpu: webGpu(capabilities), sharePct: 50, versions: contractVersions(putIn(builtFolder)), models: [first, ...others.slice(0, models - 2), { ...lenet, model: { ...lenet.model, maxBatch: 3 } }], badModel,
     kill: (_: GletHandle) => kill()
   })
 }

@@ -4,7 +4,7 @@ import { lenetAt, enlargeAll, lenetContract } from "../../contract/lenetContract
 import type { ContractModel } from "../../contract/Executor.js"
 import { executorContract } from "../../contract/Executor.js"
 import type { PutFile } from "../../contract/models.js"
-import { contractModels } from "../../contract/models.js"
+import { contractModels, contractVersions } from "../../contract/models.js"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Executor } from "../../../src/core/Executor.js"
@@ -86,6 +86,7 @@ export const runContract = async (
   executorContract(`webgpu, ${settings.provider}`, Layer.succeed(Executor, executor), {
     gpu: webGpu(capabilities),
     sharePct: 50,
+    versions: contractVersions(put),
     models: [first, ...others, lenetContract(lenetModel, () => all)],
     badModel: { ...lenetModel, name: unsafeModelName("bad"), path: settings.noModel },
     kill: () => killLast
