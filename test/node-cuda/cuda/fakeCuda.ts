@@ -2,9 +2,9 @@
  * A GPU made of this machine's memory, for the logic above the driver. Streams are queues that are worked off when someone asks for an event, in
  * an order drawn from a seed: whatever the engine forgets to wait for comes out as wrong data. Sessions run on the CPU, in their stream's turn.
  */
-import type { CudaDevice, CudaDriver, GreenContext, Handle } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
+import type { CudaDevice, CudaDriver, GreenContext, Handle } from "../../../src/node-cuda/runner/cuda/driver/CudaDriver.js"
 import { CaptureGate } from "../../../src/node-cuda/runner/cuda/CaptureGate.js"
-import { CudaError, getU64 } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
+import { CudaError, getU64 } from "../../../src/node-cuda/runner/cuda/driver/CudaDriver.js"
 import type { CudaRuntime } from "../../../src/node-cuda/runner/cuda/CudaRuntime.js"
 import { loadKoffi } from "../../../src/node-cuda/internal/native.js"
 import { makeRandom } from "../../../src/core/internal/random.js"

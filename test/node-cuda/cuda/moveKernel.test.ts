@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import { checkMover } from "../../../src/node-cuda/runner/cuda/checkMover.js"
-import type { CopyList, Mover } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
-import { getU64, makeCopyList, putU64 } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
-import { blocksOfPiece, mostPieces, moveKernel } from "../../../src/node-cuda/runner/cuda/moveKernel.js"
+import { checkMover } from "../../../src/node-cuda/runner/cuda/driver/checkMover.js"
+import type { CopyList, Mover } from "../../../src/node-cuda/runner/cuda/driver/CudaDriver.js"
+import { getU64, makeCopyList, putU64 } from "../../../src/node-cuda/runner/cuda/driver/CudaDriver.js"
+import { blocksOfPiece, mostPieces, moveKernel } from "../../../src/node-cuda/runner/cuda/driver/moveKernel.js"
 import { makeFakeCuda } from "./fakeCuda.js"
 import { runPtx } from "./ptx.js"
 

@@ -15,7 +15,7 @@ import { makeCudaEngine } from "../../../src/node-cuda/runner/cuda/OrtCuda.js"
 import { makeOrtC } from "../../../src/node-cuda/runner/OrtC.js"
 import type { Probed } from "../../../src/node-cuda/runner/probe.js"
 import { Runner } from "../../../src/node-cuda/runner/Runner.js"
-import { CudaError } from "../../../src/node-cuda/runner/cuda/CudaDriver.js"
+import { CudaError } from "../../../src/node-cuda/runner/cuda/driver/CudaDriver.js"
 import { makeFakeCuda } from "../cuda/fakeCuda.js"
 
 const folder = process.env["GLET_FAKE_NVIDIA"]!

@@ -10,7 +10,7 @@ import { BatchPieces } from "./BatchPieces.js"
 import type { BufferSet } from "./BufferSets.js"
 import { inputsOf } from "./BufferSets.js"
 import { isWhole } from "./copies.js"
-import type { Handle } from "./CudaDriver.js"
+import type { Handle } from "./driver/CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import type { HeldTime } from "./HeldTime.js"
 

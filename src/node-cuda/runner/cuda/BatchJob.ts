@@ -3,7 +3,7 @@ import type { RunBatch } from "../../../core/internal/batchAssembly.js"
 import { textOf } from "../../../core/internal/loadFailure.js"
 import type { RunEnd } from "../Engine.js"
 import type { BatchSize, BufferSet } from "./BufferSets.js"
-import { CudaError } from "./CudaDriver.js"
+import { CudaError } from "./driver/CudaDriver.js"
 import type { CudaModel } from "./CudaModel.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 

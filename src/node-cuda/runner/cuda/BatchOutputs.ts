@@ -8,7 +8,7 @@ import { BatchPieces } from "./BatchPieces.js"
 import type { BufferSet } from "./BufferSets.js"
 import { outputsOf } from "./BufferSets.js"
 import { isWhole } from "./copies.js"
-import type { Handle } from "./CudaDriver.js"
+import type { Handle } from "./driver/CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 
 export class BatchOutputs {

@@ -3,8 +3,8 @@ import type { BatchJob } from "./BatchJob.js"
 import type { BufferSet } from "./BufferSets.js"
 import type { Side } from "./copies.js"
 import { listCopies, mostPieces } from "./copies.js"
-import type { CopyList } from "./CudaDriver.js"
-import { makeCopyList } from "./CudaDriver.js"
+import type { CopyList } from "./driver/CudaDriver.js"
+import { makeCopyList } from "./driver/CudaDriver.js"
 
 export class BatchPieces {
   private list: CopyList

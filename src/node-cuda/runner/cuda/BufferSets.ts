@@ -9,7 +9,7 @@ import type { OrtCSession } from "../OrtCSession.js"
 import type { BoundValues } from "../ortValues.js"
 import { bindValues } from "../ortValues.js"
 import { rangeOf } from "./copies.js"
-import type { CudaDriver, DevicePointer, Handle } from "./CudaDriver.js"
+import type { CudaDriver, DevicePointer, Handle } from "./driver/CudaDriver.js"
 
 /** One set of buffers: a batch has it from its first copy to its last. */
 export interface BufferSet {

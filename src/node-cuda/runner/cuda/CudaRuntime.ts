@@ -3,7 +3,7 @@ import type { LoadRequest } from "../Engine.js"
 import type { Ort } from "../OrtApi.js"
 import type { OrtCSession } from "../OrtCSession.js"
 import type { CaptureGate } from "./CaptureGate.js"
-import type { CudaDriver, CudaError, DevicePointer, Handle, Mover } from "./CudaDriver.js"
+import type { CudaDriver, CudaError, DevicePointer, Handle, Mover } from "./driver/CudaDriver.js"
 import type { CudaSessionSettings } from "./cudaSession.js"
 
 /** A mover for slots. */

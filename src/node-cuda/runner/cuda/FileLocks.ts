@@ -1,6 +1,6 @@
 /** Clients' memory mapped and page-locked by the driver. Both hold the thread, for a tenth of a millisecond and more a MiB: not the one that serves. */
 import { mapFile, watchPages } from "../../internal/fileMapping.js"
-import type { CudaDriver } from "./CudaDriver.js"
+import type { CudaDriver } from "./driver/CudaDriver.js"
 
 /** What is locked of a file. */
 export interface LockedFile {

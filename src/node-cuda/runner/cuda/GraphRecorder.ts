@@ -7,7 +7,7 @@ import { freeGraph } from "./BufferSets.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import { settled } from "./CudaRuntime.js"
 import { differenceAllowed, differenceOf, recordGraph } from "./graphs.js"
-import type { WaitCondition } from "./CudaDriver.js"
+import type { WaitCondition } from "./driver/CudaDriver.js"
 import type { ModelStream } from "./ModelStream.js"
 
 /** Batches of a size that was not warmed before its kernels are recorded. */

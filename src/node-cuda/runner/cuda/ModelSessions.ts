@@ -8,7 +8,7 @@
 import type { LoadRequest } from "../Engine.js"
 import type { OrtCSession } from "../OrtCSession.js"
 import type { BatchSize } from "./BufferSets.js"
-import type { Handle } from "./CudaDriver.js"
+import type { Handle } from "./driver/CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 
 export class ModelSessions {

@@ -1,7 +1,7 @@
 /** The stream on which all kernels of one model run, one batch after the other: as a graph, or launched one by one. */
 import { LoadFailure } from "../../../core/internal/loadFailure.js"
 import type { BatchSize, BufferSet } from "./BufferSets.js"
-import type { Handle, WaitCondition } from "./CudaDriver.js"
+import type { Handle, WaitCondition } from "./driver/CudaDriver.js"
 import type { CudaRuntime } from "./CudaRuntime.js"
 import { settled } from "./CudaRuntime.js"
 import { PreemptionPoints, stepMs } from "./PreemptionPoints.js"

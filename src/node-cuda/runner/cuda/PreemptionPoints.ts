@@ -3,8 +3,8 @@
  * between two kernels; and a finished graph cannot be changed where it allocates, as those with matrix products do. So this thread adds to the stream
  * beside it, at even intervals.
  */
-import type { CudaDriver, Handle, WaitCondition } from "./CudaDriver.js"
-import { CudaError } from "./CudaDriver.js"
+import type { CudaDriver, Handle, WaitCondition } from "./driver/CudaDriver.js"
+import { CudaError } from "./driver/CudaDriver.js"
 
 /**
  * How long a batch is to compute before it gives way, in ms. Each point costs the GPU some microseconds even where nobody wants it: BERT in batches of 32

@@ -2,8 +2,8 @@
 import type { SlotLayout, SlotPlacement } from "../../../core/SlotLayout.js"
 import type { RunBatch } from "../../../core/internal/batchAssembly.js"
 import type { ClientFile } from "../../../core/internal/directParts.js"
-import type { CopyList, DevicePointer } from "./CudaDriver.js"
-import { getU64, putU64 } from "./CudaDriver.js"
+import type { CopyList, DevicePointer } from "./driver/CudaDriver.js"
+import { getU64, putU64 } from "./driver/CudaDriver.js"
 
 export type Side = "inputs" | "outputs"
 

@@ -6,7 +6,7 @@ import { LoadFailure } from "../../../core/internal/loadFailure.js"
 import type { Ort } from "../OrtApi.js"
 import type { OrtCSession, SessionThread } from "../OrtCSession.js"
 import { cNames, createSession } from "../OrtCSession.js"
-import type { Handle } from "./CudaDriver.js"
+import type { Handle } from "./driver/CudaDriver.js"
 
 export interface CudaSessionSettings {
   /** The stream that all its kernels run on. */

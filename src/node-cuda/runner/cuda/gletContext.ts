@@ -1,7 +1,7 @@
 /** Where a glet's kernels run: the SMs of its share, and the priority of its streams. */
 import { OpenFailure } from "../Engine.js"
-import type { CudaDriver, GreenContext, Handle, SmGroups, WaitCondition } from "./CudaDriver.js"
-import { CudaError } from "./CudaDriver.js"
+import type { CudaDriver, GreenContext, Handle, SmGroups, WaitCondition } from "./driver/CudaDriver.js"
+import { CudaError } from "./driver/CudaDriver.js"
 import type { SmAllocation } from "./smAllocation.js"
 import { changeUsers, chooseGroups, emptyAllocation, sharedUnits } from "./smAllocation.js"
 

@@ -10,8 +10,8 @@ import type { DataType } from "../../../core/Tensor.js"
 import type { OrtCSession } from "../OrtCSession.js"
 import { textOf } from "../../../core/internal/loadFailure.js"
 import type { BufferSet, RunnableGraph } from "./BufferSets.js"
-import type { CudaDriver, Handle, WaitCondition } from "./CudaDriver.js"
-import { CudaError } from "./CudaDriver.js"
+import type { CudaDriver, Handle, WaitCondition } from "./driver/CudaDriver.js"
+import { CudaError } from "./driver/CudaDriver.js"
 import { PreemptionPoints, stepMs } from "./PreemptionPoints.js"
 
 /**

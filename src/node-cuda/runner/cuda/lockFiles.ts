@@ -2,8 +2,8 @@
 import { textOf } from "../../../core/internal/loadFailure.js"
 import { watchPages } from "../../internal/fileMapping.js"
 import type { DeviceRegion, LockFile } from "../ClientRegions.js"
-import type { CudaError as CudaErrorType } from "./CudaDriver.js"
-import { CudaError } from "./CudaDriver.js"
+import type { CudaError as CudaErrorType } from "./driver/CudaDriver.js"
+import { CudaError } from "./driver/CudaDriver.js"
 import type { FileLocker } from "./lockThread.js"
 
 /** One client is not to keep the others waiting for long: they are locked one after the other. */

@@ -3,8 +3,8 @@
  * same primary context.
  */
 import { textOf } from "../../../core/internal/loadFailure.js"
-import type { CudaDriver } from "./CudaDriver.js"
-import { CudaError } from "./CudaDriver.js"
+import type { CudaDriver } from "./driver/CudaDriver.js"
+import { CudaError } from "./driver/CudaDriver.js"
 import type { LockedFile } from "./FileLocks.js"
 import { FileLocks } from "./FileLocks.js"
 import { answerAll, AskedThread, isThread } from "./AskedThread.js"

@@ -6,7 +6,7 @@ import type { ClaimsPlace } from "../../internal/claims.js"
 import { Claims, sumOffset } from "../../internal/claims.js"
 import { textOf } from "../../../core/internal/loadFailure.js"
 import type { SegmentMemory } from "../OrtC.js"
-import type { CudaDriver, WaitCondition } from "./CudaDriver.js"
+import type { CudaDriver, WaitCondition } from "./driver/CudaDriver.js"
 
 /** What a glet has of it. */
 export interface Manners {

@@ -1,5 +1,5 @@
 /** What a recorded graph is made of, by libcuda: whether it would do the same again, and what of the host's memory it reads. */
-import { loadKoffi } from "../../internal/native.js"
+import { loadKoffi } from "../../../internal/native.js"
 import type { CudaGraphNodes, CudaMemory } from "./CudaDriver.js"
 import type { LibcudaCalls } from "./libcudaCalls.js"
 import { success } from "./libcudaCalls.js"

@@ -1,6 +1,6 @@
 /** The functions of libcuda.so.1, through koffi, and what their results mean. */
-import type { NativeFunction } from "../../internal/native.js"
-import { loadKoffi } from "../../internal/native.js"
+import type { NativeFunction } from "../../../internal/native.js"
+import { loadKoffi } from "../../../internal/native.js"
 import { CudaError } from "./CudaDriver.js"
 import { batchSignature, preemptionSignatures, signatures } from "./libcudaSignatures.js"
 

@@ -1,5 +1,5 @@
 /** `Mover` by libcuda: launches the kernel that moves small pieces. */
-import { loadKoffi } from "../../internal/native.js"
+import { loadKoffi } from "../../../internal/native.js"
 import type { CopyList, Mover } from "./CudaDriver.js"
 import { getU64 } from "./CudaDriver.js"
 import type { LibcudaCalls } from "./libcudaCalls.js"

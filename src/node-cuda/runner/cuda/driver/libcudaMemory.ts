@@ -1,5 +1,5 @@
 /** Memory of the device, and page-locked memory of the host, by libcuda. */
-import { loadKoffi } from "../../internal/native.js"
+import { loadKoffi } from "../../../internal/native.js"
 import type { CudaMemory } from "./CudaDriver.js"
 import type { LibcudaCalls } from "./libcudaCalls.js"
 import { success } from "./libcudaCalls.js"

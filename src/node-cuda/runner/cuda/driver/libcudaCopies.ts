@@ -1,5 +1,5 @@
 /** Copies between page-locked memory and the device by its copy engines, by libcuda: many pieces in one call where the driver can. */
-import type { NativeFunction } from "../../internal/native.js"
+import type { NativeFunction } from "../../../internal/native.js"
 import type { CopyList, CudaCopies } from "./CudaDriver.js"
 import { CudaError } from "./CudaDriver.js"
 import type { LibcudaCalls } from "./libcudaCalls.js"
