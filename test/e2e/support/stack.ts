@@ -38,6 +38,8 @@ export interface StackOptions {
   readonly scheduler?: Partial<SchedulerOptions>
   readonly planner?: PlannerAlgorithm
   readonly config?: Partial<ServerConfig>
+  /** For each model that no profile tells of. */
+  readonly profileBudgetMs?: number
 }
 
 export interface Stack {
@@ -76,7 +78,7 @@ const serve = <More>(
     const services = yield* Layer.build(
       HttpServer.layer({ ...defaultConfig, port: 0, ...options.config }).pipe(
         Layer.provideMerge(ModelCatalogLive.layer({
-          directory: options.directory, overrides: new Map(Object.entries(options.models ?? {})), profileBudgetMs: 150
+          directory: options.directory, overrides: new Map(Object.entries(options.models ?? {})), profileBudgetMs: options.profileBudgetMs ?? 150
         })),
         Layer.provideMerge(Layer.provide(SchedulerLive.layer(options.scheduler ?? {}), PlanThreadWorker.layer())),
         Layer.provide(Layer.succeed(Planner, options.planner ?? defaultPlanner)),
