@@ -165,8 +165,8 @@ export const executorContract = <R, E>(
         yield* handle.load(first.model, [1])
         let areLoading = true
         const running = yield* Effect.fork(Effect.scoped(runAndVerify(handle, first, [1], 3)).pipe(Effect.repeat({ while: () => areLoading })))
-        const sizesOf = ({ maxBatch }: Model) => [1, 2, Math.ceil(maxBatch / 2), maxBatch].filter((size, i, all) => size <= maxBatch && all.indexOf(size) === i)
-        const others = [...models.slice(1), ...[2, 3].map((version): ContractModel => ({ ...first, model: { ...first.model, version } }))]
+        const sizesOf = ({ maxBatch }: Model) => [...new Set([1, maxBatch])]
+        const others: ReadonlyArray<ContractModel> = [...models.slice(1), { ...first, model: { ...first.model, version: 2 } }]
         yield* Effect.forEach(others, ({ model }) => handle.load(model, sizesOf(model)), { concurrency: "unbounded" })
         areLoading = false
         yield* Fiber.join(running)

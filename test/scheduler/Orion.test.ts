@@ -12,7 +12,7 @@ import { orion } from "../../src/scheduler/planners/Orion.js"
 import type { ModelSpec } from "./problems.js"
 import { bestEffortOf, cpuOf, demandOf, gpuOf, gpusOf, latencyOf, mb, problemOf, problems } from "./problems.js"
 
-const runs = { numRuns: 80 }
+const runs = { numRuns: 50 }
 const patience = 120_000
 
 const planOf = (problem: PlanProblem, current?: Plan): Plan => {

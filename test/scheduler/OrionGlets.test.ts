@@ -108,7 +108,7 @@ describe("loose glets", () => {
       const glet = looseOf(space, 0).make(0, models, rps, Math.floor(random() * sharesPct.length), Infinity)
       assert.strictEqual(glet?.share ?? -1, least)
       if (glet !== undefined) found++
-    }), { numRuns: 400 })
+    }), { numRuns: 200 })
     assert.isAbove(found, 50)
   })
 
@@ -132,7 +132,7 @@ describe("loose glets", () => {
       const next = loose.make(0, isNew ? [...models, model] : models, isNew ? [...rps, more] : rps, glet.share, Infinity)
       assert.isDefined(next)
       assert.isAtMost(next!.share, glet.share)
-    }), { numRuns: 400 })
+    }), { numRuns: 200 })
     assert.isAbove(joined, 30)
   })
 

@@ -40,7 +40,7 @@ describe("more load", () => {
         })
         assert.deepStrictEqual(used, [...used].sort((a, b) => a - b))
       }
-    ), { numRuns: 20 })
+    ), { numRuns: 12 })
   }, patience)
 
   it("reaches every length below the one that a whole climb reaches", () => {

