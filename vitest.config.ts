@@ -3,7 +3,8 @@ import { defineConfig } from "vitest/config"
 /** Suites without a process, a socket or a global of their own: one thread runs them one after the other, and loads what they import once. */
 const pure = [
   "core/**/*", "link/**/*", "scheduler/**/*", "simulator/**/*", "server/internal/*", "server/repository/*", "server/{ErrorMapping,ServerConfig}", "server/fronts/codecs",
-  "edge/EdgeProtocol", "dev/Live", "cli/rankCorrelation", "node-cuda/CpuInventory", "node-cuda/cuda/smAllocation", "node-cuda/internal/{isolationChoice,nvidiaSmi,pollChoice,smGroups}"
+  "server/fronts/leastBusy", "edge/EdgeProtocol", "dev/Live", "cli/{rankCorrelation,rooflinePicture,steadyPlay}", "cli/load/ScenarioLoad", "node-cuda/CpuInventory", "node-cuda/cuda/{RunShapes,smAllocation}",
+  "node-cuda/internal/{isolationChoice,nvidiaSmi,pollChoice,smGroups,visibleDevices}"
 ].map((files) => `test/${files}.test.ts`)
 
 export default defineConfig({

@@ -41,7 +41,7 @@ const models: ReadonlyArray<KnownModel> = [
 const changing = models.at(-1)!
 
 const transports: ReadonlyArray<Transport> = process.platform === "linux" ? ["json", "binary", "shared"] : ["json", "binary"]
-const clientCount = 12
+const clientCount = 8
 /** Of a request; batches have up to 16. */
 const mostItems = 4
 

@@ -38,7 +38,7 @@ describe("fewestBound", async () => {
         assert.isAtMost(bound.gpus, gpusUsed(plan))
         assert.isAtMost(bound.cost, gpusUsed(plan))
       }
-    }), { numRuns: 40 })
+    }), { numRuns: 25 })
   })
 
   it("holds for the cost where types have prices", () => {
@@ -56,7 +56,7 @@ describe("fewestBound", async () => {
         assert.isAtMost(bound.gpus, gpusUsed(plan))
         assert.isAtMost(bound.cost, costOf(plan, mixed) * (1 + 1e-9))
       }
-    }), { numRuns: 30 })
+    }), { numRuns: 20 })
   })
 
   it("counts GPUs by share, by memory and by places for models", () => {
@@ -111,7 +111,7 @@ describe("fewestBound with a solver", async () => {
       const bound = fewestBound(problem, { effort: "proof", solver })
       assert.isAtLeast(bound.gpus, fewestBound(problem, { effort: "thorough" }).gpus)
       for (const plan of plansOf(problem)) assert.isAtMost(bound.gpus, gpusUsed(plan))
-    }), { numRuns: 40 })
+    }), { numRuns: 25 })
   })
 
   it("sees that models of unlike SLOs hold each other up", () => {
@@ -155,7 +155,7 @@ describe("headroomBound", async () => {
     fc.assert(fc.property(problems({ maxModels: 5, maxGpus: 3 }), fc.double({ min: -2, max: 2, noNaN: true }), (problem, exponent) => {
       const factor = 10 ** exponent
       if (plansOf(scaled(problem, factor)).length > 0) assert.isAtLeast(headroomBound(problem).factor, factor)
-    }), { numRuns: 60 })
+    }), { numRuns: 40 })
   })
 
   it("is close where only throughput limits", () => {
