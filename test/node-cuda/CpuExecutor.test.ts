@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
-import type { BatchEnd, GletHandle } from "../../src/core/Executor.js"
+import type { BatchEnd } from "../../src/core/Executor.js"
 import { Executor, runBatch } from "../../src/core/Executor.js"
 import { unsafeGletId, unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
@@ -17,6 +17,7 @@ import { executorContract } from "../contract/Executor.js"
 import { lenet, lenetDigits, lenetModel } from "../contract/lenet.js"
 import { prepare, verify } from "../contract/requests.js"
 import { contractModels, contractVersions, everyType, modelFile, wrongShape } from "../contract/models.js"
+import { killGlet } from "./support/killGlet.js"
 import { putIn } from "./support/putFile.js"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-test-"))
@@ -24,11 +25,6 @@ afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
 
 const gpu = cpuGpu({ cores: 2 })
 const badModel: Model = { ...lenetModel, name: unsafeModelName("bad"), path: fileURLToPath(import.meta.url) }
-const kill = (handle: GletHandle): Effect.Effect<void> =>
-  Effect.map(handle.stats, ({ pid }) => {
-    assert(pid !== undefined)
-    process.kill(pid, "SIGKILL")
-  })
 
 const ways: ReadonlyArray<readonly [string, CpuExecutor.CpuExecutorOptions]> = [
   ["ort-c, shared memory", { engine: "ort-c" }],
@@ -41,7 +37,7 @@ const versions = contractVersions(putIn(folder))
 /** What the last way has of its own is how two others come together: it shows with what is large, and with what a request sizes. */
 const few = [lenet, ...models.filter(({ model }) => model.name === "large" || model.name === "sequence")] as const
 for (const [name, options] of ways) {
-  executorContract(`cpu, ${name}`, CpuExecutor.layer(options), { gpu, models: name === "ort-js, socket" ? few : models, versions, badModel, kill })
+  executorContract(`cpu, ${name}`, CpuExecutor.layer(options), { gpu, models: name === "ort-js, socket" ? few : models, versions, badModel, kill: killGlet })
 }
 
 let glets = 0

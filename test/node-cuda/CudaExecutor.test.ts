@@ -21,6 +21,7 @@ import { lenet, lenetModel } from "../contract/lenet.js"
 import { prepare, verify } from "../contract/requests.js"
 import { fakeNvidia, h200, h200Probe } from "./support/fakeNvidia.js"
 import { contractModels, contractVersions } from "../contract/models.js"
+import { killGlet } from "./support/killGlet.js"
 import { putIn } from "./support/putFile.js"
 
 const host = await fakeNvidia()
@@ -40,18 +41,13 @@ const gpus = {
 const options: CudaExecutor.CudaExecutorOptions = { runnerPath: host.runnerPath, libraryFolders: ["/opt/cuda-of-test/lib"] }
 
 const badModel: Model = { ...lenetModel, name: unsafeModelName("bad"), path: fileURLToPath(import.meta.url) }
-const kill = (handle: GletHandle): Effect.Effect<void> =>
-  Effect.map(handle.stats, ({ pid }) => {
-    assert(pid !== undefined)
-    process.kill(pid, "SIGKILL")
-  })
 const models = [lenet, ...contractModels(putIn(folder))] as const
 const versions = contractVersions(putIn(folder))
 for (const gpu of Object.values(gpus)) {
   // Batches of all kinds run where the engine is that of the GPU; what isolation changes is which process they run in.
-  executorContract(`cuda, ${gpu.isolation}, faked`, CudaExecutor.layer(options).pipe(Layer.orDie), { gpu, versions, models: gpu.isolation === "stream" ? models : [lenet], badModel, kill })
+  executorContract(`cuda, ${gpu.isolation}, faked`, CudaExecutor.layer(options).pipe(Layer.orDie), { gpu, versions, models: gpu.isolation === "stream" ? models : [lenet], badModel, kill: killGlet })
 }
-executorContract("cuda, stream, faked, giving way", CudaExecutor.layer(options).pipe(Layer.orDie), { gpu: gpus.stream, models, versions, badModel, kill, givesWay: true })
+executorContract("cuda, stream, faked, giving way", CudaExecutor.layer(options).pipe(Layer.orDie), { gpu: gpus.stream, models, versions, badModel, kill: killGlet, givesWay: true })
 
 let glets = 0
 const spec = (gpu: Gpu, sharePct: number, priority = 0) => ({ id: unsafeGletId(`${gpu.id}/${glets++}`), gpu, sharePct, priority })
@@ -205,7 +201,7 @@ describe("CudaExecutor", () => {
   it.scopedLive("leaves the others alone when one died by itself", () =>
     withExecutor(Effect.gen(function*() {
       const [one, other] = [yield* open(gpus.mps, 25), yield* open(gpus.mps, 50)]
-      yield* kill(one)
+      yield* killGlet(one)
       yield* one.exited
       yield* Effect.sleep(500)
       yield* serves(other)

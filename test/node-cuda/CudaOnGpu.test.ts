@@ -7,8 +7,6 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
-import { readModelFile } from "../../src/cli/internal/localModels.js"
-import type { GletHandle } from "../../src/core/Executor.js"
 import { Executor, runBatch } from "../../src/core/Executor.js"
 import type { Gpu } from "../../src/core/Gpu.js"
 import { unsafeGletId, unsafeModelName } from "../../src/core/Ids.js"
@@ -24,18 +22,15 @@ import { lenet, lenetModel } from "../contract/lenet.js"
 import { contractModels, contractVersions } from "../contract/models.js"
 import type { ContractModel } from "../contract/requests.js"
 import { prepare, verify } from "../contract/requests.js"
-import * as onnx from "../support/onnx.js"
+import type * as onnx from "../support/onnx.js"
+import { killGlet } from "./support/killGlet.js"
 import { putIn } from "./support/putFile.js"
+import { wildModelIn } from "./support/wildModel.js"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-test-"))
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
 
 const badModel: Model = { ...lenetModel, name: unsafeModelName("bad"), path: fileURLToPath(import.meta.url) }
-const kill = (handle: GletHandle): Effect.Effect<void> =>
-  Effect.map(handle.stats, ({ pid }) => {
-    assert(pid !== undefined)
-    process.kill(pid, "SIGKILL")
-  })
 const models = [lenet, ...contractModels(putIn(folder))] as const
 const versions = contractVersions(putIn(folder))
 
@@ -48,14 +43,7 @@ const gpuOf = (isolation: "mps" | "green" | "stream"): Promise<Either.Either<Gpu
     return first.gpu
   }).pipe(Effect.mapError((error) => typeof error === "string" ? error : error.message))))
 
-/** Of a file, as the repository reads it. */
-const modelOf = (name: string, definition: onnx.ModelDef): Effect.Effect<Model, unknown> =>
-  Effect.gen(function*() {
-    const file = path.join(folder, `${name}.onnx`)
-    fs.writeFileSync(file, onnx.makeModel(definition))
-    const { model } = yield* readModelFile(file, name)
-    return { ...model, name: unsafeModelName(name), maxBatch: Math.min(model.maxBatch, 4) }
-  })
+const modelOf = wildModelIn(folder)
 const softmaxOver = (axis: number): onnx.ModelDef => ({
   inputs: [{ name: "x", shape: ["batch", 4] }], outputs: [{ name: "y", shape: ["batch", 4] }],
   nodes: [{ op: "Softmax", inputs: ["x"], outputs: ["y"], attributes: { axis: { i: axis } } }]
@@ -72,8 +60,8 @@ for (const isolation of ["mps", "green", "stream"] as const) {
   }
   const gpu = found.right
   const executor = CudaExecutor.layer().pipe(Layer.orDie)
-  executorContract(`cuda, ${isolation}`, executor, { gpu, models, versions, badModel, kill })
-  if (gpu.preemptMs !== undefined) executorContract(`cuda, ${isolation}, giving way`, executor, { gpu, models, versions, badModel, kill, givesWay: true })
+  executorContract(`cuda, ${isolation}`, executor, { gpu, models, versions, badModel, kill: killGlet })
+  if (gpu.preemptMs !== undefined) executorContract(`cuda, ${isolation}, giving way`, executor, { gpu, models, versions, badModel, kill: killGlet, givesWay: true })
 
   if (isolation === "stream") {
     it("lets threads of Node's pool put copies on a stream", async () => {

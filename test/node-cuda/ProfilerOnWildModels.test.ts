@@ -6,27 +6,19 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { Executor } from "../../src/core/Executor.js"
-import { unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
 import { Profiler } from "../../src/core/Profiler.js"
 import * as ProfilerLive from "../../src/core/ProfilerLive.js"
 import * as CpuExecutor from "../../src/node-cuda/CpuExecutor.js"
 import { cpuGpu } from "../../src/node-cuda/CpuInventory.js"
-import { readModelFile } from "../../src/cli/internal/localModels.js"
 import * as onnx from "../support/onnx.js"
+import { wildModelIn } from "./support/wildModel.js"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "glet-wild-"))
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
 const gpu = cpuGpu({ cores: 1 })
 
-/** As the repository reads it. */
-const modelOf = (name: string, definition: onnx.ModelDef): Effect.Effect<Model, unknown> =>
-  Effect.gen(function*() {
-    const file = path.join(folder, `${name}.onnx`)
-    fs.writeFileSync(file, onnx.makeModel(definition))
-    const { model } = yield* readModelFile(file, name)
-    return { ...model, name: unsafeModelName(name), maxBatch: Math.min(model.maxBatch, 4) }
-  })
+const modelOf = wildModelIn(folder)
 const profileOf = (model: Model, mayJoin = false) => Effect.flatMap(Profiler, (profiler) => profiler.profile({ model, gpu, budgetMs: 20, mayJoin }))
 /** The largest batch it was measured for; fails where it cannot be measured. */
 const mostOf = (name: string, definition: onnx.ModelDef) =>

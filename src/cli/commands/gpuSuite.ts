@@ -131,7 +131,7 @@ const playOf = ({ loadFactor, loads, missed, sendLagP99Ms }: Played, after: Read
   return {
     factor: loadFactor, missed, sendLagP99Ms,
     worst: worst?.name,
-    ...(missed === 0 || worst?.missedBySecond === undefined ? {} : { missedBySecond: worst.missedBySecond }),
+    ...(worst?.missedBySecond === undefined ? {} : { missedBySecond: worst.missedBySecond }),
     ...(latest === undefined ? {} : { host: { wakeupLagP99Ms: latest.wakeupLagMs.p99Ms, ...latest.pressure } }),
     glets: after.flatMap(({ glets }) => glets).map(({ assignments, sharePct }) => ({ sharePct, batches: Object.fromEntries(assignments.map(({ batch, model }) => [model as string, batch])) }))
   }

@@ -100,7 +100,7 @@ class Tally {
 
   add(stream: number, scheduledMs: number, outcome: Outcome): void {
     this.stats[stream]!.add(outcome, scheduledMs)
-    this.windowOf(stream, scheduledMs).add(outcome, scheduledMs)
+    this.windowOf(stream, scheduledMs).add(outcome)
   }
 
   private windowOf(stream: number, scheduledMs: number): StreamStats {

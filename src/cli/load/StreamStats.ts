@@ -22,7 +22,7 @@ export interface StatsReport {
   readonly dropped: Readonly<Record<string, number>>
   readonly failed: Readonly<Record<string, number>>
   readonly latencyMs: LatencySummary
-  /** Requests not answered within the SLO, by the second of the run that they were due in, up to the last that missed; absent without an SLO. */
+  /** Requests not answered within the SLO, by the second of the run that they were due in, up to the last that missed; absent where none did, and of windows. */
   readonly missedBySecond?: ReadonlyArray<number>
 }
 
@@ -63,8 +63,8 @@ export class StreamStats implements StreamCounts {
 
   constructor(readonly sloMs: number | undefined) {}
 
-  /** `dueMs`: when it was to be sent, from the start of the run. */
-  add(outcome: Outcome, dueMs: number): void {
+  /** `dueMs`: when it was to be sent, from the start of the run; without it the second of a miss is not noted. */
+  add(outcome: Outcome, dueMs?: number): void {
     switch (outcome.kind) {
       case "answered":
         this.latency.add(outcome.latencyMs)
@@ -79,7 +79,7 @@ export class StreamStats implements StreamCounts {
       case "failed":
         count(this.failed, outcome.reason)
     }
-    if (this.sloMs !== undefined) this.miss(Math.floor(dueMs / 1000), 1)
+    if (this.sloMs !== undefined && dueMs !== undefined) this.miss(Math.floor(dueMs / 1000), 1)
   }
 
   private miss(second: number, n: number): void {
@@ -111,7 +111,7 @@ export class StreamStats implements StreamCounts {
       dropped: Object.fromEntries(this.dropped),
       failed: Object.fromEntries(this.failed),
       latencyMs: this.latency.summary(),
-      ...(this.sloMs === undefined ? {} : { missedBySecond: this.missedBySecond })
+      ...(this.missedBySecond.length === 0 ? {} : { missedBySecond: this.missedBySecond })
     }
   }
 }

@@ -77,6 +77,8 @@ describe("LoadGenerator", () => {
       assert.strictEqual(report.answered, 120)
       // Requests due in the first 300 ms waited more than 300 ms: about 30 of 120 missed their SLO.
       assert.isAtMost(report.withinSlo, 95)
+      assert.strictEqual(report.missedBySecond?.reduce((sum, n) => sum + n, 0), 120 - report.withinSlo)
+      assert.isTrue(result.streams[0]!.windows.every((window) => window.report().missedBySecond === undefined))
       assert.isAtLeast(report.latencyMs.maxMs, 550)
       assert.isAtLeast(report.latencyMs.p90Ms, 300)
       assert.isAtLeast(result.waited, 20)
