@@ -103,9 +103,10 @@ export class Scheduler extends Context.Tag("glet/scheduler/Scheduler")<Scheduler
   readonly submit: (request: InferRequest) => Effect.Effect<InferResult, RequestError>
   /**
    * Makes a model known, with what was measured of it per GPU type, and replans. Completes when the plan that follows is deployed. Registering a
-   * name again replaces it without failing its requests.
+   * name again replaces it without failing its requests: what was there serves until the new one does. `onTaken` is called, once, in the step from
+   * which on requests of the name go to this model; never where it is not taken.
    */
-  readonly register: (model: Model, profiles: ReadonlyMap<string, ModelProfile>) => Effect.Effect<ModelReadiness>
+  readonly register: (model: Model, profiles: ReadonlyMap<string, ModelProfile>, onTaken?: () => void) => Effect.Effect<ModelReadiness>
   /**
    * Changes objective, class or expected rate of a model while it is served: it stays loaded, its requests stay. Completes when the plan that
    * follows is deployed; false where no such model is registered.

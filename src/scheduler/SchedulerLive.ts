@@ -239,10 +239,10 @@ export const make = (
             cancel()
           })
         }),
-      register: (model, profiles) =>
+      register: (model, profiles, onTaken) =>
         Effect.suspend(() => {
           if (!deployment.registrations.registry.has(model.name)) load = LoadWatch.expectLoad(load, model)
-          deployment.registrations.register(model, profiles)
+          deployment.registrations.register(model, profiles, onTaken)
           return requestPlanAndWait(`model ${model.name} registered`)
         }).pipe(Effect.map(() => deployment.readiness(model.name) ?? { state: "failed", reason: "it was unregistered meanwhile" })),
       amend: (name, change) =>

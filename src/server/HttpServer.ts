@@ -22,6 +22,7 @@ import type * as Fronts from "./fronts/Fronts.js"
 import { type Entrance, openFronted, openPlain } from "./internal/entrance.js"
 import type { InferContext } from "./internal/inferContext.js"
 import { Listener } from "./internal/listener.js"
+import { makeRequestTaker } from "./internal/requestTaker.js"
 import { sendOnNode } from "./internal/sendOnNode.js"
 import { SharedRegions } from "./internal/sharedRegions.js"
 import * as Metrics from "./Metrics.js"
@@ -112,7 +113,7 @@ export const make = (
       catalog,
       arena,
       metrics,
-      scheduler,
+      scheduler: makeRequestTaker(scheduler, catalog),
       buffers: new BufferBudget(config.maxBufferedBytes),
       arrival: new ArrivalClock(loopView(scheduler.nowMs)),
       regions,

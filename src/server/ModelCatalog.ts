@@ -57,9 +57,9 @@ export class CatalogLoadFailed extends Schema.TaggedError<CatalogLoadFailed>()("
  * @category services
  */
 export class ModelCatalog extends Context.Tag("glet/server/ModelCatalog")<ModelCatalog, {
-  /** Every model found, broken ones too, by name. */
+  /** Every model found, broken ones too, by name; where another version of one is being loaded, both. */
   readonly index: () => ReadonlyArray<CatalogIndexEntry>
-  /** A model by name and version (the served one where absent). Hot path: a Map look-up. */
+  /** A model by name and version (the served one where absent); none that is still to take another's place. Hot path: a Map look-up. */
   readonly find: (name: string, version?: number) => CatalogEntry | undefined
   /**
    * Reads the model's files again and (re)loads it; `config` replaces its configuration (Triton's JSON). Completes when it is READY. What was

@@ -155,7 +155,7 @@ export const make = (
       )
     }
     return {
-      index: () => [...shelves.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((shelf) => shelf.line),
+      index: () => [...shelves.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).flatMap((shelf) => shelf.lines),
       find: (name, version) => {
         const entry = shelves.get(name)?.entry
         return version === undefined || entry?.model.version === version ? entry : undefined

@@ -26,6 +26,7 @@ import type { InferContext } from "./internal/inferContext.js"
 import { readHeaders } from "./internal/inferHeaders.js"
 import { isServed, notServed } from "./internal/served.js"
 import { inferTarget } from "./internal/inferTarget.js"
+import { makeRequestTaker } from "./internal/requestTaker.js"
 import { sendError } from "./internal/send.js"
 import { WebReply } from "./internal/webReply.js"
 import { Metrics } from "./Metrics.js"
@@ -90,12 +91,13 @@ export const make = (
     const runtime = yield* Effect.runtime<Scheduler | ModelCatalog | Executor | GpuInventory | Metrics>()
     const runFork = Runtime.runFork(runtime)
     const stopped = yield* Deferred.make<void>()
+    const catalog = yield* ModelCatalog
     const context: InferContext = {
       config,
-      catalog: yield* ModelCatalog,
+      catalog,
       arena: (yield* Executor).arena,
       metrics,
-      scheduler,
+      scheduler: makeRequestTaker(scheduler, catalog),
       buffers: new BufferBudget(config.maxBufferedBytes),
       arrival: new ArrivalClock(unknownLoop(scheduler.nowMs)),
       regions: undefined,

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import type { Model } from "../../src/core/Model.js"
 import { modelKey } from "../../src/core/Model.js"
 import { gletsOf } from "../../src/core/Plan.js"
@@ -152,6 +153,43 @@ describe("Scheduler, whose models come, change and go", () => {
       yield* Effect.fork(scheduler.replan())
       yield* pass(500)
       assert.notDeepEqual(yield* predicted, before)
+    })))
+
+  it.live("tells of the step from which on requests go to a new version, and of none where it is not taken", () =>
+    withScheduler({ executor: { loadMs: 30, failLoad: ({ version }) => (version === 3 ? "invalid-model" : undefined) } }, Effect.gen(function*() {
+      const scheduler = yield* Scheduler
+      /** By request, what was taken when it was offered. */
+      const takenThen = new Map<string, number>()
+      const wrong: Array<string> = []
+      let taken = 0
+      let answers = 0
+      const ask = (model: Model) => {
+        const id = String(takenThen.size)
+        takenThen.set(id, taken)
+        scheduler.offer({ ...request(model), id }, (end) => {
+          if (!end.ok) return void wrong.push(`${id}: ${outcome(end)}`)
+          answers++
+          if (end.result.version !== takenThen.get(id)) wrong.push(`${id}: version ${end.result.version} answered, ${takenThen.get(id)} was taken`)
+        })
+      }
+      for (const version of [1, 2, 3, 4]) {
+        const model = critical("a", { version, sloMs: 200 })
+        const registering = yield* Effect.fork(scheduler.register(model, profileOf(model), () => {
+          assert.isBelow(taken, version, "once")
+          taken = version
+        }))
+        for (let ms = 0; ms < 300; ms++) {
+          if (scheduler.readiness(model.name)?.state === "ready") ask(model)
+          yield* pass(1)
+        }
+        const readiness = yield* Fiber.join(registering)
+        assert.strictEqual(readiness.state, "ready")
+        assert.strictEqual(taken, version === 3 ? 2 : version)
+        assert.deepStrictEqual((yield* scheduler.status).models.map((one) => one.version), [taken])
+      }
+      yield* pass(500)
+      assert.deepStrictEqual(wrong, [])
+      assert.strictEqual(answers, takenThen.size)
     })))
 
   it.live("runs nothing on a file that was not registered for it, and serves all in the end, whatever dies and whichever plan fails", () =>

@@ -1,6 +1,7 @@
 /** What a client was told of a model is so wherever it asks next: changes of models, and the first requests after them. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { type IncomingMessage, request } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import { call } from "../support/http.js"
 import { digits, places } from "../support/server.js"
@@ -58,19 +59,52 @@ describe.each(places)("changes of models, requests read $where", ({ makeFakes, s
       })
     }))
 
-  it.scopedLive("an answer names the version that gave it while another is coming, which nobody gets who asked for that one", () =>
+  it.scopedLive("an answer names the version that gave it, also where that took another's place meanwhile; who asked for the other does not get it", () =>
     Effect.gen(function*() {
-      const { change, fakes, port, statuses } = yield* setup
+      const { change, fakes, port } = yield* setup
       yield* Effect.promise(async () => {
+        let before = 1
         for (const version of [2, 4_294_967_297, 20_261_128_000_000]) {
-          await change("load", { version })
-          fakes.answersAs = 1
-          assert.strictEqual((await call(port, { path: infer, body: one })).json.model_version, "1")
-          assert.deepStrictEqual(await statuses(`/v2/models/digits/versions/${version}/infer`, one), all(503))
+          for (const [path, status] of [[infer, 200], [`/v2/models/digits/versions/${before}/infer`, 404]] as const) {
+            fakes.behaviour = (_, answer) => {
+              fakes.answersAs = version
+              void change("load", { version }).then(() => answer())
+            }
+            const answer = await call(port, { path, body: one })
+            assert.strictEqual(answer.status, status)
+            if (status === 200) assert.strictEqual(answer.json.model_version, String(version))
+            else assert.match(answer.json.error, new RegExp(`version ${before}\\b`))
+            await change("load", { version: before })
+          }
           fakes.answersAs = undefined
-          assert.strictEqual((await call(port, { path: infer, body: one })).json.model_version, String(version))
-          assert.deepStrictEqual(await statuses(`/v2/models/digits/versions/${version}/infer`, one), all(200))
+          fakes.behaviour = (_, answer) => setImmediate(answer)
+          await change("load", { version })
+          before = version
         }
+      })
+    }))
+
+  it.scopedLive("a request that came while its model was replaced by one of other tensors is refused, and never run", () =>
+    Effect.gen(function*() {
+      const { change, fakes, port } = yield* setup
+      const seen = fakes.seen.length
+      yield* Effect.promise(async () => {
+        for (const input of ["other", "input"]) {
+          const body = one.replace("\"input\"", JSON.stringify(input === "other" ? "input" : "other"))
+          const refused = await new Promise<IncomingMessage>((resolve, reject) => {
+            const outgoing = request({
+              host: "127.0.0.1", port, path: infer, method: "POST", agent: false, headers: { "content-length": body.length, expect: "100-continue" }
+            }, (response) => resolve(response.resume()))
+            outgoing.on("error", reject)
+            // It was read as what is there now.
+            outgoing.on("continue", () => void change("load", { input }).then(() => outgoing.end(body), reject))
+            outgoing.flushHeaders()
+          })
+          assert.strictEqual(refused.statusCode, 503)
+          assert.strictEqual(refused.headers["x-glet-unavailable-reason"], "model-not-ready")
+        }
+        assert.strictEqual(fakes.seen.length, seen)
+        assert.strictEqual((await call(port, { path: infer, body: one })).status, 200)
       })
     }))
 

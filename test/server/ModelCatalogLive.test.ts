@@ -59,14 +59,19 @@ class World {
       admissionEdge: () => ({ arrivedMs: -Infinity, retryAfterMs: 0 }),
       refusedUnread: () => undefined,
       submit: () => Effect.dieMessage("not asked"),
-      register: (model, profiles) =>
+      register: (model, profiles, onTaken) =>
         Effect.sync(() => {
           this.events.push(`register ${model.name} v${model.version} ${[...profiles.keys()].join()}`)
           this.registered.set(model.name, model)
           const readiness = this.onRegister(model)
           this.readiness.set(model.name, readiness)
           return readiness
-        }).pipe(Effect.tap(() => this.taking)),
+        }).pipe(
+          Effect.tap(() => this.taking),
+          Effect.tap((readiness) => {
+            if (readiness.state !== "ready" || readiness.notTaken === undefined) onTaken?.()
+          })
+        ),
       learn: () => Effect.succeed(false),
       setGpus: () => Effect.void,
       usePlanner: () => Effect.void,
@@ -299,7 +304,8 @@ describe("ModelCatalogLive", () => {
           heard.push(`${name} ${catalog.index()[0]!.state} ${batch}, registered ${world.registered.get(name)?.maxBatch}`)
         }))))
       yield* catalog.load("a", "{\"max_batch_size\":4}")
-      assert.deepStrictEqual(heard.splice(0), ["a READY 4, registered 32", "a READY 4, registered 4"])
+      // The scheduler took it, and it was ready.
+      assert.deepStrictEqual(heard.splice(0), ["a READY 4, registered 4", "a READY 4, registered 4"])
       assert.strictEqual((yield* Effect.flip(catalog.load("a", "{")))._tag, "CatalogLoadFailed")
       yield* catalog.unload("a")
       assert.deepStrictEqual(heard.splice(0), ["a UNAVAILABLE 4, registered undefined"])
@@ -316,7 +322,7 @@ describe("ModelCatalogLive", () => {
       // What was to take its place and did not was told of as well.
       world.onRegister = () => ({ state: "ready", notTaken: "no memory" })
       yield* Effect.flip(catalog.load("a", "{\"max_batch_size\":2}"))
-      assert.deepStrictEqual(heard.splice(0), ["a READY 2, registered 32", "a READY 32, registered 2"])
+      assert.deepStrictEqual(heard.splice(0), ["a READY 32, registered 2"])
       yield* Scope.close(observing, Exit.void)
       writeFiles(directory, { "a.onnx": onnx.int64Model() })
       world.onRegister = () => ({ state: "ready" })
@@ -395,18 +401,39 @@ describe("ModelCatalogLive", () => {
       assert.strictEqual(catalog.index()[0]?.reason, "")
     }))
 
-  it.scoped("a new signature never meets requests of the old one", () =>
+  it.scoped("what is served is so by its version until another one is taken in its place, whatever that takes, and from then on it is not", () =>
     Effect.gen(function*() {
       const world = new World()
-      const { catalog, directory } = yield* settledCatalog(world, { "a.onnx": identity })
-      const before = catalog.find("a")!
-      yield* catalog.load("a")
-      assert.isFalse(world.events.includes("unregister a"), "the same signature is replaced without a gap")
-      fs.writeFileSync(path.join(directory, "a.onnx"), onnx.identityModel(9))
-      yield* catalog.load("a")
-      assert.deepEqual(world.events.slice(-2), ["unregister a", "register a v1 cpu"])
-      assert.notStrictEqual(catalog.find("a")!.layout, before.layout)
-      assert.deepEqual(catalog.find("a")!.model.signature.inputs[0]!.shape, ["batch", 9])
+      const { catalog, directory } = yield* settledCatalog(world, { "a/1/model.onnx": identity })
+      const lines = () => catalog.index().map(({ reason, state, version }) => `${version} ${state} ${reason}`.trim())
+      const served = () => [undefined, 1, 2, 3].map((version) => catalog.find("a", version)).map((entry) => entry && `${entry.model.version} ${entry.state} ${entry.model.signature.inputs[0]!.shape[1]}`)
+      const isTaken = yield* Effect.makeLatch()
+      world.taking = isTaken.await
+      /** Starts a load, and waits until the scheduler has it. */
+      const begin = Effect.gen(function*() {
+        yield* isTaken.close
+        const before = world.events.length
+        const loading = yield* Effect.fork(Effect.either(catalog.load("a")))
+        while (!world.events.slice(before).some((event) => event.startsWith("register"))) yield* realTime
+        return Effect.zipRight(isTaken.open, Fiber.join(loading))
+      })
+      // Of other tensors too: they wait for nothing.
+      writeFiles(directory, { "a/2/model.onnx": onnx.identityModel(9) })
+      const second = yield* begin
+      assert.deepStrictEqual(served(), ["1 READY 4", "1 READY 4", undefined, undefined])
+      assert.deepStrictEqual(lines(), ["1 READY", "2 LOADING"])
+      assert.strictEqual((yield* second)._tag, "Right")
+      assert.deepStrictEqual(served(), ["2 READY 9", undefined, "2 READY 9", undefined])
+      assert.deepStrictEqual(lines(), ["2 READY"])
+
+      world.onRegister = () => ({ state: "ready", notTaken: "no memory" })
+      writeFiles(directory, { "a/3/model.onnx": identity })
+      const third = yield* begin
+      assert.deepStrictEqual(lines(), ["2 READY", "3 LOADING"])
+      assert.strictEqual((yield* third)._tag, "Left")
+      assert.deepStrictEqual(served(), ["2 READY 9", undefined, "2 READY 9", undefined])
+      assert.deepStrictEqual(lines(), ["2 READY still serving what was loaded before: no memory"])
+      assert.isFalse(world.events.includes("unregister a"))
     }))
 
   it.scoped("fails where the folder or its settings cannot be read", () =>

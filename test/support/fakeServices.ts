@@ -226,6 +226,8 @@ const changed = (fakes: Fakes, name: string): Effect.Effect<void> =>
 interface FakeConfig {
   readonly max_batch_size?: number
   readonly version?: number
+  /** The name of its first input. */
+  readonly input?: string
 }
 
 const catalogOf = (fakes: Fakes, entries: Map<string, CatalogEntry>): typeof ModelCatalog.Service => ({
@@ -243,8 +245,11 @@ const catalogOf = (fakes: Fakes, entries: Map<string, CatalogEntry>): typeof Mod
     Effect.suspend(() => {
       const entry = entries.get(name)
       if (entry === undefined) return Effect.fail(new ModelNotFound({ model: name }))
-      const { max_batch_size: maxBatch = entry.model.maxBatch, version = entry.model.version } = JSON.parse(config) as FakeConfig
-      entries.set(name, { ...entry, model: { ...entry.model, maxBatch, version }, state: "READY" })
+      const { input, max_batch_size: maxBatch = entry.model.maxBatch, version = entry.model.version } = JSON.parse(config) as FakeConfig
+      const [first, ...others] = entry.model.signature.inputs
+      const signature = input === undefined ? entry.model.signature : { ...entry.model.signature, inputs: [{ ...first!, name: input }, ...others] }
+      const layout = input === undefined ? entry.layout : makeSlotLayout(signature)
+      entries.set(name, { ...entry, model: { ...entry.model, maxBatch, version, signature }, layout, state: "READY" })
       return changed(fakes, name)
     }),
   unload: (name) =>

@@ -230,8 +230,10 @@ export class Deployment {
     this.plan = plan
     this.basis = basis
     for (const entry of this.registrations.registry.values()) {
+      const isNew = entry.replaces !== undefined
       entry.replaces = undefined
       this.options.dispatcher.setModel(entry.model)
+      if (isNew) entry.onTaken()
     }
     this.applyRoutes()
     return replaced

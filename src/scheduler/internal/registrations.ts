@@ -27,10 +27,10 @@ export class Registrations {
   private readonly earlier = new Amendments()
   private readonly later = new Amendments()
 
-  register(model: Model, profiles: Registration["profiles"]): void {
+  register(model: Model, profiles: Registration["profiles"], onTaken?: () => void): void {
     // What came before says nothing of the new version, which has an objective and profiles of its own.
     this.later.give(model.name, this.earlier)
-    this.wanted.set(model.name, registration(model, profiles))
+    this.wanted.set(model.name, registration(model, profiles, onTaken))
   }
 
   unregister(name: ModelName): void {
@@ -83,7 +83,10 @@ export class Registrations {
       if (old !== undefined && isPlaced(name)) {
         entry.replaces = old.replaces ?? old
         entry.changes = old.replaces === undefined ? {} : old.changes
-      } else onAdded(entry.model)
+      } else {
+        onAdded(entry.model)
+        entry.onTaken()
+      }
       this.registry.set(name, entry)
     }
     this.wanted.clear()

@@ -17,6 +17,8 @@ export interface Registration {
   readonly note: string
   /** It cannot be loaded anywhere: it stands in no plan until it is registered again. */
   unloadable: boolean
+  /** Told when requests go to it. */
+  readonly onTaken: () => void
 }
 
 /** What may change of a model while it is served, without loading it again; what is absent stays. */
@@ -39,9 +41,11 @@ export const amended = (model: Model, change: ModelChange): Model => {
   }
 }
 
-export const registration = (model: Model, profiles: ReadonlyMap<string, ModelProfile>): Registration => ({
-  model, profiles, replaces: undefined, changes: {}, failure: undefined, note: "", unloadable: false
+export const registration = (model: Model, profiles: ReadonlyMap<string, ModelProfile>, onTaken: () => void = nothing): Registration => ({
+  model, profiles, replaces: undefined, changes: {}, failure: undefined, note: "", unloadable: false, onTaken
 })
+
+const nothing = (): void => {}
 
 /** The models that plans are made for. */
 export const plannable = (registrations: Iterable<Registration>): ReadonlyArray<Registration> => [...registrations].filter((entry) => !entry.unloadable)

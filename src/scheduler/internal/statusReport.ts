@@ -107,6 +107,7 @@ export const makeStatus = (sources: StatusSources): Effect.Effect<SchedulerStatu
     const glets = yield* Effect.forEach(deployment.fleet.glets, (glet) => gletStatus(sources, glet, planned.get(glet.spec.id)), { concurrency: "unbounded" })
     return {
       apiVersion: "glet/v1alpha1", kind: "Status", draining: draining(), executor, plan: deployment.plan, glets,
-      models: [...deployment.registrations.registry.values()].map(({ model }) => modelStatus(sources, model))
+      // What is still to take another's place has nothing to tell.
+      models: [...deployment.registrations.registry.values()].map((entry) => modelStatus(sources, (entry.replaces ?? entry).model))
     }
   })

@@ -5,7 +5,7 @@
 import type { ModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
-import { isServed } from "../internal/served.js"
+import { isReadAs, isServed } from "../internal/served.js"
 import type { ModelCatalog } from "../ModelCatalog.js"
 import { pageLines } from "./admissionPage.js"
 import type { ToFront } from "./protocol.js"
@@ -71,9 +71,7 @@ export class PublishedModels {
     const read = this.byNumber.get(number)
     if (read === undefined) return undefined
     const entry = this.catalog.find(read.model.name)
-    if (entry === undefined) return undefined
-    if (entry.layout === read.layout) return entry.model
-    return JSON.stringify(entry.model.signature) === JSON.stringify(read.model.signature) ? entry.model : undefined
+    return isReadAs(entry, read.model) ? entry.model : undefined
   }
 
   /** The model of this number as it was read. */

@@ -25,6 +25,7 @@ import { readRequest } from "./readRequest.js"
 import { refuseUnread } from "./refuseUnread.js"
 import type { Reply } from "./reply.js"
 import { sendError, sendResponse } from "./send.js"
+import { notServed } from "./served.js"
 import { copyShared, type SharedCopy } from "./sharedCopies.js"
 
 /**
@@ -285,9 +286,8 @@ export class InferCall {
     }
     const { directProblem, version } = end.result
     if (directProblem !== undefined) return this.fail(directFailure(directProblem))
-    if (this.version !== undefined && this.version !== version) {
-      return this.fail(new ModelUnavailable({ model: this.compiled.model.name, reason: "model-not-ready", detail: `version ${version} still serves in place of ${this.version}` }))
-    }
+    // Another version took its place while the request came.
+    if (this.version !== undefined && this.version !== version) return this.fail(notServed(this.context.catalog, this.compiled.model.name, this.version))
     const response = makeResponse(this.compiled, this.request!, this.slot!, end.result, this.direct)
     if (response instanceof ExecutionFailed || response instanceof InvalidRequest) return this.fail(response)
     if (response.shared.length === 0) this.respond(response)

@@ -1,9 +1,10 @@
 /** The way of one model from its files to the scheduler and back, in steps that the catalog puts in order. */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Schema from "effect/Schema"
+import * as Fiber from "effect/Fiber"
 import { unsafeModelName } from "../../../core/Ids.js"
-import { ModelSignature } from "../../../core/Model.js"
+import type { Model } from "../../../core/Model.js"
 import type { ModelProfile } from "../../../core/Profile.js"
 import type { Scheduler } from "../../../scheduler/Scheduler.js"
 import type { CatalogProgress } from "../../ModelCatalog.js"
@@ -42,8 +43,6 @@ interface LoaderOptions {
 
 type Step<A> = Effect.Effect<A, CatalogLoadFailed>
 
-const sameSignature = Schema.equivalence(ModelSignature)
-
 export class ModelLoader {
   constructor(
     private readonly scheduler: typeof Scheduler.Service,
@@ -64,6 +63,7 @@ export class ModelLoader {
         ...(config === undefined ? {} : { config })
       })
       for (const note of read.notes) yield* Effect.logInfo(note)
+      shelf.expect(read)
       return { read, known: yield* this.profiles.look(read.model) }
     }).pipe(
       Effect.catchAll((error) => this.fail(shelf, error.reason === "unreadable" ? "failed" : "invalid", error.message)),
@@ -93,27 +93,34 @@ export class ModelLoader {
   /** Hands it to the scheduler and waits until a glet serves it. */
   register(shelf: Shelf, { profiles, read }: Measured): Step<void> {
     return Effect.gen(this, function*() {
-      const served = shelf.phase.is === "registered" ? shelf.entry : undefined
-      if (served !== undefined && !sameSignature(served.model.signature, read.model.signature)) {
-        // A request that was parsed by the old signature must never reach the new model.
-        shelf.phase = { is: "loading" }
-        yield* this.scheduler.unregister(read.model.name)
-      }
       const isKnown = shelf.entry !== undefined
-      shelf.put(read)
-      // Before it can be ready, nobody reads requests as they were any more. What nobody knows yet need not wait: all of a start are planned together.
-      if (isKnown) yield* this.options.changed(shelf.name)
-      yield* this.scheduler.register(read.model, profiles)
+      shelf.expect(read)
+      if (shelf.phase.is !== "registered") {
+        // Nothing serves in its place meanwhile.
+        shelf.take()
+        // Before it can be ready, nobody reads requests as they were any more. What nobody knows yet need not wait: all of a start are planned together.
+        if (isKnown) yield* this.options.changed(shelf.name)
+      }
+      yield* this.handOver(shelf, read.model, profiles)
       shelf.phase = { is: "registered", note: "" }
       const ready = yield* this.awaitReady(shelf.name)
       const readiness = this.scheduler.readiness(read.model.name)
-      if (readiness?.state === "ready" && readiness.notTaken !== undefined) {
-        shelf.entry = served
-        return yield* this.fail(shelf, "failed", readiness.notTaken)
-      }
+      if (readiness?.state === "ready" && readiness.notTaken !== undefined) return yield* this.fail(shelf, "failed", readiness.notTaken)
       yield* this.announce(shelf)
       if (!ready) return yield* new CatalogLoadFailed({ model: shelf.name, reason: "failed", detail: shelf.standing.reason })
     }).pipe(annotated(shelf))
+  }
+
+  /** Has the scheduler take it; who reads requests elsewhere hears of it when it does, not when all is done that comes after. */
+  private handOver(shelf: Shelf, model: Model, profiles: Measured["profiles"]): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
+      const taken = yield* Deferred.make<void>()
+      const telling = yield* Effect.fork(Effect.zipRight(Deferred.await(taken), this.options.changed(shelf.name)))
+      yield* this.scheduler.register(model, profiles, () => {
+        if (shelf.take()) Deferred.unsafeDone(taken, Effect.void)
+      })
+      yield* (yield* Deferred.isDone(taken)) ? Fiber.join(telling) : Fiber.interrupt(telling)
+    })
   }
 
   /** All steps, alone on the shelf. */
@@ -145,6 +152,7 @@ export class ModelLoader {
   /** What is registered goes on being served; what never was is broken. */
   private fail(shelf: Shelf, reason: CatalogLoadFailed["reason"], detail: string): Step<never> {
     return Effect.suspend(() => {
+      shelf.giveUp()
       shelf.phase = shelf.phase.is === "registered"
         ? { is: "registered", note: `still serving what was loaded before: ${detail}` }
         : { is: "broken", reason: detail }

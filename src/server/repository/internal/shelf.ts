@@ -14,7 +14,10 @@ export type Phase =
 
 export class Shelf {
   phase: Phase = { is: "loading" }
+  /** What requests are read as: what the scheduler takes them for. */
   entry: CatalogEntry | undefined
+  /** What is to serve in its place, until it does. */
+  private coming: ReadModel | undefined
   /** Of the files and settings last looked at. */
   stamp = ""
 
@@ -41,8 +44,21 @@ export class Shelf {
     }
   }
 
-  /** Takes what was read; requests are parsed by it from now on. */
-  put({ config, layout, model }: ReadModel): void {
+  /** Something was read, and is being loaded. */
+  expect(read: ReadModel): void {
+    this.coming = read
+  }
+
+  /** It will not serve. */
+  giveUp(): void {
+    this.coming = undefined
+  }
+
+  /** It serves: requests are read by it from now on. False: they were already. */
+  take(): boolean {
+    if (this.coming === undefined) return false
+    const { config, layout, model } = this.coming
+    this.coming = undefined
     const standing = () => this.standing
     this.entry = {
       model,
@@ -53,13 +69,15 @@ export class Shelf {
         return standing().state
       }
     }
+    return true
   }
 
-  get line(): CatalogIndexEntry {
-    return {
-      name: this.name,
-      ...(this.entry === undefined ? {} : { version: String(this.entry.model.version) }),
-      ...this.standing
-    }
+  /** One for what is served, and one for another version that is being loaded. */
+  get lines(): ReadonlyArray<CatalogIndexEntry> {
+    const { coming, entry, name } = this
+    const line: CatalogIndexEntry = { name, ...(entry === undefined ? {} : { version: String(entry.model.version) }), ...this.standing }
+    if (entry === undefined || coming === undefined || coming.model.version === entry.model.version) return [line]
+    const next: CatalogIndexEntry = { name, version: String(coming.model.version), state: "LOADING", reason: "" }
+    return coming.model.version < entry.model.version ? [next, line] : [line, next]
   }
 }
