@@ -55,6 +55,8 @@ export const Model = Schema.Struct({
   expectedRateRps: Schema.NonNegative.pipe(Schema.finite()),
   /** It may run on edge nodes: machines of others, to which its weights and its requests go. Default: it may not. */
   edge: Schema.optionalWith(Schema.Boolean, { exact: true }),
+  /** Names of classes, by output and place in it, for clients that ask for the highest ones; an empty list where an output has none. */
+  labels: Schema.optionalWith(Schema.Array(Schema.Array(Schema.String)), { exact: true }),
   /** Bytes of weights (the file and its external data): a first guess of memory until a profile knows better. */
   weightBytes: Schema.NonNegativeInt
 })

@@ -25,6 +25,7 @@ import { notServed } from "./internal/served.js"
 import { json, readObject } from "./internal/responses.js"
 import { sharedMemoryRoutes, type TellRegions } from "./internal/sharedMemoryRoutes.js"
 import type { SharedRegions } from "./internal/sharedRegions.js"
+import { unofferedRoutes } from "./internal/unofferedRoutes.js"
 import { Metrics } from "./Metrics.js"
 import { type CatalogEntry, ModelCatalog } from "./ModelCatalog.js"
 import { RequestRefused } from "./ServerError.js"
@@ -93,18 +94,23 @@ const repositoryIndex = Effect.gen(function*() {
   return json(catalog.index().filter((line) => ready !== true || line.state === "READY"))
 })
 
+const noFiles = "files cannot be sent with a request; put them into the repository's folder"
+
+/** What makes the body of a load large is a file in it. */
+const loadBody = Effect.catchTag(readObject, "RequestRefused", (refused) =>
+  refused.reason === "body-too-large" ? new RequestRefused({ reason: refused.reason, subject: refused.subject, detail: `${refused.detail}; ${noFiles}` }) : refused)
+
 const loadModel = Effect.gen(function*() {
   const catalog = yield* ModelCatalog
   const { params } = yield* HttpRouter.RouteContext
-  const given = (yield* readObject).get("parameters") ?? {}
+  const given = (yield* loadBody).get("parameters") ?? {}
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     return yield* new InvalidRequest({ field: "parameters", problem: "must be an object" })
   }
   const parameters = new Map<string, unknown>(Object.entries(given))
   for (const name of parameters.keys()) {
     if (name.startsWith("file:")) {
-      const detail = "files cannot be sent with a request; put them into the repository's folder"
-      return yield* new RequestRefused({ reason: "not-implemented", subject: `parameters["${name.slice(0, 64)}"]`, detail })
+      return yield* new RequestRefused({ reason: "not-implemented", subject: `parameters["${name.slice(0, 64)}"]`, detail: noFiles })
     }
   }
   const config = parameters.get("config")
@@ -230,6 +236,7 @@ export const make = (
     endpoint("/v2/repository/models/:model/load", { POST: loadModel }),
     endpoint("/v2/repository/models/:model/unload", { POST: unloadModel }),
     ...sharedMemoryRoutes(options.regions, options.tellRegions ?? (() => Effect.void)),
+    ...unofferedRoutes,
     endpoint("/metrics", { GET: metricsPage }),
     endpoint("/glet/v1alpha1/plan", { GET: Effect.flatMap(Scheduler, ({ plan }) => Effect.map(plan, (value) => json(encodePlan(value)))) }),
     endpoint("/glet/v1alpha1/status", { GET: Effect.map(statusNow, json) }),

@@ -12,5 +12,5 @@ export const version = "0.1.0"
 
 /** Extensions of the Open Inference Protocol that are always served. @since 0.1.0 @category version */
 export const extensions: ReadonlyArray<string> = [
-  "binary_tensor_data", "model_configuration", "model_repository", "parameters", "schedule_policy", "statistics"
+  "binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "schedule_policy", "statistics"
 ]

@@ -272,7 +272,6 @@ describe.each(places)("bad input, read $where", ({ makeFakes, startServer }) => 
         const body of [
           digits(six, { parameters: { sequence_id: 7 } }),
           digits(six, { parameters: { sequence_start: true } }),
-          digits(six, { outputs: [{ name: "out_input", parameters: { classification: 3 } }] }),
           input({ parameters: { shared_memory_region: "r" } })
         ]
       ) {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { deflateSync, gunzipSync, gzipSync } from "node:zlib"
+import { deflateSync, gunzipSync, gzipSync, inflateSync } from "node:zlib"
 import { RequestDropped } from "../../src/core/RequestError.js"
 import { call, rawExchange } from "../support/http.js"
 import { digits, freed, places } from "../support/server.js"
@@ -190,10 +190,47 @@ describe.each(places)("infer, read $where", ({ isFronted, makeFakes, startServer
       )
       assert.strictEqual(zipped.headers["content-encoding"], "gzip")
       assert.deepStrictEqual(split({ headers: zipped.headers, body: gunzipSync(zipped.body) }).binary, floats([...six, ...six]))
+      const deflated = yield* Effect.promise(() =>
+        call(port, { path: "/v2/models/digits/infer", headers: { "accept-encoding": "gzip;q=0, deflate" }, body: digits(six, { id: "x".repeat(200) }) })
+      )
+      assert.strictEqual(deflated.headers["content-encoding"], "deflate")
+      assert.strictEqual(JSON.parse(inflateSync(deflated.body).toString()).id, "x".repeat(200))
       const refused = yield* Effect.promise(() =>
         call(port, { path: "/v2/models/digits/infer", headers: { "accept-encoding": "gzip;q=0" }, body: digits(six, { id: "x".repeat(200) }) })
       )
       assert.isUndefined(refused.headers["content-encoding"])
+      yield* Effect.promise(() => freed(fakes))
+    }))
+
+  it.scopedLive("answers the highest classes with their labels, as strings in JSON and in binary", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const defs = [
+        { name: "scores", batchSymbol: "n", inputs: [["input", "FP32", ["n", 2, 3]]], labels: [["nil", "one", "two", "three", "four"]] },
+        { name: "alone", inputs: [["x", "INT32", [2, 2]]] },
+        { name: "half", batchSymbol: "n", inputs: [["x", "FP16", ["n", 2]]] }
+      ] as const
+      const { port } = yield* startServer(fakes, {}, defs)
+      const ask = (model: string, body: unknown) => Effect.promise(() => call(port, { path: `/v2/models/${model}/infer`, body: JSON.stringify(body) }))
+      const input = { name: "input", shape: [2, 2, 3], datatype: "FP32", data: [1, 5, 10, 4, 0, -1, 0.5, 0.25, 0, 0, 0, 9] }
+      const top = (parameters: object) => ({ inputs: [input], outputs: [{ name: "out_input", parameters: { classification: 2, ...parameters } }] })
+      const strings = ["10.000000:2:two", "5.000000:1:one", "9.000000:5", "0.500000:0:nil"]
+      const text = yield* ask("scores", top({}))
+      assert.deepStrictEqual<unknown>(text.json.outputs, [{ name: "out_input", datatype: "BYTES", shape: [2, 2], data: strings }])
+      const { binary, json } = split(yield* ask("scores", top({ binary_data: true })))
+      assert.deepStrictEqual(json.outputs, [{ name: "out_input", datatype: "BYTES", shape: [2, 2], parameters: { binary_data_size: binary.length } }])
+      assert.deepStrictEqual(binary, Buffer.concat(strings.map((string) => Buffer.from([string.length, 0, 0, 0, ...Buffer.from(string)]))))
+      const alone = { inputs: [{ name: "x", shape: [2, 2], datatype: "INT32", data: [3, -4, 5, 0] }], outputs: [{ name: "out_x", parameters: { classification: 9 } }] }
+      assert.deepStrictEqual<unknown>((yield* ask("alone", alone)).json.outputs, [{ name: "out_x", datatype: "BYTES", shape: [4], data: ["5:2", "3:0", "0:3", "-4:1"] }])
+      for (const classification of [-1, 1.5, "2", true]) {
+        const wrong = yield* ask("scores", { inputs: [input], outputs: [{ name: "out_input", parameters: { classification } }] })
+        assert.strictEqual(wrong.status, 400)
+        assert.include(wrong.json.error, "outputs[0].parameters.classification: must be a whole number of classes")
+      }
+      const half = { inputs: [{ name: "x", shape: [1, 2], datatype: "FP16", data: [1, 2] }], outputs: [{ name: "out_x", parameters: { classification: 1 } }] }
+      const refused = yield* ask("half", half)
+      assert.strictEqual(refused.status, 400)
+      assert.include(refused.json.error, "cannot be asked of type FP16")
       yield* Effect.promise(() => freed(fakes))
     }))
 

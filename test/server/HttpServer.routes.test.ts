@@ -98,10 +98,27 @@ describe("protocol routes", () => {
       assert.strictEqual((yield* post("/v2/repository/models/digits/load", "{\"parameters\":{\"config\":\"{}\"}}")).status, 200)
       assert.strictEqual((yield* post("/v2/repository/models/digits/load", "{\"parameters\":{\"config\":{}}}")).status, 400)
       assert.strictEqual((yield* post("/v2/repository/models/digits/load", "{\"parameters\":{\"file:1/model.onnx\":\"AA==\"}}")).status, 501)
+      const large = yield* post("/v2/repository/models/digits/load", Buffer.alloc(2_000_000, 32))
+      assert.strictEqual(large.status, 413)
+      assert.include(large.json.error, "files cannot be sent with a request")
       assert.strictEqual((yield* post("/v2/repository/models/nope/load")).status, 404)
       assert.strictEqual((yield* post("/v2/repository/models/digits/unload")).status, 200)
       assert.strictEqual((yield* get("/v2/models/digits/ready")).status, 503)
       assert.strictEqual((yield* post("/v2/models/digits/infer", good)).status, 503)
+    }))
+
+  it.scopedLive("extensions of Triton's that are not there say so, instead of being unknown paths", () =>
+    Effect.gen(function*() {
+      const { get, post } = yield* setup
+      const answers = [
+        yield* get("/v2/trace/setting"), yield* post("/v2/models/digits/trace/setting", "{\"trace_rate\":\"1\"}"), yield* get("/v2/logging"),
+        yield* post("/v2/logging", "{\"log_info\":true}"), yield* post("/v2/models/digits/generate", "{}"), yield* post("/v2/models/digits/versions/1/generate_stream", "{}")
+      ]
+      for (const answer of answers) {
+        assert.strictEqual(answer.status, 501)
+        assert.match(answer.json.error, /^(trace|logging|generate): .*(not offered|cannot be)/)
+      }
+      for (const offered of ["trace", "logging", "generate"]) assert.notInclude((yield* get("/v2")).json.extensions, offered)
     }))
 
   it.scopedLive("statistics and metrics count requests, items, batches and reasons", () =>

@@ -460,6 +460,9 @@ describe.skipIf(process.platform !== "linux").each(places)("system shared memory
         }
         assert.strictEqual((await call(port, { path: "/v2/cudasharedmemory/unregister", method: "POST", body: "" })).status, 200)
         assert.strictEqual((await call(port, { path: "/v2/cudasharedmemory/region/r/register", body: "{}" })).status, 501)
+        const unknown = await call(port, { path: "/v2/cudasharedmemory/region/r/status" })
+        assert.strictEqual(unknown.status, 404)
+        assert.include(unknown.json.error, "no region of that name")
       })
     }))
 })

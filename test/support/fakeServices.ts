@@ -24,6 +24,8 @@ export interface ModelDef {
   readonly inputs: ReadonlyArray<readonly [name: string, datatype: DataType, shape: ReadonlyArray<Dim>]>
   /** Those of the inputs, named `out_…`, where absent. */
   readonly outputs?: ReadonlyArray<readonly [name: string, datatype: DataType, shape: ReadonlyArray<Dim>]>
+  /** Names of classes, by output. */
+  readonly labels?: ReadonlyArray<ReadonlyArray<string>>
   readonly batchSymbol?: string
   readonly maxBatch?: number
   readonly sloMs?: number
@@ -43,6 +45,7 @@ export const modelOf = (def: ModelDef): Model => ({
   maxBatch: def.maxBatch ?? 8,
   serviceClass: "latency-critical",
   sloMs: def.sloMs ?? 100,
+  ...(def.labels === undefined ? {} : { labels: def.labels }),
   expectedRateRps: 10,
   weightBytes: 1
 })

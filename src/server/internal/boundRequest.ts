@@ -20,6 +20,8 @@ export interface BoundInput {
 export interface RequestedOutput {
   readonly index: number
   readonly binary: boolean
+  /** Above 0: so many of its highest values are wanted, as strings, instead of its elements. */
+  readonly classes: number
   /** Where in a region of its client it goes, instead of into the response. */
   readonly shared: SharedRange | undefined
 }

@@ -67,13 +67,17 @@ export const readHeaders = (headers: IncomingHttpHeaders, maxBodyBytes: number):
   return { contentLength, encoding, jsonBytes }
 }
 
-/** Whether the client takes gzip. */
-export const acceptsGzip = (header: string | Array<string> | undefined): boolean => {
-  if (typeof header !== "string") return false
+/** How an answer may be compressed for this client: gzip where it takes both. */
+export const acceptedCoding = (header: string | Array<string> | undefined): "gzip" | "deflate" | undefined => {
+  if (typeof header !== "string") return undefined
+  let deflate = false
   for (const part of header.split(",", 32)) {
     const [name, ...parameters] = part.split(";", 8)
-    if (name!.trim().toLowerCase() !== "gzip") continue
-    return !parameters.some((parameter) => /^\s*q\s*=\s*0(\.0*)?\s*$/i.test(parameter))
+    const coding = name!.trim().toLowerCase()
+    if (coding !== "gzip" && coding !== "deflate") continue
+    if (parameters.some((parameter) => /^\s*q\s*=\s*0(\.0*)?\s*$/i.test(parameter))) continue
+    if (coding === "gzip") return "gzip"
+    deflate = true
   }
-  return false
+  return deflate ? "deflate" : undefined
 }

@@ -231,7 +231,7 @@ export const bindRawRequest = (compiled: CompiledModel, byteLength: number, capa
     bindings: binder.bindings,
     placement,
     inputs: [{ index: 0, shape, count: product(shape), range: undefined, shared: undefined, field: "body" }],
-    outputs: outputs.map((_, index) => ({ index, binary: true, shared: undefined })),
+    outputs: outputs.map((_, index) => ({ index, binary: true, classes: 0, shared: undefined })),
     binaryBytes: byteLength,
     regions: noRegions
   }

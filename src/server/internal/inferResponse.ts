@@ -6,9 +6,10 @@ import { boundShape } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
 import { bytesPerElement } from "../../core/Tensor.js"
 import { type CompiledModel, responseHeadOf } from "./compiledModel.js"
-import type { BoundRequest } from "./boundRequest.js"
+import type { BoundRequest, RequestedOutput } from "./boundRequest.js"
 import type { SharedCopy } from "./sharedCopies.js"
 import { tensorText } from "./tensorText.js"
+import { stringBytes, topClasses } from "./topClasses.js"
 
 export interface InferResponse {
   /** The JSON part. */
@@ -26,11 +27,21 @@ export const directFailure = (problem: string): InvalidRequest => new InvalidReq
 const noBinary: ReadonlyArray<Uint8Array> = []
 const noShared: ReadonlyArray<SharedCopy> = []
 
-/** Numbers of a JSON-form output; the bytes are copied where they do not stand as typed arrays want them. */
-const outputText = (compiled: CompiledModel, index: number, bytes: Uint8Array, count: number): string => {
-  const { datatype } = compiled.model.signature.outputs[index]!
-  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice()
-  return tensorText(datatype, aligned, 0, count) ?? "[]"
+/** Copied where they do not stand as typed arrays want them. */
+const aligned = (bytes: Uint8Array): Uint8Array => bytes.byteOffset % 8 === 0 ? bytes : bytes.slice()
+
+/** Numbers of a JSON-form output. */
+const outputText = (compiled: CompiledModel, index: number, bytes: Uint8Array, count: number): string =>
+  tensorText(compiled.model.signature.outputs[index]!.datatype, aligned(bytes), 0, count) ?? "[]"
+
+/** The highest values of an output as strings, and the shape of those: per item where the model's items are counted by its leading dimension. */
+const outputClasses = ({ model }: CompiledModel, { classes, index }: RequestedOutput, bytes: Uint8Array, shape: ReadonlyArray<number>, count: number) => {
+  const isBatch = model.signature.batchSymbol !== undefined
+  const items = isBatch ? shape[0]! : 1
+  const elements = items === 0 ? 0 : count / items
+  const texts = topClasses(model.signature.outputs[index]!.datatype, aligned(bytes), items, elements, classes, model.labels?.[index] ?? [])
+  const each = Math.min(classes, elements)
+  return { texts, shape: isBatch ? [items, each] : [each] }
 }
 
 /** Builds the response, or says why the model's answer cannot be used. */
@@ -64,7 +75,22 @@ export const makeResponse = (
       return new ExecutionFailed({ model: compiled.model.name, detail: `output "${spec.name}" came back with fewer bytes than its shape says` })
     }
     const bytes = beside === undefined ? slot.bytes.subarray(offset, offset + byteLength) : beside.subarray(0, byteLength)
-    json += `${i === 0 ? "" : ","}${compiled.outputHeads[output.index]!}${shape.join()}],`
+    if (i > 0) json += ","
+    if (output.classes > 0) {
+      const { shape: classShape, texts } = outputClasses(compiled, output, bytes, shape, count)
+      json += `{"name":${JSON.stringify(spec.name)},"datatype":"BYTES","shape":[${classShape.join()}],`
+      if (!output.binary) {
+        json += `"data":${JSON.stringify(texts)}}`
+        continue
+      }
+      const strings = stringBytes(texts)
+      json += `"parameters":{"binary_data_size":${strings.length}}}`
+      binary ??= []
+      binary.push(strings)
+      binaryBytes += strings.length
+      continue
+    }
+    json += `${compiled.outputHeads[output.index]!}${shape.join()}],`
     if (output.shared !== undefined) {
       const { byteLength: room, offset, region } = output.shared
       if (room < byteLength) {

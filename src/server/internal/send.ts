@@ -1,19 +1,20 @@
 /** From a response or an error to what is sent of it. */
-import { gzip } from "node:zlib"
+import { deflate, gzip } from "node:zlib"
 import type { RequestDropped } from "../../core/RequestError.js"
 import { errorResponse, type ErrorResponse, type MappedError } from "../ErrorMapping.js"
 import type { InferContext } from "./inferContext.js"
-import { acceptsGzip } from "./inferHeaders.js"
+import { acceptedCoding } from "./inferHeaders.js"
 import type { InferResponse } from "./inferResponse.js"
 import { type Reply, writeParts } from "./reply.js"
 
 type SendContext = Pick<InferContext, "config">
 
-const sendCompressed = (reply: Reply, headers: Array<string>, body: string | Buffer): void => {
-  gzip(body, { level: 1 }, (error, compressed) => {
+const sendCompressed = (reply: Reply, headers: Array<string>, body: string | Buffer, coding: "gzip" | "deflate"): void => {
+  const compress = coding === "gzip" ? gzip : deflate
+  compress(body, { level: 1 }, (error, compressed) => {
     if (reply.isGone) return
     headers.push("Vary", "Accept-Encoding")
-    if (error === null) headers.push("Content-Encoding", "gzip")
+    if (error === null) headers.push("Content-Encoding", coding)
     reply.send(headers, error === null ? compressed : body)
   })
 }
@@ -23,18 +24,18 @@ export const sendResponse = (context: SendContext, reply: Reply, response: Infer
   const { binary, binaryBytes, json } = response
   const jsonBytes = Buffer.byteLength(json)
   const total = jsonBytes + binaryBytes
-  const compress = total >= context.config.gzipMinBytes && acceptsGzip(reply.acceptEncoding)
+  const coding = total >= context.config.gzipMinBytes ? acceptedCoding(reply.acceptEncoding) : undefined
   if (binary.length === 0) {
     const headers = ["Content-Type", "application/json"]
     onSent()
-    return compress ? sendCompressed(reply, headers, json) : reply.send(headers, json)
+    return coding === undefined ? reply.send(headers, json) : sendCompressed(reply, headers, json, coding)
   }
   const headers = ["Content-Type", "application/octet-stream", "Inference-Header-Content-Length", String(jsonBytes)]
-  if (!compress) return reply.sendParts(headers, json, binary, total, onSent)
+  if (coding === undefined) return reply.sendParts(headers, json, binary, total, onSent)
   const body = Buffer.allocUnsafe(total)
   writeParts(body, 0, json, binary)
   onSent()
-  sendCompressed(reply, headers, body)
+  sendCompressed(reply, headers, body, coding)
 }
 
 const withBodyHeaders = ({ body, headers, status }: ErrorResponse): ErrorResponse => ({

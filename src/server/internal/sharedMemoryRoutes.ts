@@ -40,11 +40,11 @@ export const sharedMemoryRoutes = (regions: SharedRegions | undefined, tell: Tel
     yield* tell(registerMessage(all.find(region)!))
     return json({})
   })
+  const unknownRegion = new RequestRefused({ reason: "route-not-found", subject: "region", detail: "no region of that name is registered" })
   const regionStatus = Effect.gen(function*() {
     const all = yield* given
     const region = all.find(yield* pathRegion)
-    if (region !== undefined) return json([region.status])
-    return yield* new RequestRefused({ reason: "route-not-found", subject: "region", detail: "no region of that name is registered" })
+    return region === undefined ? yield* unknownRegion : json([region.status])
   })
   // Clients that tidy up ask for both kinds: that nothing of CUDA's is registered is no error.
   const noCuda = Effect.as(readObject, json({}))
@@ -57,6 +57,7 @@ export const sharedMemoryRoutes = (regions: SharedRegions | undefined, tell: Tel
     endpoint(`${system}/region/:region/unregister`, { POST: unregister }),
     endpoint(`${cuda}/status`, { GET: Effect.succeed(json([])) }),
     endpoint(`${cuda}/unregister`, { POST: noCuda }),
+    endpoint(`${cuda}/region/:region/status`, { GET: Effect.fail(unknownRegion) }),
     endpoint(`${cuda}/region/:region/register`, { POST: cudaRegister }),
     endpoint(`${cuda}/region/:region/unregister`, { POST: noCuda })
   ]

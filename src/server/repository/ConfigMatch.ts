@@ -116,7 +116,11 @@ export const completeConfig = (model: Model, config: TritonConfig, fileName: str
     input: model.signature.inputs.map((spec) => ({
       ...tensor(spec), format: "FORMAT_NONE", is_shape_tensor: false, allow_ragged_batch: false, optional: false
     })),
-    output: model.signature.outputs.map((spec) => ({ ...tensor(spec), label_filename: "", is_shape_tensor: false })),
+    output: model.signature.outputs.map((spec) => ({
+      ...tensor(spec),
+      label_filename: config.fields.output?.find(({ name }) => name === spec.name)?.label_filename ?? "",
+      is_shape_tensor: false
+    })),
     ...(batches ? { dynamic_batching: config.fields.dynamic_batching ?? {} } : {}),
     default_model_filename: fileName,
     parameters: {

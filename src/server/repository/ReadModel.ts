@@ -15,6 +15,7 @@ import { makeSlotLayout } from "../../core/SlotLayout.js"
 import { completeConfig, narrowToConfig } from "./ConfigMatch.js"
 import { checkExternalData, isWithin } from "./ExternalData.js"
 import { readText } from "./internal/readText.js"
+import { readLabels } from "./Labels.js"
 import type { ModelSettings, SettingsDefaults } from "./ModelSettings.js"
 import { resolveSettings } from "./ModelSettings.js"
 import { readOnnx } from "./OnnxFile.js"
@@ -83,6 +84,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
     // A limit of 1 from our own settings says nothing of the shapes; Triton's max_batch_size of 1 does.
     const batching = asked === undefined ? "auto" : asked === 0 ? "off" : asked > 1 || (declaredBatch ?? 0) > 0 ? "on" : "auto"
     const { notBatchable, signature } = yield* readSignature(file, narrowed, { batching })
+    const labels = yield* readLabels(found, config, signature, options)
     const model: Model = {
       name: unsafeModelName(found.name),
       version,
@@ -94,6 +96,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       ...(resolved.weight === undefined ? {} : { weight: resolved.weight }),
       expectedRateRps: resolved.expectedRateRps,
       ...(resolved.edge === true ? { edge: true } : {}),
+      ...(labels === undefined ? {} : { labels }),
       weightBytes: onnx.sizeBytes + external
     }
     const completedFor = (model: Model) => completeConfig(model, config, path.basename(file))

@@ -127,8 +127,13 @@ const inspectFolder = async (root: string, model: FoundModel, options: ScanOptio
   })
   for (const entry of entries) {
     const isConfig = entry === configFileName
-    if (!isConfig && !versionName.test(entry)) continue
     const target = path.join(model.path, entry)
+    if (!isConfig && !versionName.test(entry)) {
+      // Files beside the versions may hold labels.
+      const beside = await fs.stat(target).catch(() => undefined)
+      if (beside?.isFile() === true) marks.push(mark(entry, beside))
+      continue
+    }
     const stat = await fs.stat(target).catch(() => undefined)
     if (stat === undefined) return broken(target, "missing", "is a link to a file that does not exist, or cannot be read")
     if (!isConfig && !stat.isDirectory()) continue

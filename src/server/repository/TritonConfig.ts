@@ -31,6 +31,8 @@ export interface TritonTensor {
   readonly data_type?: string
   /** Without the batch dimension where `max_batch_size` is above 0. */
   readonly dims?: ReadonlyArray<number>
+  /** Of an output: the file of its classes' names, in the model's folder. */
+  readonly label_filename?: string
 }
 
 /** The fields this server acts upon; the others are kept and shown. @since 0.1.0 @category configuration */
@@ -91,7 +93,7 @@ const parse = (file: string, read: () => TextNode): Either.Either<TritonConfig, 
     // The descriptor has checked every field's type.
     const fields = decoded.json as TritonFields
     yield* checkFields(fields, error)
-    return { fields, settings: yield* gletSettings(fields, error), notes: decoded.notes, error }
+    return { fields, settings: yield* gletSettings(fields, error), notes: [...decoded.notes, ...otherParameters(fields)], error }
   })
 
 /** The nearest position: an item that is absent stands where its message does. */
@@ -139,6 +141,11 @@ const gletKeys = new Map<string, { readonly expected: string; readonly read: (te
     read: (text) => (Schema.is(Weight)(number(text)) ? { weight: number(text) } : undefined)
   }]
 ])
+
+/** Triton's backends have settings of their own among the parameters. */
+const otherParameters = (fields: TritonFields): ReadonlyArray<string> =>
+  Object.keys(fields.parameters ?? {}).filter((key) => !key.startsWith("glet."))
+    .map((key) => `parameters["${key}"] has no effect here: only those that begin with "glet." are settings of this server`)
 
 const gletSettings = (fields: TritonFields, error: TritonConfig["error"]): Either.Either<ModelSettings, RepositoryError> => {
   let settings: ModelSettings = {}

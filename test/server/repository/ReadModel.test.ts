@@ -244,6 +244,31 @@ parameters { key: "glet.class" value { string_value: "best-effort" } }`)
       )
     }))
 
+  it.scoped("reads labels of outputs from the model's folder, and again when they change", () =>
+    Effect.gen(function*() {
+      const labelled = (name: string) => `output { name: "y" label_filename: "${name}" }`
+      const directory = yield* folderOf({
+        "secret.txt": "s", "m/1/model.onnx": identity, "m/config.pbtxt": labelled("labels.txt"), "m/labels.txt": "null\r\n\nzwei: ü\n", "plain.onnx": identity
+      })
+      const { config, model, notes } = yield* readOne(directory, "m")
+      assert.deepEqual(model.labels, [["null", "", "zwei: ü"]])
+      assert.deepEqual(Schema.decodeUnknownSync(Model)(JSON.parse(JSON.stringify(model))), model)
+      assert.deepInclude((config["output"] as ReadonlyArray<object>)[0], { label_filename: "labels.txt" })
+      assert.notInclude(notes.join(), "label")
+      const before = (yield* scan(directory)).get("m")!.fingerprint
+      fs.writeFileSync(path.join(directory, "m/labels.txt"), "one\n")
+      assert.notStrictEqual((yield* scan(directory)).get("m")!.fingerprint, before)
+      assert.isUndefined((yield* readOne(directory, "m", { override: "{\"output\":[{\"name\":\"y\",\"label_filename\":\"\"}]}" })).model.labels)
+      fs.symlinkSync("/etc/hostname", path.join(directory, "m/linked.txt"))
+      for (const [name, label, text] of [
+        ["m", "none.txt", "m/none.txt: no such file"], ["m", "../secret.txt", "output[0].label_filename: \"../secret.txt\" is not in the model's folder"],
+        ["m", "linked.txt", "is a link that leads out of the repository"], ["plain", "labels.txt", "needs a model in a folder of its own"]
+      ] as const) {
+        const override = JSON.stringify({ output: [{ name: "y", label_filename: label }] })
+        assert.include((yield* Effect.flip(readOne(directory, name, { override }))).message, text)
+      }
+    }))
+
   it.scoped("serves one version: the highest, or the one that is named", () =>
     Effect.gen(function*() {
       const versions = (config: string) => ({ "m/1/model.onnx": identity, "m/2/model.onnx": identity, "m/11/model.onnx": identity, "m/config.pbtxt": config })

@@ -40,7 +40,7 @@ version_policy: { latest { num_versions: 1 } }
     assert.deepEqual(settings, { sloMs: 25, serviceClass: "latency-critical", rateRps: 0 })
     assert.deepEqual(Object.entries(fields.parameters!).at(-1), ["__proto__", { string_value: "kept" }])
     assert.deepEqual(notes.map((note) => note.split(" ")[0]), [
-      "dynamic_batching.preferred_batch_size", "dynamic_batching.max_queue_delay_microseconds", "instance_group"
+      "dynamic_batching.preferred_batch_size", "dynamic_batching.max_queue_delay_microseconds", "instance_group", "parameters[\"__proto__\"]"
     ])
   })
 
@@ -86,6 +86,11 @@ version_policy: { latest { num_versions: 1 } }
 
   it("fields that change nothing by their value are accepted", () => {
     assert.deepEqual(good("input { name: \"x\" optional: false } model_transaction_policy { decoupled: false } response_cache { enable: false }").notes, [])
+    assert.deepEqual(good("input { name: \"x\" format: FORMAT_NONE } parameters { key: \"glet.rate_rps\" value { string_value: \"1\" } }").notes, [])
+    assert.deepEqual(good("input { name: \"x\" format: FORMAT_NCHW }").notes, ["input[0].format has no effect here: tensors are taken in the order that the file has"])
+    assert.deepEqual(good("parameters { key: \"intra_op_thread_count\" value { string_value: \"2\" } }").notes, [
+      "parameters[\"intra_op_thread_count\"] has no effect here: only those that begin with \"glet.\" are settings of this server"
+    ])
     assert.deepEqual(good("response_cache { enable: true }").notes, ["response_cache.enable has no effect here: responses are not cached"])
   })
 

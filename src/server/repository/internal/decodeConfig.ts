@@ -50,7 +50,7 @@ const decodeMessage = (sink: Sink, node: TextNode, descriptor: Descriptor, path:
       values.set(field.name, value)
     }
     if (!sink.positions.has(fieldPath)) sink.positions.set(fieldPath, field.at)
-    if (rule.noEffect !== undefined && values.get(field.name) !== false) sink.notes.add(`${fieldPath} has no effect here: ${rule.noEffect}`)
+    if (rule.noEffect !== undefined && values.get(field.name) !== false && values.get(field.name) !== rule.unless) sink.notes.add(`${fieldPath} has no effect here: ${rule.noEffect}`)
   }
   // Object.fromEntries defines own properties: a key "__proto__" is a key like any other.
   return Object.fromEntries(values)

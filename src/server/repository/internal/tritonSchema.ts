@@ -16,6 +16,8 @@ export interface FieldRule {
   readonly unsupported?: string
   /** Accepted and shown, but it decides nothing here: why. */
   readonly noEffect?: string
+  /** The value besides false of which nothing need be said. */
+  readonly unless?: string
 }
 
 export type Descriptor = ReadonlyMap<string, FieldRule>
@@ -41,7 +43,7 @@ const nonLinear: FieldRule = { type: "bool", unsupported: "non-linear formats be
 const input = message({
   name: "string",
   data_type: dataType,
-  format: { values: ["FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"] },
+  format: { type: { values: ["FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"] }, unless: "FORMAT_NONE", noEffect: "tensors are taken in the order that the file has" },
   dims: repeated("int64"),
   reshape,
   is_shape_tensor: shapeTensor,
@@ -54,7 +56,7 @@ const output = message({
   data_type: dataType,
   dims: repeated("int64"),
   reshape,
-  label_filename: { type: "string", noEffect: "the classification extension is not offered" },
+  label_filename: "string",
   is_shape_tensor: shapeTensor,
   is_non_linear_format_io: nonLinear
 })
