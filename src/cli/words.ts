@@ -10,6 +10,11 @@ import { suggest } from "../core/internal/suggest.js"
 
 const builtIn = ["--help", "--completions", "--wizard", "--log-level"]
 
+/** Options of tritonserver's by which people who come from there mean one of ours. */
+const tritonOptions = new Map([
+  ["--model-repository", "--models"], ["--model-store", "--models"], ["--http-port", "--port"], ["--http-address", "--host"], ["--allow-client-shm", "--shared-memory"]
+])
+
 /**
  * The same words with `--flag=value` split in two, or the first that cannot be meant.
  * @since 0.1.0
@@ -42,7 +47,7 @@ export const checkWords = (
     const flag = flags.get(name)
     if (flag === undefined) {
       if (builtIn.includes(name)) return { words }
-      const near = suggest(name, [...flags.keys()])
+      const near = suggest(name, [...flags.keys()]) ?? [tritonOptions.get(name)].find((ours) => ours !== undefined && flags.has(ours))
       return { problem: `unknown option "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}` }
     }
     // @effect/cli knows options of one letter with one dash only.

@@ -77,6 +77,8 @@ describe("glet", () => {
       [["srve"], /unknown command "srve"; did you mean "serve"\?/],
       [["--bogus"], /unknown option "--bogus"/],
       [["serve", "--modls", "x"], /unknown option "--modls"; did you mean "--models"\?/],
+      [["serve", "--model-repository=x"], /unknown option "--model-repository"; did you mean "--models"\?/],
+      [["plan", "--http-port", "1"], /unknown option "--http-port"; see/],
       [["serve"], /--models is missing/],
       [["serve", "--models", "x", "--port", "http"], /--port "http" is not a whole number/],
       [["serve", "--models", "x", "--port", "70000"], /--port 70000 is above/],

@@ -27,7 +27,10 @@ export const readLabels = (
       if (found.versions === undefined) return yield* config.error(field, "unsupported", "needs a model in a folder of its own")
       const file = path.join(found.path, name)
       if (name.includes("\0") || !isWithin(found.path, file)) return yield* config.error(field, "refused", `"${name}" is not in the model's folder`)
-      const real = yield* Effect.tryPromise({ try: () => fs.realpath(file), catch: (cause) => fromFileSystem(file, cause) })
+      const real = yield* Effect.tryPromise({ try: () => fs.realpath(file), catch: (cause) => cause }).pipe(
+        Effect.mapError((cause) => fromFileSystem(file, cause)),
+        Effect.mapError(({ detail, reason }) => config.error(field, reason, `"${name}": ${detail}`))
+      )
       if (!options.followLinks && !isWithin(path.dirname(found.path), real)) {
         return yield* new RepositoryError({ file, reason: "refused", detail: "is a link that leads out of the repository" })
       }

@@ -64,9 +64,9 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       return yield* config.error("name", "mismatch", `is "${config.fields.name}", the model is called "${found.name}"`)
     }
     const version = yield* chooseVersion(found, config)
-    const file = found.versions === undefined
-      ? found.path
-      : path.join(found.path, String(version), config.fields.default_model_filename ?? "model.onnx")
+    const named = found.versions === undefined ? found.path : path.join(found.path, String(version), config.fields.default_model_filename ?? modelFileName)
+    // Triton takes a folder in the file's place, for models with files beside them.
+    const file = (yield* isFolder(named)) ? path.join(named, modelFileName) : named
     yield* checkPlace(found, file, options)
     const onnx = yield* readOnnx(file)
     if (onnx.sizeBytes > largestFileBytes) {
@@ -99,7 +99,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       ...(labels === undefined ? {} : { labels }),
       weightBytes: onnx.sizeBytes + external
     }
-    const completedFor = (model: Model) => completeConfig(model, config, path.basename(file))
+    const completedFor = (model: Model) => completeConfig(model, config, path.basename(named))
     return {
       model,
       layout: makeSlotLayout(signature),
@@ -113,6 +113,10 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       ]
     }
   })
+
+const modelFileName = "model.onnx"
+
+const isFolder = (file: string): Effect.Effect<boolean> => Effect.promise(() => fs.stat(file).then((stat) => stat.isDirectory(), () => false))
 
 /** Of a protobuf message. */
 const largestFileBytes = 2 ** 31 - 1

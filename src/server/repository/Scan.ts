@@ -98,6 +98,20 @@ const inspect = async (root: string, entry: string, options: ScanOptions): Promi
 
 const mark = (name: string, stat: Stats): string => `${name}:${stat.ino}:${stat.size}:${stat.mtimeMs}`
 
+/** Of a version's files, and of those in its folders: a model with its weights may stand in one. */
+const marksWithin = async (folder: string, name: string, isDeepest = false): Promise<ReadonlyArray<string>> => {
+  const marks: Array<string> = []
+  for (const file of await listFolder(folder)) {
+    const target = path.join(folder, file)
+    const stat = await fs.stat(target).catch(() => undefined)
+    marks.push(stat === undefined ? file : mark(`${name}/${file}`, stat))
+    // Not where a link leads: that may be anywhere.
+    const isFolder = !isDeepest && await fs.lstat(target).then((own) => own.isDirectory(), () => false)
+    if (isFolder) marks.push(...await marksWithin(target, `${name}/${file}`, true).catch(() => []))
+  }
+  return marks
+}
+
 const versionName = /^[1-9]\d{0,14}$/
 
 /** Folders that are looked into for a model in the wrong place. */
@@ -144,10 +158,7 @@ const inspectFolder = async (root: string, model: FoundModel, options: ScanOptio
       continue
     }
     versions.push(Number(entry))
-    for (const file of await listFolder(target)) {
-      const fileStat = await fs.stat(path.join(target, file)).catch(() => undefined)
-      marks.push(fileStat === undefined ? file : mark(`${entry}/${file}`, fileStat))
-    }
+    marks.push(...await marksWithin(target, entry))
   }
   const found: FoundModel = { ...model, versions: versions.sort((a, b) => a - b), hasConfig, fingerprint: marks.join("|") }
   if (versions.length > 0) return found

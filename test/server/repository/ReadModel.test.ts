@@ -261,12 +261,24 @@ parameters { key: "glet.class" value { string_value: "best-effort" } }`)
       assert.isUndefined((yield* readOne(directory, "m", { override: "{\"output\":[{\"name\":\"y\",\"label_filename\":\"\"}]}" })).model.labels)
       fs.symlinkSync("/etc/hostname", path.join(directory, "m/linked.txt"))
       for (const [name, label, text] of [
-        ["m", "none.txt", "m/none.txt: no such file"], ["m", "../secret.txt", "output[0].label_filename: \"../secret.txt\" is not in the model's folder"],
+        ["m", "none.txt", "output[0].label_filename: \"none.txt\": no such file"], ["m", "../secret.txt", "output[0].label_filename: \"../secret.txt\" is not in the model's folder"],
         ["m", "linked.txt", "is a link that leads out of the repository"], ["plain", "labels.txt", "needs a model in a folder of its own"]
       ] as const) {
         const override = JSON.stringify({ output: [{ name: "y", label_filename: label }] })
         assert.include((yield* Effect.flip(readOne(directory, name, { override }))).message, text)
       }
+    }))
+
+  it.scoped("a version's model.onnx may be a folder that holds it with its weights, as in Triton", () =>
+    Effect.gen(function*() {
+      const directory = yield* folderOf({ "m/1/model.onnx/model.onnx": identity, "m/1/model.onnx/weights.bin": "a", "none/1/model.onnx/other.onnx": identity })
+      const { config, model } = yield* readOne(directory, "m")
+      assert.strictEqual(model.path, path.join(directory, "m/1/model.onnx/model.onnx"))
+      assert.strictEqual(config["default_model_filename"], "model.onnx")
+      const before = (yield* scan(directory)).get("m")!.fingerprint
+      fs.writeFileSync(path.join(directory, "m/1/model.onnx/weights.bin"), "other")
+      assert.notStrictEqual((yield* scan(directory)).get("m")!.fingerprint, before)
+      assert.include((yield* Effect.flip(readOne(directory, "none"))).message, "none/1/model.onnx: has no model.onnx")
     }))
 
   it.scoped("serves one version: the highest, or the one that is named", () =>
