@@ -24,6 +24,15 @@ export const Dim = Schema.Union(Schema.NonNegativeInt, Schema.String)
 export type Dim = typeof Dim.Type
 
 /** A declared input or output: its whole shape, the batch dimension included, row-major. @since 0.1.0 @category tensors */
-export const TensorSpec = Schema.Struct({ name: Schema.String, datatype: DataType, shape: Schema.Array(Dim) })
+export const TensorSpec = Schema.Struct({
+  name: Schema.String,
+  datatype: DataType,
+  shape: Schema.Array(Dim),
+  /** The shape that requests and answers have, where the configuration gives them another one for the same elements. */
+  asked: Schema.optionalWith(Schema.Array(Dim), { exact: true })
+})
 /** @since 0.1.0 @category tensors */
 export type TensorSpec = typeof TensorSpec.Type
+
+/** The shape that requests and answers have. @since 0.1.0 @category tensors */
+export const askedShape = (spec: TensorSpec): ReadonlyArray<Dim> => spec.asked ?? spec.shape

@@ -15,7 +15,7 @@ import { Executor } from "../core/Executor.js"
 import { GpuInventory } from "../core/Gpu.js"
 import { encodePlan } from "../core/Plan.js"
 import { InvalidRequest } from "../core/RequestError.js"
-import type { TensorSpec } from "../core/Tensor.js"
+import { askedShape, type TensorSpec } from "../core/Tensor.js"
 import { Scheduler } from "../scheduler/Scheduler.js"
 import type { SchedulerStatus } from "../scheduler/SchedulerStatus.js"
 import { statusStream } from "../scheduler/StatusStream.js"
@@ -47,7 +47,7 @@ const pathModel = Effect.gen(function*() {
 
 /** -1 stands for what a request decides. */
 const tensorMetadata = (spec: TensorSpec) => ({
-  name: spec.name, datatype: spec.datatype, shape: spec.shape.map((dim) => (typeof dim === "number" ? dim : -1))
+  name: spec.name, datatype: spec.datatype, shape: askedShape(spec).map((dim) => (typeof dim === "number" ? dim : -1))
 })
 
 const metadata = ({ model }: CatalogEntry) => ({

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
-import { elemType, identity, identityModel, makeModel, twoInputModel } from "../support/onnx.js"
+import { elemType, identity, identityModel, makeModel, reduceMean, twoInputModel } from "../support/onnx.js"
 import { tempFolder } from "./support/folder.js"
 import { cpuStack } from "./support/stack.js"
 
@@ -37,7 +37,32 @@ platform: "onnxruntime_onnx"
 max_batch_size: 8
 output [ { name: "y" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" } ]
 instance_group [ { kind: KIND_CPU count: 2 } ]
-dynamic_batching { }`
+dynamic_batching { }`,
+  "densenet/1/model.onnx": makeModel({
+    inputs: [{ name: "data_0", shape: [1, 3, 4, 4] }], outputs: [{ name: "fc6_1", shape: [1, 3, 1, 1] }], nodes: [reduceMean("data_0", "fc6_1", { axes: { ints: [2, 3] } })]
+  }),
+  "densenet/densenet_labels.txt": "zero\none\ntwo\n",
+  "densenet/config.pbtxt": `name: "densenet"
+platform: "onnxruntime_onnx"
+max_batch_size : 0
+input [
+  {
+    name: "data_0"
+    data_type: TYPE_FP32
+    format: FORMAT_NCHW
+    dims: [ 3, 4, 4 ]
+    reshape { shape: [ 1, 3, 4, 4 ] }
+  }
+]
+output [
+  {
+    name: "fc6_1"
+    data_type: TYPE_FP32
+    dims: [ 3 ]
+    reshape { shape: [ 1, 3, 1, 1 ] }
+    label_filename: "densenet_labels.txt"
+  }
+]`
 }
 
 /** What the script prints; it says itself what failed. */
@@ -53,10 +78,10 @@ describe.skipIf(!isThere)("Triton's client (SKIPPED where it is not installed)",
     Effect.gen(function*() {
       const directory = yield* tempFolder(files)
       const patient = { sloMs: 20_000, rateRps: 5 }
-      const models = { types: patient, plain: patient, pair: patient, scores: patient }
+      const models = { types: patient, plain: patient, pair: patient, scores: patient, densenet: patient }
       const { port } = yield* cpuStack({ directory, cores: 1, models, profileBudgetMs: 50, config: { sharedMemory: true } })
       const lines = (yield* run(port)).trim().split("\n")
       assert.deepStrictEqual(lines.filter((line) => !line.startsWith("ok ")), [])
-      assert.strictEqual(lines.length, 11)
+      assert.strictEqual(lines.length, 12)
     }))
 })

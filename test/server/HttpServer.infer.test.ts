@@ -234,6 +234,33 @@ describe.each(places)("infer, read $where", ({ isFronted, makeFakes, startServer
       yield* Effect.promise(() => freed(fakes))
     }))
 
+  it.scopedLive("requests and answers have the shapes that a configuration gives them", () =>
+    Effect.gen(function*() {
+      const fakes = makeFakes()
+      const defs = [
+        { name: "one", inputs: [["x", "FP32", [1, 2, 3, 1]]], asked: { x: [2, 3], out_x: [6] } },
+        { name: "many", batchSymbol: "n", inputs: [["x", "INT32", ["n"]]], asked: { x: ["n", 1], out_x: ["n", 1, 1] } }
+      ] as const
+      const { port } = yield* startServer(fakes, {}, defs)
+      const metadata = (model: string) => Effect.promise(async () => JSON.parse((await call(port, { path: `/v2/models/${model}` })).body.toString()))
+      const post = (model: string, body: string | Buffer, headers = {}) => Effect.promise(() => call(port, { path: `/v2/models/${model}/infer`, body, headers }))
+      const ask = (model: string, datatype: string, shape: ReadonlyArray<number>, data: unknown) => post(model, JSON.stringify({ inputs: [{ name: "x", shape, datatype, data }] }))
+      assert.deepInclude((yield* metadata("one")).inputs[0], { shape: [2, 3] })
+      assert.deepInclude((yield* metadata("many")).outputs[0], { shape: [-1, 1, 1] })
+      for (const data of [[1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]]]) {
+        assert.deepInclude((yield* ask("one", "FP32", [2, 3], data)).json.outputs[0]!, { shape: [6], data: [1, 2, 3, 4, 5, 6] })
+      }
+      assert.deepInclude((yield* ask("many", "INT32", [3, 1], [7, 8, 9])).json.outputs[0]!, { shape: [3, 1, 1], data: [7, 8, 9] })
+      assert.deepStrictEqual(fakes.seen.map(({ items }) => items), [1, 1, 3])
+      const raw = yield* post("one", floats([1, 2, 3, 4, 5, 6]), { "Inference-Header-Content-Length": "0" })
+      assert.deepStrictEqual(split(raw).json.outputs[0].shape, [6])
+      const wrong = yield* ask("one", "FP32", [1, 2, 3, 1], [1, 2, 3, 4, 5, 6])
+      assert.strictEqual(wrong.status, 400)
+      assert.include(wrong.json.error, "has 4 dimensions, input \"x\" has 2: [2, 3]")
+      assert.include((yield* ask("many", "INT32", [1, 2], [7, 8])).json.error, "the model expects 1; its shape is [-1, 1]")
+      yield* Effect.promise(() => freed(fakes))
+    }))
+
   it.scopedLive("decodes names, and answers pipelined requests in order", () =>
     Effect.gen(function*() {
       const fakes = makeFakes()

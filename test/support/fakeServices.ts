@@ -24,6 +24,8 @@ export interface ModelDef {
   readonly inputs: ReadonlyArray<readonly [name: string, datatype: DataType, shape: ReadonlyArray<Dim>]>
   /** Those of the inputs, named `out_…`, where absent. */
   readonly outputs?: ReadonlyArray<readonly [name: string, datatype: DataType, shape: ReadonlyArray<Dim>]>
+  /** Shapes of requests and answers, by tensor, where they are others. */
+  readonly asked?: Readonly<Record<string, ReadonlyArray<Dim>>>
   /** Names of classes, by output. */
   readonly labels?: ReadonlyArray<ReadonlyArray<string>>
   readonly batchSymbol?: string
@@ -32,14 +34,16 @@ export interface ModelDef {
   readonly state?: CatalogState
 }
 
+const askedOf = ({ asked }: ModelDef, name: string) => (asked?.[name] === undefined ? {} : { asked: asked[name] })
+
 export const modelOf = (def: ModelDef): Model => ({
   name: def.name as ModelName,
   version: 1,
   path: `${def.name}.onnx`,
   signature: {
-    inputs: def.inputs.map(([name, datatype, shape]) => ({ name, datatype, shape })),
+    inputs: def.inputs.map(([name, datatype, shape]) => ({ name, datatype, shape, ...askedOf(def, name) })),
     outputs: (def.outputs ?? def.inputs.map(([name, datatype, shape]) => [`out_${name}`, datatype, shape] as const))
-      .map(([name, datatype, shape]) => ({ name, datatype, shape })),
+      .map(([name, datatype, shape]) => ({ name, datatype, shape, ...askedOf(def, name) })),
     ...(def.batchSymbol === undefined ? {} : { batchSymbol: def.batchSymbol })
   },
   maxBatch: def.maxBatch ?? 8,

@@ -1,6 +1,7 @@
 /** What the infer path asks of a model, worked out once per version of it. */
 import type { Model } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
+import { askedShape, type TensorSpec } from "../../core/Tensor.js"
 import type { CatalogEntry } from "../ModelCatalog.js"
 import type { BoundRequest } from "./boundRequest.js"
 
@@ -9,6 +10,8 @@ export interface CompiledModel {
   readonly layout: SlotLayout
   readonly inputIndex: ReadonlyMap<string, number>
   readonly outputIndex: ReadonlyMap<string, number>
+  /** The outputs with the shapes that answers have. */
+  readonly answered: ReadonlyArray<TensorSpec>
   /** Names as people read them in errors. */
   readonly inputNames: string
   readonly outputNames: string
@@ -31,6 +34,7 @@ const compile = (model: Model, layout: SlotLayout): CompiledModel => {
     layout,
     inputIndex: new Map(inputs.map((spec, i) => [spec.name, i])),
     outputIndex: new Map(outputs.map((spec, i) => [spec.name, i])),
+    answered: outputs.map((spec) => ({ ...spec, shape: askedShape(spec) })),
     inputNames: names(inputs),
     outputNames: names(outputs),
     responseHead: responseHeadOf(model.name, model.version),

@@ -4,7 +4,7 @@ import { InvalidRequest } from "../../core/RequestError.js"
 import type { Model } from "../../core/Model.js"
 import type { SlotPlacement } from "../../core/SlotLayout.js"
 import type { TensorSlot } from "../../core/TensorArena.js"
-import { bytesPerElement, type TensorSpec } from "../../core/Tensor.js"
+import { askedShape, bytesPerElement, type TensorSpec } from "../../core/Tensor.js"
 import type { BoundInput, BoundRequest, RequestedOutput } from "./boundRequest.js"
 import type { CompiledModel } from "./compiledModel.js"
 import type { DataRange, ScannedRequest } from "./inferScan.js"
@@ -208,15 +208,16 @@ export const bindRawRequest = (compiled: CompiledModel, byteLength: number, capa
   if (spec === undefined || inputs.length !== 1) {
     return invalid(field, `0 marks a raw request, which needs a model with one input; this one has ${inputs.length}`)
   }
-  const open = spec.shape.filter((dim) => typeof dim === "string" && dim !== batchSymbol)
+  const declared = askedShape(spec)
+  const open = declared.filter((dim) => typeof dim === "string" && dim !== batchSymbol)
   if (open.length > 1) return invalid(field, "0 marks a raw request, which needs an input with at most one variable dimension")
-  const fixed = product(spec.shape.filter((dim) => typeof dim === "number")) * bytesPerElement(spec.datatype)
+  const fixed = product(declared.filter((dim) => typeof dim === "number")) * bytesPerElement(spec.datatype)
   const size = open.length === 0 ? 1 : byteLength / fixed
   if (byteLength === 0 || fixed * size !== byteLength || !Number.isInteger(size)) {
     return invalid("body", `has ${byteLength} bytes, one item of input "${spec.name}" ${describe(spec)} ${spec.datatype} needs ${
       open.length === 0 ? fixed : `a multiple of ${fixed}`}`)
   }
-  const shape = spec.shape.map((dim) => (typeof dim === "number" ? dim : dim === batchSymbol ? 1 : size))
+  const shape = declared.map((dim) => (typeof dim === "number" ? dim : dim === batchSymbol ? 1 : size))
   const binder = new ShapeBinder(compiled)
   const unbound = binder.bind(spec, shape, "body")
   if (unbound !== undefined) return unbound

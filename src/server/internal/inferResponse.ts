@@ -53,7 +53,7 @@ export const makeResponse = (
   /** Those that the glet has moved itself. */
   direct: ReadonlyArray<DirectTensor>
 ): InferResponse | ExecutionFailed | InvalidRequest => {
-  const specs = compiled.model.signature.outputs
+  const specs = compiled.answered
   let json = request.id === undefined ? "{" : `{"id":${JSON.stringify(request.id)},`
   json += `${result.version === compiled.model.version ? compiled.responseHead : responseHeadOf(compiled.model.name, result.version)},"outputs":[`
   let binary: Array<Uint8Array> | undefined

@@ -1,11 +1,11 @@
 /** From the shapes of a request's inputs to its number of items and the values of the model's symbols. */
 import type { InvalidRequest } from "../../core/RequestError.js"
-import type { TensorSpec } from "../../core/Tensor.js"
+import { askedShape, type TensorSpec } from "../../core/Tensor.js"
 import type { CompiledModel } from "./compiledModel.js"
 import { invalid, isCount, shown } from "./jsonValue.js"
 
 /** A declared shape as the protocol shows it: -1 for what a request decides. */
-export const describe = (spec: TensorSpec): string => `[${spec.shape.map((dim) => (typeof dim === "number" ? dim : -1)).join(", ")}]`
+export const describe = (spec: TensorSpec): string => `[${askedShape(spec).map((dim) => (typeof dim === "number" ? dim : -1)).join(", ")}]`
 
 /** Sizes that the request gives to the batch and to the model's symbols, collected over its inputs. */
 export class ShapeBinder {
@@ -19,13 +19,14 @@ export class ShapeBinder {
 
   bind(spec: TensorSpec, shape: unknown, field: string): InvalidRequest | undefined {
     if (!Array.isArray(shape)) return invalid(field, `must be an array of whole numbers, found ${shown(shape)}`)
-    if (shape.length !== spec.shape.length) {
-      return invalid(field, `has ${shape.length} dimensions, input ${JSON.stringify(spec.name)} has ${spec.shape.length}: ${describe(spec)}`)
+    const declared = askedShape(spec)
+    if (shape.length !== declared.length) {
+      return invalid(field, `has ${shape.length} dimensions, input ${JSON.stringify(spec.name)} has ${declared.length}: ${describe(spec)}`)
     }
     const { batchSymbol } = this.compiled.layout.signature
     for (let i = 0; i < shape.length; i++) {
       const size: unknown = shape[i]
-      const dim = spec.shape[i]!
+      const dim = declared[i]!
       if (!isCount(size)) return invalid(`${field}[${i}]`, `must be a whole number, found ${shown(size)}`)
       if (typeof dim === "number") {
         if (size !== dim) return invalid(`${field}[${i}]`, `is ${size}, the model expects ${dim}; its shape is ${describe(spec)}`)

@@ -5,7 +5,7 @@
  */
 import * as Either from "effect/Either"
 import type { Model } from "../../core/Model.js"
-import type { DataType, TensorSpec } from "../../core/Tensor.js"
+import { askedShape, type DataType, type Dim, type TensorSpec } from "../../core/Tensor.js"
 import { suggest } from "../../core/internal/suggest.js"
 import type { OnnxDim, OnnxFile, OnnxValue } from "./OnnxModel.js"
 import type { RepositoryError } from "./RepositoryError.js"
@@ -71,25 +71,28 @@ const narrow = (
   if (tensor.data_type !== undefined && type !== undefined && tensor.data_type !== tritonType(type)) {
     return mismatch("data_type", `is ${tensor.data_type}, "${value.name}" is ${tritonType(type)} in the model`)
   }
-  if (tensor.dims === undefined) return Either.right(value)
-  const wrong = tensor.dims.find((dim) => dim < -1)
-  if (wrong !== undefined) return Either.left(config.error(`${path}.dims`, "invalid", `${wrong} is no size; -1 stands for any`))
+  // Where requests have another shape than the model, that of the model is what the file can be held against.
+  const field = tensor.reshape === undefined ? "dims" : "reshape"
+  const given = tensor.reshape === undefined ? tensor.dims : tensor.reshape.shape ?? []
+  if (given === undefined) return Either.right(value)
+  const wrong = [...given, ...tensor.dims ?? []].find((dim) => dim < -1)
+  if (wrong !== undefined) return Either.left(config.error(`${path}.${field}`, "invalid", `${wrong} is no size; -1 stands for any`))
   const batches = (config.fields.max_batch_size ?? 0) > 0
-  const dims = batches ? [-1, ...tensor.dims] : tensor.dims
+  const dims = batches ? [-1, ...given] : given
   const shape = value.shape ?? dims.map(() => undefined)
   if (shape.length !== dims.length) {
-    const batch = batches ? " (a batch dimension and dims)" : shape.length === dims.length + 1 ? "; is max_batch_size missing?" : ""
-    return mismatch("dims", `gives ${dims.length} dimensions${batch}, "${value.name}" has ${shape.length} in the model: ${shapeText(shape)}`)
+    const batch = batches ? ` (a batch dimension and ${field})` : shape.length === dims.length + 1 ? "; is max_batch_size missing?" : ""
+    return mismatch(field, `gives ${dims.length} dimensions${batch}, "${value.name}" has ${shape.length} in the model: ${shapeText(shape)}`)
   }
   const bound: Array<OnnxDim> = []
   for (const [i, dim] of shape.entries()) {
     const declared = dims[i]!
     if (typeof dim === "number") {
       // The batch dimension is judged with the signature, which knows more to say.
-      if (declared !== dim && !(batches && i === 0)) return mismatch("dims", `${shapeText(dims)} contradicts ${shapeText(shape)} of "${value.name}" in the model`)
+      if (declared !== dim && !(batches && i === 0)) return mismatch(field, `${shapeText(dims)} contradicts ${shapeText(shape)} of "${value.name}" in the model`)
     } else if (declared >= 0 && dim !== undefined) {
       const other = sizes.get(dim)
-      if (other !== undefined && other !== declared) return mismatch("dims", `makes "${dim}" ${declared}, elsewhere it is ${other}`)
+      if (other !== undefined && other !== declared) return mismatch(field, `makes "${dim}" ${declared}, elsewhere it is ${other}`)
       sizes.set(dim, declared)
     }
     bound.push(dim ?? (declared < 0 ? undefined : declared))
@@ -101,11 +104,14 @@ const narrow = (
 export const completeConfig = (model: Model, config: TritonConfig, fileName: string): Readonly<Record<string, unknown>> => {
   const batches = model.signature.batchSymbol !== undefined
   const parameter = (value: string | number) => ({ string_value: String(value) })
+  const sizes = (shape: ReadonlyArray<Dim>) => (batches ? shape.slice(1) : shape).map((dim) => (typeof dim === "number" ? dim : -1))
   const tensor = (spec: TensorSpec) => ({
     name: spec.name,
     data_type: tritonType(spec.datatype),
-    dims: (batches ? spec.shape.slice(1) : spec.shape).map((dim) => (typeof dim === "number" ? dim : -1))
+    dims: sizes(askedShape(spec)),
+    ...(spec.asked === undefined ? {} : { reshape: { shape: sizes(spec.shape) } })
   })
+  const given = (role: "input" | "output", spec: TensorSpec): TritonTensor => config.fields[role]?.find(({ name }) => name === spec.name) ?? {}
   return {
     ...config.fields,
     name: model.name,
@@ -114,12 +120,10 @@ export const completeConfig = (model: Model, config: TritonConfig, fileName: str
     version_policy: config.fields.version_policy ?? { latest: { num_versions: 1 } },
     max_batch_size: batches ? model.maxBatch : 0,
     input: model.signature.inputs.map((spec) => ({
-      ...tensor(spec), format: "FORMAT_NONE", is_shape_tensor: false, allow_ragged_batch: false, optional: false
+      ...tensor(spec), format: given("input", spec).format ?? "FORMAT_NONE", is_shape_tensor: false, allow_ragged_batch: false, optional: false
     })),
     output: model.signature.outputs.map((spec) => ({
-      ...tensor(spec),
-      label_filename: config.fields.output?.find(({ name }) => name === spec.name)?.label_filename ?? "",
-      is_shape_tensor: false
+      ...tensor(spec), label_filename: given("output", spec).label_filename ?? "", is_shape_tensor: false
     })),
     ...(batches ? { dynamic_batching: config.fields.dynamic_batching ?? {} } : {}),
     default_model_filename: fileName,

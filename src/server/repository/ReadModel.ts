@@ -20,6 +20,7 @@ import type { ModelSettings, SettingsDefaults } from "./ModelSettings.js"
 import { resolveSettings } from "./ModelSettings.js"
 import { readOnnx } from "./OnnxFile.js"
 import { fromFileSystem, RepositoryError } from "./RepositoryError.js"
+import { withReshapes } from "./Reshape.js"
 import type { FoundModel, ScanOptions } from "./Scan.js"
 import { configFileName } from "./Scan.js"
 import { readSignature } from "./Signature.js"
@@ -83,7 +84,8 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
     const narrowed = yield* narrowToConfig(onnx, config)
     // A limit of 1 from our own settings says nothing of the shapes; Triton's max_batch_size of 1 does.
     const batching = asked === undefined ? "auto" : asked === 0 ? "off" : asked > 1 || (declaredBatch ?? 0) > 0 ? "on" : "auto"
-    const { notBatchable, signature } = yield* readSignature(file, narrowed, { batching })
+    const { notBatchable, signature: ofFile } = yield* readSignature(file, narrowed, { batching })
+    const signature = yield* withReshapes(ofFile, config)
     const labels = yield* readLabels(found, config, signature, options)
     const model: Model = {
       name: unsafeModelName(found.name),

@@ -31,6 +31,10 @@ export interface TritonTensor {
   readonly data_type?: string
   /** Without the batch dimension where `max_batch_size` is above 0. */
   readonly dims?: ReadonlyArray<number>
+  /** The shape that the model has, also without the batch, where that is not `dims`. */
+  readonly reshape?: { readonly shape?: ReadonlyArray<number> }
+  /** Of an input: what clients are told of its meaning. */
+  readonly format?: string
   /** Of an output: the file of its classes' names, in the model's folder. */
   readonly label_filename?: string
 }

@@ -1,5 +1,6 @@
 """What Triton's own HTTP client can ask of a server: `triton_client.py HOST:PORT`. One line a check, `ok NAME` or `FAILED NAME: why`."""
 import json
+import os
 import sys
 import urllib.request
 
@@ -131,6 +132,19 @@ def classification():
 
 
 @check
+def what_the_quick_start_asks():
+    """A classifier of single images, as Triton's first example has it: reshaped, with the format and labels that its client reads."""
+    config = client.get_model_config("densenet")
+    assert config["max_batch_size"] == 0 and config["input"][0]["format"] == "FORMAT_NCHW", config
+    assert client.get_model_metadata("densenet")["inputs"][0]["shape"] == [3, 4, 4]
+    image = np.concatenate([np.full((1, 4, 4), value, np.float32) for value in (1, 3, 2)])
+    outputs = [http.InferRequestedOutput("fc6_1", class_count=2)]
+    found = client.infer("densenet", [tensor("data_0", image)], outputs=outputs).as_numpy("fc6_1")
+    assert found.tolist() == [b"3.000000:1:one", b"2.000000:2:two"], found
+    same(client.infer("densenet", [tensor("data_0", image)]).as_numpy("fc6_1"), np.array([1, 3, 2], np.float32))
+
+
+@check
 def many_at_once():
     pending = [client.async_infer("pair", pair()) for _ in range(8)]
     for one in pending:
@@ -140,10 +154,11 @@ def many_at_once():
 
 @check
 def shared_memory():
-    given, taken = (shm.create_shared_memory_region(name, f"/glet_triton_client_{name}", 1 << 20) for name in ("given", "taken"))
+    keys = {name: f"/glet_triton_client_{os.getpid()}_{name}" for name in ("given", "taken")}
+    given, taken = (shm.create_shared_memory_region(name, key, 1 << 20) for name, key in keys.items())
     try:
-        for name in ("given", "taken"):
-            client.register_system_shared_memory(name, f"/glet_triton_client_{name}", 1 << 20)
+        for name, key in keys.items():
+            client.register_system_shared_memory(name, key, 1 << 20)
         assert [region["name"] for region in client.get_system_shared_memory_status()] == ["given", "taken"]
         for width in (3, 100_000):
             value = np.random.default_rng(width).random((1, width), np.float32)
@@ -154,7 +169,7 @@ def shared_memory():
             y.set_shared_memory("taken", value.nbytes, offset=128)
             client.infer("plain", [x], outputs=[y])
             same(shm.get_contents_as_numpy(taken, np.float32, [1, width], offset=128), value)
-        refused(400, "registered already", lambda: client.register_system_shared_memory("given", "/glet_triton_client_given", 64))
+        refused(400, "registered already", lambda: client.register_system_shared_memory("given", keys["given"], 64))
         client.unregister_system_shared_memory("given")
         refused(400, "no registered region", lambda: client.infer("plain", [x], outputs=[y]))
         client.unregister_system_shared_memory()

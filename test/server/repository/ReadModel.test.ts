@@ -214,7 +214,36 @@ parameters { key: "glet.class" value { string_value: "best-effort" } }`)
       assert.deepEqual(given.model.signature.outputs[0]!.shape, ["batch", "y_dim1"])
     }))
 
+  it.effect("gives requests another shape than the model has, where the configuration reshapes; a load with the configuration it shows changes nothing", () =>
+    Effect.gen(function*() {
+      const fixed = onnx.makeModel({
+        inputs: [{ name: "data_0", shape: [1, 3, 4, 4] }], outputs: [{ name: "fc6_1", shape: [1, 3, 1, 1] }], nodes: [onnx.reduceMean("data_0", "fc6_1", { axes: { ints: [2, 3] } })]
+      })
+      const config = `max_batch_size: 0
+        input [ { name: "data_0" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 3, 4, 4 ] reshape { shape: [ 1, 3, 4, 4 ] } } ]
+        output [ { name: "fc6_1" dims: [ 3 ] reshape { shape: [ 1, 3, 1, 1 ] } } ]`
+      const read = yield* configured(config, fixed)
+      assert.deepEqual(read.model.signature.inputs[0], { name: "data_0", datatype: "FP32", shape: [1, 3, 4, 4], asked: [3, 4, 4] })
+      assert.deepEqual(read.model.signature.outputs[0]!.asked, [3])
+      assert.deepInclude((read.config["input"] as ReadonlyArray<object>)[0], { dims: [3, 4, 4], reshape: { shape: [1, 3, 4, 4] }, format: "FORMAT_NCHW" })
+      assert.deepEqual((yield* configured(config, fixed, { override: JSON.stringify(read.config) })).model.signature, read.model.signature)
+
+      const rows = onnx.makeModel({ inputs: [{ name: "x", shape: ["n"] }], outputs: [{ name: "y", shape: ["n"] }], nodes: [onnx.identity("x", "y")] })
+      const batched = "max_batch_size: 8 input { name: \"x\" dims: [1] reshape { } } output { name: \"y\" dims: [1, 1] reshape { shape: [] } }"
+      const joined = (yield* configured(batched, rows)).model
+      assert.deepEqual([joined.signature.inputs[0]!.asked, joined.signature.outputs[0]!.asked, joined.signature.batchSymbol], [["n", 1], ["n", 1, 1], "n"])
+      const alone = yield* configured(batched, rows, { settings: [{ maxBatch: 0 }] })
+      assert.deepEqual(alone.model.signature.inputs[0]!.asked, ["n", 1])
+      assert.deepInclude((alone.config["input"] as ReadonlyArray<object>)[0], { dims: [-1, 1], reshape: { shape: [-1] } })
+      assert.deepEqual((yield* configured("", rows, { override: JSON.stringify(alone.config) })).model.signature, alone.model.signature)
+    }))
+
   it.effect.each([
+    ["max_batch_size: 4 input { name: \"x\" dims: [5] reshape { shape: [4] } }", "config.pbtxt:1:47: input[0].reshape: [4] has 4 elements, dims [5] 5"],
+    ["max_batch_size: 4 input { name: \"x\" dims: [-1] reshape { shape: [4] } }", "input[0].reshape: is not supported where a size is -1"],
+    ["max_batch_size: 4 input { name: \"x\" dims: [4] reshape { shape: [2, 2] } }", "input[0].reshape: gives 3 dimensions (a batch dimension and reshape), \"x\" has 2"],
+    ["max_batch_size: 4 input { name: \"x\" dims: [2] reshape { shape: [2] } }", "input[0].reshape: [-1, 2] contradicts [-1, 4]"],
+    ["max_batch_size: 4 input { name: \"x\" reshape { shape: [4] } }", "input[0].reshape: needs dims"],
     ["max_batch_size: 4\n\ninput { name: \"y\" }", "config.pbtxt:3:9: input[0].name: the model has no input \"y\"; did you mean \"x\"?"],
     ["output { name: \"output_of_the_model\" }", "the model has no output \"output_of_the_model\"; its outputs are \"y\""],
     ["input { name: \"x\" } input { name: \"x\" }", "input \"x\" is given twice"],

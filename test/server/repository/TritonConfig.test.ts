@@ -71,7 +71,6 @@ version_policy: { latest { num_versions: 1 } }
     ["backend: \"python\"", "backend: \"python\" is not served"],
     ["sequence_batching { }", "config.pbtxt:1:1: sequence_batching: is not supported: stateful models are not served"],
     ["model_transaction_policy { decoupled: true }", "decoupled: is not supported: a request has exactly one response"],
-    ["input { name: \"x\" reshape { shape: [] } }", "config.pbtxt:1:19: input[0].reshape: is not supported"],
     ["default_model_filename: \"../m.onnx\"", "expected the name of an .onnx file"],
     ["version_policy { latest {} all {} }", "expected exactly one of latest, all, specific"],
     ["parameters { key: \"glet.slo\" value { string_value: \"1\" } }", "config.pbtxt:1:12: parameters[\"glet.slo\"]: unknown parameter; did you mean \"glet.slo_ms\"?"],
@@ -87,7 +86,7 @@ version_policy: { latest { num_versions: 1 } }
   it("fields that change nothing by their value are accepted", () => {
     assert.deepEqual(good("input { name: \"x\" optional: false } model_transaction_policy { decoupled: false } response_cache { enable: false }").notes, [])
     assert.deepEqual(good("input { name: \"x\" format: FORMAT_NONE } parameters { key: \"glet.rate_rps\" value { string_value: \"1\" } }").notes, [])
-    assert.deepEqual(good("input { name: \"x\" format: FORMAT_NCHW }").notes, ["input[0].format has no effect here: tensors are taken in the order that the file has"])
+    assert.deepEqual(good("input { name: \"x\" format: FORMAT_NCHW }").notes, ["input[0].format has no effect here: clients are told, and tensors taken in the order that the file has"])
     assert.deepEqual(good("parameters { key: \"intra_op_thread_count\" value { string_value: \"2\" } }").notes, [
       "parameters[\"intra_op_thread_count\"] has no effect here: only those that begin with \"glet.\" are settings of this server"
     ])

@@ -36,14 +36,14 @@ const dataType: FieldType = {
     "TYPE_FP16", "TYPE_FP32", "TYPE_FP64", "TYPE_STRING", "TYPE_BF16"
   ]
 }
-const reshape: FieldRule = { type: message({ shape: repeated("int64") }), unsupported: "shapes are served as the file has them" }
+const reshape: FieldType = message({ shape: repeated("int64") })
 const shapeTensor: FieldRule = { type: "bool", unsupported: "shape tensors belong to TensorRT" }
 const nonLinear: FieldRule = { type: "bool", unsupported: "non-linear formats belong to TensorRT" }
 
 const input = message({
   name: "string",
   data_type: dataType,
-  format: { type: { values: ["FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"] }, unless: "FORMAT_NONE", noEffect: "tensors are taken in the order that the file has" },
+  format: { type: { values: ["FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"] }, unless: "FORMAT_NONE", noEffect: "clients are told, and tensors taken in the order that the file has" },
   dims: repeated("int64"),
   reshape,
   is_shape_tensor: shapeTensor,
