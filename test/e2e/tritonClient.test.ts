@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
-import { elemType, identity, identityModel, makeModel, reduceMean, twoInputModel } from "../support/onnx.js"
+import { elemType, identity, identityModel, makeModel, reduceMean, relu, twoInputModel } from "../support/onnx.js"
 import { tempFolder } from "./support/folder.js"
 import { cpuStack } from "./support/stack.js"
 
@@ -39,7 +39,9 @@ output [ { name: "y" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.tx
 instance_group [ { kind: KIND_CPU count: 2 } ]
 dynamic_batching { }`,
   "densenet/1/model.onnx": makeModel({
-    inputs: [{ name: "data_0", shape: [1, 3, 4, 4] }], outputs: [{ name: "fc6_1", shape: [1, 3, 1, 1] }], nodes: [reduceMean("data_0", "fc6_1", { axes: { ints: [2, 3] } })]
+    inputs: [{ name: "data_0", shape: [1, 3, 4, 4] }],
+    outputs: [{ name: "features", shape: [1, 3, 4, 4] }, { name: "fc6_1", shape: [1, 3, 1, 1] }],
+    nodes: [relu("data_0", "features"), reduceMean("data_0", "fc6_1", { axes: { ints: [2, 3] } })]
   }),
   "densenet/densenet_labels.txt": "zero\none\ntwo\n",
   "densenet/config.pbtxt": `name: "densenet"

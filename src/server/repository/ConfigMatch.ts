@@ -18,7 +18,7 @@ const shapeText = (shape: ReadonlyArray<OnnxDim>): string => `[${shape.map((dim)
 
 /**
  * The file as its configuration narrows it: a size in place of a free dimension, wherever the same symbol stands; a shape where the file has
- * none. What contradicts the file is an error, as in Triton.
+ * none; outputs that it leaves out are not served. What contradicts the file is an error, as in Triton.
  * @since 0.1.0
  * @category configuration
  */
@@ -31,8 +31,15 @@ export const narrowToConfig = (onnx: OnnxFile, config: TritonConfig): Either.Eit
       ...value,
       shape: value.shape?.map((dim) => (typeof dim === "string" ? sizes.get(dim) ?? dim : dim))
     })
-    return { ...onnx, inputs: inputs.map(bind), outputs: outputs.map(bind) }
+    const unlisted = unlistedOutputs(onnx, config)
+    return { ...onnx, inputs: inputs.map(bind), outputs: outputs.filter(({ name }) => !unlisted.includes(name)).map(bind) }
   })
+
+/** Outputs of the file that are not served: as in Triton, a configuration that names some means those alone. @since 0.1.0 @category configuration */
+export const unlistedOutputs = (onnx: OnnxFile, config: TritonConfig): ReadonlyArray<string> => {
+  const listed = config.fields.output ?? []
+  return listed.length === 0 ? [] : onnx.outputs.map(({ name }) => name).filter((name) => !listed.some((output) => output.name === name))
+}
 
 const narrowAll = (
   role: "input" | "output",

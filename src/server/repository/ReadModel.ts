@@ -12,7 +12,7 @@ import type { Model } from "../../core/Model.js"
 import { oneAtATime } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
-import { completeConfig, narrowToConfig } from "./ConfigMatch.js"
+import { completeConfig, narrowToConfig, unlistedOutputs } from "./ConfigMatch.js"
 import { checkExternalData, isWithin } from "./ExternalData.js"
 import { readText } from "./internal/readText.js"
 import { readLabels } from "./Labels.js"
@@ -101,6 +101,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       ...(labels === undefined ? {} : { labels }),
       weightBytes: onnx.sizeBytes + external
     }
+    const unlisted = unlistedOutputs(onnx, config)
     const completedFor = (model: Model) => completeConfig(model, config, path.basename(named))
     return {
       model,
@@ -111,6 +112,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       notes: [
         ...(resolved.sloIsDefault ? [`no SLO is given, ${model.sloMs} ms are taken; set it with --slo, glet.json or glet.slo_ms in ${configFileName}`] : []),
         ...(notBatchable === undefined || batching === "off" ? [] : [`requests are not joined into batches: ${notBatchable}`]),
+        ...(unlisted.length === 0 ? [] : [`outputs that the configuration does not name are not served: ${unlisted.join(", ")}`]),
         ...config.notes
       ]
     }

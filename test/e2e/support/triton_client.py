@@ -141,7 +141,10 @@ def what_the_quick_start_asks():
     outputs = [http.InferRequestedOutput("fc6_1", class_count=2)]
     found = client.infer("densenet", [tensor("data_0", image)], outputs=outputs).as_numpy("fc6_1")
     assert found.tolist() == [b"3.000000:1:one", b"2.000000:2:two"], found
-    same(client.infer("densenet", [tensor("data_0", image)]).as_numpy("fc6_1"), np.array([1, 3, 2], np.float32))
+    plain = client.infer("densenet", [tensor("data_0", image)])
+    same(plain.as_numpy("fc6_1"), np.array([1, 3, 2], np.float32))
+    assert len(plain.get_response()["outputs"]) == 1
+    refused(400, "features", lambda: client.infer("densenet", [tensor("data_0", image)], outputs=[http.InferRequestedOutput("features")]))
 
 
 @check

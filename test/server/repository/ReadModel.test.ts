@@ -7,7 +7,7 @@ import * as path from "node:path"
 import { Model } from "../../../src/core/Model.js"
 import type { ModelSettings } from "../../../src/server/repository/ModelSettings.js"
 import { defaultSettings } from "../../../src/server/repository/ModelSettings.js"
-import { readModel } from "../../../src/server/repository/ReadModel.js"
+import { readModel, type ReadModel } from "../../../src/server/repository/ReadModel.js"
 import { scanRepository } from "../../../src/server/repository/Scan.js"
 import { parseConfigJson } from "../../../src/server/repository/TritonConfig.js"
 import * as onnx from "../../support/onnx.js"
@@ -212,6 +212,18 @@ parameters { key: "glet.class" value { string_value: "best-effort" } }`)
       const given = yield* configured("max_batch_size: 8 input { name: \"x\" dims: [3] } output { name: \"y\" dims: [-1] }", shapeless)
       assert.deepEqual(given.model.signature.inputs[0]!.shape, ["batch", 3])
       assert.deepEqual(given.model.signature.outputs[0]!.shape, ["batch", "y_dim1"])
+    }))
+
+  it.effect("serves the outputs that the configuration names, all where it names none, and says which it leaves out", () =>
+    Effect.gen(function*() {
+      const outputs = ({ model }: ReadModel) => model.signature.outputs.map(({ name }) => name)
+      const all = yield* configured("input { name: \"a\" }", onnx.twoInputModel())
+      assert.deepEqual(outputs(all), ["sum", "a_copy"])
+      assert.notInclude(all.notes.join(), "outputs")
+      const one = yield* configured("max_batch_size: 4 output { name: \"a_copy\" dims: [3] }", onnx.twoInputModel())
+      assert.deepEqual(outputs(one), ["a_copy"])
+      assert.include(one.notes, "outputs that the configuration does not name are not served: sum")
+      assert.strictEqual((one.config["output"] as ReadonlyArray<object>).length, 1)
     }))
 
   it.effect("gives requests another shape than the model has, where the configuration reshapes; a load with the configuration it shows changes nothing", () =>
