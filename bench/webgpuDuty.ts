@@ -44,7 +44,7 @@ if (typeof found === "string" || found.provider !== "webgpu") {
 const gpu = webGpu(found)
 const executor = WebGpuExecutor.make({
   provider: "webgpu", startWorker: NodeWorkers.startThreads(threads), deviceClock: true,
-  readModel: ({ path: file }: Model) => Effect.runPromise(readModelBytes(file))
+  readModel: readModelBytes
 })
 
 interface Row {

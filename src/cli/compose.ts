@@ -9,6 +9,8 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { Executor } from "../core/Executor.js"
 import type { GpuInventory } from "../core/Gpu.js"
+import { LoadFailure } from "../core/internal/loadFailure.js"
+import { readUnchanged } from "../core/internal/readUnchanged.js"
 import type { Model } from "../core/Model.js"
 import type { Profile, ProfileError, ProfileStore } from "../core/Profile.js"
 import type { Profiler as ProfilerTag } from "../core/Profiler.js"
@@ -168,12 +170,15 @@ const layerBackend = (options: ServingOptions): Effect.Effect<Layer.Layer<Backen
 }
 
 /** A model's file for an edge node: whole, so one that keeps its weights elsewhere cannot go there. */
-const readModelFile = (model: Model): Effect.Effect<Uint8Array, string> =>
+const readModelFile = (model: Model): Effect.Effect<Uint8Array, string | LoadFailure> =>
   readOnnx(model.path).pipe(
     Effect.mapError((error) => error.message),
     Effect.filterOrFail(({ externalData }) => externalData.length === 0, () => `${model.path} keeps weights in other files: edge nodes take single files`),
     Effect.filterOrFail(({ sizeBytes }) => sizeBytes <= maxModelBytes, ({ sizeBytes }) => `${model.path} has ${sizeBytes} bytes; an edge node takes ${maxModelBytes}`),
-    Effect.zipRight(Effect.tryPromise({ try: () => fs.readFile(model.path), catch: (error) => String(error) }))
+    Effect.zipRight(Effect.tryPromise({
+      try: () => readUnchanged(model.files ?? [], (file) => fs.stat(file, { bigint: true }), () => fs.readFile(model.path)),
+      catch: (error) => error instanceof LoadFailure ? error : String(error)
+    }))
   )
 
 const layerEdgePlanning = (profileBudgetMs: number) =>

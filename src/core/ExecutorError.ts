@@ -52,14 +52,20 @@ const loadHints = {
   "timeout": "load it again when the machine has less to do",
   "warm-up-failed": "run it by itself with `glet run`, mend it, then load it again",
   "items-depend": "take one request at a time (max_batch_size 0), or vouch for it that they can be joined (one above 1)",
-  "crashed": "mend the model, then load it again"
+  "crashed": "mend the model, then load it again",
+  "changed": "load it again, as what it is now"
 } as const
 
-/** A model cannot be loaded on a glet; `crashed`: it was there, and is to blame for the death of processes. @since 0.1.0 @category errors */
+/**
+ * A model cannot be loaded on a glet. `crashed`: it was there, and is to blame for the death of processes. `changed`: its files are not those any more
+ * that it was loaded from.
+ * @since 0.1.0
+ * @category errors
+ */
 export class ModelLoadFailed extends Schema.TaggedError<ModelLoadFailed>()("ModelLoadFailed", {
   model: ModelName,
   glet: GletId,
-  reason: Schema.Literal("unreadable", "invalid-model", "unsupported", "no-memory", "timeout", "warm-up-failed", "items-depend", "crashed"),
+  reason: Schema.Literal("unreadable", "invalid-model", "unsupported", "no-memory", "timeout", "warm-up-failed", "items-depend", "crashed", "changed"),
   detail: Schema.String
 }) {
   override get message(): string {

@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { ModelName } from "./Ids.js"
+import { ModelFile } from "./ModelFile.js"
 import { TensorSpec } from "./Tensor.js"
 
 /**
@@ -43,6 +44,8 @@ export const Model = Schema.Struct({
   version: Schema.Int.pipe(Schema.greaterThanOrEqualTo(1)),
   /** Where the ONNX file is; opaque to all but executors. */
   path: Schema.String,
+  /** That file and those with its weights, as they were when it was loaded: what is not so any more is not this model. Absent: nobody looked. */
+  files: Schema.optionalWith(Schema.Array(ModelFile), { exact: true }),
   signature: ModelSignature,
   /** Largest number of items in one execution; 1 where the model cannot batch. */
   maxBatch: Schema.Int.pipe(Schema.between(1, 65536)),

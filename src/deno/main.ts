@@ -67,7 +67,7 @@ const program = Effect.gen(function*() {
   yield* Effect.logInfo(describeProvider(capabilities))
   const provider = capabilities.adapter === undefined && args.provider === "auto" ? "wasm" : args.provider
 
-  const executor = WebGpuExecutor.layer({ provider, readModel: ({ path }) => Effect.runPromise(readModelBytes(path)) })
+  const executor = WebGpuExecutor.layer({ provider, readModel: readModelBytes })
   const serving = ModelCatalogLive.layer({ directory: args.models, profileBudgetMs: args.profileBudget }).pipe(
     Layer.provideMerge(Metrics.layer),
     Layer.provideMerge(SchedulerLive.layer()),

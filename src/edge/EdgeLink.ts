@@ -11,6 +11,7 @@ import type { EdgeNodeStatus } from "../core/EdgeStatus.js"
 import type { GletHandle, GletSpec } from "../core/Executor.js"
 import { GletExited, GletOpenFailed } from "../core/ExecutorError.js"
 import type { Gpu } from "../core/Gpu.js"
+import type { LoadFailure } from "../core/internal/loadFailure.js"
 import { unsafeGpuId } from "../core/Ids.js"
 import type { Model } from "../core/Model.js"
 import { modelKey } from "../core/Model.js"
@@ -22,8 +23,8 @@ import type { Asked, EdgeEnd, NodeWire, Reply, RunHeader, RunReply } from "./int
 
 /** @since 0.1.0 @category options */
 export interface EdgeLinkOptions {
-  /** Reads a model's file. */
-  readonly read: (model: Model) => Effect.Effect<Uint8Array, string>
+  /** Reads a model's file, or says why not. */
+  readonly read: (model: Model) => Effect.Effect<Uint8Array, string | LoadFailure>
   /** Bytes that may wait to be sent before the socket counts as too slow. */
   readonly maxQueuedBytes: number
   /** Between two questions whether the node is still there, ms. */
@@ -209,7 +210,7 @@ export class EdgeLink implements NodeWire {
     this.post({ ...header, t: "run", id }, inputs)
   }
 
-  send(model: Model): Effect.Effect<Either.Either<number, string>> {
+  send(model: Model): Effect.Effect<Either.Either<number, string | LoadFailure>> {
     return Effect.gen(this, function*() {
       const read = yield* Effect.either(this.options.read(model))
       if (Either.isLeft(read)) return Either.left(read.left)

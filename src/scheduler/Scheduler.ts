@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { ModelLoadFailed } from "../core/ExecutorError.js"
 import type { Gpu } from "../core/Gpu.js"
 import type { GletId, GpuId, ModelName } from "../core/Ids.js"
 import type { Model, ServiceClass } from "../core/Model.js"
@@ -71,6 +72,8 @@ export interface SchedulerObserver {
     readonly planningMs: number
     readonly actions: ReadonlyArray<{ readonly kind: string; readonly ok: boolean }>
   }) => void
+  /** A model could not be loaded on a glet that is open. */
+  readonly loadFailed?: (event: { readonly glet: GletId; readonly gpu: GpuId; readonly model: Model; readonly error: ModelLoadFailed }) => void
   readonly gletExited?: (event: { readonly glet: GletId; readonly gpu: GpuId; readonly detail: string; readonly restarts: number }) => void
 }
 

@@ -74,6 +74,10 @@ const makeObserver = (state: MetricsState, unixMs: () => number): Required<Sched
       else known.count++
     }
   },
+  loadFailed: ({ error, model }) => {
+    const series = state.of(model)
+    series.loadFailures.set(error.reason, (series.loadFailures.get(error.reason) ?? 0) + 1)
+  },
   gletExited: ({ gpu }) => {
     state.exits.set(gpu, (state.exits.get(gpu) ?? 0) + 1)
   }

@@ -20,6 +20,7 @@ import { Scheduler } from "../scheduler/Scheduler.js"
 import type { CatalogProgress } from "./ModelCatalog.js"
 import { CatalogLoadFailed, ModelCatalog } from "./ModelCatalog.js"
 import { ModelLoader } from "./repository/internal/modelLoader.js"
+import { watchChanged } from "./repository/internal/changedModels.js"
 import { pollChanges } from "./repository/internal/pollChanges.js"
 import { Shelf } from "./repository/internal/shelf.js"
 import { makeModelProfiles } from "./repository/ModelProfiles.js"
@@ -137,6 +138,10 @@ export const make = (
         yield* loader.unload(shelf)
       })
 
+    const reloadChanged = yield* watchChanged({
+      scheduler, look, shelves, shelfOf,
+      load: (shelf, found, settings) => loader.load(shelf, found, settings, shelf.given)
+    })
     const [found, settings] = yield* look
     const warnings = [
       ...(found.length === 0 ? [`${options.directory} holds no .onnx file and no folder in Triton's layout: no model is served`] : []),
@@ -146,6 +151,11 @@ export const make = (
     // Known by name from the first moment on.
     for (const model of found) yield* shelfOf(model.name)
     yield* start(found, settings).pipe(Effect.ensuring(Deferred.succeed(settled, undefined)), Effect.forkScoped)
+    yield* Deferred.await(settled).pipe(
+      Effect.zipRight(reloadChanged),
+      Effect.annotateLogs({ module: "catalog", fiber: "changed" }),
+      Effect.forkScoped
+    )
     if (options.pollMs !== undefined) {
       const poll = pollChanges({ look, shelves, load: (shelf, ...files) => loader.load(shelf, ...files), shelfOf, forget })
       yield* Deferred.await(settled).pipe(

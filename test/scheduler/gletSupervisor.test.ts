@@ -36,7 +36,7 @@ const withGlet = <A, E>(
     const clock = yield* Effect.clock
     const glet = yield* SupervisedGlet.start(spec, works(...models), 1, {
       executor: Context.get(context, Executor), nowMs: () => clock.unsafeCurrentTimeMillis(), restart: defaultRestartOptions,
-      onReady: () => undefined, onClosing: () => undefined, onReopen: () => undefined, onLost: () => undefined,
+      onReady: () => undefined, onLoadFailed: () => undefined, onClosing: () => undefined, onReopen: () => undefined, onLost: () => undefined,
       onLoad: (_glet, _model, load) => load
     }, yield* Effect.scope)
     yield* pass(100)

@@ -17,7 +17,7 @@ import { emptyPlan } from "../../src/core/Plan.js"
 import type { ModelProfile } from "../../src/core/Profile.js"
 import { ProfileStore } from "../../src/core/Profile.js"
 import { Profiler } from "../../src/core/Profiler.js"
-import type { ModelReadiness } from "../../src/scheduler/Scheduler.js"
+import type { ModelReadiness, SchedulerObserver } from "../../src/scheduler/Scheduler.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
 import type { ModelCatalogOptions } from "../../src/server/ModelCatalogLive.js"
 import { make } from "../../src/server/ModelCatalogLive.js"
@@ -36,12 +36,21 @@ class World {
   readonly registered = new Map<string, Model>()
   readonly readiness = new Map<string, ModelReadiness>()
   readonly stored = new Map<string, ModelProfile>()
+  readonly observers: Array<SchedulerObserver> = []
   measuring = 0
   mostMeasuring = 0
   /** How long the scheduler takes to take a model in, or to forget it. */
   taking: Effect.Effect<void> = Effect.void
   /** What becomes of a model that is registered. */
   onRegister: (model: Model) => ModelReadiness = () => ({ state: "ready" })
+
+  /** A glet does not load what is registered of that name. */
+  refuse(name: string, reason: ModelLoadFailed["reason"] = "changed"): void {
+    const model = this.registered.get(name)!
+    const glet = unsafeGletId("cpu/1")
+    const error = new ModelLoadFailed({ model: model.name, glet, reason, detail: "as the test says" })
+    for (const observer of this.observers) observer.loadFailed?.({ glet, gpu: cpu.id, model, error })
+  }
 
   readonly profileOf = (model: Model, sha256?: string): ModelProfile => ({
     model: model.name,
@@ -87,7 +96,7 @@ class World {
       replan: () => Effect.succeed(emptyPlan),
       status: Effect.dieMessage("not asked"),
       follow: Effect.succeed(Effect.never),
-      observe: () => Effect.void,
+      observe: (observer) => Effect.sync(() => void this.observers.push(observer)),
       drain: Effect.void
     })
     const profiler = Layer.succeed(Profiler, {
@@ -447,6 +456,55 @@ describe("ModelCatalogLive", () => {
       yield* catalog.settled
       assert.match(catalog.index()[0]!.reason, /glet\.json:1:\d+: models\.a\.slo: unknown field/)
       assert.strictEqual(catalog.index()[1]!.state, "READY")
+    }))
+
+  it.scoped("loads anew what glets find changed, once it holds still, with what the last load brought", () =>
+    Effect.gen(function*() {
+      const world = new World()
+      const { catalog, directory } = yield* settledCatalog(world, { "a.onnx": identity, "b.onnx": identity })
+      yield* catalog.load("a", "{\"max_batch_size\":4}")
+      const registered = () => world.events.filter((event) => event.startsWith("register a")).length
+      const looks = (count: number) => Effect.forEach(Array.from({ length: count }), () => Effect.zipRight(realTime, TestClock.adjust("1 second")), { discard: true })
+      const before = registered()
+      // Nobody had to read it: nobody looks.
+      writeFiles(directory, { "a.onnx": onnx.identityModel(6), "b.onnx": onnx.identityModel(6) })
+      yield* looks(5)
+      world.refuse("a", "no-memory")
+      yield* looks(5)
+      assert.strictEqual(registered(), before)
+
+      // It is written until now.
+      world.refuse("a")
+      yield* realTime
+      writeFiles(directory, { "a.onnx": "torn" })
+      yield* looks(2)
+      assert.strictEqual(registered(), before)
+      yield* looks(6)
+      assert.match(catalog.index()[0]!.reason, /still serving what was loaded before: .*a\.onnx/)
+      assert.strictEqual(catalog.find("a")!.model.signature.inputs[0]!.shape[1], 4)
+      // What is no good is not tried again until it changes.
+      const files = catalog.find("a")!.model.files
+      writeFiles(directory, { "a.onnx": onnx.identityModel(7) })
+      yield* Effect.repeat(looks(1), { until: () => catalog.find("a")!.model.files !== files })
+      assert.deepInclude(world.registered.get("a"), { maxBatch: 4 })
+      assert.strictEqual(catalog.find("a")!.model.signature.inputs[0]!.shape[1], 7)
+      assert.strictEqual(catalog.index()[0]!.reason, "")
+      assert.strictEqual(registered(), before + 1)
+      assert.strictEqual(world.registered.get("b")!.signature.inputs[0]!.shape[1], 4, "its glets go on")
+
+      // Also where nothing is other than it was, as far as one sees from without: a glet does not take it.
+      world.refuse("a")
+      yield* Effect.repeat(looks(1), { until: () => registered() === before + 2 })
+      yield* looks(3)
+      assert.strictEqual(registered(), before + 2)
+      // Files that are gone are nothing to load; what has them already goes on.
+      fs.rmSync(path.join(directory, "b.onnx"))
+      world.refuse("b")
+      yield* looks(4)
+      assert.strictEqual(catalog.find("b")!.state, "READY")
+      yield* catalog.unload("a")
+      yield* looks(3)
+      assert.strictEqual(registered(), before + 2)
     }))
 
   it.scoped("polls where it is told to", () =>

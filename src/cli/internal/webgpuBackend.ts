@@ -51,7 +51,7 @@ const webWay = (kind: "dawn" | "wasm", capabilities: Parameters<typeof webGpu>[0
   kind,
   words: `onnxruntime-web, ${describeProvider(capabilities)}; ${why}`,
   gpu: webGpu(capabilities),
-  executor: WebGpuExecutor.layer({ startWorker: NodeWorkers.startThreads({ dawn, worker: workerFile() }), readModel: ({ path: file }) => Effect.runPromise(readModelBytes(file)) })
+  executor: WebGpuExecutor.layer({ startWorker: NodeWorkers.startThreads({ dawn, worker: workerFile() }), readModel: readModelBytes })
 })
 
 /** Looks at the ways, the best first. Fails where none works, with every reason. */

@@ -4,7 +4,7 @@ import type { DataType, TensorSpec } from "../Tensor.js"
 import { ortWords } from "./ortWords.js"
 
 /** What an engine can say of a load; a `timeout` only its caller can. */
-export type LoadFailureReason = "unreadable" | "invalid-model" | "unsupported" | "no-memory" | "warm-up-failed"
+export type LoadFailureReason = "unreadable" | "invalid-model" | "unsupported" | "no-memory" | "warm-up-failed" | "changed"
 
 /** A model cannot be loaded. */
 export class LoadFailure extends Error {

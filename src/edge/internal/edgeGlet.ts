@@ -53,7 +53,9 @@ export class EdgeGlet implements GletHandle {
       const refuse = (reason: ModelLoadFailed["reason"], detail: string) => new ModelLoadFailed({ model: model.name, glet: this.spec.id, reason, detail })
       const layout = makeSlotLayout(model.signature)
       const number = yield* this.link.send(model)
-      if (Either.isLeft(number)) return yield* this.dead ?? refuse("unreadable", number.left)
+      if (Either.isLeft(number)) {
+        return yield* this.dead ?? (typeof number.left === "string" ? refuse("unreadable", number.left) : refuse(number.left.reason, number.left.message))
+      }
       const reply = yield* this.link.ask({
         t: "load", glet: this.spec.id, model: number.right, name: model.name, maxBatch: model.maxBatch, signature: model.signature, warm: warm.slice(0, 64)
       })

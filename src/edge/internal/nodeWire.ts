@@ -1,4 +1,5 @@
 /** What a glet on an edge node asks of the connection to it. */
+import type { LoadFailure } from "../../core/internal/loadFailure.js"
 import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type { EdgeLoss } from "../../core/EdgeStatus.js"
@@ -31,7 +32,7 @@ export interface NodeWire {
     header: RunHeader, inputs: ReadonlyArray<Uint8Array>, limitMs: number, answer: (reply: RunReply | undefined, payload: Uint8Array) => void
   ) => void
   /** The model's number over there, its file sent; a string says why it cannot be. */
-  readonly send: (model: Model) => Effect.Effect<Either.Either<number, string>>
+  readonly send: (model: Model) => Effect.Effect<Either.Either<number, string | LoadFailure>>
   /** A glet has unloaded it. */
   readonly release: (number: number) => void
   /** The end of the link: everything on it has failed. */

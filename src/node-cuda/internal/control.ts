@@ -8,6 +8,7 @@ import type { ClaimsPlace } from "./claims.js"
 import type { ClientObject } from "../../core/ClientMemory.js"
 import type { LoadFailureReason } from "../../core/internal/loadFailure.js"
 import type { ModelSignature } from "../../core/Model.js"
+import type { ModelFile } from "../../core/ModelFile.js"
 
 /** Runs onnxruntime: `ort-c` its C API through koffi, `ort-js` onnxruntime-node in a worker thread per glet. */
 export type EngineName = "ort-c" | "ort-js"
@@ -103,6 +104,8 @@ export type ControlRequest =
     /** The number by which run frames name this model on this glet; never used twice. */
     readonly model: number
     readonly path: string
+    /** `Model.files`; nothing is loaded from others. */
+    readonly files?: ReadonlyArray<ModelFile>
     readonly signature: ModelSignature
     readonly warmBatches: ReadonlyArray<number>
   }

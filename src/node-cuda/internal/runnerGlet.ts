@@ -197,7 +197,8 @@ class RunnerGlet implements GletHandle {
     const start = performance.now()
     const { number } = entry.linked
     const request: ControlRequest = {
-      type: "load", glet: this.number, model: number, path: model.path, signature: model.signature, warmBatches
+      type: "load", glet: this.number, model: number, path: model.path, signature: model.signature, warmBatches,
+      ...(model.files === undefined ? {} : { files: model.files })
     }
     this.runner.link.request(request, (reply) => {
       if (isReply(reply) && reply.ok && this.entries.get(key) === entry) {

@@ -3,6 +3,7 @@
  */
 import type { RunBatch } from "../../core/internal/batchAssembly.js"
 import type { ModelSignature } from "../../core/Model.js"
+import type { ModelFile } from "../../core/ModelFile.js"
 import type { LockFile } from "./ClientRegions.js"
 import type { CudaReady, EngineName, Loaded, Opened, OpenFailureReason } from "../internal/control.js"
 
@@ -22,6 +23,8 @@ export type RunEnd =
 
 export interface LoadRequest {
   readonly path: string
+  /** That file and those with its weights, as they are. Absent: nobody looked. */
+  readonly files?: ReadonlyArray<ModelFile>
   readonly signature: ModelSignature
   /** Sizes to run once before the model counts as loaded. */
   readonly warmBatches: ReadonlyArray<number>

@@ -56,6 +56,9 @@ const table = {
   CreateCUDAProviderOptions: [205, "void *CreateCUDAProviderOptions(_Out_ void **out)"],
   UpdateCUDAProviderOptions: [206, "void *UpdateCUDAProviderOptions(void *cuda, void *keys, void *values, size_t n)"],
   ReleaseCUDAProviderOptions: [208, "void ReleaseCUDAProviderOptions(void *cuda)"],
+  AddExternalInitializersFromFilesInMemory: [
+    279, "void *AddExternalInitializersFromFilesInMemory(void *options, void *names, void *buffers, void *sizes, size_t n)"
+  ],
   Session_GetEpGraphAssignmentInfo: [407, "void *Session_GetEpGraphAssignmentInfo(void *session, _Out_ void **subgraphs, void *count)"],
   EpAssignedSubgraph_GetEpName: [408, "void *EpAssignedSubgraph_GetEpName(void *subgraph, _Out_ const char **name)"],
   EpAssignedSubgraph_GetNodes: [409, "void *EpAssignedSubgraph_GetNodes(void *subgraph, _Out_ void **nodes, void *count)"],

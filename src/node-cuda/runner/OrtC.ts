@@ -8,6 +8,8 @@ import type { Loaded, Opened } from "../internal/control.js"
 import type { DynamicOutput, RunBatch } from "../../core/internal/batchAssembly.js"
 import { batchProblem, dynamicOutputs, gather, mustRunZeros, scatter, scatterDynamic, warmBindings } from "../../core/internal/batchAssembly.js"
 import type { Engine, EngineGlet, EngineModel, LoadRequest, RunEnd } from "./Engine.js"
+import type { ExternalWeights } from "./externalWeights.js"
+import { withExternalWeights } from "./externalWeights.js"
 import { LoadFailure, textOf } from "../../core/internal/loadFailure.js"
 import type { Ort } from "./OrtApi.js"
 import { loadOrt } from "./OrtApi.js"
@@ -87,17 +89,7 @@ class OrtCGlet implements EngineGlet {
 
   async load(request: LoadRequest): Promise<{ readonly model: EngineModel; readonly loaded: Loaded }> {
     const before = process.memoryUsage.rss()
-    let model = await this.open(request, this.threads)
-    let { threads } = this
-    if (threads > 1 && model.layout.isStatic && await this.trial(model, 1) < tryOneThreadBelowMs) {
-      const single = await this.open(request, 1)
-      const keepSingle = await this.isFaster(single, model, request.warmBatches)
-      release(keepSingle ? model : single)
-      if (keepSingle) {
-        model = single
-        threads = 1
-      }
-    }
+    const { model, threads } = await withExternalWeights(request.files ?? [], (weights) => this.choose(request, weights))
     return {
       model: {
         run: (batch, onEnd) => this.submit({ model, batch, onEnd, buffers: undefined, inputMs: 0 }),
@@ -113,10 +105,21 @@ class OrtCGlet implements EngineGlet {
     }
   }
 
+  /** With as many threads as it has, or with one where that is faster. */
+  private async choose(request: LoadRequest, weights: ReadonlyArray<ExternalWeights>): Promise<{ readonly model: LoadedModel; readonly threads: number }> {
+    const model = await this.open(request, this.threads, weights)
+    const all = { model, threads: this.threads }
+    if (this.threads === 1 || !model.layout.isStatic || await this.trial(model, 1) >= tryOneThreadBelowMs) return all
+    const single = await this.open(request, 1, weights)
+    const keepSingle = await this.isFaster(single, model, request.warmBatches)
+    release(keepSingle ? model : single)
+    return keepSingle ? { model: single, threads: 1 } : all
+  }
+
   /** Creates a session and runs the batch sizes it is to be ready for. */
-  private async open(request: LoadRequest, threads: number): Promise<LoadedModel> {
+  private async open(request: LoadRequest, threads: number, weights: ReadonlyArray<ExternalWeights>): Promise<LoadedModel> {
     const layout = makeSlotLayout(request.signature)
-    const session = await createSession(this.ort, request.path, request.signature, { threads })
+    const session = await createSession(this.ort, request.path, request.signature, { threads, weights })
     const model: LoadedModel = { layout, dynamicOutputs: dynamicOutputs(layout), session, pool: new OrtCBufferPool(this.ort, layout) }
     try {
       for (const items of request.warmBatches) await this.warm(model, items)

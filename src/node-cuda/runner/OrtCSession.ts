@@ -1,5 +1,6 @@
 /** One session of the C API: created on another thread, checked against the declared signature, with its names ready for `Run`. */
 import type { ModelSignature } from "../../core/Model.js"
+import type { ExternalWeights } from "./externalWeights.js"
 import { loadKoffi } from "../internal/native.js"
 import { textOf } from "../../core/internal/loadFailure.js"
 import { compareSignature, loadFailureOf } from "../../core/internal/loadFailure.js"
@@ -44,6 +45,8 @@ export interface SessionThread {
 
 interface SessionSettings {
   readonly threads: number
+  /** Copied while the session is created. Without it, ONNX Runtime maps files with weights as it finds them. */
+  readonly weights?: ReadonlyArray<ExternalWeights>
   /** Creates the session and runs it first; by default any of Node's pool do. */
   readonly thread?: SessionThread
   /** More options, on an OrtSessionOptions. */
@@ -70,16 +73,34 @@ const declared = (ort: Ort, session: bigint, side: "Input" | "Output"): Map<stri
   return found
 }
 
+/** What native code reads, but no code of ours any more: collected it must not be. */
+const lent = new Set<unknown>()
+
+/** Has the options name these weights, until the answer is called: once the session is created, which copies them. */
+const lendWeights = ({ check, functions: f }: Ort, options: bigint, weights: ReadonlyArray<ExternalWeights>): () => void => {
+  if (weights.length === 0) return () => undefined
+  const koffi = loadKoffi()
+  const names = cNames(weights.map(({ location }) => location))
+  const buffers = BigUint64Array.from(weights, ({ bytes }) => koffi.address(bytes.buffer))
+  const sizes = BigUint64Array.from(weights, ({ bytes }) => BigInt(bytes.byteLength))
+  const loan = { names, buffers, sizes, weights }
+  lent.add(loan)
+  check(f.AddExternalInitializersFromFilesInMemory(options, names.address, koffi.address(buffers.buffer), koffi.address(sizes.buffer), weights.length) as bigint | null)
+  return () => void lent.delete(loan)
+}
+
 /** Creates a session. Rejects with `LoadFailure`. */
 export const createSession = async (ort: Ort, path: string, signature: ModelSignature, settings: SessionSettings): Promise<OrtCSession> => {
   const { check, functions: f, make } = ort
   const options = make(f.CreateSessionOptions)
   let handle: bigint | undefined
+  let giveBack = (): void => undefined
   try {
     check(f.SetIntraOpNumThreads(options, settings.threads) as bigint | null)
     check(f.SetInterOpNumThreads(options, 1) as bigint | null)
     // Threads that wait for work in a loop take the cores from other glets and from the server.
     check(f.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0") as bigint | null)
+    giveBack = lendWeights(ort, options, settings.weights ?? [])
     settings.configure?.(options)
     handle = await (settings.thread?.create(ort.env, path, options) ?? ort.makeAsync(f.CreateSession, ort.env, path, options))
     const found = { inputs: declared(ort, handle, "Input"), outputs: declared(ort, handle, "Output") }
@@ -89,6 +110,7 @@ export const createSession = async (ort: Ort, path: string, signature: ModelSign
     if (handle !== undefined) f.ReleaseSession(handle)
     throw loadFailureOf(error)
   } finally {
+    giveBack()
     f.ReleaseSessionOptions(options)
   }
   const session = handle

@@ -1,4 +1,5 @@
 /** A runner's one connection: takes frames from the agent, drives the engine, answers. */
+import * as fs from "node:fs/promises"
 import type { ClientObject, DirectTensor } from "../../core/ClientMemory.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
@@ -17,6 +18,8 @@ import { ClientRegions } from "./ClientRegions.js"
 import { DirectBatch } from "./directBatch.js"
 import type { Engine, EngineGlet, EngineModel, RunEnd } from "./Engine.js"
 import type { RunBatch } from "../../core/internal/batchAssembly.js"
+import type { StatFile } from "../../core/internal/readUnchanged.js"
+import { readUnchanged } from "../../core/internal/readUnchanged.js"
 import { LoadFailure, textOf } from "../../core/internal/loadFailure.js"
 import { OpenFailure } from "./Engine.js"
 
@@ -35,6 +38,7 @@ interface RunnerGlet {
   readonly models: Set<number>
 }
 
+const statFile: StatFile = (path) => fs.stat(path, { bigint: true })
 const nowhere: ReadonlyArray<Uint8Array> = []
 const noProblems: ReadonlyMap<number, string> = new Map()
 
@@ -105,7 +109,7 @@ export class Runner implements FrameSink {
       case "load": {
         const glet = this.glets.get(request.glet)
         if (glet === undefined) return { ok: false, detail: `there is no glet ${request.glet}` }
-        const load = this.loading.then(() => glet.engine.load(request))
+        const load = this.loading.then(() => readUnchanged(request.files ?? [], statFile, () => glet.engine.load(request), ({ model }) => model.release()))
         this.loading = load.catch(() => undefined)
         const { loaded, model } = await load
         // Others have it already, and requests leave tensors there: the first batch is not to copy them.

@@ -9,6 +9,7 @@ import { mapSegment } from "../internal/segment.js"
 import type { DynamicOutput, RunBatch } from "../../core/internal/batchAssembly.js"
 import { batchProblem, dynamicOutputs, gather, maxOverflowBytes, mustRunZeros, scatter, scatterDynamic, warmBindings } from "../../core/internal/batchAssembly.js"
 import type { LoadRequest, RunEnd } from "./Engine.js"
+import { withExternalWeights } from "./externalWeights.js"
 import { LoadFailure, textOf } from "../../core/internal/loadFailure.js"
 import { compareSignature, loadFailureOf } from "../../core/internal/loadFailure.js"
 import type { WorkerReply, WorkerRequest, WorkerSetup } from "./ortJsProtocol.js"
@@ -66,14 +67,16 @@ export const runOrtJsWorker = (): void => {
   const load = async (request: LoadRequest): Promise<LoadedModel> => {
     const layout = makeSlotLayout(request.signature)
     for (const spec of [...request.signature.inputs, ...request.signature.outputs]) typeOf(spec.datatype)
-    const session = await ort.InferenceSession.create(request.path, {
+    // What computes elsewhere copies them there while the session is created.
+    const session = await withExternalWeights(provider === "cpu" ? request.files ?? [] : [], (weights) => ort.InferenceSession.create(request.path, {
+      ...(weights.length === 0 ? {} : { externalData: weights.map(({ bytes, location }) => ({ path: location, data: bytes })) }),
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       ...providers[provider],
       logSeverityLevel: 3,
       // On CUDA no node may run on the CPU. That refuses models whose shapes are computed there, too: this API cannot tell them apart.
       extra: { session: { intra_op: { allow_spinning: "0" }, ...(provider === "cuda" ? { disable_cpu_ep_fallback: "1" } : {}) } }
-    })
+    }))
     try {
       compareSignature(request.signature, {
         inputs: new Map(session.inputMetadata.map((value) => [value.name, value.isTensor ? value.type : "no tensor"])),

@@ -211,6 +211,9 @@ export class GletFleet {
           onChange()
         },
         onLoad: ({ spec }, model, load) => this.load(spec.gpu.id, model.name, load),
+        onLoadFailed: ({ spec }, model, error) => {
+          for (const observer of path.observers) observer.loadFailed?.({ glet: spec.id, gpu: spec.gpu.id, model, error })
+        },
         onReopen: ({ error, spec }) => this.lookForCulprit(spec.gpu.id, error),
         onClosing: ({ spec }) => path.gletClosing(spec.id),
         onLost: (glet, error, backAtMs) => {

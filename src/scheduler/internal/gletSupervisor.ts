@@ -24,6 +24,8 @@ interface SupervisorOptions {
   /** Loads, and says when; what fails with the death of the glet is still being loaded then. */
   readonly onLoad: (glet: SupervisedGlet, model: Model, load: Effect.Effect<LoadReport, ModelLoadFailed | GletExited>) =>
     Effect.Effect<LoadReport, ModelLoadFailed | GletExited>
+  /** A model cannot be loaded there. */
+  readonly onLoadFailed: (glet: SupervisedGlet, model: Model, error: ModelLoadFailed) => void
   /** It is about to be opened again. */
   readonly onReopen: (glet: SupervisedGlet) => void
   /** It died, or could not be opened; `backAtMs` is when it is expected again. */
@@ -242,6 +244,7 @@ export class SupervisedGlet {
             this.loading.delete(model)
             this.failed.set(model, error)
             this.detail = error.message
+            this.options.onLoadFailed(this, model, error)
             return error.reason === "crashed" ? Effect.void : Effect.logError(error.message)
           })
         ), { discard: true })

@@ -67,6 +67,10 @@ const writeModels = (page: Exposition, all: ReadonlyArray<ModelSeries>): void =>
   }
   page.family("glet_predicted_execution_seconds_total", "counter", "Sum of predicted durations of the executions that ended")
   for (const series of all) page.sample(labelsOf(series), series.predictedMs / 1000)
+  page.family("glet_load_failures_total", "counter", "Loads of a model on a glet that failed, by reason")
+  for (const series of all) {
+    for (const [reason, count] of series.loadFailures) page.sample([...labelsOf(series), ["reason", reason]], count)
+  }
   page.family("glet_slo_violations_total", "counter", "Requests answered later than their latency objective")
   for (const series of all) page.sample(labelsOf(series), series.sloViolations)
   page.family("glet_requests_dropped_total", "counter", "Requests dropped, by reason")

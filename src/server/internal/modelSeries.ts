@@ -1,4 +1,5 @@
 /** Counters of one version of a model, since the server started. Durations are sums over requests, as Triton counts them. */
+import type { ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { GletId } from "../../core/Ids.js"
 import type { Model, ServiceClass } from "../../core/Model.js"
 import type { DropReason } from "../../core/RequestError.js"
@@ -37,6 +38,8 @@ export class ModelSeries {
   outputMs = 0
   predictedMs = 0
   sloViolations = 0
+  /** Of loads on a glet, by reason. */
+  readonly loadFailures = new Map<ModelLoadFailed["reason"], number>()
   /** Unix time of the last request that ended, ms. */
   lastEndedMs = 0
   readonly batches = new Map<number, BatchSeries>()

@@ -6,11 +6,20 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import type { ModelFile } from "../../core/ModelFile.js"
+import { modelFileOf } from "../../core/ModelFile.js"
 import type { OnnxExternalData, OnnxFile } from "./OnnxModel.js"
 import { fromFileSystem, RepositoryError } from "./RepositoryError.js"
 
+/** Weights beside an ONNX file. @since 0.1.0 @category onnx */
+export interface ExternalData {
+  /** Of all tensors together. */
+  readonly byteLength: number
+  readonly files: ReadonlyArray<ModelFile>
+}
+
 /**
- * Bytes of external data of the model in `file`, after checking that every piece is there, within the model's folder and within its file.
+ * External data of the model in `file`, after checking that every piece is there, within the model's folder and within its file.
  * Links that lead out of the folder are refused unless `followLinks`.
  * @since 0.1.0
  * @category onnx
@@ -19,7 +28,7 @@ export const checkExternalData = (
   file: string,
   onnx: OnnxFile,
   options: { readonly followLinks: boolean }
-): Effect.Effect<number, RepositoryError> =>
+): Effect.Effect<ExternalData, RepositoryError> =>
   Effect.gen(function*() {
     const pieces = new Map<string, OnnxExternalData>()
     const files = new Map<string, OnnxExternalData>()
@@ -28,11 +37,11 @@ export const checkExternalData = (
       pieces.set(JSON.stringify([data.location, data.offsetBytes, data.lengthBytes]), data)
       files.set(data.location, data)
     }
-    const sizes = new Map<string, number>()
-    for (const [location, data] of files) sizes.set(location, yield* sizeOf(file, data, options.followLinks))
-    let total = 0
+    const found = new Map<string, ModelFile>()
+    for (const [location, data] of files) found.set(location, yield* lookAt(file, data, options.followLinks))
+    let byteLength = 0
     for (const data of pieces.values()) {
-      const size = sizes.get(data.location)!
+      const size = found.get(data.location)!.sizeBytes
       if (data.offsetBytes + data.lengthBytes > size) {
         return yield* new RepositoryError({
           file,
@@ -41,12 +50,12 @@ export const checkExternalData = (
           detail: `its data ends at byte ${data.offsetBytes + data.lengthBytes} of ${data.location}, which has ${size} bytes`
         })
       }
-      total += data.lengthBytes
+      byteLength += data.lengthBytes
     }
-    return total
+    return { byteLength, files: [...found.values()] }
   })
 
-const sizeOf = (file: string, data: OnnxExternalData, followLinks: boolean): Effect.Effect<number, RepositoryError> =>
+const lookAt = (file: string, data: OnnxExternalData, followLinks: boolean): Effect.Effect<ModelFile, RepositoryError> =>
   Effect.gen(function*() {
     const field = `tensor "${data.tensor}"`
     const refuse = (detail: string) => new RepositoryError({ file, reason: "refused", field, detail })
@@ -57,7 +66,7 @@ const sizeOf = (file: string, data: OnnxExternalData, followLinks: boolean): Eff
     }
     const target = path.join(folder, data.location)
     const found = yield* Effect.tryPromise({
-      try: () => Promise.all([fs.realpath(folder), fs.realpath(target), fs.stat(target)]),
+      try: () => Promise.all([fs.realpath(folder), fs.realpath(target), fs.stat(target, { bigint: true })]),
       catch: (cause) => cause
     }).pipe(Effect.mapError((cause) => {
       const error = fromFileSystem(target, cause)
@@ -68,7 +77,7 @@ const sizeOf = (file: string, data: OnnxExternalData, followLinks: boolean): Eff
       return yield* refuse(`its data in ${data.location} is a link that leads out of the model's folder`)
     }
     if (!stat.isFile()) return yield* refuse(`its data in ${data.location} is not a regular file`)
-    return stat.size
+    return modelFileOf(target, stat, data.location)
   })
 
 /** Whether `target` is `folder` or below it; both real paths. @since 0.1.0 @category files */

@@ -6,6 +6,8 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { readUnchanged } from "../../core/internal/readUnchanged.js"
+import type { Model } from "../../core/Model.js"
 import { checkExternalData } from "./ExternalData.js"
 import { readOnnx } from "./OnnxFile.js"
 import type { RepositoryError } from "./RepositoryError.js"
@@ -22,8 +24,7 @@ const readWhole = (file: string): Effect.Effect<ArrayBuffer, RepositoryError> =>
     Effect.map(({ buffer, byteLength, byteOffset }) => buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer)
   )
 
-/** Reads all of it. @since 0.1.0 @category onnx */
-export const readModelBytes = (file: string): Effect.Effect<ModelBytes, RepositoryError> =>
+const readBytes = (file: string): Effect.Effect<ModelBytes, RepositoryError> =>
   Effect.gen(function*() {
     const onnx = yield* readOnnx(file)
     yield* checkExternalData(file, onnx, { followLinks: true })
@@ -32,3 +33,7 @@ export const readModelBytes = (file: string): Effect.Effect<ModelBytes, Reposito
       Effect.map(readWhole(path.join(path.dirname(file), location)), (bytes) => ({ path: location, bytes })))
     return { bytes: yield* readWhole(file), external }
   })
+
+/** Reads all of a model. Rejects with a `LoadFailure` where its files are not those any more that it was loaded from. @since 0.1.0 @category onnx */
+export const readModelBytes = ({ files, path: file }: Pick<Model, "files" | "path">): Promise<ModelBytes> =>
+  readUnchanged(files ?? [], (name) => fs.stat(name, { bigint: true }), () => Effect.runPromise(readBytes(file)))

@@ -10,6 +10,7 @@ import * as path from "node:path"
 import { unsafeModelName } from "../../core/Ids.js"
 import type { Model } from "../../core/Model.js"
 import { oneAtATime } from "../../core/Model.js"
+import { modelFileOf } from "../../core/ModelFile.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
 import { makeSlotLayout } from "../../core/SlotLayout.js"
 import { completeConfig, narrowToConfig, unlistedOutputs } from "./ConfigMatch.js"
@@ -69,6 +70,8 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
     // Triton takes a folder in the file's place, for models with files beside them.
     const file = (yield* isFolder(named)) ? path.join(named, modelFileName) : named
     yield* checkPlace(found, file, options)
+    // Before it is read: what is written meanwhile is another file.
+    const own = yield* Effect.tryPromise({ try: () => fs.stat(file, { bigint: true }), catch: (cause) => fromFileSystem(file, cause) })
     const onnx = yield* readOnnx(file)
     if (onnx.sizeBytes > largestFileBytes) {
       return yield* new RepositoryError({
@@ -91,6 +94,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       name: unsafeModelName(found.name),
       version,
       path: file,
+      files: [modelFileOf(file, own), ...external.files],
       signature,
       maxBatch: signature.batchSymbol === undefined ? 1 : asked ?? options.defaults.maxBatch,
       serviceClass: resolved.serviceClass,
@@ -99,7 +103,7 @@ export const readModel = (found: FoundModel, options: ReadModelOptions): Effect.
       expectedRateRps: resolved.expectedRateRps,
       ...(resolved.edge === true ? { edge: true } : {}),
       ...(labels === undefined ? {} : { labels }),
-      weightBytes: onnx.sizeBytes + external
+      weightBytes: onnx.sizeBytes + external.byteLength
     }
     const unlisted = unlistedOutputs(onnx, config)
     const completedFor = (model: Model) => completeConfig(model, config, path.basename(named))

@@ -7,7 +7,7 @@ import type { Batch, BatchEnd, GletHandle, GletSpec, GletStats, LoadReport } fro
 import { GletExited, ModelLoadFailed } from "../../core/ExecutorError.js"
 import type { DynamicOutput, RunBatch } from "../../core/internal/batchAssembly.js"
 import { batchProblem, dynamicOutputs, gather, scatter, scatterDynamic } from "../../core/internal/batchAssembly.js"
-import { textOf } from "../../core/internal/loadFailure.js"
+import { LoadFailure, textOf } from "../../core/internal/loadFailure.js"
 import type { Model } from "../../core/Model.js"
 import { modelKey } from "../../core/Model.js"
 import type { SlotLayout } from "../../core/SlotLayout.js"
@@ -269,7 +269,7 @@ class WorkerGlet implements GletHandle {
     try {
       file = await this.options.readModel(model)
     } catch (error) {
-      return failed("unreadable", `${model.path}: ${textOf(error)}`)
+      return error instanceof LoadFailure ? failed(error.reason, error.message) : failed("unreadable", `${model.path}: ${textOf(error)}`)
     }
     if (this.entries.get(modelKey(model)) !== entry) return failed("timeout", "it was unloaded before it was loaded")
     const realm = this.realm

@@ -200,7 +200,9 @@ describe("external data", () => {
         }),
         "data/w.bin": new Uint8Array(128)
       })
-      assert.strictEqual(yield* check(directory, "m.onnx"), 128)
+      const { byteLength, files } = yield* check(directory, "m.onnx")
+      assert.strictEqual(byteLength, 128)
+      assert.deepStrictEqual(files.map(({ location, path, sizeBytes }) => [location, path, sizeBytes]), [["data/w.bin", path.join(directory, "data/w.bin"), 128]])
     }))
 
   it.scoped("refuses to leave the model's folder", () =>
@@ -215,7 +217,7 @@ describe("external data", () => {
       }
       fs.symlinkSync("../secret.bin", path.join(repo, "w.bin"))
       assert.include((yield* Effect.flip(check(repo, "ok.onnx"))).message, "leads out of the model's folder")
-      assert.strictEqual(yield* check(repo, "ok.onnx", true), 64)
+      assert.strictEqual((yield* check(repo, "ok.onnx", true)).byteLength, 64)
     }))
 
   it.scoped("says what is missing or too short", () =>

@@ -129,6 +129,7 @@ export class ModelLoader {
       if (shelf.phase.is !== "registered") shelf.phase = { is: "loading" }
       const prepared = yield* this.prepare(shelf, found, settings, config)
       yield* this.register(shelf, yield* this.measure(shelf, prepared))
+      shelf.given = config
     }))
   }
 
@@ -154,7 +155,7 @@ export class ModelLoader {
     return Effect.suspend(() => {
       shelf.giveUp()
       shelf.phase = shelf.phase.is === "registered"
-        ? { is: "registered", note: `still serving what was loaded before: ${detail}` }
+        ? { is: "registered", note: detail }
         : { is: "broken", reason: detail }
       return Effect.zipRight(this.announce(shelf), new CatalogLoadFailed({ model: shelf.name, reason, detail }))
     })

@@ -3,6 +3,7 @@ import type * as Effect from "effect/Effect"
 import type { ModelReadiness } from "../../../scheduler/Scheduler.js"
 import type { CatalogEntry, CatalogIndexEntry, CatalogState } from "../../ModelCatalog.js"
 import type { ReadModel } from "../ReadModel.js"
+import type { TritonConfig } from "../TritonConfig.js"
 
 export type Phase =
   | { readonly is: "loading" }
@@ -18,6 +19,8 @@ export class Shelf {
   entry: CatalogEntry | undefined
   /** What is to serve in its place, until it does. */
   private coming: ReadModel | undefined
+  /** The configuration that a load request brought, if what is served was loaded with one. */
+  given: TritonConfig | undefined
   /** Of the files and settings last looked at. */
   stamp = ""
 
@@ -36,9 +39,10 @@ export class Shelf {
       case "unloaded": return { state: "UNAVAILABLE", reason: "unloaded" }
       case "broken": return { state: "UNAVAILABLE", reason: this.phase.reason }
       case "registered": {
+        const { note } = this.phase
         const readiness = this.readiness(this.name)
-        if (readiness?.state === "ready") return { state: "READY", reason: this.phase.note }
-        if (readiness?.state === "failed") return { state: "UNAVAILABLE", reason: readiness.reason }
+        if (readiness?.state === "ready") return { state: "READY", reason: note === "" ? "" : `still serving what was loaded before: ${note}` }
+        if (readiness?.state === "failed") return { state: "UNAVAILABLE", reason: note === "" ? readiness.reason : `${readiness.reason}; a load failed since: ${note}` }
         return { state: "LOADING", reason: "no glet serves it yet; see `glet status`" }
       }
     }
