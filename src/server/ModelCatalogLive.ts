@@ -30,6 +30,7 @@ import type { RepositoryError } from "./repository/RepositoryError.js"
 import type { FoundModel } from "./repository/Scan.js"
 import { scanRepository } from "./repository/Scan.js"
 import { unknownNames } from "./repository/unknownNames.js"
+import type { TritonConfig } from "./repository/TritonConfig.js"
 import { parseConfigJson } from "./repository/TritonConfig.js"
 
 export type { CatalogProgress }
@@ -112,7 +113,17 @@ export const make = (
       })
 
     const forget = (shelf: Shelf) =>
-      Effect.zipRight(loader.unload(shelf), Effect.sync(() => void shelves.delete(shelf.name)))
+      loader.unload(shelf, () => {
+        shelf.isForgotten = true
+        if (shelves.get(shelf.name) === shelf) shelves.delete(shelf.name)
+      })
+
+    /** On the shelf that the model has when its turn comes. */
+    const loadFound = (
+      found: FoundModel, settings: RepositorySettings, configOf: (shelf: Shelf) => TritonConfig | undefined
+    ): Effect.Effect<void, CatalogLoadFailed> =>
+      Effect.flatMap(shelfOf(found.name), (shelf) =>
+        Effect.flatMap(loader.load(shelf, found, settings, configOf(shelf)), (isLoaded) => isLoaded ? Effect.void : loadFound(found, settings, configOf)))
 
     const load = (name: string, config?: string) =>
       Effect.gen(function*() {
@@ -125,7 +136,7 @@ export const make = (
           if (shelf !== undefined) yield* forget(shelf)
           return yield* new ModelNotFound({ model: name })
         }
-        yield* loader.load(shelf ?? (yield* shelfOf(name)), model, settings, override)
+        yield* loadFound(model, settings, () => override)
       }).pipe(
         Effect.catchTag("RepositoryError", (error) => new CatalogLoadFailed({ model: name, reason: "invalid", detail: error.message }))
       )
@@ -139,8 +150,7 @@ export const make = (
       })
 
     const reloadChanged = yield* watchChanged({
-      scheduler, look, shelves, shelfOf,
-      load: (shelf, found, settings) => loader.load(shelf, found, settings, shelf.given)
+      scheduler, look, shelves, load: (found, settings) => loadFound(found, settings, (shelf) => shelf.given)
     })
     const [found, settings] = yield* look
     const warnings = [
@@ -157,7 +167,7 @@ export const make = (
       Effect.forkScoped
     )
     if (options.pollMs !== undefined) {
-      const poll = pollChanges({ look, shelves, load: (shelf, ...files) => loader.load(shelf, ...files), shelfOf, forget })
+      const poll = pollChanges({ look, shelves, load: (found, settings) => loadFound(found, settings, () => undefined), forget })
       yield* Deferred.await(settled).pipe(
         Effect.zipRight(Effect.repeat(poll, Schedule.spaced(options.pollMs))),
         Effect.annotateLogs({ module: "catalog", fiber: "poll" }),

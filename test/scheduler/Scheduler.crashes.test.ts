@@ -6,6 +6,7 @@ import type { Model } from "../../src/core/Model.js"
 import { onlinePlanOptions } from "../../src/core/PlanProblem.js"
 import type { MemoryExecutorOptions } from "../../src/scheduler/MemoryExecutor.js"
 import * as MemoryExecutor from "../../src/scheduler/MemoryExecutor.js"
+import type { ModelReadiness } from "../../src/scheduler/Scheduler.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
 import { defaultRestartOptions } from "../../src/scheduler/RestartPolicy.js"
 import { count, critical, load, observed, pass, profileOf, register, withScheduler } from "./service.js"
@@ -59,6 +60,27 @@ describe("a model that ends its process", () => {
         for (const tally of forOthers) assert.deepStrictEqual(count(tally), { ok: tally.offered })
       })))
   }
+
+  it.live("as a new version is not taken, however often it is tried, and the one before it stays", () =>
+    withScheduler({ executor: { crash: ({ version }, doing) => version === 2 && doing === "loading" }, scheduler: oneModelPerGlet }, Effect.gen(function*() {
+      const scheduler = yield* Scheduler
+      yield* register(one)
+      for (let attempt = 0; attempt < 2 * defaultRestartOptions.culpritExits; attempt++) {
+        const next = { ...one, version: 2 }
+        // At once, before what served is back.
+        const registering = yield* Effect.fork(scheduler.register(next, profileOf(next)))
+        let readiness: ModelReadiness | undefined
+        yield* Effect.fork(Effect.map(Fiber.join(registering), (joined) => readiness = joined))
+        for (let ms = 0; readiness === undefined && ms < 5000; ms++) yield* pass(1)
+        assert.isDefined(readiness)
+      }
+      yield* pass(5000)
+      assert.strictEqual(yield* reasonOf(one.name), "ready")
+      const tally = yield* load(one, 20, 1000, 1)
+      yield* pass(200)
+      assert.deepStrictEqual(count(tally), { ok: tally.offered })
+      assert.deepStrictEqual((yield* scheduler.status).models.map(({ version }) => version), [1])
+    })))
 
   it.live("is found where it is loaded, and serves once it is mended and registered again", () => {
     let mended = false

@@ -360,6 +360,25 @@ describe("ModelCatalogLive", () => {
       assert.deepStrictEqual(yield* goneWhile(catalog.load("a")), ["READY"])
     }))
 
+  it.scoped("a model whose files come back while it is forgotten is served as any other", () =>
+    Effect.gen(function*() {
+      const world = new World()
+      const { catalog, directory } = yield* settledCatalog(world, { "a.onnx": identity })
+      const isTaken = yield* Effect.makeLatch()
+      world.taking = isTaken.await
+      fs.rmSync(path.join(directory, "a.onnx"))
+      const forgetting = yield* Effect.fork(Effect.either(catalog.load("a")))
+      while (world.events.at(-1) !== "unregister a") yield* realTime
+      writeFiles(directory, { "a.onnx": identity })
+      const loads = yield* Effect.forEach([1, 2], () => Effect.fork(catalog.load("a")))
+      for (let i = 0; i < 5; i++) yield* realTime
+      yield* isTaken.open
+      assert.strictEqual((yield* Fiber.join(forgetting))._tag, "Left")
+      for (const load of loads) yield* Fiber.join(load)
+      assert.deepStrictEqual(catalog.index(), [{ name: "a", version: "1", state: "READY", reason: "" }])
+      assert.strictEqual(catalog.find("a")?.model, world.registered.get("a"))
+    }))
+
   it.scoped("a load request brings its own configuration", () =>
     Effect.gen(function*() {
       const world = new World()

@@ -150,6 +150,7 @@ export class Deployment {
         dispatcher.setModel(model)
         dispatcher.setUnavailable(model.name, "model-not-ready", "it is being loaded")
       },
+      onReplacing: (name) => crashes.forgive(name),
       onRemoved: (name) => {
         dispatcher.removeModel(nowMs(), name)
         crashes.forgive(name)
@@ -273,6 +274,8 @@ export class Deployment {
       const { model, replaces } = entry
       if (replaces === undefined || this.fleet.serves(plan, model)) continue
       const shortfall = plan.shortfalls.find((short) => short.model === model.name)
+      // What it did is not to be held against the one that stays.
+      this.options.crashes.forgive(model.name)
       this.registrations.rollBack(entry, this.fleet.loadFailure(model) ?? shortfall?.reason ?? "no glet could be opened for it", this.onAmended)
       names.push(model.name)
     }

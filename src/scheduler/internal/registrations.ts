@@ -13,6 +13,8 @@ interface TakingIn {
   /** A model that the deployed plan has: it serves until its successor does. */
   readonly isPlaced: (name: ModelName) => boolean
   readonly onAdded: (model: Model) => void
+  /** Another version is to serve in its place. */
+  readonly onReplacing: (name: ModelName) => void
   readonly onRemoved: (name: ModelName) => void
   /** The same model with another objective, class or rate. */
   readonly onAmended: (old: Model, model: Model) => void
@@ -71,7 +73,7 @@ export class Registrations {
     this.takeInAmendments(this.later, taking)
   }
 
-  private takeInWanted({ isPlaced, onAdded, onRemoved }: TakingIn): void {
+  private takeInWanted({ isPlaced, onAdded, onRemoved, onReplacing }: TakingIn): void {
     for (const [name, entry] of this.wanted) {
       const old = this.registry.get(name)
       if (entry === undefined) {
@@ -83,6 +85,7 @@ export class Registrations {
       if (old !== undefined && isPlaced(name)) {
         entry.replaces = old.replaces ?? old
         entry.changes = old.replaces === undefined ? {} : old.changes
+        onReplacing(name)
       } else {
         onAdded(entry.model)
         entry.onTaken()

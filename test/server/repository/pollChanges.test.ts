@@ -23,9 +23,8 @@ const polled = (directory: string) => {
   const poll = pollChanges({
     look: Effect.all([scanRepository(directory, { followLinks: false }), readSettings(directory)]),
     shelves,
-    shelfOf,
-    load: (shelf, found, settings) =>
-      Effect.suspend(() => {
+    load: (found, settings) =>
+      Effect.flatMap(shelfOf(found.name), (shelf) => {
         events.push(`load ${shelf.name}`)
         shelf.stamp = stampOf(found, settings)
         return shelf.name === "bad" ? new CatalogLoadFailed({ model: "bad", reason: "invalid", detail: "bad" }) : Effect.void

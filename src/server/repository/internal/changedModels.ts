@@ -17,15 +17,14 @@ interface ChangedModelsOptions {
   readonly scheduler: Pick<typeof Scheduler.Service, "observe">
   readonly look: Effect.Effect<readonly [ReadonlyArray<FoundModel>, RepositorySettings], RepositoryError>
   readonly shelves: ReadonlyMap<string, Shelf>
-  readonly shelfOf: (name: string) => Effect.Effect<Shelf>
-  readonly load: (shelf: Shelf, found: FoundModel, settings: RepositorySettings) => Effect.Effect<void, CatalogLoadFailed>
+  readonly load: (found: FoundModel, settings: RepositorySettings) => Effect.Effect<void, CatalogLoadFailed>
 }
 
 /** Between two looks at files that changed. Both must see the same. */
 const lookInterval = "1 second"
 
 /** Notices them from now on, until the scope closes. What it answers has them loaded, for as long as it runs. */
-export const watchChanged = ({ load, look, scheduler, shelfOf, shelves }: ChangedModelsOptions) =>
+export const watchChanged = ({ load, look, scheduler, shelves }: ChangedModelsOptions) =>
   Effect.gen(function*() {
     /** By name: the model, what is wrong with its files, and whether that was not seen to yet. */
     const changed = new Map<string, { readonly model: Model; readonly what: string; isNew: boolean }>()
@@ -39,7 +38,7 @@ export const watchChanged = ({ load, look, scheduler, shelfOf, shelves }: Change
       }
     })
     const poll = pollChanges({
-      shelves, shelfOf, load,
+      shelves, load,
       look: Effect.map(look, ([found, settings]) => [found.filter(({ name }) => changed.has(name)), settings] as const),
       // Other glets may have what was loaded from files that are gone.
       forget: () => Effect.void

@@ -123,21 +123,25 @@ export class ModelLoader {
     })
   }
 
-  /** All steps, alone on the shelf. */
-  load(shelf: Shelf, found: FoundModel, settings: RepositorySettings, config?: TritonConfig): Step<void> {
+  /** All steps, alone on the shelf. False: it was forgotten meanwhile. */
+  load(shelf: Shelf, found: FoundModel, settings: RepositorySettings, config?: TritonConfig): Step<boolean> {
     return shelf.lock.withPermits(1)(Effect.gen(this, function*() {
+      if (shelf.isForgotten) return false
       if (shelf.phase.is !== "registered") shelf.phase = { is: "loading" }
       const prepared = yield* this.prepare(shelf, found, settings, config)
       yield* this.register(shelf, yield* this.measure(shelf, prepared))
       shelf.given = config
+      return true
     }))
   }
 
-  unload(shelf: Shelf): Effect.Effect<void> {
+  /** `onUnloaded`: before anybody else has its turn on the shelf. */
+  unload(shelf: Shelf, onUnloaded: () => void = () => undefined): Effect.Effect<void> {
     return shelf.lock.withPermits(1)(Effect.gen(this, function*() {
       shelf.phase = { is: "unloading" }
       yield* this.scheduler.unregister(unsafeModelName(shelf.name))
       shelf.phase = { is: "unloaded" }
+      onUnloaded()
       yield* this.announce(shelf)
     })).pipe(annotated(shelf))
   }

@@ -10,8 +10,7 @@ import type { Shelf } from "./shelf.js"
 interface Polled {
   readonly look: Effect.Effect<readonly [ReadonlyArray<FoundModel>, RepositorySettings], RepositoryError>
   readonly shelves: ReadonlyMap<string, Shelf>
-  readonly shelfOf: (name: string) => Effect.Effect<Shelf>
-  readonly load: (shelf: Shelf, found: FoundModel, settings: RepositorySettings) => Effect.Effect<void, CatalogLoadFailed>
+  readonly load: (found: FoundModel, settings: RepositorySettings) => Effect.Effect<void, CatalogLoadFailed>
   readonly forget: (shelf: Shelf) => Effect.Effect<void>
 }
 
@@ -19,7 +18,7 @@ interface Polled {
  * One look at the folder. A change counts once it is seen twice: files that are still being written change between two looks. Models that were
  * unloaded on request stay so.
  */
-export const pollChanges = ({ forget, load, look, shelfOf, shelves }: Polled): Effect.Effect<void> => {
+export const pollChanges = ({ forget, load, look, shelves }: Polled): Effect.Effect<void> => {
   const seen = new Map<string, string>()
   let complaint = ""
   const isStable = (name: string, stamp: string): boolean => {
@@ -34,7 +33,7 @@ export const pollChanges = ({ forget, load, look, shelfOf, shelves }: Polled): E
       const stamp = stampOf(model, settings)
       const shelf = shelves.get(model.name)
       if (shelf !== undefined && (shelf.stamp === stamp || shelf.phase.is === "unloaded")) seen.delete(model.name)
-      else if (isStable(model.name, stamp)) yield* Effect.ignore(load(yield* shelfOf(model.name), model, settings))
+      else if (isStable(model.name, stamp)) yield* Effect.ignore(load(model, settings))
     }
     const names = new Set(found.map(({ name }) => name))
     for (const shelf of [...shelves.values()]) {

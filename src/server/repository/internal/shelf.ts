@@ -19,6 +19,8 @@ export class Shelf {
   entry: CatalogEntry | undefined
   /** What is to serve in its place, until it does. */
   private coming: ReadModel | undefined
+  /** Its files are gone, and the catalog has it no more: what waited for its lock goes to another shelf of that name. */
+  isForgotten = false
   /** The configuration that a load request brought, if what is served was loaded with one. */
   given: TritonConfig | undefined
   /** Of the files and settings last looked at. */
