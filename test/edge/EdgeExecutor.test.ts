@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url"
 import type { GletHandle } from "../../src/core/Executor.js"
 import { Executor } from "../../src/core/Executor.js"
 import type { Gpu } from "../../src/core/Gpu.js"
+import { LoadFailure } from "../../src/core/internal/loadFailure.js"
 import { unsafeGletId, unsafeGpuId, unsafeModelName } from "../../src/core/Ids.js"
 import type { Model } from "../../src/core/Model.js"
 import { makeHeapArena } from "../../src/core/TensorArena.js"
@@ -106,6 +107,15 @@ const runOne = (executor: typeof Executor.Service, handle: GletHandle) =>
   })
 
 describe("a server that edge nodes may join", () => {
+  it.live("sends no file that is not the model that was loaded, and says so", () =>
+    withNode({ read: () => Effect.fail(new LoadFailure("changed", "m.onnx has 2 bytes, and had 1 when it was loaded")) }, (_pair, _nodes, executor) =>
+      Effect.scoped(Effect.gen(function*() {
+        const handle = yield* executor.open({ id: unsafeGletId("edge:desk/1"), gpu: edgeGpu, sharePct: 50, priority: 0 })
+        const error = yield* Effect.flip(handle.load(lenetModel, [1]))
+        assert(error._tag === "ModelLoadFailed", error.message)
+        assert.deepStrictEqual([error.reason, error.detail], ["changed", "m.onnx has 2 bytes, and had 1 when it was loaded"])
+      }))))
+
   it.effect("never leaves tensors in memory of clients on its host: no node could read them there", () =>
     Effect.gen(function*() {
       const reaching = Layer.succeed(Executor, Executor.of({

@@ -10,7 +10,7 @@ import type { PlannerAlgorithm } from "../../src/scheduler/Planner.js"
 import { Infeasible } from "../../src/scheduler/Planner.js"
 import { orion } from "../../src/scheduler/planners/Orion.js"
 import { Scheduler } from "../../src/scheduler/Scheduler.js"
-import { random, request } from "./harness.js"
+import { makeModel, random, request } from "./harness.js"
 import { critical, observed, offer, outcome, pass, profileOf, withScheduler } from "./service.js"
 
 const names = ["a", "b", "c"]
@@ -46,7 +46,11 @@ const play = (seed: number) => {
     let files = 0
     const steps: ReadonlyArray<Effect.Effect<unknown, never, Scheduler>> = [
       Effect.suspend(() => {
-        const model = critical(names[below(names.length)]!, { path: `file ${files++}`, sloMs: 20 + below(80), expectedRateRps: 1 + below(200) })
+        const name = names[below(names.length)]!
+        const path = `file ${files++}`
+        const model = name === "c" && rng() < 0.7
+          ? makeModel(name, { path, serviceClass: "best-effort" })
+          : critical(name, { path, sloMs: 20 + below(80), expectedRateRps: 1 + below(200) })
         registered.set(model.name, model)
         return Effect.fork(scheduler.register(model, profileOf(model)))
       }),

@@ -4,7 +4,9 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { LoadFailure } from "../../../src/core/internal/loadFailure.js"
 import { Model } from "../../../src/core/Model.js"
+import { readModelBytes } from "../../../src/server/repository/ModelBytes.js"
 import type { ModelSettings } from "../../../src/server/repository/ModelSettings.js"
 import { defaultSettings } from "../../../src/server/repository/ModelSettings.js"
 import { readModel, type ReadModel } from "../../../src/server/repository/ReadModel.js"
@@ -12,7 +14,7 @@ import { scanRepository } from "../../../src/server/repository/Scan.js"
 import { parseConfigJson } from "../../../src/server/repository/TritonConfig.js"
 import * as onnx from "../../support/onnx.js"
 import type { Files } from "./folder.js"
-import { folderOf } from "./folder.js"
+import { folderOf, writeFiles } from "./folder.js"
 
 const identity = onnx.identityModel()
 
@@ -353,5 +355,28 @@ parameters { key: "glet.class" value { string_value: "best-effort" } }`)
     Effect.gen(function*() {
       assert.match(yield* message(configured("", identity.subarray(0, 40))), /1\/model\.onnx at byte \d+: /)
       assert.isTrue(Either.isLeft(yield* Effect.either(configured("", new Uint8Array(0)))))
+    }))
+})
+
+describe("readModelBytes", () => {
+  it.scoped("reads a model with its weights, and nothing else than what was loaded", () =>
+    Effect.gen(function*() {
+      const weights = new Uint8Array(64).fill(7)
+      const directory = yield* folderOf({
+        "m/1/model.onnx": onnx.makeModel({
+          inputs: [{ name: "x", shape: ["batch", 16] }], outputs: [{ name: "y", shape: ["batch", 16] }], nodes: [onnx.add(["x", "w"], "y")],
+          initializers: [{ name: "w", dims: [16], data: new Float32Array(0), external: { location: "w.bin", offset: 0, length: 64 } }]
+        }),
+        "m/1/w.bin": weights
+      })
+      const [found] = yield* scanRepository(directory, { followLinks: false })
+      const { model } = yield* readModel(found!, { followLinks: false, defaults: defaultSettings, settings: [] })
+      const { bytes, external } = yield* Effect.promise(() => readModelBytes(model))
+      assert.strictEqual(bytes.byteLength, model.files![0]!.sizeBytes)
+      assert.deepStrictEqual(external.map(({ bytes, path }) => [path, new Uint8Array(bytes)]), [["w.bin", weights]])
+      writeFiles(directory, { "m/1/w.bin": new Uint8Array(64).fill(8) })
+      const refused = yield* Effect.promise(() => readModelBytes(model).then(() => undefined, (error: unknown) => error))
+      assert(refused instanceof LoadFailure && refused.reason === "changed", String(refused))
+      assert.include(refused.message, "w.bin")
     }))
 })
