@@ -26,7 +26,6 @@ export default defineConfig([
       "webgpu-node": "src/webgpu/NodeWorkers.ts"
     },
     outDir: "dist",
-    dts: true,
     // The other build lives in a folder of this one.
     clean: ["dist/*", "!dist/bin"]
   },
@@ -37,7 +36,6 @@ export default defineConfig([
     // All but what is native, or has a .wasm beside it.
     noExternal: [/^(?!highs$)/],
     external: ["koffi", "onnxruntime-node", "onnxruntime-common", "highs"],
-    treeshake: true,
     // Its map would weigh ten times as much as the command.
     sourcemap: false,
     banner: { js: "import { createRequire as gletCreateRequire } from 'node:module'; const require = gletCreateRequire(import.meta.url);" }
@@ -86,7 +84,6 @@ export default defineConfig([
     clean: false,
     noExternal: [/^(?!onnxruntime-web|highs$)/],
     external: [/^onnxruntime-web/, "highs"],
-    treeshake: true,
     sourcemap: false
   },
   ...["dist", "dist/bin"].map((outDir) => ({

@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config"
+import { BaseSequencer } from "vitest/node"
 
 /** Suites without a process, a socket or a global of their own: one thread runs them one after the other, and loads what they import once. */
 const pure = [
@@ -7,8 +8,20 @@ const pure = [
   "node-cuda/internal/{isolationChoice,nvidiaSmi,pollChoice,smGroups,visibleDevices}"
 ].map((files) => `test/${files}.test.ts`)
 
+/** Suites that take longest, in whatever order: begun last they would end alone, each on a core, when all others are done. */
+const long = ["cli/gpuSuite", "package/Package", "node-cuda/CpuExecutor", "cli/serve", "webgpu/Node", "node-cuda/CudaExecutor", "webgpu/Native", "simulator/overload"]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Parameters<BaseSequencer["sort"]>[0]): ReturnType<BaseSequencer["sort"]> {
+    const isLong = ({ moduleId }: (typeof files)[number]) => long.some((name) => moduleId.endsWith(`/test/${name}.test.ts`))
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     setupFiles: ["test/support/seed.ts", "test/support/breathe.ts"],
     // One more than CI has cores: tests of servers wait for much of their time.
     poolOptions: { threads: { isolate: false, minThreads: 1, maxThreads: 1 }, forks: { maxForks: 3 } },

@@ -31,7 +31,7 @@ describe("glet bench --gpu-suite", () => {
     const run = (systems: string) =>
       glet.run([
         "bench", "--gpu-suite", zoo, "--emulate", path.join(root, "resource", "profiles", "h200", "mps.json"), "--scenarios", "scen2", "--systems", systems,
-        "--duration", "0.4", "--warm-up", "0.1", "--load-factor", "0.03", "--precision", "50", "--profiles", path.join(glet.folder, "profiles"), "--body", "shared", "--shared-memory-direct", "auto", "--output", path.join(glet.folder, "suite.jsonl"), "--json"
+        "--duration", "0.4", "--warm-up", "0.1", "--load-factor", "0.3", "--precision", "50", "--profiles", path.join(glet.folder, "profiles"), "--body", "shared", "--shared-memory-direct", "auto", "--output", path.join(glet.folder, "suite.jsonl"), "--json"
       ])
     const without = await run("orion")
     assert.strictEqual(without.code, 1)

@@ -44,14 +44,16 @@ describe("a steady overload", () => {
       }
     })
 
-    it(`of ${name}, four items a request, changes the plan no more often`, () => {
-      for (const factor of name === "scen2" ? [1.1, 1.5] : [1.3]) {
-        const { plans, said, searches } = run(name, [peak, ...minuteOf(factor * peak)], 1, 4)
-        assert.isAtMost(plans.length, 1, `${factor} times the peak\n${said}`)
-        assert.isAtMost(searches, 5, said)
-      }
-    })
   }
+
+  it("of four items a request changes the plan no more often", () => {
+    const [name, peak] = peaks[0]
+    for (const factor of [1.1, 1.5]) {
+      const { plans, said, searches } = run(name, [peak, ...minuteOf(factor * peak)], 1, 4)
+      assert.isAtMost(plans.length, 1, `${factor} times the peak\n${said}`)
+      assert.isAtMost(searches, 5, said)
+    }
+  })
 
   it("after a lull closes no glet either", () => {
     const [name, peak] = peaks[0]
@@ -61,7 +63,7 @@ describe("a steady overload", () => {
   })
 
   it("of game, whose glets differ, changes the plan for what is learned of neighbours at most", () => {
-    const { plans, said } = run("game", [64, 1.3 * 64, 1.3 * 64], 2)
+    const { plans, said } = run("game", [64, 1.3 * 64], 2)
     assert.isTrue(plans.every(({ reason }) => reason.startsWith("interference")), said)
     assert.isAtMost(plans.length, 2, said)
   })

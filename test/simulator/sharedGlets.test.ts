@@ -31,7 +31,7 @@ const lost = (loadFactor: number, sharesPct?: readonly [number, ...ReadonlyArray
 
 describe("a glet that models share, where executions take longer than planned", () => {
   it("keeps a short objective that the plan leaves half free", () => {
-    for (const loadFactor of [17.4, 19, 20, 21, 22, 23]) {
+    for (const loadFactor of [17.4, 20, 23]) {
       const parts = lost(loadFactor, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
       assert.isAtMost(Math.max(...parts.values()), 0.001, `${loadFactor}: ${JSON.stringify([...parts])}`)
     }
