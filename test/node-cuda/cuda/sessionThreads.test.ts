@@ -1,5 +1,11 @@
 /** Threads that create sessions and run them first: what they make is as any other, and what they refuse is told. */
 import { assert, describe, it } from "@effect/vitest"
+import { build } from "esbuild"
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { makeSlotLayout } from "../../../src/core/SlotLayout.js"
 import { loadKoffi } from "../../../src/node-cuda/internal/native.js"
 import { makeSessionThreads } from "../../../src/node-cuda/runner/cuda/sessionThreads.js"
@@ -9,6 +15,7 @@ import { createSession } from "../../../src/node-cuda/runner/OrtCSession.js"
 import { bindValues } from "../../../src/node-cuda/runner/ortValues.js"
 import { lenet, lenetModel } from "../../contract/lenet.js"
 
+const root = fileURLToPath(new URL("../../..", import.meta.url))
 const ort = loadOrt()
 const threadFor = makeSessionThreads(new URL("../../../dist/runner.js", import.meta.url))
 const layout = makeSlotLayout(lenetModel.signature)
@@ -66,5 +73,30 @@ describe("makeSessionThreads", () => {
     const thread = makeSessionThreads(new URL("../../../package.json", import.meta.url))()
     const failed = await createSession(ort, lenetModel.path, lenetModel.signature, { threads: 1, thread }).then(() => undefined, (error: unknown) => error)
     assert.include(String(failed), "the thread that runs sessions first ended")
+  })
+
+  it("keeps a process alive that waits for nothing else, until it has answered", async () => {
+    const source = path.join(root, "src/node-cuda/runner")
+    const script = path.join(fs.mkdtempSync(path.join(root, "node_modules/.cache/glet-waits-")), "waits.mjs")
+    try {
+      await build({
+        bundle: true, platform: "node", format: "esm", target: "node20", outfile: script, external: ["koffi", "onnxruntime-node", "onnxruntime-common"], logLevel: "error",
+        banner: { js: "import { createRequire as madeRequire } from 'node:module'; const require = madeRequire(import.meta.url);" },
+        stdin: {
+          resolveDir: source,
+          contents: `
+            import { makeSessionThreads } from "./cuda/sessionThreads.js"
+            import { loadOrt } from "./OrtApi.js"
+            const thread = makeSessionThreads(new URL(${JSON.stringify(new URL("../../../dist/runner.js", import.meta.url).href)}))()
+            const { env, functions, make } = loadOrt()
+            await thread.create(env, ${JSON.stringify(lenetModel.path)}, make(functions.CreateSessionOptions))
+            console.log("created")`
+        }
+      })
+      const { stdout } = await promisify(execFile)(process.execPath, [script])
+      assert.strictEqual(stdout, "created\n")
+    } finally {
+      fs.rmSync(path.dirname(script), { recursive: true })
+    }
   })
 })

@@ -20,14 +20,17 @@ export class AskedThread<Request, Reply> {
   /** Why it answers no more. */
   ended: Error | undefined
 
-  /** `entry` is the runner's own file; `does` says in an error what the thread does. It keeps no process alive. */
+  /** `entry` is the runner's own file; `does` says in an error what the thread does. It keeps the process alive while it is asked something, and no longer. */
   constructor(entry: URL, name: string, does: string) {
     const end = (error: Error): void => {
       this.ended ??= new Error(`the thread that ${does} ended: ${error.message}`)
       for (const { reject } of this.waiting.splice(0)) reject(this.ended)
     }
     this.worker = new Worker(entry, { workerData: name })
-    this.worker.on("message", (reply: Reply) => this.waiting.shift()!.resolve(reply))
+    this.worker.on("message", (reply: Reply) => {
+      this.waiting.shift()!.resolve(reply)
+      if (this.waiting.length === 0) this.worker.unref()
+    })
     this.worker.on("error", end)
     this.worker.on("exit", (code) => end(new Error(`it exited with ${code}`)))
     this.worker.unref()
@@ -43,6 +46,7 @@ export class AskedThread<Request, Reply> {
     return new Promise((resolve, reject) => {
       if (this.ended !== undefined) return reject(this.ended)
       this.waiting.push({ resolve, reject })
+      this.worker.ref()
       this.worker.postMessage(request)
     })
   }
