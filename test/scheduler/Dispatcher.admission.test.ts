@@ -63,6 +63,25 @@ describe("what is admitted", () => {
     assert.isAbove(answered, 200)
   })
 
+  it("keeps a margin where whole batches go before a request, and none where the next one has room for it", () => {
+    const dispatcher = exact([a], one)
+    const withinMs = (limitMs: number) => request(a, { timeoutMs: limitMs })
+    // All of them late by something that no prediction knows: a third of each limit is the margin then.
+    for (let i = 0; i < 100; i++) {
+      dispatcher.offer(1000 * i, withinMs(11), ignore)
+      dispatcher.batchEnded(1000 * i + 11.5, dispatcher.pull(1000 * i, g0)!, done(11))
+    }
+    const nowMs = 1e6
+    dispatcher.offer(nowMs, withinMs(100), ignore)
+    dispatcher.pull(nowMs, g0)
+    // Behind the batch that runs it ends after 22 ms.
+    assert.strictEqual(outcome(dispatcher.offer(nowMs, withinMs(30), ignore).end), "pending")
+    for (let i = 0; i < 7; i++) assert.strictEqual(outcome(dispatcher.offer(nowMs, withinMs(40), ignore).end), "pending")
+    // Behind those eight too after 40.
+    assert.strictEqual(outcome(dispatcher.offer(nowMs, withinMs(59), ignore).end), "deadline-unreachable")
+    assert.strictEqual(outcome(dispatcher.offer(nowMs, withinMs(75), ignore).end), "pending")
+  })
+
   it("has every name as a plain key", () => {
     const dispatcher = exact([makeModel("__proto__", { sloMs: 100 })], [])
     assert.strictEqual(outcome(dispatcher.offer(0, request(makeModel("constructor")), ignore).end), "ModelNotFound")

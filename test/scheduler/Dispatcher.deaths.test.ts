@@ -16,10 +16,11 @@ const dispatcherOf = (): Dispatcher => {
   return dispatcher
 }
 
-/** Whether a request far more urgent than the SLO asks is taken behind a batch that runs: it would end after 22 of its 60 ms. */
+/** Whether a request far more urgent than the SLO asks is taken behind a batch that runs and one that is full: it would end after 47 of its 60 ms. */
 const takesUrgent = (dispatcher: Dispatcher, nowMs: number): boolean => {
   dispatcher.offer(nowMs, request(a), ignore)
   const running = dispatcher.pull(nowMs, g0)!
+  for (let i = 0; i < a.maxBatch; i++) assert.isUndefined(dispatcher.offer(nowMs, request(a, { timeoutMs: 60 }), ignore).end)
   const urgent = dispatcher.offer(nowMs, request(a, { timeoutMs: 60 }), ignore)
   const isTaken = urgent.end === undefined
   dispatcher.batchEnded(nowMs + 11, running, done(11))

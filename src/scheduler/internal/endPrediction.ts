@@ -48,6 +48,8 @@ const readyRoutes = (lane: ModelLane): number => {
 export class EndPrediction {
   private readonly routes: Array<Route> = []
   private readonly freeAtMs: Array<number> = []
+  /** Whether the request that was last asked about would run behind whole batches of its own model, and not in the next one. */
+  isBehindBatches = false
 
   /** Predicted end of a request behind `itemsBefore` items of its lane; Infinity where no glet can make its deadline at all. */
   predictedEndMs(nowMs: number, lane: ModelLane, asked: Asked, itemsBefore: number): number {
@@ -56,6 +58,7 @@ export class EndPrediction {
     const { items } = asked
     let count = 0
     let latest = Infinity
+    this.isBehindBatches = false
     for (const route of lane.routes) {
       route.glet.refresh(nowMs)
       const free = freeForMs(route, nowMs, asked)
@@ -75,6 +78,7 @@ export class EndPrediction {
       for (let i = 1; i < count; i++) if (freeAtMs[i]! < freeAtMs[next]!) next = i
       const route = routes[next]!
       if (before < route.steadyBatch) break
+      this.isBehindBatches = true
       if (count === 1) {
         const batches = Math.floor(before / route.steadyBatch)
         freeAtMs[next]! += batches * route.periodMs

@@ -60,7 +60,7 @@ export class ModelLaneOf<R extends RouteOfLane, T extends TicketOfLane> {
   inFlightRequests = 0
   /** At most the earliest deadline of its queued requests. */
   earliestDeadlineMs = Infinity
-  /** The part of a request's limit that admission keeps free before its deadline, besides its prediction. */
+  /** The part of a request's limit that admission keeps free before its deadline, besides its prediction, where whole batches of its model go before it. */
   private margin = 0
   /** The last place in its order that was given to a request since the queue was empty: who comes after it need not look for a place. */
   private last: T | undefined = undefined
