@@ -10,6 +10,8 @@ import type { Plan } from "../core/Plan.js"
 import { gletsOf } from "../core/Plan.js"
 import { rateToPlanFor } from "./BurstHeadroom.js"
 import { carriedRps } from "./internal/carried.js"
+import type { RecentMost } from "./internal/recentMost.js"
+import { forgetMost, makeRecentMost, mostOf, observeMost } from "./internal/recentMost.js"
 import type { PlanBasis } from "./PlanBasis.js"
 import * as RateEstimator from "./RateEstimator.js"
 import type { ModelLoad, ReplanOptions, ReplanState } from "./ReplanPolicy.js"
@@ -24,15 +26,30 @@ export interface LoadWatch {
   readonly sizes: ReadonlyMap<ModelName, RequestSize>
   /** What had arrived at the last look. */
   readonly counted: ReadonlyMap<ModelName, ArrivedItems>
+  readonly recentMost: RecentMost
+  /** The plan that is due is one for less than the deployed one was made for. */
+  readonly isForLess: boolean
 }
 
 /** A watch that knows no model. @since 0.1.0 @category constructors */
 export const makeLoadWatch = (nowMs: number): LoadWatch => ({
-  estimator: RateEstimator.makeRateEstimator(), replan: plannedAt(nowMs), sizes: new Map(), counted: new Map()
+  estimator: RateEstimator.makeRateEstimator(), replan: plannedAt(nowMs), sizes: new Map(), counted: new Map(), recentMost: makeRecentMost(nowMs), isForLess: false
 })
 
 /** Estimated arrivals in items per second. @since 0.1.0 @category replanning */
 export const watchedRps = (watch: LoadWatch, model: ModelName): number => RateEstimator.estimateRps(watch.estimator, model, watchedItemsPerRequest(watch, model))
+
+/**
+ * What a plan made now is for, in items per second: what arrives by estimate. A plan for less is due whenever its minute is over, in a lull too, and is to last for what
+ * comes after that: it is for the most of the last quarter to half minute. One that was made between two loads of 500 requests a second was for the 450 that estimates had fallen to, and was made
+ * anew twice in the four seconds after the second had begun.
+ * @since 0.1.0
+ * @category replanning
+ */
+export const rateToServe = (watch: LoadWatch, model: ModelName): number => {
+  const rateRps = watchedRps(watch, model)
+  return watch.isForLess ? Math.max(rateRps, mostOf(watch.recentMost, model)) : rateRps
+}
 
 /** How many items of a model come at once, by estimate: 1 before any was seen. @since 0.1.0 @category replanning */
 export const watchedItemsPerRequest = (watch: LoadWatch, model: ModelName): number => itemsPerRequest(watch.sizes.get(model) ?? unseenSize)
@@ -56,11 +73,11 @@ export const forgetCount = (watch: LoadWatch, model: ModelName): LoadWatch => {
 export const forgetLoad = (watch: LoadWatch, model: ModelName): LoadWatch => {
   const sizes = new Map(watch.sizes)
   sizes.delete(model)
-  return { ...watch, sizes, estimator: RateEstimator.forgetRate(watch.estimator, model) }
+  return { ...watch, sizes, recentMost: forgetMost(watch.recentMost, model), estimator: RateEstimator.forgetRate(watch.estimator, model) }
 }
 
 /** A plan was made, whatever came of it. @since 0.1.0 @category replanning */
-export const notePlan = (watch: LoadWatch, nowMs: number): LoadWatch => ({ ...watch, replan: plannedAt(nowMs) })
+export const notePlan = (watch: LoadWatch, nowMs: number): LoadWatch => ({ ...watch, replan: plannedAt(nowMs), isForLess: false })
 
 /** What the watch looks at. @since 0.1.0 @category replanning */
 export interface LoadView {
@@ -130,7 +147,8 @@ export const watchLoad = (watch: LoadWatch, view: LoadView): LoadSeen => {
     const neededRps = rateToPlanFor(rateRps, sloMs, view.basis?.meanParts.get(name), together)
     loads.push({ model: name, rateRps, neededRps, askedRps, capacityRps: capacityRps.get(name) ?? 0, reserved: reserved.get(name) ?? 0 })
   }
-  const { reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
+  const recentMost = observeMost(watch.recentMost, view.nowMs, new Map(loads.map(({ model, rateRps }) => [model, rateRps])))
+  const { isForLess, reason, state } = decideReplan(watch.replan, view.nowMs, loads, view.options)
   const overasked = new Map(loads.filter(({ capacityRps, rateRps }) => rateRps > capacityRps).map(({ capacityRps, model, rateRps }) => [model, rateRps / capacityRps] as const))
-  return { watch: { estimator, replan: state, sizes, counted }, reason, overasked }
+  return { watch: { estimator, replan: state, sizes, counted, recentMost, isForLess: watch.isForLess || isForLess }, reason, overasked }
 }

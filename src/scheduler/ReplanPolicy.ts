@@ -92,6 +92,8 @@ export interface ReplanDecision {
   readonly state: ReplanState
   /** Why to plan now; undefined: keep the plan. After planning go on from `plannedAt`. */
   readonly reason: string | undefined
+  /** It is that less is asked: what the plan is for must last. */
+  readonly isForLess: boolean
 }
 
 // Needs of idle models are fractions of an item; their ratios say nothing.
@@ -184,9 +186,10 @@ export const decideReplan = (
   const sincePlanMs = nowMs - state.lastPlanMs
   const because = (load: ModelLoad, what: string): string =>
     `${what}: model "${load.model}" needs ${load.neededRps.toFixed(1)} items/s, planned for ${load.askedRps.toFixed(1)}`
-  const reason = risk !== undefined && hasRisen && sincePlanMs >= options.riskIntervalMs
+  const isRested = sincePlanMs >= options.minIntervalMs
+  const otherReason = risk !== undefined && hasRisen && sincePlanMs >= options.riskIntervalMs
     ? because(risk, "SLO at risk")
-    : sincePlanMs < options.minIntervalMs
+    : !isRested
     ? undefined
     : up !== undefined && hasRisen
     ? because(up, "rate up")
@@ -194,9 +197,8 @@ export const decideReplan = (
     ? because(mixed, "other mix")
     : less !== undefined && lasts(easedSinceMs, options.mixAfterMs)
     ? because(less, "less is asked")
-    // Not while a rise may turn out to be none: the plan would be for what was seen of that.
-    : down !== undefined && risenSinceMs === undefined
-    ? because(down, "rate down")
     : undefined
-  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, risenSinceMs, mixedSinceMs, easedSinceMs }, reason }
+  // Not while a rise may turn out to be none: the plan would be for what was seen of that.
+  const fallen = otherReason === undefined && isRested && risenSinceMs === undefined ? down : undefined
+  return { state: { lastPlanMs: state.lastPlanMs, lowSinceMs, risenSinceMs, mixedSinceMs, easedSinceMs }, reason: fallen === undefined ? otherReason : because(fallen, "rate down"), isForLess: fallen !== undefined }
 }

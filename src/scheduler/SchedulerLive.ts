@@ -155,7 +155,7 @@ export const make = (
       get planThread() {
         return planThread?.knows(planner) === true ? planThread : undefined
       },
-      path, nowMs, rateOf, itemsPerRequest, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs, kept: () => leastKept(interference, config.learning),
+      path, nowMs, rateOf: (model) => LoadWatch.rateToServe(load, model), itemsPerRequest, onChange, scope, learned: () => interference.learned, wayMs: () => dispatcher.view.wayMs, kept: () => leastKept(interference, config.learning),
       planOptions: config.plan, latencyModel: config.latencyModel, restart: config.restart, retireMs: config.retireMs,
       onGivenUp: (error) => {
         runFork(Effect.annotateLogs(Effect.logError(error.message), { module: "gletSupervisor" }))

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { emptyPlan } from "../../src/core/Plan.js"
 import { rateToPlanFor } from "../../src/scheduler/BurstHeadroom.js"
 import type { LoadWatch } from "../../src/scheduler/LoadWatch.js"
-import { expectLoad, expectRate, forgetCount, forgetLoad, makeLoadWatch, notePlan, watchedItemsPerRequest, watchedRps, watchLoad } from "../../src/scheduler/LoadWatch.js"
+import { expectLoad, expectRate, forgetCount, forgetLoad, makeLoadWatch, notePlan, rateToServe, watchedItemsPerRequest, watchedRps, watchLoad } from "../../src/scheduler/LoadWatch.js"
 import { defaultReplanOptions } from "../../src/scheduler/ReplanPolicy.js"
 import { makeRandom } from "../../src/core/internal/random.js"
 import { makeModel } from "./harness.js"
@@ -41,6 +41,25 @@ describe("LoadWatch", () => {
     assert.deepStrictEqual(noted.reasons, [])
     assert.deepStrictEqual(run(steady.watch, steady.arrived, 20_200, 22_000, 300, { askedRps: asked, plannable: false }).reasons, [])
     assert.deepStrictEqual(run(steady.watch, steady.arrived, 20_200, 22_000, 300).reasons, [], "the plan in force was not asked for it")
+  })
+
+  it("asks for a plan for less in a lull too, and for no less than came before that", () => {
+    const asked = rateToPlanFor(160, model.sloMs)
+    const steady = run(expectLoad(makeLoadWatch(0), model), 0, 200, 59_000, 100, { askedRps: asked })
+    assert.deepStrictEqual(steady.reasons, [])
+    const lull = run(steady.watch, steady.arrived, 59_200, 61_000, 0, { askedRps: asked })
+    assert.match(lull.reasons[0]!, /^rate down/)
+    assert.isBelow(watchedRps(lull.watch, model.name), 85)
+    assert.closeTo(rateToServe(lull.watch, model.name), 100, 5)
+    // Another plan is for what arrives.
+    const noted = notePlan(lull.watch, 61_000)
+    assert.strictEqual(rateToServe(noted, model.name), watchedRps(noted, model.name))
+  })
+
+  it("has forgotten what was asked before that minute", () => {
+    const fallen = run(expectLoad(makeLoadWatch(0), makeModel("m", { sloMs: 50, expectedRateRps: 1000 })), 0, 200, 70_000, 100, { askedRps: rateToPlanFor(1000, model.sloMs) })
+    assert.match(fallen.reasons[0]!, /^rate down/)
+    assert.closeTo(rateToServe(fallen.watch, model.name), 100, 50)
   })
 
   it("expects what was announced for as long as a model loads, which nobody can ask yet", () => {

@@ -136,7 +136,7 @@ export class Planning {
     const attempt = (leaving: Leaving): PlanAttempt => {
       const basis = makePlanBasis({
         models, gpus, options, profiled, learned: this.interference.learned, latencyOf: this.latencyOf, leaving,
-        rateOf: (model) => LoadWatch.watchedRps(this.load, model),
+        rateOf: (model) => LoadWatch.rateToServe(this.load, model),
         itemsPerRequest: (model) => LoadWatch.watchedItemsPerRequest(this.load, model)
       })
       return { basis, plan: succeedPlan({ planner, problem: basis.problem, current: this.plan, nextGletNumber: this.nextGletNumber }) }
