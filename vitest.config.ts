@@ -22,9 +22,9 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    setupFiles: ["test/support/seed.ts", "test/support/breathe.ts"],
+    setupFiles: ["test/support/seed.ts", "test/support/breathe.ts", "test/support/tester.ts"],
     // One more than CI has cores: tests of servers wait for much of their time.
-    poolOptions: { threads: { isolate: false, minThreads: 1, maxThreads: 1 }, forks: { maxForks: 3 } },
+    poolOptions: { threads: { isolate: false, minThreads: 1, maxThreads: 1 }, forks: { isolate: false, minForks: 3, maxForks: 3 } },
     projects: [
       { extends: true, test: { name: "pure", pool: "threads", include: pure } },
       {
