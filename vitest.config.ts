@@ -23,7 +23,8 @@ export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     setupFiles: ["test/support/seed.ts", "test/support/breathe.ts", "test/support/tester.ts"],
-    // One more than CI has cores: tests of servers wait for much of their time.
+    // Processes that stay load what they import once, and not for each file. One more than CI has cores: tests of servers wait for much of their time. At least as
+    // many as at most: vitest ends those that it thinks spare while they run, and fails.
     poolOptions: { threads: { isolate: false, minThreads: 1, maxThreads: 1 }, forks: { isolate: false, minForks: 3, maxForks: 3 } },
     projects: [
       { extends: true, test: { name: "pure", pool: "threads", include: pure } },

@@ -84,8 +84,8 @@ const lendWeights = ({ check, functions: f }: Ort, options: bigint, weights: Rea
   const buffers = BigUint64Array.from(weights, ({ bytes }) => koffi.address(bytes.buffer))
   const sizes = BigUint64Array.from(weights, ({ bytes }) => BigInt(bytes.byteLength))
   const loan = { names, buffers, sizes, weights }
-  lent.add(loan)
   check(f.AddExternalInitializersFromFilesInMemory(options, names.address, koffi.address(buffers.buffer), koffi.address(sizes.buffer), weights.length) as bigint | null)
+  lent.add(loan)
   return () => void lent.delete(loan)
 }
 
