@@ -31,7 +31,7 @@ export interface NodeWire {
   readonly run: (
     header: RunHeader, inputs: ReadonlyArray<Uint8Array>, limitMs: number, answer: (reply: RunReply | undefined, payload: Uint8Array) => void
   ) => void
-  /** The model's number over there, its file sent; a string says why it cannot be. */
+  /** The model's number over there, its file sent, or why it cannot be. */
   readonly send: (model: Model) => Effect.Effect<Either.Either<number, string | LoadFailure>>
   /** A glet has unloaded it. */
   readonly release: (number: number) => void
